@@ -1,0 +1,1 @@
+"""The command line: each file parses one command, calls one function, prints."""

@@ -1,0 +1,75 @@
+"""The `agelens` command: gathers the commands and turns errors into one line."""
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from agelens.cli import (
+    backbones,
+    combine,
+    console,
+    data,
+    evaluate,
+    export,
+    models,
+    predict,
+    serve,
+    train,
+    tune,
+)
+from agelens.errors import AgelensError
+
+STOPPED = 130  # what a shell gives for Ctrl-C: 128 + SIGINT
+
+app = typer.Typer(
+    name="agelens",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Predict the age and gender of every person in a picture, and make the models that do.",
+)
+app.command()(predict.predict)
+app.command()(serve.serve)
+app.command()(models.models)
+app.add_typer(data.app, name="data")
+app.command()(train.train)
+app.command()(tune.tune)
+app.command()(combine.combine)
+app.command()(export.export)
+app.command()(evaluate.evaluate)
+app.add_typer(backbones.app, name="backbones")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agelens import __version__
+
+        console.out.print(f"agelens {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Predict the age and gender of every person in a picture, and make the models that do."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on standard error."""
+    # SystemExit and not KeyboardInterrupt, which typer would turn into a bare "Aborted"
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(STOPPED))
+    try:
+        app()
+    except AgelensError as error:
+        console.fail(str(error))
+        sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code == STOPPED:
+            console.fail("stopped; run the same command again to go on")
+        raise

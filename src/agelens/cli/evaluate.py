@@ -1,0 +1,164 @@
+"""`agelens evaluate`: how good models are, on faces they have not seen."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agelens.cli import console
+
+if TYPE_CHECKING:
+    from agelens.evaluation.evaluate import Evaluation
+
+
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Shipped models by name, run folders, or ONNX files.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(help="A dataset folder, made by `agelens data import`.", show_default=False),
+    ],
+    split: Annotated[int, typer.Option(min=0, max=4, help="The split, 0 to 4.")] = 0,
+    part: Annotated[str, typer.Option(help="The part of the split: test or validation.")] = "test",
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Average each face with its mirror image (default: as the model says).",
+        ),
+    ] = None,
+    pipeline: Annotated[
+        bool,
+        typer.Option("--pipeline", help="Find and align the faces too, and count the missed."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write here; with several models, to a folder for each in here "
+            "(default: RUN/evaluation-... for run folders, evaluation/NAME-... for others).",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Processor threads (default: all).")
+    ] = None,
+) -> None:
+    """Measure models on the test faces of a dataset, with intervals, and by group.
+
+    Each model gets a folder with `predictions.parquet`, one row for each face, and
+    `evaluation.json`, every figure with its 95 % interval. Several models are compared to the
+    first, face by face.
+
+    [bold]Examples[/]
+
+      agelens evaluate default --data utkface
+      agelens evaluate runs/finetune runs/scratch --data utkface --split 0 --flip
+      agelens evaluate my.onnx --data utkface --pipeline --output checked
+    """
+    from agelens.cli.extras import need
+
+    need("data", "polars")
+    import sys
+
+    from agelens.cli.progress import bar
+    from agelens.evaluation.evaluate import Evaluator, Plan, evaluation_folders, model_name
+    from agelens.runtime import Model
+
+    if part not in ("test", "validation"):
+        raise typer.BadParameter(f"{part!r}: expected test or validation", param_hint="--part")
+    plan = Plan(data, split, part, flip, pipeline, threads)  # type: ignore[arg-type]
+    loaded = [Model(model, threads) for model in models]
+    folders = evaluation_folders(loaded, plan, output)
+    evaluator = Evaluator(plan, _command(sys.argv[1:]))
+    done = []
+    with bar() as progress:
+        for model, folder in zip(loaded, folders, strict=True):
+            task = progress.add_task(model_name(model), total=len(evaluator))
+
+            def report(name: str, faces: int, total: int, task: Any = task) -> None:
+                progress.update(task, completed=faces, total=total, description=name)
+
+            done.append(evaluator.run(model, folder, model_name(model), report))
+            progress.remove_task(task)
+    _print(done)
+    for one in done:
+        console.out.print(str(one.folder / "evaluation.json"), soft_wrap=True, highlight=False)
+
+
+_YEARS, _SHARE, _PLAIN = "{:.2f}", "{:.1%}", "{:.3f}"
+_ROWS = (  # title, subset, figure, form
+    ("age MAE, years", "all", "age_mae", _YEARS),
+    ("age MAE, of the mean", "all", "age_mae_of_mean", _YEARS),
+    ("age MAE, 21-60", "21-60", "age_mae", _YEARS),
+    ("age median error", "all", "age_median_error", _YEARS),
+    ("age RMSE", "all", "age_rmse", _YEARS),
+    ("age bias", "all", "age_bias", "{:+.2f}"),
+    ("CS@5, within 5 years", "all", "age_within_5", _SHARE),
+    ("age group, Adience", "all", "age_group_accuracy_adience", _SHARE),
+    ("age group, FairFace", "all", "age_group_accuracy_fairface", _SHARE),
+    ("gender accuracy", "all", "gender_accuracy", _SHARE),
+    ("gender accuracy, 13 and older", "13 and older", "gender_accuracy", _SHARE),
+    ("gender accuracy, under 13", "under 13", "gender_accuracy", _SHARE),
+    ("gender AUC", "all", "gender_auc", _PLAIN),
+    ("gender ECE", "all", "gender_ece", _PLAIN),
+    ("interval coverage", "all", "interval_coverage", _SHARE),
+    ("interval width, years", "all", "interval_width", "{:.1f}"),
+    ("loss", "all", "loss", _PLAIN),
+)
+
+
+def _print(done: list["Evaluation"]) -> None:
+    """Print the headline figures, one column for each model."""
+    from rich.table import Table
+
+    first = done[0].table
+    data = first["data"]
+    where = f"{data['part']} folds of split {data['split']}, {first['faces']:,} faces"
+    table = Table(title=f"{where}, with 95 % intervals", title_justify="left")
+    table.add_column("")
+    for one in done:
+        table.add_column(f"{one.name}{', flip' if one.table['flip'] else ''}")
+    for title, subset, figure, form in _ROWS:
+        table.add_row(title, *(_cell(_figures(one, subset).get(figure), form) for one in done))
+    if "missed" in first:
+        missed = [one.table["missed"] for one in done]
+        table.add_row(
+            "faces missed", *(f"{m['faces']:,} {_cell(m['share'], _SHARE)}" for m in missed)
+        )
+    if len(done) > 1:
+        table.add_section()
+        for title, figure, form in (
+            ("age MAE", "age_mae", "{:+.2f}"),
+            ("gender accuracy", "gender_accuracy", "{:+.1%}"),
+        ):
+            gaps = (_cell(one.table["difference"]["figures"][figure], form) for one in done[1:])
+            table.add_row(f"{title} against {done[0].name}", "", *gaps)
+    console.out.print(table)
+
+
+def _figures(one: "Evaluation", subset: str) -> dict[str, Any]:
+    figures: dict[str, Any] = one.table["subsets"][subset].get("figures", {})
+    return figures
+
+
+def _cell(figure: dict[str, float | None] | None, form: str) -> str:
+    if figure is None or figure["value"] is None:
+        return "-"
+    text = form.format(figure["value"])
+    if figure["low"] is None or figure["high"] is None:
+        return text
+    return f"{text} \\[{form.format(figure['low'])}, {form.format(figure['high'])}]"
+
+
+def _command(words: list[str]) -> str:
+    import shlex
+
+    return shlex.join(["agelens", *words])

@@ -1,0 +1,29 @@
+"""`agelens export`: from a run folder's best checkpoint to its ONNX model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agelens.cli import console
+from agelens.cli.extras import need_train
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="The dataset folder the run was trained on.")],
+) -> None:
+    """Write model.onnx from the best checkpoint of a run, also of one that still trains.
+
+    [bold]Example[/]
+
+      agelens export runs/scratch --data utkface
+    """
+    need_train()
+    from agelens.cli.progress import bar
+    from agelens.training.run import export_again
+
+    with bar() as progress:
+        about = export_again(run, data, progress)
+    console.note(f"differs from torch by {about['parity_years']:.1e} years at most")
+    console.out.print(str(run / "model.onnx"), soft_wrap=True, highlight=False)

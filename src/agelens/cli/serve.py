@@ -1,0 +1,192 @@
+"""`agelens serve`: predictions over HTTP, and a web page."""
+
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agelens.cli import console
+
+if TYPE_CHECKING:
+    from agelens.serving.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every network.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 for a free one.")
+    ] = 8000,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A shipped model's name, a run folder, or a file."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Processor threads (default: all).")
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Average each face with its mirror image (default: as the model says).",
+        ),
+    ] = None,
+    longest: Annotated[
+        int,
+        typer.Option(
+            "--longest", min=320, max=8000, help="Long side in pixels at which faces are searched."
+        ),
+    ] = 1280,
+    max_bytes: Annotated[
+        int, typer.Option("--max-bytes", min=1000, help="Bytes of one request.")
+    ] = 32_000_000,
+    max_pictures: Annotated[
+        int, typer.Option("--max-pictures", min=1, help="Pictures of one request.")
+    ] = 32,
+    max_pixels: Annotated[
+        int, typer.Option("--max-pixels", min=1, help="Pixels of one picture.")
+    ] = 25_000_000,
+    max_faces: Annotated[
+        int, typer.Option("--max-faces", min=1, help="Faces of one picture.")
+    ] = 200,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.1, help="Longest wait for an answer.")
+    ] = 30.0,
+    queue: Annotated[
+        int, typer.Option("--queue", min=1, help="Pictures that may wait; more are refused (429).")
+    ] = 128,
+    batch_wait: Annotated[
+        float,
+        typer.Option("--batch-wait", min=0, help="Milliseconds that a picture waits for others."),
+    ] = 5.0,
+    api_keys: Annotated[
+        Path | None,
+        typer.Option("--api-keys", help="File of API keys, one per line; without it all may ask."),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option("--cors-origin", help="Site whose pages may ask, such as https://a.example."),
+    ] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="The web page at /.")] = True,
+) -> None:
+    """Answer predictions over HTTP, with a web page at /.
+
+    Pictures are neither stored nor logged. Ctrl-C or SIGTERM finishes what was accepted,
+    then ends. The keys of --api-keys may also stand in AGELENS_API_KEYS, with commas.
+
+    Example:  agelens serve --port 8000   then open http://127.0.0.1:8000/, or
+    curl -F files=@photo.jpg http://127.0.0.1:8000/v1/predict
+    """
+    from agelens.cli.extras import need
+
+    need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart")
+
+    from agelens.runtime import locate
+    from agelens.serving.settings import Settings
+
+    locate(model)  # a wrong name ends the command before the socket is opened
+    settings = Settings(
+        model=model,
+        threads=threads,
+        flip=flip,
+        longest=longest,
+        request_bytes=max_bytes,
+        pictures=max_pictures,
+        pixels=max_pixels,
+        faces=max_faces,
+        seconds=seconds,
+        queue=queue,
+        held_bytes=max(256_000_000, 2 * max_bytes),
+        batch_wait=batch_wait / 1000,
+        api_keys=_keys(api_keys),
+        cors_origins=tuple(cors_origin or ()),
+        page=page,
+    )
+    with _listen(host, port) as listener:
+        _run(settings, listener, host)
+
+
+def _keys(file: Path | None) -> tuple[str, ...]:
+    import os
+
+    from agelens.errors import SourceError
+
+    lines = os.environ.get("AGELENS_API_KEYS", "").split(",")
+    if file is not None:
+        try:
+            lines += file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise SourceError(
+                f"cannot read --api-keys {str(file)!r}: {reason}; expected one key per line"
+            ) from error
+    keys = tuple(line.strip() for line in lines if line.strip() and line.strip()[0] != "#")
+    if file is not None and not keys:
+        raise SourceError(f"--api-keys {str(file)!r} holds no key: expected one per line")
+    return keys
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from agelens.errors import ConfigError
+
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=1024)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; "
+            "choose another with --host or --port"
+        ) from error
+
+
+def _run(settings: "Settings", listener: socket.socket, host: str) -> None:
+    """Serve until a signal; raise what kept the model from being loaded."""
+    import uvicorn
+
+    from agelens.serving.app import create_app
+
+    failure: list[BaseException] = []
+
+    def failed(error: BaseException) -> None:
+        failure.append(error)
+        server.should_exit = True
+
+    app = create_app(settings, on_failure=failed)
+    _log()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, lifespan="on",
+            timeout_graceful_shutdown=round(settings.seconds + settings.upload_seconds) + 1,
+            timeout_keep_alive=30, h11_max_incomplete_event_size=64_000,
+        )
+    )  # fmt: skip
+    shown = f"[{host}]" if ":" in host else host
+    console.note(f"agelens on http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends it)")
+    if host not in LOOPBACK and not settings.api_keys:
+        console.warn("everyone who reaches this address may ask: see --api-keys")
+    # uvicorn raises its signals again once it has ended in peace; that is no failure here.
+    before = {
+        name: signal.signal(name, lambda *_: None) for name in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        server.run(sockets=[listener])
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+    if failure:
+        raise failure[0]
+
+
+def _log() -> None:
+    """Write one line per request, and warnings of the server, to standard error."""
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logging.getLogger("agelens.serving").setLevel(logging.INFO)

@@ -1,0 +1,69 @@
+"""`agelens train`: from a recipe and a dataset folder to a run folder with a model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agelens.cli import console
+from agelens.cli.extras import need_train
+
+
+def train(
+    config: Annotated[Path, typer.Option(help="The recipe, a TOML file.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
+    run: Annotated[Path, typer.Option(help="The run folder to write.")],
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Replace a value of the recipe, as `section.key=value`."),
+    ] = None,
+) -> None:
+    """Train a model and export it.
+
+    [bold]Examples[/]
+
+      agelens train --config configs/scratch.toml --data utkface --run runs/scratch
+      agelens train --config configs/finetune.toml --data utkface --run runs/finetune --resume
+      agelens train --config configs/tiny.toml --data utkface --run runs/try --set data.share=0.1
+    """
+    need_train()
+    from agelens.cli.progress import bar
+    from agelens.training.config import Config
+    from agelens.training.run import train as start
+
+    recipe = Config.read(config, overrides(change or []))
+    with bar() as progress:
+        about = start(recipe, data, run, progress, resume=resume, on_epoch=_print_epoch)
+    best = about["best"]
+    console.note(
+        f"best epoch {best['epoch']:.0f}: validation MAE {best['validation_mae']:.3f} years, "
+        f"CS@5 {best['validation_cs5']:.1%}, "
+        f"gender accuracy {best['validation_gender_accuracy']:.1%}"
+    )
+    console.out.print(str(run / "model.onnx"), soft_wrap=True, highlight=False)
+
+
+def _print_epoch(row: dict[str, float]) -> None:
+    console.note(
+        f"epoch {row['epoch']:>3.0f}  loss {row['train_loss']:.3f}  "
+        f"validation loss {row['validation_loss']:.3f}  MAE {row['validation_mae']:.3f}  "
+        f"CS@5 {row['validation_cs5']:.1%}  gender {row['validation_gender_accuracy']:.1%}  "
+        f"{row['train_seconds']:.0f} s, {row['faces_per_second']:.0f} faces/s"
+    )
+
+
+def overrides(changes: list[str]) -> dict[str, Any]:
+    """Read `section.key=value` words, the values as TOML; a bare word is a string."""
+    import tomllib
+
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{change!r}: expected section.key=value", param_hint="--set")
+        try:
+            values[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = text  # a bare word is a string
+    return values

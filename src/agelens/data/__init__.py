@@ -1,0 +1,1 @@
+"""UTKFace and other labelled faces: import, folds, checks."""

@@ -1,0 +1,241 @@
+"""Archives as a stream of (name, bytes), never unpacked where a member's name says.
+
+Reads .tar, .tar.gz, .tgz and .zip, told apart by their first bytes. Whatever would be unsafe to
+unpack is refused with the member's name: paths that leave the folder, absolute paths, links,
+devices, and more files or bytes than the limits allow, counted as they come out of the
+decompressor and not as the archive declares them.
+"""
+
+import gzip
+import re
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, Self
+
+from agelens.errors import AgelensError, ArchiveRefused, DatasetError, SourceError
+
+_HEADER_BYTES = 2**20  # what may lie between two members of a tar: far more than any real header
+_CHUNK = 2**18
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may hold at most."""
+
+    files: int = 1_000_000
+    total_bytes: int = 64 * 2**30
+    member_bytes: int = 64 * 2**20
+    expansion: int = 100  # times the archive's own size, once above `free_bytes`
+    free_bytes: int = 2**28
+    tables_bytes: int = 2**28  # of label tables, which are held in memory
+
+    def total_for(self, archive_bytes: int) -> int:
+        """Give the bytes that may come out of an archive of this size."""
+        return min(self.total_bytes, max(self.free_bytes, self.expansion * archive_bytes))
+
+
+def archive_kind(path: Path) -> Literal["tar", "tar.gz", "zip"] | None:
+    """Tell what kind of archive a file is by its first bytes; None if it is none of ours."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    if head.startswith(b"\x1f\x8b"):
+        return "tar.gz"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    return "tar" if head[257:262] == b"ustar" else None
+
+
+def read_archive(path: Path, limits: Limits | None = None) -> Iterator[tuple[str, bytes]]:
+    """Yield the regular files of an archive as (path with `/`, content), in its order.
+
+    Reads to the very end, so that a full pass without an error vouches for the whole archive.
+    Raises ArchiveRefused, naming the member, for what is unsafe or over the limits, and
+    DatasetError for what is not an archive or is damaged.
+    """
+    limits = limits or Limits()
+    kind = archive_kind(path)
+    if kind is None:
+        raise DatasetError(
+            f"{str(path)!r} is not an archive: expected a .tar.gz, .tgz, .tar or .zip file"
+        )
+    try:
+        if kind == "zip":
+            yield from _read_zip(path, limits)
+        else:
+            yield from _read_tar(path, limits, compressed=kind == "tar.gz")
+    except AgelensError:
+        raise
+    except Exception as error:  # on hostile bytes the standard readers raise of many kinds
+        raise DatasetError(
+            f"cannot read the archive {str(path)!r}: it is damaged or cut short ({error}); "
+            "get it again"
+        ) from error
+
+
+def safe_name(name: str) -> str:
+    """Give a member's path with `/` between plain parts. Raises ArchiveRefused if unsafe."""
+    path = name.replace("\\", "/")
+    parts = path.split("/")
+    if path.startswith("/") or re.match(r"[A-Za-z]:", path):
+        raise _refused(name, "has an absolute path")
+    if ".." in parts:
+        raise _refused(name, "has a path that leaves the folder")
+    if "\0" in name:
+        raise _refused(name, "has a zero byte in its name")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _refused(name: str, why: str) -> ArchiveRefused:
+    return ArchiveRefused(f"archive refused: member {name!r} {why}; nothing of it was taken")
+
+
+def _check_count(count: int, name: str, limits: Limits) -> None:
+    if count > limits.files:
+        raise _refused(name, f"is one more than the limit of {limits.files:,} members")
+
+
+def _check_size(size: int, name: str, limits: Limits) -> None:
+    if size > limits.member_bytes:
+        hint = ""
+        if name.lower().endswith((".csv", ".parquet")):
+            hint = " (unpack the archive yourself and import this table)"
+        limit = f"{limits.member_bytes:,} bytes"
+        raise _refused(name, f"is over the limit of {limit} for one member{hint}")
+
+
+def _check_total(total: int, name: str, allowed: int) -> None:
+    if total > allowed:
+        raise _refused(
+            name, f"takes the archive over the limit of {allowed:,} bytes, as a zip bomb would"
+        )
+
+
+def _read_zip(path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
+    allowed = limits.total_for(path.stat().st_size)
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        for count, member in enumerate(members, 1):
+            _check_count(count, member.orig_filename, limits)
+            _check_zip_member(member, limits)
+        for member in members:
+            if member.is_dir():
+                continue
+            # The reader stops at the declared size and checks the CRC there, so neither a
+            # wrong size nor overlapping members give more bytes than are counted here.
+            with archive.open(member) as file:
+                content = file.read(limits.member_bytes + 1)
+            total += len(content)
+            _check_total(total, member.filename, allowed)
+            if len(content) != member.file_size:
+                raise zipfile.BadZipFile(f"{member.filename!r} is shorter than declared")
+            yield safe_name(member.filename), content
+
+
+def _check_zip_member(member: zipfile.ZipInfo, limits: Limits) -> None:
+    name = member.orig_filename
+    safe_name(name)
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        raise _refused(name, "is a link")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _refused(name, "is a device or a pipe")
+    if member.flag_bits & 0x1:
+        raise _refused(name, "is encrypted")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # The other decompressors cannot be told to stop after so many bytes.
+        raise _refused(name, f"is compressed by method {member.compress_type}, not by deflate")
+    _check_size(member.file_size, name, limits)
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header, whose defects end the reading; tarfile takes some for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0:
+            raise tarfile.ReadError("negative size")
+        return header
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        try:
+            header = super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the block of zeros
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+        if header.size < 0:
+            raise tarfile.ReadError("negative size")
+        return header
+
+
+class _Counted:
+    """The decompressed bytes of a tar, counted: in all, and between two members."""
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, allowed: int) -> None:
+        self._file = file
+        self._allowed = allowed
+        self._total = 0
+        self.left = _HEADER_BYTES
+        self.name = "(first)"  # the latest member known by name
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._total += len(data)
+        self.left -= len(data)
+        _check_total(self._total, self.name, self._allowed)
+        if self.left < 0:
+            raise _refused(self.name, f"is followed by a header of over {_HEADER_BYTES:,} bytes")
+        return data
+
+    def drain(self) -> None:
+        """Read to the end, where gzip keeps its check sum."""
+        self.left = self._allowed
+        while self.read(_CHUNK):
+            pass
+
+
+def _read_tar(path: Path, limits: Limits, *, compressed: bool) -> Iterator[tuple[str, bytes]]:
+    with path.open("rb") as raw:
+        file: Any = gzip.GzipFile(fileobj=raw) if compressed else raw
+        allowed = limits.total_for(path.stat().st_size)
+        counted = _Counted(file, allowed + _HEADER_BYTES)
+        stream: Any = counted  # a reading end is all that the stream mode asks for
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+            count = total = 0
+            while (member := archive.next()) is not None:
+                count += 1
+                counted.name = member.name
+                _check_count(count, member.name, limits)
+                name = safe_name(member.name)
+                _check_tar_member(member, limits)
+                total += member.size
+                _check_total(total, member.name, allowed)
+                counted.left = member.size + _HEADER_BYTES
+                archive.members = []  # type: ignore[attr-defined]  # else it remembers them all
+                content = archive.extractfile(member)
+                if content is None:
+                    continue
+                yield name, content.read()
+        counted.drain()
+
+
+def _check_tar_member(member: tarfile.TarInfo, limits: Limits) -> None:
+    if member.issym() or member.islnk():
+        raise _refused(member.name, f"is a link to {member.linkname!r}")
+    if member.isdev():
+        raise _refused(member.name, "is a device or a pipe")
+    if member.isdir():
+        return
+    if not member.isreg() or member.issparse():
+        raise _refused(member.name, "is neither a plain file nor a folder")
+    _check_size(member.size, member.name, limits)

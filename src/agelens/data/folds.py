@@ -1,0 +1,101 @@
+"""Folds: which pictures may be learnt from and which are for measuring.
+
+Ten folds, 0 to 9. The folds v1 of UTKFace ship with the package; in them byte-identical and
+near-identical pictures are one group. Other pictures are grouped by identical bytes. The five
+splits rotate the folds as the Facial-Age-Estimation-Benchmark does (CVPR 2024; 60/20/20).
+"""
+
+import csv
+import functools
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from agelens.data.utkface import photo_key
+from agelens.errors import BadLabel, DatasetError
+
+FOLDS = 10
+_FIRST_FOLD = (0, 2, 4, 5, 6)  # of the training part, by split; the protocol's table
+SPLITS = len(_FIRST_FOLD)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFolds:
+    """The folds of each part of one split, in order."""
+
+    train: tuple[int, ...]  # 6 folds
+    validation: tuple[int, ...]  # 2 folds
+    test: tuple[int, ...]  # 2 folds
+
+
+def split_folds(split: int) -> SplitFolds:
+    """Give the folds of split 0 to 4. Raises DatasetError for another number."""
+    if split not in range(SPLITS):
+        raise DatasetError(f"no split {split!r}: expected 0 to {SPLITS - 1}")
+    turned = tuple((_FIRST_FOLD[split] + step) % FOLDS for step in range(FOLDS))
+    return SplitFolds(turned[:6], turned[6:8], turned[8:])
+
+
+@functools.cache
+def published() -> Mapping[str, int]:
+    """Read the shipped folds v1: file name (`....jpg.chip.jpg`) to fold, 23,704 of them."""
+    text = (resources.files("agelens.data") / "folds-v1.csv").read_text("utf-8")
+    return {row["file"]: int(row["fold"]) for row in csv.DictReader(text.splitlines())}
+
+
+@functools.cache
+def _published_by_key() -> Mapping[str, int]:
+    return {photo_key(name): fold for name, fold in published().items()}
+
+
+def published_fold(name: str) -> int | None:
+    """Give the v1 fold of a UTKFace file, plain or `.chip.jpg`; None where v1 knows no such."""
+    try:
+        return _published_by_key().get(photo_key(name))
+    except BadLabel:
+        return None
+
+
+def hashed_fold(name: str) -> int:
+    """Give the fold of a group whose alphabetically first file has this name, as v1 does."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % FOLDS
+
+
+def assign_folds(
+    digests: Mapping[str, str], subjects: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """Give each file its fold, from file name to SHA-256 of its bytes, and to the person's name.
+
+    Byte-identical files, and all files of one person where `subjects` tells them, always share
+    a fold, so that no picture stands on both sides of a split: the v1 fold of the first among
+    them that v1 knows, or else the hash of the first.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    links = {name: ("sha256", digest) for name, digest in digests.items()}
+    joined = _join(links, {n: ("subject", s) for n, s in (subjects or {}).items()})
+    for name in sorted(digests):
+        groups[joined[name]].append(name)
+    folds: dict[str, int] = {}
+    for names in groups.values():
+        known = (fold for name in names if (fold := published_fold(name)) is not None)
+        fold = next(known, None)
+        folds |= dict.fromkeys(names, hashed_fold(names[0]) if fold is None else fold)
+    return folds
+
+
+def _join(*keys: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Name the group of each file: files are joined by any key they share, also in chains."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    for key in keys:
+        first: dict[tuple[str, str], str] = {}
+        for name, value in key.items():
+            parent[root(name)] = root(first.setdefault(value, name))
+    return {name: root(name) for name in list(parent)}

@@ -1,0 +1,143 @@
+"""Where an import reads from: a folder or an archive, as one stream of (name, bytes)."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agelens.data.archives import Limits, archive_kind, read_archive
+from agelens.data.utkface import is_picture
+from agelens.errors import DatasetError, SourceError
+
+_EXPECTED = "a folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of the source."""
+
+    name: str  # path in the source, with `/`
+    content: bytes
+    problem: str = ""  # why there is no content
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A folder or an archive of pictures, known by its content and not by its place."""
+
+    path: Path
+    kind: str  # "folder", "tar", "tar.gz", "zip", or one table: "csv", "parquet"
+    sha256: str  # of the archive, or of the folder's sorted names, sizes and label tables
+
+    @classmethod
+    def open(cls, path: Path) -> "Origin":
+        """Look at SOURCE. Raises SourceError if missing, DatasetError if of no known kind."""
+        if not path.exists():
+            raise SourceError(f"no such file or folder: {str(path)!r}; expected {_EXPECTED}")
+        if path.is_dir():
+            return cls(path, "folder", _folder_digest(path))
+        kind = _table_kind(path) or archive_kind(path)
+        if kind is None:
+            raise DatasetError(
+                f"{str(path)!r} is neither a folder nor an archive: expected {_EXPECTED}"
+            )
+        return cls(path, kind, _file_digest(path))
+
+    def members(self, limits: Limits) -> Iterator[Member]:
+        """Yield every visible file, always in the same order.
+
+        Hidden files and what macOS adds to archives are left out; of a folder, files that are
+        no pictures by name are not read. Raises ArchiveRefused and DatasetError as
+        `read_archive` does, and SourceError for a file that cannot be read.
+        """
+        stream = (
+            _read_folder(self.path, limits)
+            if self.kind == "folder"
+            else (Member(name, content) for name, content in read_archive(self.path, limits))
+        )
+        return (member for member in stream if _visible(member.name))
+
+    def survey(self, limits: Limits) -> Iterator[tuple[str, bytes]]:
+        """Yield the names of the visible files, with the whole content of an archive's .csv ones.
+
+        An archive is checked to its end by this. A single table has no files.
+        """
+        if self.kind in ("csv", "parquet"):
+            return
+        if self.kind == "folder":
+            yield from ((name, b"") for name, _ in _walk(self.path) if _visible(name))
+            return
+        held = 0
+        for member in self.members(limits):
+            table = member.name.lower().endswith(".csv")
+            held += len(member.content) if table else 0
+            if held > limits.tables_bytes:
+                raise DatasetError(
+                    f"the .csv files in {str(self.path)!r} are over the limit of "
+                    f"{limits.tables_bytes:,} bytes: unpack the archive and import the folder"
+                )
+            yield member.name, member.content if table else b""
+
+
+def _table_kind(path: Path) -> str | None:
+    """Tell a single table: Parquet by its first bytes, CSV by its ending."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) == b"PAR1":
+                return "parquet"
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    return "csv" if path.suffix.lower() == ".csv" else None
+
+
+def _visible(name: str) -> bool:
+    parts = name.split("/")
+    return "__MACOSX" not in parts and not any(part.startswith(".") for part in parts)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (path below the folder with `/`, path) of its files; links to folders end there."""
+
+    def stop(error: OSError) -> None:
+        raise SourceError(f"cannot read {error.filename!r}: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=stop):
+        folders.sort()
+        for file in sorted(files):
+            path = Path(place, file)
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _read_folder(folder: Path, limits: Limits) -> Iterator[Member]:
+    for name, path in _walk(folder):
+        if not is_picture(name):
+            yield Member(name, b"", "not read")
+        elif not path.is_file():
+            yield Member(name, b"", "not a plain file, or a broken link")
+        else:
+            try:
+                size = path.stat().st_size
+                content = path.read_bytes() if size <= limits.member_bytes else b""
+            except OSError as error:
+                raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+            large = f"{size:,} bytes: over the limit of {limits.member_bytes:,}"
+            yield Member(name, content, large if size > limits.member_bytes else "")
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
+def _folder_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name, path in _walk(folder):
+        size = path.stat().st_size if path.is_file() else -1
+        digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
+        if size >= 0 and name.lower().endswith(".csv"):  # labels change without the size
+            digest.update(_file_digest(path).encode())
+    return digest.hexdigest()

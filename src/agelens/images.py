@@ -1,0 +1,187 @@
+"""The only decoder: bytes, files, arrays and PIL images -> upright RGB, within limits.
+
+Size is read from the header before a pixel is decoded. The EXIF orientation is
+applied. Transparent pixels are laid on white. 16-bit channels keep their high byte.
+Of an animation the first frame counts. Everything unusable is one PictureError.
+"""
+
+import io
+import threading
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from agelens.errors import BadPicture, PictureTooLarge
+
+Picture = NDArray[np.uint8]
+"""Upright RGB, uint8 (H, W, 3)."""
+
+# Not every plugin of Pillow: some run other programs (EPS), most are no photos.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
+    | {".ppm", ".tif", ".tiff", ".webp"}
+)
+"""File endings that a folder is searched for, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one picture may take, checked before it is decoded."""
+
+    pixels: int = 100_000_000  # width x height; 300 MB as RGB
+    bytes: int = 100_000_000  # of the encoded file
+
+
+DEFAULT_LIMITS = Limits()
+
+# Python's warning filters belong to the whole process, so only one thread may touch them.
+_filters = threading.Lock()
+
+
+def read(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Decode a file or its bytes to upright RGB, uint8 (H, W, 3).
+
+    Raises BadPicture for what cannot be decoded (no picture, cut off, an unknown
+    format, an unreadable file) and PictureTooLarge for what is over the limits.
+    """
+    data = source if isinstance(source, bytes) else _load(Path(source), limits)
+    if len(data) > limits.bytes:
+        raise _too_many_bytes(len(data), limits)
+    if not data:
+        raise BadPicture("empty file: expected a picture (JPEG, PNG, WebP, ...)")
+    try:
+        with _open(data, limits) as image:
+            return _upright(image)
+    except (BadPicture, PictureTooLarge):
+        raise
+    except UnidentifiedImageError:
+        raise BadPicture(
+            f"not a picture that can be read: expected one of {', '.join(FORMATS)}"
+        ) from None
+    except MemoryError:
+        raise PictureTooLarge("not enough memory to decode this picture") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ...
+        reason = str(error).strip() or type(error).__name__
+        raise BadPicture(f"damaged or cut off picture: {reason}") from error
+
+
+def from_pil(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Turn a PIL image of any mode into upright RGB, uint8 (H, W, 3).
+
+    Raises BadPicture for a file that cannot be decoded, PictureTooLarge over the limit.
+    """
+    _check_size(*image.size, limits)
+    try:
+        return _upright(image)
+    except BadPicture:
+        raise
+    except Exception as error:
+        raise BadPicture(f"PIL image cannot be decoded: {error}") from error
+
+
+def from_array(array: NDArray[Any], limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Take uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W) or (H, W, 1).
+
+    Gives contiguous RGB uint8 (H, W, 3). Raises BadPicture for another shape or
+    dtype, PictureTooLarge over the limit.
+    """
+    shape = array.shape
+    good = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    if array.dtype != np.uint8 or not good or 0 in shape:
+        raise BadPicture(
+            f"array of shape {shape} and dtype {array.dtype}: "
+            "expected uint8 RGB (H, W, 3) or grey (H, W), neither side 0"
+        )
+    _check_size(shape[1], shape[0], limits)
+    if len(shape) == 2 or shape[2] == 1:
+        grey = array.reshape(shape[0], shape[1], 1)
+        return np.ascontiguousarray(np.repeat(grey, 3, axis=2))
+    if shape[2] == 4:
+        return _upright(Image.fromarray(np.ascontiguousarray(array)))
+    return np.ascontiguousarray(array)
+
+
+def _load(path: Path, limits: Limits) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > limits.bytes:
+            raise _too_many_bytes(size, limits)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadPicture(f"no such file: {str(path)!r}") from None
+    except IsADirectoryError:
+        raise BadPicture(f"{str(path)!r} is a folder: expected a picture file") from None
+    except OSError as error:
+        raise BadPicture(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()  # loads the plugins; a build of Pillow may lack some
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    """Read the header only; Pillow's warnings about size and metadata are ours to judge."""
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(data), formats=_formats())
+        except Image.DecompressionBombError:
+            raise PictureTooLarge(
+                f"picture of far more than {limits.pixels:,} pixels: make it smaller first"
+            ) from None
+        _check_size(*image.size, limits)
+        # JPEG metadata are parsed, and complained about, here rather than outside the lock.
+        if image.format in ("JPEG", "MPO", "TIFF", "WEBP"):
+            image.getexif()
+    return image
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width < 1 or height < 1:
+        raise BadPicture(f"picture of {width} x {height} pixels: expected at least 1 x 1")
+    if width * height > limits.pixels:
+        raise PictureTooLarge(
+            f"picture of {width} x {height} pixels: "
+            f"the limit is {limits.pixels:,} pixels; make it smaller first"
+        )
+
+
+def _too_many_bytes(size: int, limits: Limits) -> PictureTooLarge:
+    return PictureTooLarge(f"file of {size:,} bytes: the limit is {limits.bytes:,} bytes")
+
+
+def _upright(image: Image.Image) -> Picture:
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _deep_grey(np.asarray(image))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(white, rgba)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    return np.array(image, np.uint8)
+
+
+def _deep_grey(values: NDArray[Any]) -> Picture:
+    """Bring integers of 16 bits, or floats of 0-1 or 0-255, to 8 bits."""
+    deep = values.astype(np.float64)
+    if not np.isfinite(deep).all():
+        raise BadPicture("pixels that are infinite or not a number")
+    top = deep.max()
+    if values.dtype.kind == "f" and top <= 1:
+        deep *= 255
+    elif top > 255:
+        deep /= 257  # 65535 -> 255
+    grey = np.clip(np.rint(deep), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)

@@ -1,0 +1,303 @@
+"""Pictures -> Predictions: find faces, align them, ask the model, batched across pictures."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agelens import distribution, images
+from agelens.align import warp_all
+from agelens.detect import Detector
+from agelens.errors import AgelensError, BadPicture, ConfigError, SourceError
+from agelens.face import Face, Gender, Prediction
+from agelens.resample import shrink
+from agelens.runtime import CHIP, Model, Output
+from agelens.sources import Source
+
+Input: TypeAlias = str | Path | bytes | NDArray[np.uint8] | Image.Image
+"""One picture: a path, encoded bytes, uint8 RGB (H, W, 3) or grey (H, W), or a PIL image."""
+
+BATCH = 32
+"""Faces that the model sees at once."""
+WAITING_PIXELS = 32_000_000
+"""Pixels of pictures kept back while a batch fills (96 MB)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What came of one input of a stream."""
+
+    name: str
+    predictions: list[Prediction]  # largest face first; empty where there is none
+    error: AgelensError | None  # set where the input could not be read
+    picture: images.Picture | None  # where asked for: the upright pixels the boxes refer to
+    width: int  # pixels of the upright picture; 0 where it could not be read
+    height: int
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A picture whose faces are cut out and wait for the model."""
+
+    name: str
+    faces: list[Face] | None  # None for an aligned chip
+    chips: NDArray[np.uint8]  # (faces, CHIP, CHIP, 3)
+    width: int
+    height: int
+    picture: images.Picture | None = None
+    error: AgelensError | None = None
+    predictions: list[Prediction] = field(default_factory=list)
+
+
+def load(
+    name: str | Path | None = None,
+    threads: int | None = None,
+    *,
+    flip: bool | None = None,
+    longest: int = 1280,
+) -> "Predictor":
+    """Load a model by shipped name, or by path; None is the default model.
+
+    `threads` limits the processor threads (None: all cores; the limit also holds for
+    OpenCV elsewhere in the process). `flip` averages each face with its mirror image
+    (None: as the model's card says). `longest` is the long side in pixels at which
+    larger pictures are searched for faces: raise it for crowds. Raises ModelError for
+    an unknown or unreadable model, ConfigError
+    for a setting out of range.
+    """
+    return Predictor(Model(name, threads), threads=threads, flip=flip, longest=longest)
+
+
+class Predictor:
+    """Predicts age and gender of every face; safe to call from several threads."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        threads: int | None = None,
+        flip: bool | None = None,
+        longest: int = 1280,
+    ) -> None:
+        """Join a model with the face detector; see `load` for the settings."""
+        if threads is not None:
+            if threads < 1:
+                raise ConfigError(f"threads {threads!r}: expected 1 or more")
+            cv2.setNumThreads(threads)
+        self.model = model
+        self.card = model.card
+        self.flip = bool(self.card.get("flip", False)) if flip is None else flip
+        self._levels = model.interval_levels()
+        self._workers = threads if threads is not None else max(1, min(4, cv2.getNumThreads()))
+        self._detector = Detector(longest=longest)
+
+    @overload  # str and bytes are iterables too, but they are one picture
+    def predict(  # type: ignore[overload-overlap]
+        self, pictures: Input, *, chips: bool = ...
+    ) -> list[Prediction]: ...
+    @overload
+    def predict(
+        self, pictures: Iterable[Input], *, chips: bool = ...
+    ) -> list[list[Prediction]]: ...
+    def predict(
+        self, pictures: Input | Iterable[Input], *, chips: bool = False
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """Predict one picture, or several at once.
+
+        One picture (path, bytes, uint8 RGB (H, W, 3) or grey (H, W), PIL image) gives a
+        list of predictions, largest face first, empty where there is no face. A list,
+        another iterable, or one uint8 array (B, H, W, 3) gives a list of such lists, and
+        faces of different pictures share the model's batches. With `chips` each input is
+        an aligned square chip of any size and gives a list of one.
+
+        Raises BadPicture, PictureTooLarge or SourceError for the first input that
+        cannot be used (with its place in the list).
+        """
+        if _is_one(pictures):
+            one = self._see("picture", pictures, chips, False)
+            if one.error is not None:
+                raise one.error
+            self._fill([one])
+            return one.predictions
+        answers = []
+        for place, answer in enumerate(self._stream(_number(pictures), chips, False)):
+            if answer.error is not None:
+                raise type(answer.error)(f"picture {place}: {answer.error}") from answer.error
+            answers.append(answer.predictions)
+        return answers
+
+    def predict_stream(
+        self, sources: Iterable[Source], *, chips: bool = False, keep_pictures: bool = False
+    ) -> Iterator[Answer]:
+        """Predict any number of pictures in bounded memory, in order.
+
+        An input that cannot be used gives an Answer with its error, and the others are
+        still answered. With `keep_pictures` answers carry the upright pixels.
+        """
+        return self._stream(((s.name, s.data) for s in sources), chips, keep_pictures)
+
+    def _stream(
+        self, inputs: Iterable[tuple[str, Any]], chips: bool, keep: bool
+    ) -> Iterator[Answer]:
+        waiting: list[_Seen] = []
+        for seen in self._see_ahead(inputs, chips, keep):
+            waiting.append(seen)
+            faces = sum(len(s.chips) for s in waiting)
+            pixels = sum(s.width * s.height for s in waiting if s.picture is not None)
+            if faces >= BATCH or len(waiting) >= 2 * BATCH or pixels > WAITING_PIXELS:
+                yield from self._fill(waiting)
+                waiting = []
+        yield from self._fill(waiting)
+
+    def _see_ahead(
+        self, inputs: Iterable[tuple[str, Any]], chips: bool, keep: bool
+    ) -> Iterator[_Seen]:
+        """Decode and search some pictures ahead, on as many threads as allowed, in order."""
+        if self._workers == 1:
+            for name, data in inputs:
+                yield self._see(name, data, chips, keep)
+            return
+        ahead: deque[Future[_Seen]] = deque()
+        with ThreadPoolExecutor(self._workers, "agelens") as pool:
+            try:
+                for name, data in inputs:
+                    ahead.append(pool.submit(self._see, name, data, chips, keep))
+                    if len(ahead) > self._workers:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:  # the caller stopped early
+                for future in ahead:
+                    future.cancel()
+
+    def _see(self, name: str, data: Any, chips: bool, keep: bool) -> _Seen:
+        """Read one input, find its faces and cut them out; an error becomes a value."""
+        try:
+            picture = _read(data)
+            height, width = picture.shape[:2]
+            if chips:
+                faces, cut = None, _as_chip(picture)[None]
+            else:
+                faces = self._detector.detect(picture)
+                cut = warp_all(picture, [face.landmarks for face in faces], CHIP)
+        except AgelensError as error:
+            none = np.zeros((0, CHIP, CHIP, 3), np.uint8)
+            return _Seen(name, [], none, 0, 0, error=error)
+        return _Seen(name, faces, cut, width, height, picture=picture if keep else None)
+
+    def _fill(self, waiting: list[_Seen]) -> list[Answer]:
+        """Ask the model about all chips that wait, and hand each picture its answers."""
+        if waiting:
+            chips = np.concatenate([seen.chips for seen in waiting])
+            ages, years, female = self._ask(chips)
+            start = 0
+            for seen in waiting:
+                stop = start + len(seen.chips)
+                part = slice(start, stop)
+                seen.predictions = self._predictions(
+                    ages[part], years[part], female[part], seen.faces
+                )
+                start = stop
+        return [
+            Answer(s.name, s.predictions, s.error, s.picture, s.width, s.height) for s in waiting
+        ]
+
+    def _ask(
+        self, chips: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        outs = [self._batch(chips[i : i + BATCH]) for i in range(0, max(1, len(chips)), BATCH)]
+        return (
+            np.concatenate([out.age_probabilities for out in outs]),
+            np.concatenate([out.age_years for out in outs]),
+            np.concatenate([out.female_probability for out in outs]),
+        )
+
+    def _batch(self, chips: NDArray[np.uint8]) -> Output:
+        seen = self.model.run(chips)
+        if not self.flip:
+            return seen
+        mirror = self.model.run(np.ascontiguousarray(chips[:, :, ::-1]))
+        return Output(
+            _mean(seen.age_probabilities, mirror.age_probabilities),
+            _mean(seen.age_years, mirror.age_years),
+            _mean(seen.female_probability, mirror.female_probability),
+        )
+
+    def _predictions(
+        self,
+        ages: NDArray[np.float32],
+        years: NDArray[np.float32],
+        female: NDArray[np.float32],
+        faces: list[Face] | None,
+    ) -> list[Prediction]:
+        low, high = (distribution.quantile(ages, level) for level in self._levels)
+        own = self.card.get("estimator", "median") != "median"
+        points = years.astype(np.float64) if own else distribution.median(ages)
+        found: list[Face | None] = [None] * len(ages) if faces is None else list(faces)
+        return [
+            Prediction(
+                age=float(points[i]),
+                age_interval=(float(min(low[i], points[i])), float(max(high[i], points[i]))),
+                age_probabilities=ages[i],
+                gender=Gender.FEMALE if female[i] >= 0.5 else Gender.MALE,
+                female_probability=float(female[i]),
+                box=face.box if face else None,
+                landmarks=face.landmarks if face else None,
+                detection_score=face.score if face else None,
+            )
+            for i, face in enumerate(found)
+        ]
+
+
+def _mean(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    return ((a + b) / 2).astype(np.float32, copy=False)
+
+
+def _is_one(pictures: object) -> bool:
+    if isinstance(pictures, np.ndarray):
+        return pictures.ndim != 4
+    single = isinstance(pictures, (str, Path, bytes, bytearray, memoryview))
+    return single or isinstance(pictures, Image.Image) or not isinstance(pictures, Iterable)
+
+
+def _number(pictures: Any) -> Iterator[tuple[str, Any]]:
+    return ((str(place), picture) for place, picture in enumerate(pictures))
+
+
+def _read(data: Any) -> images.Picture:
+    if isinstance(data, np.ndarray):
+        return images.from_array(data)
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return images.read(bytes(data))
+    if isinstance(data, (str, Path)):
+        if not os.path.lexists(data):  # unlike Path.exists, never raises
+            raise SourceError(f"no such file: {str(data)!r}; check the path")
+        if Path(data).is_dir():
+            raise SourceError(
+                f"{str(data)!r} is a folder: give its files as a list, or use  agelens predict"
+            )
+        return images.read(data)
+    if isinstance(data, Image.Image):
+        return images.from_pil(data)
+    raise BadPicture(
+        f"an input of type {type(data).__name__}: expected a path, bytes, "
+        "a uint8 array (H, W, 3) or a PIL image"
+    )
+
+
+def _as_chip(picture: images.Picture) -> images.Picture:
+    height, width = picture.shape[:2]
+    if height != width:
+        raise BadPicture(
+            f"chip of {width} x {height} pixels: expected a square, aligned to the UTKFace "
+            "template; leave `chips` off to have faces found"
+        )
+    return shrink(picture, CHIP, CHIP)

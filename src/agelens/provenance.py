@@ -1,0 +1,55 @@
+"""What a record says of the software and the machine behind a figure; never a name."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "agelens",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "opencv-python-headless",
+    "pillow",
+    "polars",
+    "torch",
+)
+
+
+def versions() -> dict[str, str]:
+    """Give the installed versions of Python and of the packages that shape a figure."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # an extra that is not installed
+            continue
+    return found
+
+
+def machine(threads: int | None = None) -> dict[str, Any]:
+    """Give the kind of machine, and how many threads were used (None: one per core)."""
+    return {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads or os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    """Give the processor's kind, such as "AMD EPYC, x86_64"; the architecture alone if unknown."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return ", ".join([*names[:1], platform.machine()])
+
+
+def now() -> str:
+    """Give the date and time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

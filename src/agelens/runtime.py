@@ -1,0 +1,145 @@
+"""The only user of ONNX Runtime. A model file is one ONNX graph that carries its card.
+
+The contract of a model file: input `chips`, uint8 (B, 200, 200, 3) RGB, aligned to the
+UTKFace template; outputs `age_probabilities` float32 (B, 117), `age_years` float32 (B,)
+and `female_probability` float32 (B,); metadata `agelens.card`, a JSON object.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agelens.distribution import AGES
+from agelens.errors import ModelError
+
+CHIP = 200
+"""Side of an aligned chip in pixels."""
+
+CARD_KEY = "agelens.card"
+DEFAULT_MODEL = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a model says of a batch of B chips."""
+
+    age_probabilities: NDArray[np.float32]  # (B, 117), rows sum to 1
+    age_years: NDArray[np.float32]  # (B,)
+    female_probability: NDArray[np.float32]  # (B,), 0 to 1
+
+
+def shipped() -> dict[str, Path]:
+    """Give the models that come with the package, name to file."""
+    folder = resources.files("agelens") / "weights"
+    return {
+        Path(item.name).stem: Path(str(item))
+        for item in sorted(folder.iterdir(), key=lambda item: item.name)
+        if item.name.endswith(".onnx")
+    }
+
+
+def locate(model: str | Path | None) -> Path:
+    """Find a model: None for the default, a shipped name, or a path to an ONNX file.
+
+    Raises ModelError when there is no such model.
+    """
+    known = shipped()
+    if model is None:
+        model = os.environ.get("AGELENS_MODEL", DEFAULT_MODEL)
+    if str(model) in known:
+        return known[str(model)]
+    path = Path(model)
+    if path.is_dir() and (path / "model.onnx").is_file():
+        path /= "model.onnx"
+    if path.is_file():
+        return path
+    names = ", ".join(known) or "none"
+    raise ModelError(
+        f"no model {str(model)!r}: expected a shipped name ({names}), "
+        "a run folder with a model.onnx, or an ONNX file"
+    )
+
+
+class Model:
+    """One loaded model file; safe to call from several threads."""
+
+    def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
+        """Load a model by name or path, to run on `threads` threads (None: one per core).
+
+        Raises ModelError for a file that is missing, unreadable or not an agelens model.
+        """
+        import onnxruntime
+
+        self.path = locate(model)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(self.path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions share no base class
+            raise ModelError(
+                f"cannot load {str(self.path)!r}: not a readable ONNX model ({error})"
+            ) from error
+        self.card = self._read_card()
+
+    def _read_card(self) -> Mapping[str, Any]:
+        text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        outputs = {node.name for node in self._session.get_outputs()}
+        missing = {"age_probabilities", "age_years", "female_probability"} - outputs
+        if text is None or missing:
+            what = "card" if text is None else ", ".join(sorted(missing))
+            raise ModelError(
+                f"{str(self.path)!r} is not an agelens model: it has no {what}; "
+                "make one with  agelens train  or  agelens export"
+            )
+        card = json.loads(text)
+        if not isinstance(card, dict):
+            raise ModelError(f"the card of {str(self.path)!r} is not a JSON object")
+        return card
+
+    def interval_levels(self) -> tuple[float, float]:
+        """Give the two quantile levels whose span holds the age 9 times in 10, off the card.
+
+        0.05 and 0.95 where the card has none. Raises ModelError for levels that are none.
+        """
+        interval = self.card.get("interval", {})
+        try:
+            low, high = float(interval.get("low", 0.05)), float(interval.get("high", 0.95))
+        except (AttributeError, TypeError, ValueError):
+            low = high = -1.0
+        if not 0 <= low < high <= 1:
+            raise ModelError(
+                f"the card of {str(self.path)!r} has interval {interval!r}: expected low and "
+                "high, 0 to 1, low < high"
+            )
+        return low, high
+
+    def run(self, chips: NDArray[np.uint8]) -> Output:
+        """Predict a batch of aligned chips, uint8 (B, 200, 200, 3) RGB; B may be 0.
+
+        Raises ValueError for another shape or dtype.
+        """
+        if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (CHIP, CHIP, 3):
+            raise ValueError(
+                f"chips of shape {chips.shape} and dtype {chips.dtype}: "
+                f"expected uint8 (B, {CHIP}, {CHIP}, 3)"
+            )
+        if len(chips) == 0:
+            none = np.zeros(0, np.float32)
+            return Output(np.zeros((0, AGES), np.float32), none, none)
+        return Output(
+            *self._session.run(
+                ["age_probabilities", "age_years", "female_probability"], {"chips": chips}
+            )
+        )

@@ -1,0 +1,1 @@
+"""The service: predictions over HTTP, and the web page; needs the extra `serve`."""

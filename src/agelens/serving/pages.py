@@ -1,0 +1,45 @@
+"""The web page's files, read once, with headers that allow nothing from elsewhere."""
+
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+POLICY = "; ".join(
+    (
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob:",
+        "connect-src 'self'", "media-src 'self' blob:", "base-uri 'none'", "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)  # fmt: skip
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+def routes() -> list[Route]:
+    """Give one route per file of the page: index.html at /, the others under /page/."""
+    found = []
+    for item in (resources.files("agelens.serving") / "page").iterdir():
+        ending = item.name[item.name.rfind(".") :]
+        if ending in TYPES:
+            path = "/" if item.name == "index.html" else f"/page/{item.name}"
+            found.append(_file(path, item.read_bytes(), TYPES[ending]))
+    return found
+
+
+def _file(path: str, content: bytes, kind: str) -> Route:
+    async def send(_: Request) -> Response:
+        return Response(content, headers=HEADERS, media_type=kind)
+
+    return Route(path, send, methods=["GET"], include_in_schema=False)

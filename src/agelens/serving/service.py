@@ -1,0 +1,107 @@
+"""The state of one service: the model, loaded once, and what hangs on it."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable
+
+from starlette.requests import Request
+
+from agelens.errors import AgelensError
+from agelens.predict import Predictor, load
+from agelens.serving.batching import Batcher
+from agelens.serving.metrics import Metrics
+from agelens.serving.problems import Problem
+from agelens.serving.settings import Settings
+from agelens.serving.upload import Room
+
+log = logging.getLogger("agelens.serving")
+
+
+class Service:
+    """Starts, answers and stops; `failure` says why it could not start."""
+
+    def __init__(
+        self, settings: Settings, on_failure: Callable[[BaseException], None] | None = None
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.room = Room(settings.held_bytes, self.metrics)
+        self.predictor: Predictor | None = None
+        self.failure: BaseException | None = None
+        self._batcher: Batcher | None = None
+        self._on_failure = on_failure
+        self._keys = [_digest(key) for key in settings.api_keys]
+
+    async def start(self) -> None:
+        """Load the model off the event loop; the service answers 503 meanwhile."""
+        try:
+            self.predictor = await asyncio.to_thread(_load, self.settings)
+        except Exception as error:
+            self.failure = error
+            if not isinstance(error, AgelensError):
+                log.exception("the model could not be loaded")
+            if self._on_failure is not None:
+                self._on_failure(error)
+            return
+        self._batcher = Batcher(self.predictor, self.settings, self.metrics)
+        self.metrics.ready.set(1)
+        log.info("ready: model %s", self.model_name)
+
+    async def stop(self) -> None:
+        """Finish what was accepted."""
+        self.metrics.ready.set(0)
+        if self._batcher is not None:
+            await self._batcher.close()
+
+    @property
+    def batcher(self) -> Batcher:
+        """The worker. Raises Problem 503 while there is none."""
+        if self._batcher is None:
+            if self.failure is not None:
+                raise Problem(503, "failed", "the model could not be loaded; see the log")
+            raise Problem(
+                503, "starting", "the model is being loaded: try again in 1 s", retry_after=1
+            )
+        return self._batcher
+
+    @property
+    def model_name(self) -> str:
+        """As the model's card says, or its file; "" until it is loaded."""
+        if self.predictor is None:
+            return ""
+        return str(self.predictor.card.get("name") or self.predictor.model.path.stem)
+
+    def admit(self, request: Request) -> None:
+        """Raise Problem 401 where keys are set and the request carries none of them."""
+        if not self._keys:
+            return
+        given = request.headers.get("x-api-key", "")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if not given and scheme.lower() == "bearer":
+            given = token.strip()
+        digest = _digest(given)
+        # No early end: the time taken tells nothing of which key came close.
+        if sum(hmac.compare_digest(digest, key) for key in self._keys) == 0:
+            raise Problem(
+                401,
+                "unauthorized",
+                "a wrong API key" if given else "no API key: send it as  Authorization: Bearer KEY",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _load(settings: Settings) -> Predictor:
+    predictor = load(settings.model, settings.threads, flip=settings.flip, longest=settings.longest)
+    import numpy as np
+
+    from agelens.runtime import CHIP
+
+    # The first run of a model takes longer than the others: nobody should wait for it.
+    predictor.predict(np.zeros((CHIP, CHIP, 3), np.uint8), chips=True)
+    return predictor

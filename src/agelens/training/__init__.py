@@ -1,0 +1,1 @@
+"""From a dataset folder to a model file; the only part that knows torch."""

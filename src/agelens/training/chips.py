@@ -1,0 +1,75 @@
+"""Training chips: the decoded chips of a dataset, cut into batches, plain or augmented."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agelens.training.augment import Augment
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B faces: chips uint8 (B, S, S, 3) RGB, ages in years (B,), female 0 or 1 (B,)."""
+
+    chips: NDArray[np.uint8]
+    ages: NDArray[np.int64]
+    female: NDArray[np.int64]
+
+
+class Loader:
+    """Batches of some of a dataset's chips; the same seed and epoch give the same batches."""
+
+    def __init__(
+        self,
+        chips: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        ages: NDArray[np.int64],
+        female: NDArray[np.int64],
+        batch: int,
+    ) -> None:
+        """Take all chips, and of the faces wanted the rows in them, ages and female flags."""
+        self._chips = chips
+        self._rows = rows
+        self.ages = ages
+        self.female = female
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self._batch)
+
+    def plain(self) -> Iterator[Batch]:
+        """Give every face once, in order, as it is."""
+        for start in range(0, len(self._rows), self._batch):
+            picked = np.arange(start, min(start + self._batch, len(self._rows)))
+            yield self._take(picked, self._chips[self._rows[picked]])
+
+    def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+        """Give every face once, in random order, augmented to `size` pixels.
+
+        One batch is prepared in a thread while the caller works on the one before.
+        """
+        order = np.random.default_rng([seed, epoch]).permutation(len(self._rows))
+        groups = [order[i : i + self._batch] for i in range(0, len(order), self._batch)]
+        if len(groups) > 1 and len(groups[-1]) == 1:  # batch statistics need two
+            groups[-2:] = [np.concatenate(groups[-2:])]
+
+        def prepare(picked: NDArray[np.int64]) -> Batch:
+            made = np.empty((len(picked), size, size, 3), np.uint8)
+            for place, index in enumerate(picked):
+                random = np.random.default_rng([seed, epoch, int(index)])
+                made[place] = augment(self._chips[self._rows[index]], size, random)
+            return self._take(picked, made)
+
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(prepare, groups[0])
+            for following in groups[1:]:
+                ready = waiting.result()
+                waiting = pool.submit(prepare, following)
+                yield ready
+            yield waiting.result()
+
+    def _take(self, picked: NDArray[np.int64], chips: NDArray[np.uint8]) -> Batch:
+        return Batch(np.ascontiguousarray(chips), self.ages[picked], self.female[picked])

@@ -1,0 +1,191 @@
+"""The recipe of a training run: a TOML file whose every field is checked.
+
+Each section is a class below; its fields, with types and ranges, are all the keys that a
+recipe may hold. An unknown key, a wrong type or a value out of range is a ConfigError
+that names the key.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agelens.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Side = Annotated[int, Field(ge=32, le=512)]
+Widths = list[Annotated[int, Field(ge=8, le=1024)]]
+Depths = list[Annotated[int, Field(ge=1, le=12)]]
+
+
+class MemberConfig(_Section):
+    """One backbone of a hybrid; its keys mean what they mean in [model]."""
+
+    backbone: str = Field(pattern=r"^(scratch|dlib|faceres-deep|timm/[\w.\-]+)$")
+    weights: str | None = None
+    size: Side = 100
+    widths: Widths = [40, 80, 160, 256]
+    depths: Depths = [2, 2, 2, 2]
+
+
+class ModelConfig(_Section):
+    """The network: backbone -> features -> two heads."""
+
+    backbone: str = Field(
+        default="scratch", pattern=r"^(scratch|dlib|faceres-deep|hybrid|timm/[\w.\-]+)$"
+    )  # scratch, dlib, faceres-deep, hybrid or timm/NAME
+    members: list[MemberConfig] = []  # hybrid only: the backbones that it joins
+    weights: str | None = None  # a safetensors file to start from; for timm also "hub"
+    size: Side = 100  # pixels, side of the input; each member of a hybrid has its own
+    widths: Widths = [40, 80, 160, 256]  # scratch only
+    depths: Depths = [2, 2, 2, 2]  # scratch only
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # stochastic depth, scratch only
+    frozen: Annotated[int, Field(ge=0)] = 0  # leading stages (members of a hybrid) that stay
+    hidden: Annotated[int, Field(ge=0, le=4096)] = 0  # units between features and heads; 0: none
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2  # on the features
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> "ModelConfig":
+        if len(self.widths) != len(self.depths):
+            raise ValueError(
+                f"widths has {len(self.widths)} stages and depths {len(self.depths)}: "
+                "expected one depth for each width"
+            )
+        if (self.backbone == "hybrid") != bool(self.members):
+            raise ValueError("members belong to the backbone hybrid, which needs at least one")
+        return self
+
+
+class DataConfig(_Section):
+    """Which faces the run may see."""
+
+    split: Annotated[int, Field(ge=0, le=4)] = 0  # of the five rotations over the folds
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training faces, for short trials
+
+
+class AugmentConfig(_Section):
+    """What happens to a training chip before the network sees it."""
+
+    flip: Share = 0.5  # probability of a mirror image
+    rotate: Annotated[float, Field(ge=0, le=180)] = 15.0  # degrees, to either side
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.12  # share, larger or smaller
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.08  # share of the side, in x and y
+    brightness: Share = 0.25
+    contrast: Share = 0.25
+    saturation: Share = 0.3
+    grey: Share = 0.05  # probability of a grey picture
+    erase: Share = 0.25  # probability of a grey rectangle over the face
+    degrade: Share = 0.15  # probability of blur, low resolution, JPEG or noise
+
+
+class LossConfig(_Section):
+    """What the network is trained to lower."""
+
+    sigma: Annotated[float, Field(ge=0, le=20)] = 2.0  # years, width of the label distribution
+    expectation: Annotated[float, Field(ge=0, le=10)] = 0.25  # weight of the age error in years
+    gender: Annotated[float, Field(ge=0, le=10)] = 1.0  # weight of the gender cross-entropy
+    gender_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
+
+
+class OptimizerConfig(_Section):
+    """AdamW (Loshchilov and Hutter, 2019)."""
+
+    rate: Annotated[float, Field(gt=0, le=1)] = 2e-3  # learning rate of the heads
+    backbone_rate: Annotated[float, Field(ge=0, le=10)] = 1.0  # times `rate`
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05
+    batch: Annotated[int, Field(ge=2, le=4096)] = 64
+    clip: Annotated[float, Field(gt=0)] = 5.0  # largest norm of the gradient
+
+
+class ScheduleConfig(_Section):
+    """How long, and how the learning rate moves: warm-up, then a cosine to zero."""
+
+    epochs: Annotated[int, Field(ge=1, le=10000)] = 20
+    warmup: Annotated[float, Field(ge=0)] = 1.0  # epochs
+    patience: Annotated[int, Field(ge=1)] = 8  # epochs without a better validation MAE
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.998  # decay per step of the weight average
+
+
+class RunConfig(_Section):
+    """How the machine is used."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    threads: Annotated[int, Field(ge=0)] = 0  # 0: all cores
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto measures both
+
+
+class Config(_Section):
+    """A whole recipe."""
+
+    name: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_\-]*$")
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    run: RunConfig = RunConfig()
+
+    @classmethod
+    def read(cls, path: Path, overrides: dict[str, Any] | None = None) -> "Config":
+        """Read a recipe; `overrides` maps "section.key" to a value that replaces the file's.
+
+        Raises ConfigError, which names the key, the value and what was expected.
+        """
+        try:
+            table = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read the recipe {str(path)!r}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not a TOML file: {error}") from error
+        for key, value in (overrides or {}).items():
+            *sections, last = key.split(".")
+            place = table
+            for section in sections:
+                place = place.setdefault(section, {})
+                if not isinstance(place, dict):
+                    raise ConfigError(f"--set {key}: {section!r} is a value, not a section")
+            place[last] = value
+        return cls.check(table, str(path))
+
+    @classmethod
+    def check(cls, table: dict[str, Any], source: str) -> "Config":
+        """Check a recipe that is already a table; `source` names it in errors."""
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, source)) from error
+
+    def table(self) -> dict[str, Any]:
+        """Give the recipe as a table that TOML and JSON can hold (nothing for None)."""
+        return self.model_dump(exclude_none=True)
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "recipe"
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key!r}; {_known(fault['loc'][:-1])}")
+        else:
+            given = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
+            lines.append(f"{key}{given}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
+    return f"{source}: " + "; ".join(lines)
+
+
+def _known(section: tuple[int | str, ...]) -> str:
+    fields = Config.model_fields
+    for part in section:
+        kind = fields[str(part)].annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            break
+        fields = kind.model_fields
+    where = f"[{section[0]}]" if section else "the recipe"
+    return f"{where} knows {', '.join(fields)}"

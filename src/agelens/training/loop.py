@@ -1,0 +1,270 @@
+"""The training loop: epochs of steps, validation, checkpoints, early stopping, resume."""
+
+import copy
+import csv
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor
+
+from agelens import distribution
+from agelens.data.chips import cached
+from agelens.data.dataset import Dataset
+from agelens.errors import TrainingError
+from agelens.evaluation import metrics
+from agelens.training import checkpoint, precision, record
+from agelens.training.augment import Augment
+from agelens.training.chips import Batch, Loader
+from agelens.training.config import Config, OptimizerConfig
+from agelens.training.loss import loss
+from agelens.training.network import Network
+
+
+@dataclass(slots=True)
+class State:
+    """What changes from epoch to epoch; all that a resumed run needs besides tensors."""
+
+    epoch: int = 0  # epochs done
+    step: int = 0
+    best_mae: float = math.inf  # years, on the validation folds
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Training:
+    """One run in one folder."""
+
+    def __init__(self, config: Config, dataset: Dataset, run: Path, progress: Progress) -> None:
+        """Prepare chips, network and optimizer; nothing is trained yet."""
+        self.config = config
+        self.run = run
+        self._progress = progress
+        torch.set_num_threads(config.run.threads or torch.get_num_threads())
+        torch.manual_seed(config.run.seed)
+        self.train, self.validation = loaders(config, dataset, progress)
+        self.network = Network(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.model.weights is None or config.model.weights == "hub":
+            self._set_age_prior(self.train.ages)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = make_optimizer(self.network, config.optimizer)
+        self.autocast = precision.choose(config, self.network)
+        self.state = State()
+
+    def _set_age_prior(self, ages: NDArray[np.int64]) -> None:
+        """Start the age head at the ages' own distribution; saves it an epoch of learning."""
+        counts = np.bincount(ages, minlength=distribution.AGES) + 1.0
+        with torch.no_grad():
+            self.network.age.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+            self.network.age.weight.mul_(0.1)
+
+    def resume(self) -> None:
+        """Go on from `last.safetensors`. Raises TrainingError when the recipe has changed."""
+        tensors, about = checkpoint.load(self.run / "last.safetensors")
+        theirs = Config.check(about["config"], str(self.run))  # fills in keys newer than the run
+        differing = record.differences(theirs.table(), self.config.table())
+        if differing:
+            raise TrainingError(
+                f"{self.run} was started with another recipe ({'; '.join(differing)}): "
+                "resume with the same one, or give another --run"
+            )
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
+        for key, tensor in tensors.items():
+            part, _, name = key.partition(".")
+            parts[part][key if part == "optimizer" else name] = tensor
+        self.network.load_state_dict(parts["network"])
+        self.averaged.load_state_dict(parts["averaged"])
+        checkpoint.restore_optimizer(self.optimizer, parts["optimizer"])
+        self.state = State(**about["state"])
+
+    def fit(self, on_epoch: Callable[[dict[str, float]], None] | None = None) -> State:
+        """Train to the last epoch or to early stopping; calls `on_epoch` with each figure row."""
+        schedule = self.config.schedule
+        while self.state.epoch < schedule.epochs:
+            if self.state.epoch - self.state.best_epoch >= schedule.patience:
+                break
+            row = self._epoch()
+            self.state.history.append(row)
+            better = row["validation_mae"] < self.state.best_mae
+            self.state.epoch += 1
+            if better:
+                self.state.best_mae = row["validation_mae"]
+                self.state.best_epoch = self.state.epoch
+            self._save(better)
+            if on_epoch:
+                on_epoch(row)
+        return self.state
+
+    def _epoch(self) -> dict[str, float]:
+        config, epoch = self.config, self.state.epoch
+        torch.manual_seed(config.run.seed * 100_003 + epoch)  # the same after a resume
+        augment = Augment(config.augment)
+        task = self._progress.add_task(f"epoch {epoch + 1}", total=len(self.train))
+        losses, faces, began = 0.0, 0, time.monotonic()
+        self.network.train()
+        batches = self.train.shuffled(augment, config.model.size, config.run.seed, epoch)
+        for batch in batches:
+            value = self._step(batch)
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss became {value} in epoch {epoch + 1}: lower optimizer.rate, "
+                    f"now {config.optimizer.rate}, and start again"
+                )
+            losses += value * len(batch.ages)
+            faces += len(batch.ages)
+            self._progress.update(
+                task, advance=1, description=f"epoch {epoch + 1} · loss {losses / faces:.3f}"
+            )
+        seconds = time.monotonic() - began
+        self._progress.remove_task(task)
+        return {
+            "epoch": epoch + 1,
+            "train_loss": losses / faces,
+            **self.validate(),
+            "rate": self.optimizer.param_groups[0]["lr"],
+            "train_seconds": round(seconds, 1),
+            "faces_per_second": round(faces / seconds, 1),
+        }
+
+    def _step(self, batch: Batch) -> float:
+        rate = self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            age, female = self.network(torch.from_numpy(batch.chips))
+        value = loss(
+            age,
+            female,
+            torch.from_numpy(batch.ages),
+            torch.from_numpy(batch.female),
+            self.config.loss,
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip)
+        self.optimizer.step()
+        self.state.step += 1
+        self._average()
+        return float(value.detach())
+
+    def _rate(self) -> float:
+        per_epoch = len(self.train)
+        warmup = self.config.schedule.warmup * per_epoch
+        total = self.config.schedule.epochs * per_epoch
+        if self.state.step < warmup:
+            return self.config.optimizer.rate * (self.state.step + 1) / warmup
+        done = (self.state.step - warmup) / max(total - warmup, 1)
+        return self.config.optimizer.rate * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+
+    def _average(self) -> None:
+        """Move the averaged weights a little towards the network's; faster at the start."""
+        decay = min(self.config.schedule.ema, (1 + self.state.step) / (10 + self.state.step))
+        theirs = self.network.state_dict()
+        with torch.no_grad():
+            for name, ours in self.averaged.state_dict().items():
+                if ours.dtype.is_floating_point:
+                    ours.lerp_(theirs[name], 1 - decay)
+                else:
+                    ours.copy_(theirs[name])
+
+    def validate(self) -> dict[str, float]:
+        """Measure the averaged weights on the validation folds, without flip averaging."""
+        self.averaged.eval()
+        total, faces = 0.0, 0
+        ages, probabilities, female, labels = [], [], [], []
+        task = self._progress.add_task("validation", total=len(self.validation))
+        with torch.inference_mode():
+            for batch in self.validation.plain():
+                age_logits, female_logits = self.averaged(torch.from_numpy(batch.chips))
+                true = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
+                value = loss(age_logits, female_logits, *true, self.config.loss)
+                total += float(value) * len(batch.ages)
+                faces += len(batch.ages)
+                ages.append(batch.ages)
+                labels.append(batch.female)
+                probabilities.append(age_logits.softmax(-1).numpy())
+                female.append(female_logits.sigmoid().numpy())
+                self._progress.advance(task)
+        self._progress.remove_task(task)
+        true_ages, spread = np.concatenate(ages), np.concatenate(probabilities)
+        median = distribution.median(spread)
+        return {
+            "validation_loss": total / faces,
+            "validation_mae": metrics.age_mae(median, true_ages),
+            "validation_mae_of_mean": metrics.age_mae(distribution.mean(spread), true_ages),
+            "validation_cs5": metrics.cumulative_score(median, true_ages, 5),
+            "validation_gender_accuracy": metrics.gender_accuracy(
+                np.concatenate(female), np.concatenate(labels)
+            ),
+        }
+
+    def _save(self, better: bool) -> None:
+        about: dict[str, Any] = {
+            "config": self.config.table(),
+            "state": {
+                "epoch": self.state.epoch,
+                "step": self.state.step,
+                "best_mae": self.state.best_mae,
+                "best_epoch": self.state.best_epoch,
+                "history": self.state.history,
+            },
+        }
+        averaged = dict(self.averaged.state_dict())
+        if better:
+            figures = self.state.history[-1]
+            best = {"config": about["config"], "epoch": self.state.epoch, "figures": figures}
+            checkpoint.save(self.run / "best.safetensors", averaged, best)
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in averaged.items()}
+        tensors |= checkpoint.flatten_optimizer(self.optimizer)
+        checkpoint.save(self.run / "last.safetensors", tensors, about)
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(self.state.history[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(self.state.history)
+        checkpoint.write_text(self.run / "history.csv", text.getvalue())
+
+
+def loaders(config: Config, dataset: Dataset, progress: Progress) -> tuple[Loader, Loader]:
+    """Give the training faces (or the share of them that the recipe takes) and validation faces."""
+    chips = cached(dataset, progress)
+    ages = dataset.samples["age"].to_numpy().astype(np.int64)
+    female = (dataset.samples["gender"] == "female").to_numpy().astype(np.int64)
+    rows = dataset.split(config.data.split)
+    mixed = np.random.default_rng(config.run.seed).permutation(rows.train)
+    train = np.sort(mixed[: max(round(len(mixed) * config.data.share), 2)])
+    return tuple(  # type: ignore[return-value]
+        Loader(chips, index, ages[index], female[index], batch)
+        for index, batch in ((train, config.optimizer.batch), (rows.validation, 128))
+    )
+
+
+def make_optimizer(network: Network, config: OptimizerConfig) -> torch.optim.AdamW:
+    """Give AdamW with four groups: backbone and heads, each with and without weight decay.
+
+    Biases, scales and offsets are not decayed (He et al., 2019).
+    """
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            key = (name.startswith("backbone."), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "factor": config.backbone_rate if backbone else 1.0,
+                "weight_decay": config.weight_decay if decayed else 0.0,
+            }
+            for (backbone, decayed), parameters in groups.items()
+        ],
+        lr=config.rate,
+    )

@@ -1,0 +1,59 @@
+"""What a run folder tells of its run: recipe, versions, commit, data, seed, machine."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from agelens import provenance
+from agelens.data.dataset import Dataset
+from agelens.training.config import Config
+
+
+def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
+    """Give everything needed to repeat a run, as JSON values."""
+    return {
+        "config": config.table(),
+        "seed": config.run.seed,
+        "versions": provenance.versions(),
+        "commit": commit(Path(__file__).parent),
+        "machine": machine(),
+        "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset.samples)},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Give the kind of machine, with the instructions and threads that torch uses."""
+    import torch
+
+    said = provenance.machine(torch.get_num_threads())
+    return said | {"instructions": torch.backends.cpu.get_cpu_capability()}
+
+
+def commit(folder: Path) -> str | None:
+    """Give the git commit of a checkout, with "+" when files differ from it; None without git."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
+    """Name the keys whose values differ, save how long a run goes and how it uses the machine."""
+    lines: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        where = f"{path}{key}"
+        if where in ("run.threads", "name", "schedule.patience"):
+            continue
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += differences(before, after, f"{where}.")
+        elif before != after:
+            lines.append(f"{where} was {before!r}, is {after!r}")
+    return lines

@@ -1,0 +1,56 @@
+"""Drawn pictures with UTKFace names, and archives of them, for the tests of the data floor."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def drawn(seed: int, size: tuple[int, int] = (24, 24), kind: str = "JPEG") -> bytes:
+    """Draw a picture of smooth noise; another seed gives other bytes."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR).save(file, kind)
+    return file.getvalue()
+
+
+def faces(count: int) -> dict[str, bytes]:
+    """Give `count` well-named pictures, all different."""
+    return {
+        f"{seed % 117}_{seed % 2}_{seed % 5}_2020010100000{seed:04}.jpg": drawn(seed)
+        for seed in range(count)
+    }
+
+
+def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def write_tar(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def write_any(path: Path, files: dict[str, bytes]) -> Path:
+    """Write a folder, .tar, .tar.gz, .tgz or .zip, as the name says."""
+    if path.suffix == ".zip":
+        return write_zip(path, files)
+    return write_tar(path, files) if path.suffix else write_folder(path, files)

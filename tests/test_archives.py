@@ -1,0 +1,274 @@
+import gzip
+import stat
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agelens.data.archives import Limits, archive_kind, read_archive, safe_name
+from agelens.errors import AgelensError, ArchiveRefused, DatasetError, SourceError
+from labelled import write_any
+
+FILES = {"a.jpg": b"first", "deep/er/b.jpg": b"second" * 5_000, "empty.txt": b""}
+KINDS = ["set.tar", "set.tar.gz", "set.tgz", "set.zip"]
+CALM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@pytest.mark.parametrize("file", KINDS)
+def test_reads_files_in_order(tmp_path: Path, file: str) -> None:
+    assert list(read_archive(write_any(tmp_path / file, FILES))) == list(FILES.items())
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("a.tar", "tar"), ("a.tar.gz", "tar.gz"), ("a.tgz", "tar.gz"), ("a.zip", "zip")],
+)
+def test_kind_is_told_by_content_not_by_name(tmp_path: Path, file: str, kind: str) -> None:
+    path = write_any(tmp_path / file, FILES).rename(tmp_path / "download")
+    assert archive_kind(path) == kind
+    assert dict(read_archive(path)) == FILES
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive at all", b"\xff\xd8\xff\xe0" + b"x" * 600])
+def test_other_files_are_no_archives(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "set.tar.gz"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"is not an archive: expected a .tar.gz"):
+        list(read_archive(path))
+
+
+def test_missing_archive(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="No such file"):
+        list(read_archive(tmp_path / "none.zip"))
+
+
+def test_folders_and_empty_archives(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.mkdir("folder")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    zipfile.ZipFile(tmp_path / "none.zip", "w").close()
+    for path in sorted(tmp_path.iterdir()):
+        assert list(read_archive(path)) == []
+
+
+HOSTILE_NAMES = [
+    ("../out.jpg", "leaves the folder"),
+    ("a/../../out.jpg", "leaves the folder"),
+    ("a\\..\\..\\out.jpg", "leaves the folder"),
+    ("..", "leaves the folder"),
+    ("/etc/out.jpg", "absolute"),
+    ("\\\\host\\out.jpg", "absolute"),
+    ("C:\\out.jpg", "absolute"),
+    ("c:out.jpg", "absolute"),
+]
+
+
+@pytest.mark.parametrize("file", KINDS)
+@pytest.mark.parametrize(("name", "why"), HOSTILE_NAMES)
+def test_refuses_paths_that_lead_elsewhere(tmp_path: Path, file: str, name: str, why: str) -> None:
+    path = write_any(tmp_path / file, {"good.jpg": b"x", name: b"evil"})
+    with pytest.raises(ArchiveRefused, match=why) as refusal:
+        list(read_archive(path))
+    assert repr(name) in str(refusal.value)
+
+
+@given(st.text())
+def test_safe_names_stay_inside(name: str) -> None:
+    try:
+        safe = safe_name(name)
+    except ArchiveRefused:
+        return
+    place = Path("/a/b")
+    assert (place / safe).is_relative_to(place)
+    assert ".." not in (place / safe).parts
+    assert "\\" not in safe
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (tarfile.SYMTYPE, "is a link to 'target'"),
+        (tarfile.LNKTYPE, "is a link to 'target'"),
+        (tarfile.CHRTYPE, "device or a pipe"),
+        (tarfile.BLKTYPE, "device or a pipe"),
+        (tarfile.FIFOTYPE, "device or a pipe"),
+        (tarfile.GNUTYPE_SPARSE, "neither a plain file nor a folder"),
+        (b"Z", "neither a plain file nor a folder"),
+    ],
+)
+def test_refuses_tar_members_that_are_no_files(tmp_path: Path, kind: bytes, why: str) -> None:
+    member = tarfile.TarInfo("odd.jpg")
+    member.type, member.linkname = kind, "target"
+    path = tmp_path / "a.tar"
+    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(ArchiveRefused, match=f"'odd.jpg' .*{why}"):
+        list(read_archive(path))
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [
+        (stat.S_IFLNK, "is a link"),
+        (stat.S_IFCHR, "is a device"),
+        (stat.S_IFIFO, "is a device or a pipe"),
+    ],
+)
+def test_refuses_zip_members_that_are_no_files(tmp_path: Path, mode: int, why: str) -> None:
+    member = zipfile.ZipInfo("odd.jpg")
+    member.external_attr = (mode | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(member, "/etc/passwd")
+    with pytest.raises(ArchiveRefused, match=f"'odd.jpg' {why}"):
+        list(read_archive(tmp_path / "a.zip"))
+
+
+def test_refuses_encrypted_and_rare_zip_members(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("odd.jpg", b"x")
+    with pytest.raises(ArchiveRefused, match=r"'odd.jpg' is compressed by method 12"):
+        list(read_archive(path))
+    content = bytearray(write_any(path, {"odd.jpg": b"x"}).read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag "encrypted"
+    path.write_bytes(content)
+    with pytest.raises(ArchiveRefused, match=r"'odd.jpg' is encrypted"):
+        list(read_archive(path))
+
+
+@pytest.mark.parametrize("file", KINDS)
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        (Limits(files=3), "'d.jpg' is one more than the limit of 3 members"),
+        (Limits(member_bytes=29_999), "'deep/er/b.jpg' is over the limit of 29,999 bytes"),
+        (Limits(total_bytes=5_000), "'deep/er/b.jpg' takes the archive over the limit of 5,000"),
+    ],
+)
+def test_limits_name_the_member(tmp_path: Path, file: str, limits: Limits, why: str) -> None:
+    path = write_any(tmp_path / file, FILES | {"d.jpg": b"x"})
+    with pytest.raises(ArchiveRefused, match=why):
+        list(read_archive(path, limits))
+
+
+@pytest.mark.parametrize("file", KINDS)
+def test_at_the_limits_is_within_them(tmp_path: Path, file: str) -> None:
+    limits = Limits(files=3, member_bytes=30_000, total_bytes=50_000)
+    assert dict(read_archive(write_any(tmp_path / file, FILES), limits)) == FILES
+
+
+@pytest.mark.parametrize("file", ["set.tar.gz", "set.zip"])
+def test_refuses_what_swells(tmp_path: Path, file: str) -> None:
+    files = {f"{place}.jpg": bytes(2_000_000) for place in range(10)}
+    path = write_any(tmp_path / file, files)
+    assert path.stat().st_size < 50_000
+    with pytest.raises(ArchiveRefused, match=r"'2.jpg' takes the archive .* zip bomb"):
+        list(read_archive(path, Limits(expansion=100, free_bytes=5_000_000)))
+
+
+def test_zip_cannot_give_more_than_it_declares(tmp_path: Path) -> None:
+    path = write_any(tmp_path / "a.zip", {"a.jpg": bytes(1_000_000)})
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 24 : central + 28] = struct.pack("<I", 10)
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="damaged"):
+        list(read_archive(path))
+
+
+def test_zip_members_that_overlap_count_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bytes(900_000))
+        archive.filelist *= 20  # the directory names the same bytes twenty times
+    with pytest.raises(AgelensError, match=r"'a.jpg' takes the archive over|overlap"):
+        list(read_archive(path, Limits(total_bytes=5_000_000)))
+
+
+def header(name: str, kind: bytes, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_refuses_a_header_that_swells(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    huge = 2**23
+    with gzip.open(path, "wb") as file:
+        file.write(header("good.jpg", tarfile.REGTYPE, 0))
+        file.write(header("pax", tarfile.XHDTYPE, huge) + bytes(huge) + bytes(1024))
+    with pytest.raises(ArchiveRefused, match=r"'good.jpg' is followed by a header of over"):
+        list(read_archive(path))
+
+
+def test_thousands_of_chained_headers_are_damage(tmp_path: Path) -> None:
+    link = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 2) + b"x".ljust(512, b"\0")
+    path = tmp_path / "a.tar"
+    path.write_bytes(link * 900 + header("a.jpg", tarfile.REGTYPE, 0) + bytes(1024))
+    with pytest.raises(DatasetError, match="damaged"):
+        list(read_archive(path))
+
+
+@pytest.mark.parametrize("size", [-1, -512, -(2**60)])
+def test_negative_sizes_are_damage(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(header("a.jpg", tarfile.REGTYPE, size) + bytes(10_240))
+    with pytest.raises(DatasetError, match="damaged"):
+        list(read_archive(path))
+
+
+def test_tar_with_a_broken_header_inside_is_not_taken_for_a_short_one(tmp_path: Path) -> None:
+    path = write_any(tmp_path / "a.tar", {"a.jpg": b"x", "b.jpg": b"y", "c.jpg": b"z"})
+    content = bytearray(path.read_bytes())
+    content[1024 + 150] ^= 0xFF  # the check sum in b.jpg's header
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="damaged"):
+        list(read_archive(path))
+
+
+def test_gzip_check_sum_is_read_though_the_tar_ends_before_it(tmp_path: Path) -> None:
+    path = write_any(tmp_path / "a.tar.gz", FILES)
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="CRC"):
+        list(read_archive(path))
+
+
+@pytest.mark.parametrize("file", ["set.tar.gz", "set.zip", "set.tar"])
+@CALM
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_cut_archive_is_never_taken_for_whole(tmp_path: Path, file: str, share: float) -> None:
+    whole = write_any(tmp_path / file, FILES).read_bytes()
+    if file.endswith(".tar"):
+        whole = whole[: -(-len(whole.rstrip(b"\0")) // 512) * 512]  # without the end mark
+    path = tmp_path / f"cut-{file}"
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DatasetError):
+        list(read_archive(path))
+
+
+@pytest.mark.parametrize("file", ["set.tar.gz", "set.zip", "set.tar"])
+@CALM
+@given(data=st.data())
+def test_damage_never_escapes_as_another_error(
+    tmp_path: Path, file: str, data: st.DataObject
+) -> None:
+    content = bytearray(write_any(tmp_path / file, FILES).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / f"hurt-{file}"
+    path.write_bytes(content)
+    try:
+        found = list(read_archive(path))
+    except AgelensError:
+        return
+    assert all(safe_name(name) == name for name, _ in found)
+    if file != "set.tar":  # which has check sums on its headers only
+        assert {content for _, content in found} <= set(FILES.values())

@@ -1,0 +1,179 @@
+"""A perfect, a constant and a random predictor give the figures that theory says."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn import metrics as sklearn
+
+from agelens.evaluation import bootstrap, figures, metrics
+from agelens.evaluation.bootstrap import Figure
+from agelens.evaluation.figures import Faces
+
+N = 2000
+
+
+def labels(seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 101, N), random.random(N) < 0.45
+
+
+def one_hot(ages: NDArray[np.int64]) -> NDArray[np.float32]:
+    return np.eye(117, dtype=np.float32)[ages]
+
+
+def measure(faces: Faces, resamples: int = 300) -> dict[str, Figure]:
+    return figures.figures(faces, bootstrap.resample(np.arange(len(faces)), resamples))
+
+
+def test_a_perfect_predictor() -> None:
+    age, female = labels()
+    found = measure(Faces.read(age, female, one_hot(age), female.astype(float)))
+    for name in ("age_mae", "age_mae_of_mean", "age_rmse", "age_bias", "age_median_error",
+                 "gender_brier", "gender_ece"):  # fmt: skip
+        assert found[name].value == pytest.approx(0, abs=1e-6), name
+    for name in ("age_exact", "age_within_5", "age_group_accuracy_adience", "gender_accuracy",
+                 "age_group_accuracy_fairface", "gender_balanced_accuracy", "gender_auc",
+                 "female_precision", "female_recall", "female_f1", "male_f1",
+                 "interval_coverage"):  # fmt: skip
+        assert (found[name].value, found[name].low, found[name].high) == (1, 1, 1), name
+    assert found["gender_log_loss"].value == pytest.approx(0, abs=1e-6)
+    # the middle 90 % of one year's mass; at age 0 half of it is cut off
+    assert found["interval_width"].value == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_constant_predictor() -> None:
+    age, female = labels()
+    said = np.full(N, 37)
+    found = measure(Faces.read(age, female, one_hot(said), np.full(N, 0.5)))
+    assert found["age_mae"].value == pytest.approx(np.abs(age - 37).mean())
+    assert found["age_bias"].value == pytest.approx(37 - age.mean())
+    assert found["age_rmse"].value ** 2 == pytest.approx(age.var() + (37 - age.mean()) ** 2)
+    assert found["age_exact"].value == pytest.approx((age == 37).mean())
+    assert found["gender_accuracy"].value == pytest.approx(female.mean())  # a half is female
+    assert found["gender_balanced_accuracy"].value == 0.5
+    assert found["female_recall"].value == 1
+    assert found["male_recall"].value == 0
+    assert np.isnan(found["male_precision"].value)  # nobody was called male
+    assert found["gender_auc"].value == 0.5
+    assert found["gender_brier"].value == pytest.approx(0.25)
+    assert found["gender_log_loss"].value == pytest.approx(np.log(2))
+    assert found["gender_ece"].value == pytest.approx(0.5 - female.mean())
+
+
+def test_a_random_predictor() -> None:
+    age, female = labels()
+    random = np.random.default_rng(9)
+    faces = Faces.read(age, female, one_hot(random.integers(0, 101, N)), random.random(N))
+    found = measure(faces)
+    near = {
+        "age_mae": (100 / 3, 1.5),  # of two independent uniform ages
+        "age_rmse": (100 / np.sqrt(6), 1.5),
+        "age_bias": (0, 2.5),
+        "age_exact": (1 / 101, 0.008),
+        "gender_accuracy": (0.5, 0.035),
+        "gender_balanced_accuracy": (0.5, 0.035),
+        "gender_auc": (0.5, 0.04),
+        "gender_brier": (1 / 3, 0.025),
+        "gender_log_loss": (1, 0.08),
+        "gender_ece": (0.25, 0.035),  # 75 % sure, 50 % right
+    }
+    for name, (theory, tolerance) in near.items():
+        assert found[name].value == pytest.approx(theory, abs=tolerance), name
+        assert found[name].low < found[name].value < found[name].high, name
+
+
+def test_honest_distributions_are_covered_as_often_as_they_say() -> None:
+    random = np.random.default_rng(5)
+    centre = random.uniform(25, 90, N)
+    spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * 8**2))
+    spread /= spread.sum(axis=1, keepdims=True)
+    age = (spread.cumsum(axis=1) < random.random((N, 1))).sum(axis=1)
+    faces = Faces.read(age, age > 0, spread.astype(np.float32), np.ones(N), (0.05, 0.95))
+    found = measure(faces)
+    # whole years: the ends are rounded outwards, which adds about one year of mass
+    assert 0.89 < found["interval_coverage"].value < 0.94
+    assert found["interval_width"].value == pytest.approx(2 * 1.645 * 8, rel=0.02)
+    assert np.isnan(found["gender_auc"].value)  # one gender only
+
+
+def test_figures_are_those_of_metrics_and_sklearn() -> None:
+    age, female = labels(3)
+    random = np.random.default_rng(4)
+    spread = random.dirichlet(np.full(117, 0.1), N).astype(np.float32)
+    p = np.round(random.beta(1 + 2 * female, 3 - 2 * female), 2)  # many ties
+    faces = Faces.read(age, female, spread, p)
+    found = {name: figure.value for name, figure in measure(faces, 2).items()}
+    said = p >= 0.5
+    expected = {
+        "age_mae": metrics.age_mae(faces.age_median, age),
+        "age_rmse": metrics.age_rmse(faces.age_median, age),
+        "age_within_5": metrics.cumulative_score(faces.age_median, age, 5),
+        "age_group_accuracy_adience": metrics.age_group_accuracy(
+            faces.age_median, age, metrics.ADIENCE
+        ),
+        "interval_coverage": metrics.interval_coverage(faces.age_low, faces.age_high, age),
+        "gender_accuracy": metrics.gender_accuracy(p, female),
+        "gender_ece": metrics.expected_calibration_error(p, female),
+        "gender_auc": sklearn.roc_auc_score(female, p),
+        "gender_balanced_accuracy": sklearn.balanced_accuracy_score(female, said),
+        "female_precision": sklearn.precision_score(female, said),
+        "female_recall": sklearn.recall_score(female, said),
+        "female_f1": sklearn.f1_score(female, said),
+        "male_precision": sklearn.precision_score(~female, ~said),
+        "male_recall": sklearn.recall_score(~female, ~said),
+        "male_f1": sklearn.f1_score(~female, ~said),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_weights_are_repeated_faces() -> None:
+    age, female = labels(6)
+    random = np.random.default_rng(7)
+    faces = Faces.read(
+        age[:200], female[:200], random.dirichlet(np.ones(117), 200).astype(np.float32),
+        np.round(random.random(200), 1),
+    )  # fmt: skip
+    counts = random.integers(0, 4, 200)
+    repeated = faces.take(np.repeat(np.arange(200), counts))
+    weights = counts[None].astype(np.float32)
+    for statistic in (figures.area_under_curve, figures.calibration_error):
+        one = statistic(faces, weights)[0]
+        assert one == pytest.approx(statistic(repeated, np.ones((1, len(repeated))))[0])
+
+
+def test_subsets_part_by_age() -> None:
+    age, female = labels()
+    faces = Faces.read(age, female, one_hot(np.full(N, 30)), np.where(female, 0.9, 0.2))
+    found = figures.subsets(faces, bootstrap.resample(np.arange(N), 50))
+    assert {name: part["faces"] for name, part in found.items()} == {
+        "all": N,
+        "21-60": ((age >= 21) & (age <= 60)).sum(),
+        "13 and older": (age >= 13).sum(),
+        "under 13": (age < 13).sum(),
+    }
+    assert found["under 13"]["figures"]["age_bias"]["value"] == pytest.approx(
+        30 - age[age < 13].mean()
+    )
+    curve = [point["value"] for point in found["21-60"]["cumulative_score"]]
+    middle = age[(age >= 21) & (age <= 60)]
+    assert curve == pytest.approx([(np.abs(middle - 30) <= k).mean() for k in range(16)])
+
+
+def test_an_empty_subset_has_no_figures() -> None:
+    faces = Faces.read(np.full(5, 30), np.ones(5, bool), one_hot(np.full(5, 30)), np.ones(5))
+    found = figures.subsets(faces, bootstrap.resample(np.arange(5), 20))
+    assert found["under 13"] == {"first_age": 0, "last_age": 12, "faces": 0}
+
+
+def test_paired_differences_are_narrower_than_apart() -> None:
+    age, female = labels()
+    random = np.random.default_rng(1)
+    said = np.clip(age + random.normal(0, 8, N).astype(int), 0, 116)
+    better = np.clip(age + ((said - age) * 0.9).astype(int), 0, 116)
+    first, ours = (Faces.read(age, female, one_hot(a), np.full(N, 0.6)) for a in (said, better))
+    weights = bootstrap.resample(np.arange(N), 500)
+    gap = figures.differences(ours, first, weights)["age_mae"]
+    assert gap.value == pytest.approx(np.abs(better - age).mean() - np.abs(said - age).mean())
+    assert gap.high < 0
+    alone = figures.figures(ours, weights)["age_mae"]
+    assert gap.high - gap.low < (alone.high - alone.low) / 2

@@ -1,0 +1,125 @@
+"""Table, JSON, JSON lines and CSV say the same; files are replaced whole."""
+
+import csv
+import io
+import json
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agelens.errors import SourceError
+from agelens.face import Box, Gender, Landmarks, Prediction
+from agelens.outputs import COLUMNS, Format, record, replacing, writer
+
+AGES = np.full(117, 1 / 117, np.float32)
+
+
+def person(age: float = 34.216, female: float = 0.91234, box: bool = True) -> Prediction:
+    return Prediction(
+        age=age,
+        age_interval=(28.04, 41.96),
+        age_probabilities=AGES,
+        gender=Gender.FEMALE if female >= 0.5 else Gender.MALE,
+        female_probability=female,
+        box=Box(10.04, 20.0, 110.06, 150.0) if box else None,
+        landmarks=Landmarks.from_array(np.arange(10.0).reshape(5, 2)) if box else None,
+        detection_score=0.93456 if box else None,
+    )
+
+
+def written(form: Format, *inputs: tuple[str, list[Prediction], str | None]) -> str:
+    stream = io.StringIO()
+    out = writer(form, stream)
+    for name, people, error in inputs:
+        out.add(name, people, error)
+    out.close()
+    return stream.getvalue()
+
+
+THREE = (
+    ("two.jpg", [person(), person(8.0, 0.2)], None),
+    ("none.jpg", [], None),
+    ("bad.jpg", [], "not a picture"),
+)
+
+
+def test_json_lines() -> None:
+    two, none, bad = map(json.loads, written(Format.JSONL, *THREE).splitlines())
+    assert two["file"] == "two.jpg"
+    assert two["faces"][0] == {
+        "age": 34.22,
+        "age_interval": [28.04, 41.96],
+        "gender": "female",
+        "female_probability": 0.9123,
+        "box": [10.0, 20.0, 110.1, 150.0],
+        "landmarks": [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]],
+        "detection_score": 0.9346,
+    }
+    assert two["faces"][1]["gender"] == "male"
+    assert none == {"file": "none.jpg", "faces": []}
+    assert bad == {"file": "bad.jpg", "faces": [], "error": "not a picture"}
+
+
+def test_json_is_the_array_of_the_lines() -> None:
+    lines = [json.loads(line) for line in written(Format.JSONL, *THREE).splitlines()]
+    assert json.loads(written(Format.JSON, *THREE)) == lines
+    assert json.loads(written(Format.JSON)) == []
+
+
+def test_csv() -> None:
+    rows = list(csv.DictReader(io.StringIO(written(Format.CSV, *THREE))))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["file"], row["face"], row["age"]) for row in rows] == [
+        ("two.jpg", "1", "34.22"), ("two.jpg", "2", "8.0"), ("none.jpg", "0", ""),
+        ("bad.jpg", "0", ""),
+    ]  # fmt: skip
+    assert (rows[0]["age_low"], rows[0]["right"]) == ("28.04", "110.1")
+    assert rows[3]["error"] == "not a picture"
+
+
+def test_chips_have_no_place() -> None:
+    row = next(csv.DictReader(io.StringIO(written(Format.CSV, ("c", [person(box=False)], None)))))
+    assert row["left"] == row["detection_score"] == ""
+    assert record(person(box=False))["box"] is None
+
+
+@given(st.text(max_size=30))
+def test_any_file_name_survives(name: str) -> None:
+    assert json.loads(written(Format.JSONL, (name, [], None)))["file"] == name
+    if not set(name) & {"\r", "\n", "\0"}:
+        rows = list(csv.reader(io.StringIO(written(Format.CSV, (name, [person()], None)))))
+        assert rows[1][0] == name
+
+
+def test_the_table_shows_every_person_and_plain_names() -> None:
+    text = written(Format.TABLE, ("a[bold]b.jpg", [person(), person(8.0, 0.2)], None), THREE[1])
+    assert "a[bold]b.jpg" in text
+    for words in ("34.2", "28 - 42", "female", "91%", "male", "80%", "no face found", "100 x 130"):
+        assert words in text
+    assert written(Format.TABLE) == ""
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "out.json"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), replacing(file) as stream:
+        stream.write("half")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+    with replacing(file) as stream:
+        stream.write("new\n")
+        assert file.read_text() == "old"
+    assert file.read_bytes() == b"new\n"
+    assert list(tmp_path.iterdir()) == [file]
+    (tmp_path / "usual").touch()
+    assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot write"), replacing(tmp_path / "no" / "x.csv"):
+        pass

@@ -1,0 +1,23 @@
+import platform
+from datetime import datetime
+
+from agelens import __version__, provenance
+
+
+def test_versions_are_those_installed() -> None:
+    said = provenance.versions()
+    assert said["agelens"] == __version__
+    assert said["python"] == platform.python_version()
+    assert "numpy" in said
+
+
+def test_a_machine_is_a_kind_without_a_name() -> None:
+    assert provenance.machine(3)["threads"] == 3
+    assert provenance.machine()["threads"] == provenance.machine()["cores"]
+    assert platform.node() not in provenance.machine().values()
+
+
+def test_now_is_utc_to_the_second() -> None:
+    said = datetime.fromisoformat(provenance.now())
+    assert said.utcoffset().total_seconds() == 0
+    assert said.microsecond == 0

@@ -1,0 +1,387 @@
+"""The service over real sockets: answers, errors, limits, batches, start and stop."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import agelens
+from agelens.errors import ModelError
+from agelens.outputs import record
+from agelens.serving.app import create_app
+from agelens.serving.settings import Settings
+from served import running
+
+KEY = "a-key-of-thirty-characters-xyz"
+
+
+@pytest.fixture(scope="module")
+def client(tiny_model: Path) -> Iterator[httpx.Client]:
+    settings = Settings(
+        model=tiny_model,
+        threads=1,
+        request_bytes=3_000_000,
+        pictures=4,
+        pixels=2_000_000,
+        cors_origins=("https://shown.example",),
+    )
+    with running(create_app(settings)) as client:
+        yield client
+
+
+def failed(answer: httpx.Response, status: int, code: str) -> dict:
+    """Check that an answer is an error of the one form; give the error."""
+    body = answer.json()
+    assert (answer.status_code, body["error"]["code"]) == (status, code), body
+    assert set(body) == {"error", "request_id"}
+    assert set(body["error"]) == {"code", "message", "details"}
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body["error"]
+
+
+def test_the_answer_is_that_of_the_library(client, tiny_model, astronaut_path, group_path) -> None:
+    predictor = agelens.load(tiny_model, threads=1)
+    files = [("files", (p.name, p.read_bytes())) for p in (group_path, astronaut_path)]
+    answer = client.post("/v1/predict", files=files)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["model"] == "tiny"
+    assert [p["file"] for p in body["pictures"]] == ["group.jpg", "astronaut.jpg"]
+    assert [(p["width"], p["height"]) for p in body["pictures"]] == [(1600, 1067), (512, 512)]
+    for picture, path in zip(body["pictures"], (group_path, astronaut_path), strict=True):
+        assert picture["faces"] == [record(one) for one in predictor.predict(path)]
+        assert picture["error"] is None
+    assert len(body["pictures"][0]["faces"]) >= 7
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", None])
+def test_a_raw_body(client, astronaut_path, kind) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    answer = client.post("/v1/predict", content=astronaut_path.read_bytes(), headers=headers)
+    assert answer.status_code == 200
+    (picture,) = answer.json()["pictures"]
+    assert picture["file"] == ""
+    assert len(picture["faces"]) == 1
+    assert "age_probabilities" not in picture["faces"][0]
+
+
+def test_the_distribution_is_given_when_asked_for(client, astronaut_path) -> None:
+    answer = client.post("/v1/predict?distribution=true", content=astronaut_path.read_bytes())
+    (face,) = answer.json()["pictures"][0]["faces"]
+    assert len(face["age_probabilities"]) == 117
+    assert sum(face["age_probabilities"]) == pytest.approx(1, abs=0.001)
+    error = failed(client.post("/v1/predict?distribution=perhaps"), 422, "invalid")
+    assert error["details"]["errors"][0]["where"] == "query.distribution"
+
+
+def test_no_face_is_an_answer(client) -> None:
+    grey = b"P6 64 64 255\n" + b"\x80" * (64 * 64 * 3)
+    answer = client.post("/v1/predict", content=grey)
+    assert answer.status_code == 200
+    assert answer.json()["pictures"][0]["faces"] == []
+
+
+def test_one_bad_picture_leaves_the_others(client, astronaut_path) -> None:
+    files = [("a", ("bad.jpg", b"no picture")), ("b", ("ok.jpg", astronaut_path.read_bytes()))]
+    answer = client.post("/v1/predict", files=files)
+    assert answer.status_code == 200
+    bad, good = answer.json()["pictures"]
+    assert bad["error"]["code"] == "bad_picture"
+    assert bad["faces"] == []
+    assert len(good["faces"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        ({"content": b"no picture"}, 422, "bad_picture"),
+        ({"content": b"\xff\xd8\xff\xe0" + bytes(500)}, 422, "bad_picture"),
+        ({"content": b""}, 422, "no_picture"),
+        ({"files": {"f": ("a.jpg", b"")}}, 422, "bad_picture"),
+        ({"content": b"P6 60000 60000 255\n" + bytes(99)}, 413, "picture_too_large"),
+        ({"content": bytes(3_000_001)}, 413, "request_too_large"),
+        ({"files": [("f", (str(i), b"x")) for i in range(5)]}, 413, "too_many_pictures"),
+        ({"files": [("f", (str(i), b"x")) for i in range(9)]}, 413, "too_many_pictures"),
+        ({"json": {"url": "http://127.0.0.1/"}}, 415, "unsupported_media_type"),
+        (
+            {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
+            400,
+            "bad_multipart",
+        ),
+        (
+            {"content": b"x", "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
+            400,
+            "bad_multipart",
+        ),
+    ],
+)
+def test_what_cannot_be_answered(client, request_, status, code) -> None:
+    error = failed(client.post("/v1/predict", **request_), status, code)
+    assert error["message"]
+
+
+def test_a_body_without_a_length_is_counted_as_it_arrives(client) -> None:
+    sent = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(40):
+            sent += 100_000
+            yield bytes(100_000)
+
+    failed(client.post("/v1/predict", content=chunks()), 413, "request_too_large")
+    held = [line for line in client.get("/metrics").text.splitlines() if "held_bytes " in line]
+    assert held[-1] == "agelens_held_bytes 0.0"
+
+
+def test_unknown_paths_and_methods(client) -> None:
+    failed(client.get("/v1/nothing"), 404, "not_found")
+    failed(client.get("/v1/predict"), 405, "method_not_allowed")
+
+
+def test_models_and_health(client) -> None:
+    body = client.get("/v1/models").json()
+    assert body["models"] == [{"name": "tiny", "default": True, "card": {"name": "tiny"}}]
+    assert body["limits"]["request_bytes"] == 3_000_000
+    assert client.get("/v1/health/live").json() == {"status": "live"}
+
+
+def test_metrics_count(client, astronaut_path) -> None:
+    def value(name: str) -> float:
+        lines = client.get("/metrics").text.splitlines()
+        return float(next((x.rpartition(" ")[2] for x in lines if x.startswith(name + " ")), 0))
+
+    faces, batches = value("agelens_faces_total"), value("agelens_batch_pictures_count")
+    client.post("/v1/predict", content=astronaut_path.read_bytes())
+    assert value("agelens_faces_total") == faces + 1
+    assert value("agelens_batch_pictures_count") == batches + 1
+    client.get("/tried/at/random")
+    text = client.get("/metrics").text
+    assert "random" not in text
+    assert 'route="other",status="404"' in text
+
+
+def test_openapi_describes_what_is_there(client) -> None:
+    body = client.get("/openapi.json").json()
+    predict = body["paths"]["/v1/predict"]["post"]
+    assert set(predict["requestBody"]["content"]) == {
+        "multipart/form-data", "image/*", "application/octet-stream",
+    }  # fmt: skip
+    assert {"200", "401", "413", "415", "422", "429", "503"} <= set(predict["responses"])
+    assert "example" in json.dumps(body["components"]["schemas"]["FaceModel"])
+
+
+def test_request_ids(client) -> None:
+    given = client.get("/v1/health/live", headers={"X-Request-ID": "mine-1"})
+    assert given.headers["x-request-id"] == "mine-1"
+    strange = client.get("/v1/health/live", headers={"X-Request-ID": "a b\t{}"})
+    assert len(strange.headers["x-request-id"]) == 32
+
+
+def test_cors_is_for_the_named_site_only(client) -> None:
+    def allowed(origin: str) -> str | None:
+        return client.get("/v1/health/live", headers={"Origin": origin}).headers.get(
+            "access-control-allow-origin"
+        )
+
+    assert allowed("https://shown.example") == "https://shown.example"
+    assert allowed("https://other.example") is None
+
+
+def test_nothing_of_a_picture_or_a_query_is_logged(client, astronaut_path, caplog) -> None:
+    with caplog.at_level(logging.DEBUG, "agelens"):
+        files = {"f": ("secret-name.jpg", astronaut_path.read_bytes())}
+        client.post("/v1/predict?note=secret-query", files=files)
+    lines = "\n".join(one.getMessage() for one in caplog.records)
+    assert "POST /v1/predict 200" in lines
+    assert "secret" not in lines
+
+
+def test_large_files_stay_in_memory(client, monkeypatch) -> None:
+    import tempfile
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file was made")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
+    grey = b"P6 800 800 255\n" + b"\x80" * (800 * 800 * 3)
+    answer = client.post("/v1/predict", files={"f": ("large.ppm", grey)})
+    assert answer.status_code == 200
+
+
+def test_api_keys(tiny_model, astronaut_path) -> None:
+    app = create_app(Settings(model=tiny_model, threads=1, api_keys=(KEY, KEY + "2")))
+    with running(app) as client:
+        data = astronaut_path.read_bytes()
+        for headers in ({}, {"X-API-Key": KEY[:-1]}, {"Authorization": f"Basic {KEY}"}):
+            error = failed(
+                client.post("/v1/predict", content=data, headers=headers), 401, "unauthorized"
+            )
+            assert KEY[:-1] not in error["message"]
+        failed(client.get("/v1/models"), 401, "unauthorized")
+        for headers in ({"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}2"}):
+            answer = client.post("/v1/predict", content=data, headers=headers)
+            assert answer.status_code == 200
+        assert client.get("/").status_code == 200
+
+
+class Held:
+    """Holds a predictor back until it is let go, and notes the batches it is given."""
+
+    def __init__(self, predictor) -> None:
+        self.predictor, self.card, self.model = predictor, predictor.card, predictor.model
+        self.go = threading.Event()
+        self.entered = threading.Event()
+        self.batches: list[int] = []
+        self.failing = False
+
+    def predict(self, pictures, **kwargs):
+        pictures = list(pictures)
+        self.entered.set()
+        assert self.go.wait(60)
+        self.batches.append(len(pictures))
+        if self.failing and any(p.shape == (512, 512, 3) for p in pictures):
+            raise RuntimeError("broken")
+        return self.predictor.predict(pictures, **kwargs)
+
+
+@pytest.fixture
+def held(tiny_model: Path, monkeypatch) -> Callable[..., tuple]:
+    def make(**settings):
+        held = Held(agelens.load(tiny_model, threads=1))
+        monkeypatch.setattr("agelens.serving.service._load", lambda _: held)
+        return held, create_app(Settings(model=tiny_model, threads=1, **settings))
+
+    return make
+
+
+def post_aside(client: httpx.Client, content: bytes, answers: list) -> threading.Thread:
+    url = str(client.base_url.join("/v1/predict"))
+    thread = threading.Thread(
+        target=lambda: answers.append(httpx.post(url, content=content, timeout=60, trust_env=False))
+    )
+    thread.start()
+    return thread
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def waiting(client: httpx.Client) -> int:
+    lines = client.get("/metrics").text.splitlines()
+    line = next(x for x in lines if x.startswith("agelens_queue_pictures "))
+    return int(float(line.split()[1]))
+
+
+GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
+
+
+def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(held) -> None:
+    held, app = held(queue=3, pictures=3)
+    answers: list[httpx.Response] = []
+    with running(app) as client:
+        threads = [post_aside(client, GREY, answers)]
+        assert held.entered.wait(60)
+        threads += [post_aside(client, GREY, answers) for _ in range(3)]
+        until(lambda: waiting(client) == 3)
+        busy = client.post("/v1/predict", content=GREY)
+        failed(busy, 429, "busy")
+        assert int(busy.headers["retry-after"]) >= 1
+        held.go.set()
+        for thread in threads:
+            thread.join(60)
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert held.batches == [1, 3]
+
+
+def test_an_answer_that_takes_too_long(held) -> None:
+    held, app = held(seconds=1.0)
+    with running(app) as client:
+        late = client.post("/v1/predict", content=GREY)
+        failed(late, 503, "timeout")
+        assert late.headers["retry-after"]
+        held.go.set()
+        until(lambda: client.post("/v1/predict", content=GREY).status_code == 200)
+
+
+def test_stopping_finishes_what_was_accepted(held) -> None:
+    held, app = held()
+    answers: list[httpx.Response] = []
+    with running(app) as client:
+        thread = post_aside(client, GREY, answers)
+        assert held.entered.wait(60)
+        threading.Timer(0.3, held.go.set).start()  # after the end was asked for
+    thread.join(60)
+    assert [answer.status_code for answer in answers] == [200]
+
+
+def test_a_fault_in_one_picture_stays_its_own(held, astronaut_path) -> None:
+    held, app = held(batch_wait=0.3)
+    held.failing = True
+    held.go.set()
+    with running(app) as client:
+        files = [("f", ("a", GREY)), ("f", ("b", astronaut_path.read_bytes()))]
+        good, bad = client.post("/v1/predict", files=files).json()["pictures"]
+        failed(client.post("/v1/predict", content=astronaut_path.read_bytes()), 500, "internal")
+    assert good["error"] is None
+    assert bad["error"]["code"] == "internal"
+    assert "broken" not in json.dumps(bad)
+
+
+def test_more_faces_than_allowed(tiny_model, group_path) -> None:
+    with running(create_app(Settings(model=tiny_model, threads=1, faces=2))) as client:
+        answer = client.post("/v1/predict", content=group_path.read_bytes())
+        error = failed(answer, 422, "too_many_faces")
+        assert error["details"]["limit"] == 2
+
+
+def test_starting_answers_503(tiny_model, monkeypatch) -> None:
+    go = threading.Event()
+    predictor = agelens.load(tiny_model, threads=1)
+
+    def slowly(_: Settings):
+        assert go.wait(60)
+        return predictor
+
+    monkeypatch.setattr("agelens.serving.service._load", slowly)
+    with running(create_app(Settings(model=tiny_model)), ready=False) as client:
+        until(lambda: client.get("/v1/health/live").status_code == 200)
+        for answer in (client.get("/v1/health/ready"), client.post("/v1/predict", content=GREY)):
+            failed(answer, 503, "starting")
+            assert answer.headers["retry-after"] == "1"
+        go.set()
+        until(lambda: client.get("/v1/health/ready").status_code == 200)
+
+
+def test_a_model_that_cannot_be_loaded_is_told(tmp_path) -> None:
+    told: list[BaseException] = []
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    app = create_app(Settings(model=tmp_path / "bad.onnx"), on_failure=told.append)
+    with running(app, ready=False) as client:
+        until(lambda: bool(told))
+        failed(client.get("/v1/health/ready"), 503, "failed")
+    assert isinstance(told[0], ModelError)
+
+
+def test_a_body_that_comes_too_slowly(tiny_model) -> None:
+    settings = Settings(model=tiny_model, threads=1, upload_seconds=0.5)
+    with running(create_app(settings)) as client:
+        url = client.base_url
+        head = b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc"
+        with socket.create_connection((url.host, url.port), timeout=30) as raw:
+            raw.sendall(head)
+            assert raw.recv(100).startswith(b"HTTP/1.1 408")
+        with socket.create_connection((url.host, url.port), timeout=30) as raw:
+            raw.sendall(head)  # and gone
+        assert client.get("/v1/health/ready").status_code == 200

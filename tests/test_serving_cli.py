@@ -1,0 +1,90 @@
+"""`agelens serve`: light help, plain errors, a clean end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agelens.cli.serve import _keys
+from agelens.errors import SourceError
+from test_layers import cli, loaded_by
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agelens", "serve", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = {"fastapi", "starlette", "uvicorn", "onnxruntime", "cv2", "torch"}
+    assert not loaded_by(cli("serve", "--help")) & heavy
+
+
+def test_a_user_mistake_is_one_line(tiny_model: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for words, said in (
+            (["--model", "nowhere"], "no model 'nowhere'"),
+            (
+                ["--model", str(tiny_model), "--port", port],
+                f"cannot listen on 127.0.0.1 port {port}",
+            ),
+            (["--model", str(tiny_model), "--queue", "2"], "queue 2: expected at least 32"),
+        ):
+            done = run(*words)
+            assert done.returncode == 2, done.stderr
+            assert said in done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_command(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    done = run("--model", str(tmp_path / "bad.onnx"), "--port", "0")
+    assert done.returncode == 2
+    assert "cannot load" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_answers_and_ends_in_peace(tiny_model: Path, tmp_path: Path) -> None:
+    words = ["--model", str(tiny_model), "--port", "0", "--threads", "1"]
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agelens", "serve", *words], stderr=stream,
+            env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + 90
+        while "ready: model tiny" not in log.read_text():
+            assert time.monotonic() < end
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        url = log.read_text().split("agelens on ")[1].split()[0]
+        answer = httpx.get(f"{url}v1/models", timeout=60, trust_env=False)
+        assert answer.json()["models"][0]["name"] == "tiny"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
+
+
+def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# ours\nfirst-key\n\n  second-key \n")
+    monkeypatch.setenv("AGELENS_API_KEYS", "third,fourth")
+    assert _keys(file) == ("third", "fourth", "first-key", "second-key")
+    monkeypatch.delenv("AGELENS_API_KEYS")
+    assert _keys(None) == ()
+    file.write_text("# none\n")
+    with pytest.raises(SourceError, match="holds no key"):
+        _keys(file)
+    with pytest.raises(SourceError, match="cannot read"):
+        _keys(tmp_path / "missing")

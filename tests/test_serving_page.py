@@ -1,0 +1,155 @@
+"""The web page: its files and headers, and its use in headless Chromium where there is one."""
+
+import csv
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agelens.serving.app import create_app
+from agelens.serving.settings import Settings
+from served import running
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PAGE = Path(__file__).parents[1] / "src" / "agelens" / "serving" / "page"
+
+
+@pytest.fixture(scope="module")
+def client(tiny_model: Path) -> Iterator[httpx.Client]:
+    settings = Settings(model=tiny_model, threads=1, request_bytes=2_000_000)
+    with running(create_app(settings)) as client:
+        yield client
+
+
+def test_every_file_is_served_and_allows_nothing_from_elsewhere(client) -> None:
+    for file in PAGE.iterdir():
+        answer = client.get("/" if file.name == "index.html" else f"/page/{file.name}")
+        assert answer.status_code == 200
+        assert answer.content == file.read_bytes()
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        namespaces_only = re.sub(r"http://www\.w3\.org/\S+", "", file.read_text("utf-8"))
+        assert not re.search(r"https?://|//[a-z]+\.", namespaces_only), file.name
+    assert client.get("/page/../app.py").status_code == 404
+
+
+def test_the_page_can_be_left_out(tiny_model) -> None:
+    with running(create_app(Settings(model=tiny_model, threads=1, page=False))) as client:
+        assert client.get("/").status_code == 404
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on this machine")
+    with driver.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[390, 1440])
+def page(browser, client, request) -> Iterator:
+    """The page at phone and desktop width; fails on script errors and on requests elsewhere."""
+    context = browser.new_context(viewport={"width": request.param, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    wrong: list[str] = []
+    ours = (str(client.base_url), "blob:")
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith(ours) else wrong.append(r.url))
+    page.on("console", lambda m: wrong.append(m.text) if "Security Policy" in m.text else None)
+    page.goto(str(client.base_url))
+    page.wait_for_selector("#model:not([hidden])")
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth") <= request.param
+    assert wrong == []
+    context.close()
+
+
+def test_faces_are_shown_and_can_be_inspected(page, client, group_path, tmp_path) -> None:
+    page.set_input_files("#files", group_path)
+    page.wait_for_selector("#faces .face")
+    answer = client.post("/v1/predict", content=group_path.read_bytes())
+    faces = answer.json()["pictures"][0]["faces"]
+    assert page.locator("#faces .face").count() == len(faces) >= 7
+    assert page.inner_text(".age b") == str(round(faces[0]["age"]))
+    assert page.locator("#face .curve").count() == 1
+    page.focus("#faces .face[tabindex='0']")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text(".which") == f"Face 2 of {len(faces)}"
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert page.evaluate(focused).startswith("Face 2 of")
+    page.hover("#faces .face >> nth=2")
+    assert page.inner_text(".which") == f"Face 3 of {len(faces)}"
+    with page.expect_download() as got:
+        page.click("#csv")
+    got.value.save_as(tmp_path / "a.csv")
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text("utf-8").splitlines()))
+    assert [float(row["age"]) for row in rows] == [face["age"] for face in faces]
+    with page.expect_download() as got:
+        page.click("#save")
+    assert got.value.suggested_filename == "group-agelens.png"
+    got.value.save_as(tmp_path / "a.png")
+    from PIL import Image
+
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (1600, 1067)
+
+
+def test_many_pictures_no_face_and_a_hostile_file(page, astronaut_path, tmp_path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (200, 200), "teal").save(tmp_path / "plain.png")
+    (tmp_path / "hostile.jpg").write_bytes(b"\xff\xd8\xff\xe0<script>alert(1)</script>")
+    named = tmp_path / "<img src=x onerror=alert(1)>.jpg"
+    named.write_bytes(astronaut_path.read_bytes())
+    (tmp_path / "large.jpg").write_bytes(bytes(2_000_001))
+    names = ["plain.png", "hostile.jpg", named.name, "large.jpg"]
+    page.set_input_files("#files", [tmp_path / name for name in names])
+    page.locator("#strip .done").nth(1).wait_for()
+    page.locator("#strip .failed").nth(1).wait_for()
+    assert "No face found" in page.inner_text("#face")
+    page.click("#strip li:nth-child(2) button")
+    assert "damaged" in page.inner_text("#face") or "not a picture" in page.inner_text("#face")
+    page.click("#strip li:nth-child(3) button")
+    assert page.inner_text("#name") == named.name
+    assert page.inner_text(".which") == "Face 1 of 1"
+    page.click("#strip li:nth-child(4) button")
+    assert "the limit is 2,000,000" in page.inner_text("#face")
+    page.click("#clear")
+    assert page.is_hidden("#result")
+
+
+def test_a_refused_camera_is_told(page) -> None:
+    page.click("#camera")
+    page.wait_for_selector("#camera-bad:not([hidden])")
+    assert "camera" in page.inner_text("#camera-bad").lower()
+    assert page.is_disabled("#shoot")
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#camera-box")
+
+
+def test_the_page_asks_for_a_key(browser, tiny_model, astronaut_path) -> None:
+    key = "a-key-for-the-page-only"
+    with running(create_app(Settings(model=tiny_model, threads=1, api_keys=(key,)))) as client:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(str(client.base_url))
+        page.wait_for_selector("#key-form:not([hidden])")
+        page.fill("#key", key)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#model:not([hidden])")
+        page.set_input_files("#files", astronaut_path)
+        page.wait_for_selector("#faces .face")
+        page.close()

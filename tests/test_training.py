@@ -1,0 +1,215 @@
+"""A whole run on drawn faces: it learns, stops, resumes to the same result, and is recorded."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.progress import Progress
+
+from agelens.data.dataset import Dataset
+from agelens.errors import TrainingError
+from agelens.runtime import Model
+from agelens.training import export
+from agelens.training.augment import Augment
+from agelens.training.chips import Loader
+from agelens.training.config import AugmentConfig, Config
+from agelens.training.loop import Training, loaders
+from agelens.training.run import export_again, train
+from drawn import write_dataset
+
+TINY = Path(__file__).parents[1] / "configs" / "tiny.toml"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return Config.read(TINY)
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "history.csv").read_text("utf-8").splitlines()))
+
+
+def quiet() -> Progress:
+    return Progress(disable=True)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    train(config, data, run, quiet())
+    return run
+
+
+def test_it_learns_from_drawn_faces(finished: Path, data: Path) -> None:
+    rows = history(finished)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    ages = Dataset(data).samples["age"].to_numpy()
+    knows_nothing = np.abs(ages - np.median(ages)).mean()
+    assert float(rows[-1]["validation_mae"]) < 0.5 * knows_nothing
+    assert float(rows[-1]["validation_gender_accuracy"]) > 0.9
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_the_run_folder_tells_everything(finished: Path, data: Path, config: Config) -> None:
+    about = json.loads((finished / "run.json").read_text("utf-8"))
+    assert about["config"] == config.table()
+    assert about["data"] == {"fingerprint": Dataset(data).fingerprint, "samples": 360}
+    assert about["versions"]["torch"] == torch.__version__
+    assert about["epochs"] == 12
+    assert about["best"]["validation_mae"] == min(
+        float(row["validation_mae"]) for row in history(finished)
+    )
+    assert about["parity_years"] < export.PARITY_YEARS
+    assert {path.name for path in finished.iterdir()} == {
+        *("run.json", "history.csv", "model.onnx"),
+        *("best.safetensors", "best.json", "last.safetensors", "last.json"),
+    }
+
+
+def test_the_exported_model_says_what_the_checkpoint_said(
+    finished: Path, data: Path, config: Config
+) -> None:
+    model = Model(finished / "model.onnx")
+    _, validation = loaders(config, Dataset(data), quiet())
+    error = []
+    for batch in validation.plain():
+        output = model.run(batch.chips)
+        assert np.allclose(output.age_probabilities.sum(-1), 1, atol=1e-5)
+        error.append(np.abs(output.age_years - batch.ages))
+    best = json.loads((finished / "best.json").read_text("utf-8"))
+    mae = float(np.concatenate(error).mean())
+    assert mae == pytest.approx(best["figures"]["validation_mae"], abs=1e-3)
+    assert model.card["name"] == "tiny"
+    package = str(Path(export.__file__).parents[1]).encode()
+    assert package not in (finished / "model.onnx").read_bytes()  # no paths of the maker's disk
+    assert "non-commercial" in model.card["licence"]
+    assert 0 < model.card["interval"]["low"] < 0.5 < model.card["interval"]["high"] < 1
+
+
+def test_a_stopped_run_resumes_to_the_same_result(
+    finished: Path, data: Path, config: Config, tmp_path: Path
+) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop_after_three(row: dict[str, float]) -> None:
+        if row["epoch"] == 3:
+            raise StoppedError
+
+    run = tmp_path / "stopped"
+    with pytest.raises(StoppedError):
+        train(config, data, run, quiet(), on_epoch=stop_after_three)
+    assert not (run / "model.onnx").exists()
+    with pytest.raises(TrainingError, match="--resume"):
+        train(config, data, run, quiet())
+    train(config, data, run, quiet(), resume=True)
+
+    def figures(folder: Path) -> list[dict[str, str]]:
+        timed = {"train_seconds", "faces_per_second"}
+        return [{k: v for k, v in row.items() if k not in timed} for row in history(folder)]
+
+    assert figures(run) == figures(finished)
+
+
+def test_another_recipe_cannot_resume(finished: Path, data: Path, config: Config) -> None:
+    other = config.model_copy(
+        update={"optimizer": config.optimizer.model_copy(update={"rate": 0.5})}
+    )
+    with pytest.raises(TrainingError, match=r"optimizer\.rate was 0\.01, is 0\.5"):
+        train(other, data, finished, quiet(), resume=True)
+
+
+def test_it_stops_when_validation_no_longer_improves(
+    data: Path, config: Config, tmp_path: Path
+) -> None:
+    still = config.model_copy(
+        update={
+            "optimizer": config.optimizer.model_copy(update={"rate": 1e-9}),
+            "schedule": config.schedule.model_copy(update={"epochs": 20, "patience": 2}),
+        }
+    )
+    training = Training(still, Dataset(data), tmp_path, quiet())
+    state = training.fit()
+    assert state.epoch < 20
+    assert state.epoch == state.best_epoch + 2
+
+
+def test_a_loss_that_is_no_number_ends_the_run(data: Path, config: Config, tmp_path: Path) -> None:
+    training = Training(config, Dataset(data), tmp_path, quiet())
+    with torch.no_grad():
+        training.network.age.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"the loss became nan in epoch 1"):
+        training.fit()
+
+
+def test_export_again_gives_the_same_model(finished: Path, data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "model.onnx").unlink()
+    about = export_again(copy, data, quiet())
+    assert about["parity_years"] < export.PARITY_YEARS
+    assert about["epochs"] == 12
+    chips = np.random.default_rng(0).integers(0, 256, (3, 200, 200, 3), np.uint8)
+    ours, theirs = (Model(folder / "model.onnx").run(chips) for folder in (copy, finished))
+    assert np.allclose(ours.age_years, theirs.age_years, atol=1e-3)
+
+
+def test_a_model_that_differs_is_not_written(finished: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(export, "parity", lambda *_: 0.02)
+    net = export_network(finished)
+    with pytest.raises(TrainingError, match=r"differs from torch by 0\.0200 years"):
+        export.export(net, tmp_path / "model.onnx", {"name": "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def export_network(run: Path):
+    from agelens.training import checkpoint
+    from agelens.training.network import Network
+
+    tensors, about = checkpoint.load(run / "best.safetensors")
+    net = Network(Config.check(about["config"], "run").model, start=False)
+    net.load_state_dict(tensors)
+    return net
+
+
+def test_interval_levels_cover_nine_in_ten() -> None:
+    random = np.random.default_rng(0)
+    grid = np.arange(117)
+    centre = random.uniform(20, 80, 3000)
+    spread = np.exp(-((grid - centre[:, None]) ** 2) / (2 * 4.0**2))
+    spread = (spread / spread.sum(-1, keepdims=True)).astype(np.float32)
+    ages = np.clip(np.round(centre + random.normal(0, 4, 3000)), 0, 116).astype(np.int64)
+    levels = export.interval_levels(spread, ages)
+    assert levels["low"] + levels["high"] == pytest.approx(1)
+    assert 0.04 < levels["low"] < 0.1  # whole years reach a little further than 5 %
+    wider = export.interval_levels(spread, np.round(centre + random.normal(0, 7, 3000)).astype(int))
+    assert wider["low"] < levels["low"]
+
+
+def test_a_loader_gives_each_face_once_and_the_same_order_for_a_seed() -> None:
+    chips = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 200, 200, 3), np.uint8)
+    rows = np.array([1, 3, 4, 7, 9])
+    loader = Loader(chips, rows, rows * 10, rows % 2, 2)
+    plain = [batch.ages.tolist() for batch in loader.plain()]
+    assert plain == [[10, 30], [40, 70], [90]]
+    augment = Augment(AugmentConfig(brightness=0, contrast=0, saturation=0, erase=0, degrade=0))
+
+    def ages(seed: int, epoch: int) -> list[int]:
+        batches = list(loader.shuffled(augment, 32, seed, epoch))
+        for batch in batches:
+            assert len(batch.ages) > 1  # batch statistics need two
+            assert np.abs(batch.chips.mean((1, 2, 3)) * 10 - batch.ages).max() < 10
+        return [age for batch in batches for age in batch.ages.tolist()]
+
+    assert sorted(ages(0, 0)) == [10, 30, 40, 70, 90]
+    assert ages(0, 0) == ages(0, 0)
+    assert len({tuple(ages(seed, epoch)) for seed in range(3) for epoch in range(3)}) > 3

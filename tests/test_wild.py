@@ -1,0 +1,186 @@
+import csv
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+from agelens.align import SIDE, TEMPLATE, similarity, warp
+from agelens.cli.app import app
+from agelens.data.importing import import_dataset
+from agelens.data.utkface import read_label
+from agelens.data.wild import align_pictures, chip_name
+from agelens.detect import Detector
+from agelens.errors import BadLabel, DatasetError, SourceError
+from agelens.face import Landmarks
+from agelens.images import Picture, read
+from labelled import write_any, write_folder
+
+NAME = "36_1_0_20170101000000000.jpg"
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector()
+
+
+def encoded(picture: Picture, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind)
+    return file.getvalue()
+
+
+def rows(dest: Path) -> list[dict[str, str]]:
+    with (dest / "chips.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def points(row: dict[str, str]) -> NDArray[np.float64]:
+    names = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+    return np.array([(float(row[n + "_x"]), float(row[n + "_y"])) for n in names])
+
+
+def paste(chip: Picture, scale: float, degrees: float) -> tuple[Picture, NDArray[np.float64]]:
+    """Lay a chip on a larger grey picture; give also the matrix (2, 3) from chip to picture."""
+    side = round(SIDE * scale * 1.9) + 60
+    matrix = np.asarray(cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), degrees, scale))
+    matrix[:, 2] += side / 2 - SIDE / 2
+    canvas = np.full((side, side, 3), 110, np.uint8)
+    if scale < 1:  # so that fine detail does not alias
+        small = max(1, round(SIDE * scale))
+        chip = np.asarray(cv2.resize(chip, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
+    drawn = matrix.copy()
+    drawn[:, :2] *= SIDE / chip.shape[0]
+    cv2.warpAffine(chip, drawn, (side, side), canvas, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
+    return canvas, matrix
+
+
+@pytest.fixture(scope="module")
+def chip(astronaut: Picture, detector: Detector) -> Picture:
+    (face,) = detector.detect(astronaut)
+    return warp(astronaut, face.landmarks)
+
+
+# The head of this portrait is turned, and the detector's points swing by some 10 degrees from
+# angle to angle on it. 3 px is what frontal faces are held to.
+OFF = 14  # px in the chip
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_eyes_of_a_pasted_chip_come_back_to_the_template(
+    tmp_path: Path, chip: Picture, detector: Detector, scale: float
+) -> None:
+    turns = (0, -35, 140, -90)
+    pasted = {f"{turn}.png": paste(chip, scale, turn) for turn in turns}
+    files = {name: encoded(picture) for name, (picture, _) in pasted.items()}
+    align_pictures(write_folder(tmp_path / "s", files), tmp_path / "d", detector=detector)
+    found = rows(tmp_path / "d")
+    assert [row["picture"] for row in found] == sorted(files)
+    for row in found:
+        to_picture = pasted[row["picture"]][1]
+        to_chip = similarity(points(row), TEMPLATE)
+        truth = TEMPLATE[:2] @ to_picture[:, :2].T + to_picture[:, 2]  # the chip's own eyes
+        eyes = truth @ to_chip[:, :2].T + to_chip[:, 2]
+        off = np.linalg.norm(eyes - TEMPLATE[:2], axis=1)
+        assert off.max() <= OFF, f"{row['picture']}: {off.round(1)} px"
+
+
+def test_chips_are_what_warp_gives(tmp_path: Path, astronaut: Picture, detector: Detector) -> None:
+    source = write_folder(tmp_path / "s", {"sub/" + NAME: encoded(astronaut, "JPEG")})
+    done = align_pictures(source, tmp_path / "d", detector=detector)
+    assert (done.pictures, done.chips, done.rejects) == (1, 1, 0)
+    (row,) = rows(tmp_path / "d")
+    assert (row["chip"], row["face"]) == (f"sub/{NAME}.chip.jpg", "1")
+    stored = read(tmp_path / "d" / "chips" / row["chip"])
+    expected = warp(read(source / "sub" / NAME), Landmarks.from_array(points(row)))
+    assert np.abs(stored.astype(int) - expected).mean() < 2
+    imported = import_dataset(tmp_path / "d" / "chips", tmp_path / "e")
+    assert imported.dataset.samples.row(0)[:4] == (f"{NAME}.chip.jpg", 36, "female", "white")
+
+
+def test_every_face_or_the_main_one(tmp_path: Path, group_path: Path, detector: Detector) -> None:
+    source = write_folder(tmp_path / "s", {NAME: group_path.read_bytes()})
+    main = align_pictures(source, tmp_path / "main", detector=detector)
+    every = align_pictures(source, tmp_path / "all", every=True, detector=detector)
+    assert (main.chips, every.chips) == (1, 9)
+    found = rows(tmp_path / "all")
+    assert found[0] == rows(tmp_path / "main")[0]
+    areas = [(float(r["right"]) - float(r["left"])) * (float(r["bottom"]) - float(r["top"]))
+             for r in found]  # fmt: skip
+    assert areas == sorted(areas, reverse=True)
+    for row in found[1:]:  # the label is the main person's alone
+        with pytest.raises(BadLabel):
+            read_label(row["chip"])
+    with pytest.raises(DatasetError, match=r"\(all faces\), not of 's' \(main faces\)"):
+        align_pictures(source, tmp_path / "all")
+
+
+def test_names_of_chips() -> None:
+    assert chip_name("a/b.jpg", 1) == "a/b.jpg.chip.jpg"
+    assert chip_name("b.jpg.chip.jpg", 1) == "b.jpg.chip.jpg"
+    assert chip_name("b.png", 3) == "face3_of_b.png.chip.jpg"
+
+
+def mixed(astronaut: Picture) -> dict[str, bytes]:
+    portrait = encoded(astronaut[:256, 100:356], "JPEG")
+    return {
+        "a.jpg": portrait,
+        "b.jpg": b"no picture",
+        "c.png": encoded(np.full((90, 90, 3), 70, np.uint8)),
+        "d/e.jpg": portrait,
+        "notes.txt": b"x",
+        "z.jpg": portrait,
+    }
+
+
+@pytest.mark.parametrize("kind", ["s", "s.zip", "s.tar.gz"])
+def test_rejects_and_a_second_run(tmp_path: Path, astronaut: Picture, kind: str) -> None:
+    source = write_any(tmp_path / kind, mixed(astronaut))
+    command = ["data", "align", str(source), str(tmp_path / "d"), "--workers", "2"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "3 chips of 6 pictures" in result.stdout
+    with (tmp_path / "d/rejects.csv").open(newline="") as file:
+        why = {row["file"]: row["reason"] for row in csv.DictReader(file)}
+    assert list(why) == ["b.jpg", "c.png", "notes.txt"]
+    assert why["c.png"] == "no face found"
+    again = CliRunner().invoke(app, command)
+    assert "nothing to do" in again.stderr
+    assert "3 rejects" in again.stdout
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path, astronaut: Picture) -> None:
+    source = write_folder(tmp_path / "s", mixed(astronaut))
+
+    def stop(stage: str, done: int, total: int | None) -> None:
+        if stage == "align" and done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        align_pictures(source, tmp_path / "d", report=stop)
+    assert not (tmp_path / "d/align.json").exists()
+    (tmp_path / "d/chips/a.jpg.chip.jpg").unlink()
+    with pytest.raises(DatasetError, match="choose another folder"):
+        align_pictures(source, tmp_path / "d", every=True)
+    done = align_pictures(source, tmp_path / "d", workers=1)
+    assert done.before == 3
+    align_pictures(source, tmp_path / "e")
+    for name in ("chips.csv", "rejects.csv", "chips/a.jpg.chip.jpg", "align.json"):
+        assert (tmp_path / "d" / name).read_bytes() == (tmp_path / "e" / name).read_bytes()
+    assert not (tmp_path / "d/.align").exists()
+
+
+def test_what_cannot_be_aligned_is_said(tmp_path: Path, astronaut: Picture) -> None:
+    with pytest.raises(SourceError, match="no such file or folder"):
+        align_pictures(tmp_path / "none", tmp_path / "d")
+    source = write_folder(tmp_path / "s", {"b.jpg": b"no picture"})
+    with pytest.raises(DatasetError, match="no face in 's': 1 files rejected"):
+        align_pictures(source, tmp_path / "d")
+    with pytest.raises(SourceError, match="lies in the source"):
+        align_pictures(source, source / "d")
+    with pytest.raises(DatasetError, match="is not empty"):
+        align_pictures(source, tmp_path)

@@ -38,6 +38,15 @@ def test_the_table(run, astronaut_path: Path) -> None:
     assert "male" in out
 
 
+def test_a_piped_table_keeps_long_names_whole(run, tmp_path: Path, astronaut_path: Path) -> None:
+    picture = tmp_path / ("a" * 60) / ("b" * 90 + ".jpg")
+    picture.parent.mkdir()
+    picture.write_bytes(astronaut_path.read_bytes())
+    code, out, _ = run(picture)
+    assert code == 0
+    assert str(picture) in out
+
+
 def test_json_lines(run, astronaut_path: Path, group_path: Path) -> None:
     code, out, _ = run(astronaut_path, group_path, "--format", "jsonl")
     lines = [json.loads(line) for line in out.splitlines()]

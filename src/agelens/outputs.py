@@ -151,7 +151,9 @@ class TableWriter(Writer):
         if self._table.row_count:
             console = Console(file=self.stream)
             if not console.is_terminal:  # a pipe or file has no width to keep to
-                console.width = max(console.width, console.measure(self._table).maximum)
+                unbounded = console.options.update(max_width=100_000)
+                needed = console.measure(self._table, options=unbounded).maximum
+                console.width = max(console.width, needed)
             console.print(self._table)
 
 

@@ -10,7 +10,7 @@ from agelens.errors import TrainingError
 from agelens.runtime import Model
 from agelens.training.combine import Said, combine, compare
 from agelens.training.config import Config
-from agelens.training.pool import Labels
+from agelens.training.ensemble import Labels
 from agelens.training.run import train
 from drawn import write_dataset
 

@@ -25,7 +25,9 @@ def evaluate(
         typer.Option(help="A dataset folder, made by `agelens data import`.", show_default=False),
     ],
     split: Annotated[int, typer.Option(min=0, max=4, help="The split, 0 to 4.")] = 0,
-    part: Annotated[str, typer.Option(help="The part of the split: test or validation.")] = "test",
+    part: Annotated[
+        str, typer.Option(help="The part of the split: test, validation or train.")
+    ] = "test",
     flip: Annotated[
         bool | None,
         typer.Option(
@@ -69,11 +71,11 @@ def evaluate(
     import sys
 
     from agelens.cli.progress import bar
-    from agelens.evaluation.evaluate import Evaluator, Plan, evaluation_folders, model_name
+    from agelens.evaluation.evaluate import PARTS, Evaluator, Plan, evaluation_folders, model_name
     from agelens.runtime import Model
 
-    if part not in ("test", "validation"):
-        raise typer.BadParameter(f"{part!r}: expected test or validation", param_hint="--part")
+    if part not in PARTS:
+        raise typer.BadParameter(f"{part!r}: expected {', '.join(PARTS)}", param_hint="--part")
     plan = Plan(data, split, part, flip, pipeline, threads)  # type: ignore[arg-type]
     loaded = [Model(model, threads) for model in models]
     folders = evaluation_folders(loaded, plan, output)

@@ -28,6 +28,8 @@ from agelens.runtime import Model, shipped
 FORMAT = 1
 """Version of `evaluation.json`."""
 
+PARTS = ("test", "validation", "train")
+
 GROUP_FIGURES = (
     "age_mae", "age_bias", "age_within_5", "gender_accuracy", "interval_coverage", "interval_width",
 )  # fmt: skip
@@ -42,7 +44,7 @@ class Plan:
 
     data: Path
     split: int = 0  # 0 to 4
-    part: Literal["test", "validation"] = "test"
+    part: Literal["test", "validation", "train"] = "test"
     flip: bool | None = None  # None: as the model's card says
     pipeline: bool = False  # find and align the faces too
     threads: int | None = None  # None: one per core
@@ -65,8 +67,8 @@ class Evaluator:
 
         `command` is the command line, for the record.
         """
-        if plan.part not in ("test", "validation"):
-            raise DatasetError(f"no part {plan.part!r}: expected test or validation")
+        if plan.part not in PARTS:
+            raise DatasetError(f"no part {plan.part!r}: expected {', '.join(PARTS)}")
         self.plan = plan
         self._command = command
         self._dataset = Dataset(plan.data)

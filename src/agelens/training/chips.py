@@ -12,8 +12,12 @@ from agelens.training.augment import Augment
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B faces: chips uint8 (B, S, S, 3) RGB, ages in years (B,), female 0 or 1 (B,)."""
+    """B faces: chips uint8 (B, S, S, 3) RGB, ages in years (B,), female 0 or 1 (B,).
 
+    `rows` are the faces' places in the dataset.
+    """
+
+    rows: NDArray[np.int64]
     chips: NDArray[np.uint8]
     ages: NDArray[np.int64]
     female: NDArray[np.int64]
@@ -72,4 +76,6 @@ class Loader:
             yield waiting.result()
 
     def _take(self, picked: NDArray[np.int64], chips: NDArray[np.uint8]) -> Batch:
-        return Batch(np.ascontiguousarray(chips), self.ages[picked], self.female[picked])
+        return Batch(
+            self._rows[picked], np.ascontiguousarray(chips), self.ages[picked], self.female[picked]
+        )

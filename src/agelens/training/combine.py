@@ -21,12 +21,12 @@ from agelens import distribution, provenance
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.evaluation import bootstrap, metrics
-from agelens.training import checkpoint, export, pool, record
+from agelens.training import checkpoint, ensemble, export, record
 from agelens.training.chips import Loader
 from agelens.training.config import Config
+from agelens.training.ensemble import How, Labels, Pool, Pooled
 from agelens.training.loop import loaders
 from agelens.training.network import Network
-from agelens.training.pool import How, Labels, Pool, Pooled
 
 HOWS: tuple[How, ...] = ("average", "stack")
 
@@ -76,7 +76,7 @@ def combine(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) 
     best = min(table, key=lambda row: row["validation_mae"])
     picked = best["places"]
     final = said.of(picked)
-    fitted = pool.fit(final.age, final.female, final.labels, best["how"])
+    fitted = ensemble.fit(final.age, final.female, final.labels, best["how"])
     folder.mkdir(parents=True, exist_ok=True)
     hybrid = Pooled([members[place].network for place in picked], fitted)
     card = _card(best, members, fitted)
@@ -123,7 +123,7 @@ def _cross_fit(said: Said, how: How) -> tuple[Tensor, Tensor]:
     for judged in (half, ~half):
         fitted_on = ~judged
         labels = Labels(said.labels.ages[fitted_on], said.labels.female[fitted_on])
-        fitted = pool.fit(said.age[:, fitted_on], said.female[:, fitted_on], labels, how)
+        fitted = ensemble.fit(said.age[:, fitted_on], said.female[:, fitted_on], labels, how)
         age[judged], female[judged] = fitted(said.age[:, judged], said.female[:, judged])
     return age, female
 

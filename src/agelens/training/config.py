@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from agelens.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=10)]
 
 
 class _Section(BaseModel):
@@ -48,6 +49,7 @@ class ModelConfig(_Section):
     depths: Depths = [2, 2, 2, 2]  # scratch only
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # stochastic depth, scratch only
     frozen: Annotated[int, Field(ge=0)] = 0  # leading stages (members of a hybrid) that stay
+    pool: Literal["mean", "gem", "attention", "regions"] = "mean"  # last feature map -> features
     hidden: Annotated[int, Field(ge=0, le=4096)] = 0  # units between features and heads; 0: none
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2  # on the features
 
@@ -68,6 +70,7 @@ class DataConfig(_Section):
 
     split: Annotated[int, Field(ge=0, le=4)] = 0  # of the five rotations over the folds
     share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training faces, for short trials
+    teacher: str | None = None  # a predictions.parquet of the training faces, to learn from
 
 
 class AugmentConfig(_Section):
@@ -83,14 +86,22 @@ class AugmentConfig(_Section):
     grey: Share = 0.05  # probability of a grey picture
     erase: Share = 0.25  # probability of a grey rectangle over the face
     degrade: Share = 0.15  # probability of blur, low resolution, JPEG or noise
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0  # alpha: two faces over each other; 0: never
 
 
 class LossConfig(_Section):
     """What the network is trained to lower."""
 
     sigma: Annotated[float, Field(ge=0, le=20)] = 2.0  # years, width of the label distribution
-    expectation: Annotated[float, Field(ge=0, le=10)] = 0.25  # weight of the age error in years
-    gender: Annotated[float, Field(ge=0, le=10)] = 1.0  # weight of the gender cross-entropy
+    distribution: Weight = 1.0  # weight of the cross-entropy to the label distribution
+    expectation: Weight = 0.25  # weight of the error of the expected age, years
+    crps: Weight = 0.0  # weight of the continuous ranked probability score, years
+    ordinal: Weight = 0.0  # weight of the cross-entropy of "older than k", summed over all k
+    variance: Weight = 0.0  # weight of the variance of the distribution, years squared
+    trim: Annotated[float, Field(ge=0, lt=0.5)] = 0.0  # share of a batch with the largest losses
+    # that is left out, for labels that may be wrong
+    teacher: Share = 0.0  # how far the targets are the teacher's answers (data.teacher)
+    gender: Weight = 1.0  # weight of the gender cross-entropy
     gender_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
 
 
@@ -99,6 +110,8 @@ class OptimizerConfig(_Section):
 
     rate: Annotated[float, Field(gt=0, le=1)] = 2e-3  # learning rate of the heads
     backbone_rate: Annotated[float, Field(ge=0, le=10)] = 1.0  # times `rate`
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # rate of a stage over that of the next
+    pull: Annotated[float, Field(ge=0, le=1000)] = 0.0  # of the backbone towards its start
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05
     batch: Annotated[int, Field(ge=2, le=4096)] = 64
     clip: Annotated[float, Field(gt=0)] = 5.0  # largest norm of the gradient

@@ -94,7 +94,7 @@ def _grow(x: Tensor, other: Tensor) -> Tensor:
 
 
 class DlibResNet(nn.Module):
-    """The backbone: RGB 0 to 255, (B, 3, S, S), to 256 features."""
+    """The backbone: RGB 0 to 255, (B, 3, S, S), to a map of 256 features."""
 
     features = 256
 
@@ -117,17 +117,17 @@ class DlibResNet(nn.Module):
     mean: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, 256)."""
+        """Take (B, 3, S, S) of 0 to 255, give (B, 256, H, W)."""
         x = (x - self.mean) / 256
         for stage in self.stages:
             x = stage(x)
-        return x.mean((2, 3))
+        return x
 
     def embed(self, x: Tensor) -> Tensor:
         """Give dlib's own face descriptor, (B, 128), of (B, 3, 150, 150)."""
         if self.embedding is None:
             raise TypeError("this net was made without embedding=True")
-        embedding: Tensor = self.embedding(self(x))
+        embedding: Tensor = self.embedding(self(x).mean((2, 3)))
         return embedding
 
     def load_dlib(self, path: Path) -> None:

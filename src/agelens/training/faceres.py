@@ -50,7 +50,7 @@ class Convolution(nn.Module):
 
 
 class FaceRes(nn.Module):
-    """The backbone: RGB 0 to 255, (B, 3, S, S), to 1,024 features."""
+    """The backbone: RGB 0 to 255, (B, 3, S, S), to a map of 1,024 features."""
 
     features = 1024
 
@@ -68,11 +68,11 @@ class FaceRes(nn.Module):
     mean: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, 1024)."""
+        """Take (B, 3, S, S) of 0 to 255, give (B, 1024, S / 32, S / 32)."""
         x = x.flip(1) - self.mean
         for stage in self.stages:
             x = stage(x)
-        return x.mean((2, 3))
+        return x
 
     def load_tensorflow(self, graph: Path) -> None:
         """Take the weights that a TensorFlow.js graph file lists.

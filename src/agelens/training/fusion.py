@@ -29,10 +29,11 @@ class Fusion(nn.Module):
         self.stages = nn.ModuleList(self.members)  # `frozen` counts whole members
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, features)."""
+        """Take (B, 3, S, S) of 0 to 255, give (B, features, 1, 1)."""
         parts = [
-            norm(member(resized(x, size)))
+            norm(member(resized(x, size)).mean((2, 3)))
             for size, member, norm in zip(self.sizes, self.members, self.norms, strict=True)
         ]
         gates = 2 * torch.sigmoid(self.gate(torch.cat(parts, 1)))  # 1 at the start
-        return torch.cat([part * gates[:, i : i + 1] for i, part in enumerate(parts)], 1)
+        joined = torch.cat([part * gates[:, i : i + 1] for i, part in enumerate(parts)], 1)
+        return joined[:, :, None, None]

@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,11 +22,11 @@ from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.evaluation import metrics
-from agelens.training import checkpoint, precision, record
+from agelens.training import checkpoint, precision, record, teacher
 from agelens.training.augment import Augment
 from agelens.training.chips import Batch, Loader
 from agelens.training.config import Config, OptimizerConfig
-from agelens.training.loss import loss
+from agelens.training.loss import Targets, batch_loss, labelled, loss
 from agelens.training.network import Network
 
 
@@ -56,7 +57,9 @@ class Training:
             self._set_age_prior(self.train.ages)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = make_optimizer(self.network, config.optimizer)
+        self._pull = Pull(self.network, config.optimizer)
         self.autocast = precision.choose(config, self.network)
+        self._teacher = teacher.read(config, dataset)
         self.state = State()
 
     def _set_age_prior(self, ages: NDArray[np.int64]) -> None:
@@ -139,21 +142,37 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            age, female = self.network(torch.from_numpy(batch.chips))
-        value = loss(
-            age,
-            female,
-            torch.from_numpy(batch.ages),
-            torch.from_numpy(batch.female),
-            self.config.loss,
-        )
+            chips, targets = self._mixed(torch.from_numpy(batch.chips), self._targets(batch))
+            age, female = self.network(chips)
+        each = loss(age, female, targets, self.config.loss)
+        value = batch_loss(each, self.config.loss.trim)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip)
         self.optimizer.step()
+        self._pull.step(rate)
         self.state.step += 1
         self._average()
         return float(value.detach())
+
+    def _targets(self, batch: Batch) -> Targets:
+        labels = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
+        targets = labelled(*labels, self.config.loss)
+        if self._teacher is None:
+            return targets
+        return targets.mixed(
+            self._teacher.at(torch.from_numpy(batch.rows)), self.config.loss.teacher
+        )
+
+    def _mixed(self, chips: Tensor, targets: Targets) -> tuple[Tensor, Targets]:
+        """Lay each chip over another of its batch, and their targets (Zhang et al., 2018)."""
+        alpha = self.config.augment.mixup
+        if not alpha:
+            return chips, targets
+        share = float(torch.distributions.Beta(alpha, alpha).sample())
+        order = torch.randperm(len(chips))
+        laid = chips.float().lerp(chips[order].float(), share).round().to(torch.uint8)
+        return laid, targets.mixed(targets.at(order), share)
 
     def _rate(self) -> float:
         per_epoch = len(self.train)
@@ -176,17 +195,22 @@ class Training:
                     ours.copy_(theirs[name])
 
     def validate(self) -> dict[str, float]:
-        """Measure the averaged weights on the validation folds, without flip averaging."""
+        """Measure the averaged weights on the validation folds, without flip averaging.
+
+        In the precision of training: exact figures are those of the exported model.
+        """
         self.averaged.eval()
         total, faces = 0.0, 0
         ages, probabilities, female, labels = [], [], [], []
         task = self._progress.add_task("validation", total=len(self.validation))
         with torch.inference_mode():
             for batch in self.validation.plain():
-                age_logits, female_logits = self.averaged(torch.from_numpy(batch.chips))
+                with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+                    logits = self.averaged(torch.from_numpy(batch.chips))
+                age_logits, female_logits = (one.float() for one in logits)
                 true = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
-                value = loss(age_logits, female_logits, *true, self.config.loss)
-                total += float(value) * len(batch.ages)
+                targets = labelled(*true, self.config.loss)
+                total += float(loss(age_logits, female_logits, targets, self.config.loss).sum())
                 faces += len(batch.ages)
                 ages.append(batch.ages)
                 labels.append(batch.female)
@@ -248,23 +272,48 @@ def loaders(config: Config, dataset: Dataset, progress: Progress) -> tuple[Loade
 
 
 def make_optimizer(network: Network, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Give AdamW with four groups: backbone and heads, each with and without weight decay.
+    """Give AdamW with groups for the heads and each stage, with and without weight decay.
 
-    Biases, scales and offsets are not decayed (He et al., 2019).
+    A stage of the backbone has `backbone_rate` times the heads' rate, times `layer_decay` for
+    each stage between it and the heads. Biases, scales and offsets are not decayed
+    (He et al., 2019).
     """
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    last = len(network.backbone.stages) - 1  # type: ignore[arg-type]
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            key = (name.startswith("backbone."), parameter.ndim > 1)
-            groups.setdefault(key, []).append(parameter)
+            factor = 1.0
+            if name.startswith("backbone."):
+                stage = re.match(r"backbone\.stages\.(\d+)\.", name)
+                depth = last - int(stage[1]) if stage else 0
+                factor = config.backbone_rate * config.layer_decay**depth
+            groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "factor": config.backbone_rate if backbone else 1.0,
+                "factor": factor,
                 "weight_decay": config.weight_decay if decayed else 0.0,
             }
-            for (backbone, decayed), parameters in groups.items()
+            for (factor, decayed), parameters in groups.items()
         ],
         lr=config.rate,
     )
+
+
+class Pull:
+    """Draws a backbone towards the weights it started from (L2-SP; Li et al., 2018).
+
+    Beside the optimizer rather than in the loss, as AdamW does with weight decay.
+    """
+
+    def __init__(self, network: Network, config: OptimizerConfig) -> None:
+        self._strength = config.pull * config.backbone_rate
+        self._now: list[Tensor] = [p for p in network.backbone.parameters() if p.requires_grad]
+        self._start = [p.detach().clone() for p in self._now] if self._strength else []
+
+    def step(self, rate: float) -> None:
+        """Go `rate` x backbone_rate x pull of the way back, after a step of the optimizer."""
+        if self._strength:
+            with torch.no_grad():
+                torch._foreach_lerp_(self._now, self._start, min(rate * self._strength, 1.0))

@@ -1,5 +1,7 @@
 """The training loss: how wrong an age distribution and a gender logit are."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -7,6 +9,27 @@ from torch.nn import functional
 from agelens.distribution import AGES
 from agelens.training.config import LossConfig
 from agelens.training.network import expectation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What B answers should have been; labels, or a mixture of labels and other answers."""
+
+    distribution: Tensor  # (B, 117), rows sum to 1
+    age: Tensor  # (B,) years
+    female: Tensor  # (B,) 0 to 1
+
+    def mixed(self, other: "Targets", share: float) -> "Targets":
+        """Give these targets with `share` (0 to 1) of the other's."""
+        return Targets(
+            self.distribution.lerp(other.distribution, share),
+            self.age.lerp(other.age, share),
+            self.female.lerp(other.female, share),
+        )
+
+    def at(self, order: Tensor) -> "Targets":
+        """Give the targets of some faces, by place (int64)."""
+        return Targets(self.distribution[order], self.age[order], self.female[order])
 
 
 def age_targets(ages: Tensor, sigma: float) -> Tensor:
@@ -21,22 +44,57 @@ def age_targets(ages: Tensor, sigma: float) -> Tensor:
     return curve / curve.sum(-1, keepdim=True)
 
 
-def loss(
-    age_logits: Tensor, female_logits: Tensor, ages: Tensor, female: Tensor, config: LossConfig
-) -> Tensor:
-    """Give the mean loss of a batch; ages in years (B,), female 0 or 1 (B,).
+def labelled(ages: Tensor, female: Tensor, config: LossConfig) -> Targets:
+    """Give the targets that labels set; ages in years (B,), female 0 or 1 (B,)."""
+    smooth = config.gender_smoothing
+    return Targets(
+        age_targets(ages, config.sigma), ages.float(), female.float() * (1 - 2 * smooth) + smooth
+    )
 
-    Cross-entropy to the label distribution, plus the smooth L1 error of the expected age
-    (which turns from square to linear at one year), plus gender cross-entropy.
+
+def loss(age_logits: Tensor, female_logits: Tensor, targets: Targets, config: LossConfig) -> Tensor:
+    """Give the loss of each face, (B,), of age logits (B, 117) and female logits (B,).
+
+    The weighed sum of:
+    distribution: cross-entropy to the target distribution;
+    expectation: smooth L1 error of the expected age, square below one year;
+    crps: squared distance of the cumulative distributions (Gneiting and Raftery, 2007);
+    ordinal: cross-entropy of "older than k" (Niu et al., 2016), read off the distribution;
+    variance: of the distribution (with `expectation` the mean-variance loss; Pan et al., 2018);
+    gender: cross-entropy.
     """
-    target = age_targets(ages, config.sigma)
-    total = -(target * age_logits.float().log_softmax(-1)).sum(-1).mean()
+    logits = age_logits.float()
+    total = config.gender * functional.binary_cross_entropy_with_logits(
+        female_logits.float(), targets.female, reduction="none"
+    )
+    if config.distribution:
+        cross = -(targets.distribution * logits.log_softmax(-1)).sum(-1)
+        total = total + config.distribution * cross
     if config.expectation:
-        error = functional.smooth_l1_loss(expectation(age_logits), ages.float())
+        error = functional.smooth_l1_loss(expectation(logits), targets.age, reduction="none")
         total = total + config.expectation * error
-    if config.gender:
-        soft = female.float() * (1 - 2 * config.gender_smoothing) + config.gender_smoothing
-        total = total + config.gender * functional.binary_cross_entropy_with_logits(
-            female_logits.float(), soft
-        )
+    if config.crps or config.ordinal:
+        below = logits.softmax(-1).cumsum(-1)[:, :-1]
+        wanted = targets.distribution.cumsum(-1)[:, :-1]
+        total = total + config.crps * ((below - wanted) ** 2).sum(-1)
+        if config.ordinal:
+            cross = functional.binary_cross_entropy(
+                below.clamp(1e-6, 1 - 1e-6), wanted.clamp(0, 1), reduction="none"
+            )
+            total = total + config.ordinal * cross.sum(-1)
+    if config.variance:
+        grid = torch.arange(AGES, dtype=torch.float32)
+        mean = expectation(logits)[:, None]
+        spread = (logits.softmax(-1) * (grid - mean) ** 2).sum(-1)
+        total = total + config.variance * spread
     return total
+
+
+def batch_loss(each: Tensor, trim: float) -> Tensor:
+    """Give the mean of the losses of a batch, without the share `trim` of the largest.
+
+    Faces that are hard to fit are often faces with a wrong label (the small-loss trick;
+    Han et al., 2018).
+    """
+    kept = max(round(len(each) * (1 - trim)), 1)
+    return each.mean() if kept == len(each) else each.sort().values[:kept].mean()

@@ -1,4 +1,4 @@
-"""The one shape of every network here: backbone -> features -> two heads."""
+"""The one shape of every network here: backbone -> map -> features -> two heads."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from agelens.distribution import AGES
 from agelens.errors import ConfigError
 from agelens.training import checkpoint, pretrained
 from agelens.training.config import ModelConfig
+from agelens.training.pooling import Pooling
 from agelens.training.resize import resized
 
 
@@ -21,7 +22,8 @@ class Network(nn.Module):
         self.size = config.size
         self.backbone = pretrained.build(config, start=start)
         self._check_size(config)
-        width = int(self.backbone.features)  # type: ignore[arg-type]
+        self.pool = Pooling(int(self.backbone.features), config.pool)  # type: ignore[arg-type]
+        width = self.pool.features
         self.neck = nn.Sequential()
         if config.hidden:
             self.neck.append(nn.Linear(width, config.hidden))
@@ -73,7 +75,7 @@ class Network(nn.Module):
 
     def forward(self, chips: Tensor) -> tuple[Tensor, Tensor]:
         """Take uint8 (B, H, W, 3) RGB chips; give age logits (B, 117) and female logits (B,)."""
-        features = self.neck(self.backbone(self.prepare(chips)))
+        features = self.neck(self.pool(self.backbone(self.prepare(chips))))
         return self.age(features), self.gender(features)[:, 0]
 
 

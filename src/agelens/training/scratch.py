@@ -57,7 +57,7 @@ class Block(nn.Module):
 
 
 class Scratch(nn.Module):
-    """The backbone: RGB 0 to 255, (B, 3, S, S), to features (B, widths[-1])."""
+    """The backbone: RGB 0 to 255, (B, 3, S, S), to a map of widths[-1] features."""
 
     def __init__(self, widths: list[int], depths: list[int], drop_path: float = 0.0) -> None:
         super().__init__()
@@ -74,8 +74,8 @@ class Scratch(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, features)."""
+        """Take (B, 3, S, S) of 0 to 255, give (B, features, H, W)."""
         x = (x - 120) / 64
         for stage in self.stages:
             x = stage(x)
-        return x.mean((2, 3))
+        return x

@@ -13,7 +13,7 @@ from agelens.training.config import MemberConfig, ModelConfig
 
 
 class TimmBackbone(nn.Module):
-    """The backbone: RGB 0 to 255, (B, 3, S, S), to timm's pooled features."""
+    """The backbone: RGB 0 to 255, (B, 3, S, S), to timm's pooled features, a map of one place."""
 
     def __init__(self, config: ModelConfig | MemberConfig, start: bool) -> None:
         """Make `timm/NAME`; weights: a safetensors file, "hub", or none.
@@ -53,6 +53,6 @@ class TimmBackbone(nn.Module):
     std: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, features)."""
+        """Take (B, 3, S, S) of 0 to 255, give (B, features, 1, 1)."""
         features: Tensor = self.net((x - self.mean) / self.std)
-        return features
+        return features[:, :, None, None]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from agelens.training.ensemble import Labels, Pool, Pooled, fit
 from agelens.training.network import expectation
-from agelens.training.pool import Labels, Pool, Pooled, fit
 
 
 def drawn(count: int = 600) -> tuple[torch.Tensor, torch.Tensor, Labels]:

@@ -6,7 +6,17 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "matplotlib", "polars", "pandas", "ray", "sklearn", "optuna", "fastapi", "timm"}
+HEAVY = {
+    "torch",
+    "matplotlib",
+    "polars",
+    "pandas",
+    "ray",
+    "sklearn",
+    "optuna",
+    "fastapi",
+    "timm",
+} | {"jinja2"}
 
 
 def loaded_by(code: str) -> set[str]:

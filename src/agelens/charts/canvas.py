@@ -1,0 +1,112 @@
+"""The one style of all charts, and the sheet that they are drawn on."""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agelens.errors import MissingExtra
+
+PALETTE = ("#12304f", "#e8952f", "#3d8a7d", "#a63446", "#c9c4b4")
+"""Series colours, far apart in lightness where few are used together."""
+HATCHES = ("", "////", "\\\\\\\\", "xxxx", "")
+DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
+MARKERS = ("o", "s", "^", "D", "v")
+
+WIDTH, WIDE = 5.6, 11.2
+"""Inches: half and whole width of a page."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "agelens", "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"], "font.size": 10,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#555555",
+    "axes.axisbelow": True, "axes.grid": False, "grid.color": "#dddddd", "grid.linewidth": 0.6,
+    "axes.labelcolor": "#222222", "text.color": "#222222", "xtick.color": "#444444",
+    "ytick.color": "#444444", "legend.frameon": False, "legend.fontsize": 9,
+    "hatch.linewidth": 0.6, "hatch.color": "#ffffff", "figure.facecolor": "none",
+    "savefig.facecolor": "none", "axes.formatter.use_mathtext": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The words of a chart: what the axes show, with units, and of how many faces."""
+
+    x: str
+    y: str
+    n: int | None = None  # what the chart is made of; shown in its corner
+    of: str = "faces"  # what `n` counts
+
+
+def fill(number: int) -> dict[str, Any]:
+    """Give colour and hatch of the areas of one series."""
+    place = number % len(PALETTE)
+    return {"facecolor": PALETTE[place], "hatch": HATCHES[place], "edgecolor": "#ffffff", "lw": 0}
+
+
+def percent(axis: Any, wanted: bool) -> None:
+    """Write an axis of shares in percent."""
+    if wanted:
+        axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+
+
+def finish(
+    ax: Any, legend: bool, grid: Literal["x", "y", "both"] | None = None, numbers: bool = True
+) -> None:
+    """Add grid and legend, and thousands to the numbers of the upright axis."""
+    if grid:
+        ax.grid(axis=grid)
+    if legend:  # above the axes, where it hides nothing
+        ax.figure.legend(loc="outside upper left", ncols=5, columnspacing=1.2)
+    if numbers and ax.get_yscale() == "linear":
+        top = max(map(abs, ax.get_ylim()))
+        if top >= 1000:
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+class Canvas:
+    """A figure outside pyplot's global state, and its SVG text once it is done."""
+
+    def __init__(self, figure: Any) -> None:
+        self.figure = figure
+        self.ax: Any = None
+        self.svg = ""
+
+
+@contextmanager
+def canvas_for(
+    axes: Axes, wide: bool = False, height: float = 3.3, several: bool = False
+) -> Iterator[Canvas]:
+    """Give one pair of axes with its words (or with `several` none yet), then write the SVG."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtra("matplotlib", "data") from error
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(WIDE if wide else WIDTH, height), layout="constrained")
+        canvas = Canvas(figure)
+        if not several:
+            canvas.ax = figure.add_subplot()
+            canvas.ax.set(xlabel=axes.x, ylabel=axes.y)
+            if axes.n is not None:
+                words = f"n = {axes.n:,} {axes.of}"
+                canvas.ax.set_title(words, loc="right", fontsize=8.5, color="#555555")
+        yield canvas
+        file = io.StringIO()
+        unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=unsaid, bbox_inches="tight", pad_inches=0.06)
+    canvas.svg = _embeddable(file.getvalue())
+
+
+def _embeddable(text: str) -> str:
+    """Leave out the XML prolog, and make the names in it unlike those of other charts."""
+    text = text[text.index("<svg") :].strip()
+    own = "c" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    # A style element would hold for the whole page.
+    text = re.sub(r"<defs>\s*<style.*?</defs>", "", text, count=1, flags=re.S)
+    text = text.replace("<svg ", '<svg stroke-linejoin="round" stroke-linecap="butt" ', 1)
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\1{own}-", text)

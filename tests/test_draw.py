@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from agelens.draw import COLOURS, PANEL, annotate, labels
 from agelens.draw import _place as place
-from agelens.face import Box, Gender, Prediction
+from agelens.face import Box, Gender, Prediction, Status
 
 AGES = np.full(117, 1 / 117, np.float32)
 
 
-def person(box: Box | None, female: float = 0.9) -> Prediction:
+def person(box: Box | None, female: float = 0.9, status: Status = Status.OK) -> Prediction:
     gender = Gender.FEMALE if female >= 0.5 else Gender.MALE
-    return Prediction(34.2, (28.4, 40.6), AGES, gender, female, box, None, None)
+    return Prediction(34.2, (28.4, 40.6), AGES, gender, female, box, None, None, status)
 
 
 def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
@@ -22,7 +22,9 @@ def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 
 def test_words() -> None:
-    assert labels(person(None)) == ("female 34 (28-41)", "F 34 (28-41)", "34")
+    assert labels(person(None)) == ("woman, 34 (28-41)", "34 (28-41)", "34")
+    doubted = labels(person(None, 0.1, Status.UNSURE))
+    assert doubted == ("man, 34 (28-41)?", "34 (28-41)?", "34?")
 
 
 @pytest.mark.parametrize("ground", [0, 128, 255])

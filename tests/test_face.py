@@ -1,13 +1,14 @@
 """The words of the house: boxes, landmarks, genders."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.face import Box, Face, Gender, Landmarks
+from agelens.face import Box, Face, Gender, Landmarks, Prediction, Reason, Status
 
 sides = st.floats(-1000, 1000)
 
@@ -60,3 +61,59 @@ def test_results_are_frozen() -> None:
 def test_gender_reads_as_its_word() -> None:
     assert str(Gender.FEMALE) == "female"
     assert Gender("male") is Gender.MALE
+
+
+def person(years: int, female: float = 0.95, **more: object) -> Prediction:
+    """Give a prediction that is certain of the age."""
+    ages = np.zeros(117, np.float32)
+    ages[years] = 1
+    gender = Gender.FEMALE if female >= 0.5 else Gender.MALE
+    one = Prediction(years, (years - 3.4, years + 3.6), ages, gender, female, None, None, None)
+    return dataclasses.replace(one, **more)
+
+
+def test_the_chance_to_be_this_old() -> None:
+    certain = person(18)
+    assert [certain.p_over(years) for years in (0, 17, 18, 19)] == [1, 1, 1, 0]
+    assert certain.p_over(18.25) == pytest.approx(0.75)  # 18 lasts until 19
+    even = dataclasses.replace(certain, age_probabilities=np.full(117, 1 / 117, np.float32))
+    assert even.p_over(60) == pytest.approx(57 / 117)
+    assert even.p_over(200) == 0
+
+
+@given(st.floats(-5, 125), st.floats(-5, 125), st.integers(0, 2**32 - 1))
+def test_the_chance_falls_with_the_age(a: float, b: float, seed: int) -> None:
+    ages = np.random.default_rng(seed).dirichlet(np.ones(117)).astype(np.float32)
+    one = person(30, age_probabilities=ages)
+    assert 0 <= one.p_over(max(a, b)) <= one.p_over(min(a, b)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("years", "female", "word"),
+    [(34, 0.95, "woman"), (18, 0.1, "man"), (17, 0.1, "boy"), (4, 0.9, "girl")],
+)
+def test_a_person_in_a_word(years: int, female: float, word: str) -> None:
+    assert person(years, female).person == word
+    assert str(person(years, female)) == f"{word}, {years} ({years - 3}-{years + 4})"
+
+
+@pytest.mark.parametrize(
+    ("years", "word"), [(4, "child"), (13, "young person"), (17, "young person"), (18, "person")]
+)
+def test_the_word_is_neutral_where_the_gender_is_unclear(years: int, word: str) -> None:
+    unclear = (Reason.GENDER_UNCLEAR,)
+    assert person(years, status=Status.UNSURE, reasons=unclear).person == word
+    assert person(years, gender=None).person == word
+
+
+def test_plain_values() -> None:
+    one = person(34, doubt=0.123456, status=Status.POOR, reasons=(Reason.TOO_SMALL, Reason.DARK))
+    assert one.remark == "poor: too small, dark"
+    values = one.to_dict(distribution=True)
+    assert len(values.pop("age_probabilities")) == 117
+    assert values == json.loads(one.to_json()) == {
+        "age": 34, "age_interval": [30.6, 37.6], "gender": "female", "female_probability": 0.95,
+        "status": "poor", "reasons": ["too_small", "dark"], "doubt": 0.1235,
+        "box": None, "landmarks": None, "detection_score": None,
+    }  # fmt: skip
+    assert person(34, gender=None).to_dict()["gender"] is None

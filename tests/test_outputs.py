@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import SourceError
-from agelens.face import Box, Gender, Landmarks, Prediction
-from agelens.outputs import COLUMNS, Format, record, replacing, writer
+from agelens.face import Box, Gender, Landmarks, Prediction, Reason, Status
+from agelens.outputs import COLUMNS, Format, replacing, writer
 
 AGES = np.full(117, 1 / 117, np.float32)
 
@@ -28,6 +28,9 @@ def person(age: float = 34.216, female: float = 0.91234, box: bool = True) -> Pr
         box=Box(10.04, 20.0, 110.06, 150.0) if box else None,
         landmarks=Landmarks.from_array(np.arange(10.0).reshape(5, 2)) if box else None,
         detection_score=0.93456 if box else None,
+        status=Status.UNSURE if age > 30 else Status.OK,
+        reasons=(Reason.AGE_UNCLEAR,) if age > 30 else (),
+        doubt=0.30004,
     )
 
 
@@ -55,6 +58,9 @@ def test_json_lines() -> None:
         "age_interval": [28.04, 41.96],
         "gender": "female",
         "female_probability": 0.9123,
+        "status": "unsure",
+        "reasons": ["age_unclear"],
+        "doubt": 0.3,
         "box": [10.0, 20.0, 110.1, 150.0],
         "landmarks": [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]],
         "detection_score": 0.9346,
@@ -78,13 +84,29 @@ def test_csv() -> None:
         ("bad.jpg", "0", ""),
     ]  # fmt: skip
     assert (rows[0]["age_low"], rows[0]["right"]) == ("28.04", "110.1")
+    assert (rows[0]["status"], rows[0]["reasons"]) == ("unsure", "age_unclear")
     assert rows[3]["error"] == "not a picture"
 
 
 def test_chips_have_no_place() -> None:
     row = next(csv.DictReader(io.StringIO(written(Format.CSV, ("c", [person(box=False)], None)))))
     assert row["left"] == row["detection_score"] == ""
-    assert record(person(box=False))["box"] is None
+    assert person(box=False).to_dict()["box"] is None
+
+
+def test_chances_to_be_this_old_are_given_where_asked_for() -> None:
+    stream = io.StringIO()
+    for form in (Format.JSONL, Format.CSV, Format.TABLE):
+        out = writer(form, stream, over=(18, 100))
+        out.add("a.jpg", [person()])
+        out.close()
+    line, heading, row, *table = stream.getvalue().splitlines()
+    face = json.loads(line)["faces"][0]
+    assert (face["p_over_18"], face["p_over_100"]) == (round(99 / 117, 4), round(17 / 117, 4))
+    assert heading.endswith(",p_over_18,p_over_100")
+    assert row.endswith(",0.8462,0.1453")
+    assert "18 or over" in table[1]
+    assert "85%" in table[3]
 
 
 @given(st.text(max_size=30))
@@ -98,7 +120,8 @@ def test_any_file_name_survives(name: str) -> None:
 def test_the_table_shows_every_person_and_plain_names() -> None:
     text = written(Format.TABLE, ("a[bold]b.jpg", [person(), person(8.0, 0.2)], None), THREE[1])
     assert "a[bold]b.jpg" in text
-    for words in ("34.2", "28 - 42", "female", "91%", "male", "80%", "no face found", "100 x 130"):
+    for words in ("woman, 34 (28-42)", "female 91%", "male 80%", "no face found", "100 x 130",
+                  "unsure: age unclear"):  # fmt: skip
         assert words in text
     assert written(Format.TABLE) == ""
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import agelens
 from agelens.errors import AgelensError, BadPicture, ConfigError, ModelError, SourceError
-from agelens.face import Gender
+from agelens.face import Gender, Reason, Status
 from agelens.predict import Predictor, load
 from agelens.runtime import AGES
 from agelens.sources import Source, find
@@ -151,7 +151,37 @@ def test_in_a_list_the_error_names_the_place(predictor, astronaut) -> None:
         predictor.predict([astronaut, b"no picture", astronaut])
 
 
+def test_small_and_surplus_faces_are_passed_over(tiny_model, group_path) -> None:
+    every = load(tiny_model, threads=1).predict(group_path)
+    sides = [min(one.box.width, one.box.height) for one in every]
+    least = sorted(sides)[4]
+    large = load(tiny_model, threads=1, min_face=least).predict(group_path)
+    assert [one.box for one in large] == [
+        one.box for one, side in zip(every, sides, strict=True) if side >= least
+    ]
+    few = load(tiny_model, threads=1, max_faces=2).predict(group_path)
+    assert [one.box for one in few] == [one.box for one in every[:2]]
+
+
+def test_below_the_threshold_no_gender_is_given(tiny_model) -> None:
+    predictor = load(tiny_model, threads=1, gender_threshold=0.7)
+    genders = [
+        predictor.predict(flat(value), chips=True)[0].gender for value in (250, 100, 40)
+    ]  # the tiny model tells the share of red
+    assert genders == [Gender.FEMALE, None, Gender.MALE]
+
+
+def test_doubt_comes_with_reasons(predictor) -> None:
+    clear, unclear = (predictor.predict(flat(v), chips=True)[0] for v in (20, 130))
+    assert (clear.status, clear.reasons) == (Status.OK, ())
+    assert (unclear.status, unclear.reasons) == (Status.UNSURE, (Reason.GENDER_UNCLEAR,))
+    assert 0 <= clear.doubt < 0.2 < unclear.doubt <= 1
+
+
 def test_settings_out_of_range_are_ours_to_tell(tiny_model) -> None:
+    for wrong in ({"gender_threshold": 0.4}, {"min_face": -1}, {"max_faces": 0}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            load(tiny_model, **wrong)
     with pytest.raises(ConfigError, match="threads"):
         load(tiny_model, threads=0)
     with pytest.raises(ConfigError, match="longest"):

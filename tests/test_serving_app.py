@@ -13,7 +13,6 @@ import pytest
 
 import agelens
 from agelens.errors import ModelError
-from agelens.outputs import record
 from agelens.serving.app import create_app
 from agelens.serving.settings import Settings
 from served import running
@@ -55,7 +54,7 @@ def test_the_answer_is_that_of_the_library(client, tiny_model, astronaut_path, g
     assert [p["file"] for p in body["pictures"]] == ["group.jpg", "astronaut.jpg"]
     assert [(p["width"], p["height"]) for p in body["pictures"]] == [(1600, 1067), (512, 512)]
     for picture, path in zip(body["pictures"], (group_path, astronaut_path), strict=True):
-        assert picture["faces"] == [record(one) for one in predictor.predict(path)]
+        assert picture["faces"] == [one.to_dict() for one in predictor.predict(path)]
         assert picture["error"] is None
     assert len(body["pictures"][0]["faces"]) >= 7
 

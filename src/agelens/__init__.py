@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agelens import errors
     from agelens.errors import AgelensError
-    from agelens.face import Box, Face, Gender, Landmarks, Prediction
+    from agelens.face import Box, Face, Gender, Landmarks, Prediction, Reason, Status
     from agelens.predict import Predictor, load
 
     __version__: str
@@ -27,6 +27,8 @@ __all__ = [
     "Landmarks",
     "Prediction",
     "Predictor",
+    "Reason",
+    "Status",
     "__version__",
     "errors",
     "load",
@@ -40,6 +42,8 @@ _HOMES = {
     "Landmarks": "agelens.face",
     "Prediction": "agelens.face",
     "Predictor": "agelens.predict",
+    "Reason": "agelens.face",
+    "Status": "agelens.face",
     "load": "agelens.predict",
 }
 

@@ -8,11 +8,15 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from agelens.face import Box, Gender, Prediction
+from agelens.face import Box, Gender, Prediction, Status
 from agelens.images import Picture
 
 # Okabe & Ito's palette (2008): told apart in every common form of colour blindness.
-COLOURS = {Gender.FEMALE: (230, 159, 0), Gender.MALE: (86, 180, 233)}
+COLOURS: dict[Gender | None, tuple[int, int, int]] = {
+    Gender.FEMALE: (230, 159, 0),
+    Gender.MALE: (86, 180, 233),
+    None: (200, 200, 200),
+}
 INK = (255, 255, 255)
 PANEL = (24, 24, 24)
 LEAST_TEXT = 9
@@ -54,10 +58,11 @@ def annotate(picture: Picture, predictions: Sequence[Prediction]) -> Picture:
 
 def labels(one: Prediction) -> tuple[str, str, str]:
     """Give a prediction in words, from the full form to the shortest."""
-    low, high = (round(v) for v in one.age_interval)
-    age = round(one.age)
-    gender = one.gender.value
-    return f"{gender} {age} ({low}-{high})", f"{gender[0].upper()} {age} ({low}-{high})", f"{age}"
+    low, high = one.age_interval
+    years = f"{one.age:.0f} ({low:.0f}-{high:.0f})"
+    if one.status is Status.OK:
+        return str(one), years, f"{one.age:.0f}"
+    return f"{one}?", f"{years}?", f"{one.age:.0f}?"
 
 
 def _label(one: Prediction, box: Box, size: tuple[int, int]) -> tuple[str, Font]:

@@ -20,7 +20,7 @@ from agelens.face import Prediction
 
 COLUMNS = (
     "file", "face", "age", "age_low", "age_high", "gender", "female_probability",
-    "left", "top", "right", "bottom", "detection_score", "error",
+    "status", "reasons", "doubt", "left", "top", "right", "bottom", "detection_score", "error",
 )  # fmt: skip
 """Of the CSV: one row per face, and one per input without a face or with an error."""
 
@@ -34,34 +34,24 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def record(prediction: Prediction) -> dict[str, Any]:
-    """Give one face as plain values for JSON: years to 0.01, pixels to 0.1, shares to 1e-4."""
-    low, high = prediction.age_interval
-    face: dict[str, Any] = {
-        "age": round(prediction.age, 2),
-        "age_interval": [round(low, 2), round(high, 2)],
-        "gender": prediction.gender.value,
-        "female_probability": round(prediction.female_probability, 4),
-        "box": None,
-        "landmarks": None,
-        "detection_score": None,
-    }
-    if prediction.box is not None:
-        box = prediction.box
-        face["box"] = [round(v, 1) for v in (box.left, box.top, box.right, box.bottom)]
-    if prediction.landmarks is not None:
-        points = prediction.landmarks.array()
-        face["landmarks"] = [[round(float(x), 1), round(float(y), 1)] for x, y in points]
-    if prediction.detection_score is not None:
-        face["detection_score"] = round(prediction.detection_score, 4)
-    return face
+def flat(prediction: Prediction, over: Sequence[int] = ()) -> dict[str, Any]:
+    """Give one face as one row of COLUMNS, and p_over_N for each N; without value: None."""
+    row = _face(prediction, over)
+    row["age_low"], row["age_high"] = row.pop("age_interval")
+    row["reasons"] = " ".join(row["reasons"])
+    box = row.pop("box") or [None] * 4
+    row.update(zip(("left", "top", "right", "bottom"), box, strict=True))
+    del row["landmarks"]
+    return row
 
 
 class Writer(ABC):
     """Takes the predictions of one picture after another, and an end."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], over: Sequence[int] = ()) -> None:
+        """Write to a text stream; `over` are ages whose chances are to be given too."""
         self.stream = stream
+        self.over = over
 
     @abstractmethod
     def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
@@ -77,7 +67,7 @@ class JsonLines(Writer):
 
     def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
         """Write one line."""
-        self.stream.write(_object(name, predictions, error) + "\n")
+        self.stream.write(_object(name, predictions, error, self.over) + "\n")
 
 
 class Json(Writer):
@@ -87,7 +77,7 @@ class Json(Writer):
 
     def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
         """Write one element."""
-        self.stream.write(self._between + _object(name, predictions, error))
+        self.stream.write(self._between + _object(name, predictions, error, self.over))
         self._between = ",\n"
 
     def close(self) -> None:
@@ -98,9 +88,10 @@ class Json(Writer):
 class Csv(Writer):
     """One row per face, so that an input without a face is a row with face 0."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        super().__init__(stream)
-        self._rows = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+    def __init__(self, stream: IO[str], over: Sequence[int] = ()) -> None:
+        super().__init__(stream, over)
+        columns = (*COLUMNS, *(f"p_over_{age}" for age in over))
+        self._rows = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         self._rows.writeheader()
 
     def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
@@ -108,42 +99,37 @@ class Csv(Writer):
         if not predictions:
             self._rows.writerow({"file": name, "face": 0, "error": error or ""})
         for number, prediction in enumerate(predictions, 1):
-            face = record(prediction)
-            low, high = face.pop("age_interval")
-            box = face.pop("box")
-            del face["landmarks"]
-            row = {"file": name, "face": number, **face, "age_low": low, "age_high": high}
-            if box is not None:
-                row.update(zip(("left", "top", "right", "bottom"), box, strict=True))
-            if row["detection_score"] is None:
-                row["detection_score"] = ""
-            self._rows.writerow(row)
+            self._rows.writerow({"file": name, "face": number, **flat(prediction, self.over)})
 
 
 class TableWriter(Writer):
     """A table for people, printed at the end."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: IO[str], over: Sequence[int] = ()) -> None:
+        super().__init__(stream, over)
         self._table = Table(header_style="bold")
         self._table.add_column("file", overflow="fold")
-        for name in ("face", "age", "9 in 10", "gender", "sure", "box"):
-            numeric = name not in ("gender", "9 in 10")
-            self._table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+        self._table.add_column("face", justify="right", no_wrap=True)
+        self._table.add_column("person, age (9 in 10)", no_wrap=True)
+        self._table.add_column("gender", justify="right", no_wrap=True)
+        for age in over:
+            self._table.add_column(f"{age} or over", justify="right", no_wrap=True)
+        self._table.add_column("status")
+        self._table.add_column("box", justify="right", no_wrap=True)
 
     def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
         """Add the rows of one input; errors are left to standard error."""
         if error is None and not predictions:
-            self._table.add_row(Text(name), "0", "", "", "no face found", "", "")
+            self._table.add_row(Text(name), "0", "no face found")
         for number, one in enumerate(predictions, 1):
-            low, high = one.age_interval
             sure = max(one.female_probability, 1 - one.female_probability)
             place = ""
             if one.box is not None:
                 place = f"{one.box.width:.0f} x {one.box.height:.0f} px"
             self._table.add_row(
-                Text(name if number == 1 else ""), str(number), f"{one.age:.1f}",
-                f"{low:.0f} - {high:.0f}", one.gender.value, f"{sure:.0%}", place,
+                Text(name if number == 1 else ""), str(number), str(one),
+                f"{one.gender or '?'} {sure:.0%}",
+                *(f"{one.p_over(age):.0%}" for age in self.over), one.remark, place,
             )  # fmt: skip
 
     def close(self) -> None:
@@ -157,15 +143,15 @@ class TableWriter(Writer):
             console.print(self._table)
 
 
-def writer(form: Format, stream: IO[str]) -> Writer:
-    """Give the writer of a format onto a text stream."""
+def writer(form: Format, stream: IO[str], over: Sequence[int] = ()) -> Writer:
+    """Give the writer of a format onto a text stream; see `Writer` for `over`."""
     kinds: dict[Format, type[Writer]] = {
         Format.TABLE: TableWriter,
         Format.JSON: Json,
         Format.JSONL: JsonLines,
         Format.CSV: Csv,
     }
-    return kinds[form](stream)
+    return kinds[form](stream, over)
 
 
 @contextmanager
@@ -195,8 +181,15 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
-def _object(name: str, predictions: Sequence[Prediction], error: str | None) -> str:
-    value: dict[str, Any] = {"file": name, "faces": [record(one) for one in predictions]}
+def _face(prediction: Prediction, over: Sequence[int]) -> dict[str, Any]:
+    chances = {f"p_over_{age}": round(prediction.p_over(age), 4) for age in over}
+    return prediction.to_dict() | chances
+
+
+def _object(
+    name: str, predictions: Sequence[Prediction], error: str | None, over: Sequence[int]
+) -> str:
+    value: dict[str, Any] = {"file": name, "faces": [_face(one, over) for one in predictions]}
     if error is not None:
         value["error"] = error
     return json.dumps(value, ensure_ascii=False)

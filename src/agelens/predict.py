@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agelens import distribution, images
+from agelens import distribution, doubt, images
 from agelens.align import warp_all
 from agelens.detect import Detector
 from agelens.errors import AgelensError, BadPicture, ConfigError, SourceError
@@ -63,17 +63,33 @@ def load(
     *,
     flip: bool | None = None,
     longest: int = 1280,
+    gender_threshold: float = 0.5,
+    min_face: float = 0,
+    max_faces: int | None = None,
 ) -> "Predictor":
     """Load a model by shipped name, or by path; None is the default model.
 
     `threads` limits the processor threads (None: all cores; the limit also holds for
     OpenCV elsewhere in the process). `flip` averages each face with its mirror image
     (None: as the model's card says). `longest` is the long side in pixels at which
-    larger pictures are searched for faces: raise it for crowds. Raises ModelError for
-    an unknown or unreadable model, ConfigError
-    for a setting out of range.
+    larger pictures are searched for faces: raise it for crowds.
+
+    A gender is given only where its probability reaches `gender_threshold` (0.5 to 1), else
+    it is None. Faces narrower or lower than `min_face` pixels are passed over, and of the
+    rest only the `max_faces` largest are answered.
+
+    Raises ModelError for an unknown or unreadable model, ConfigError for a setting out of
+    range.
     """
-    return Predictor(Model(name, threads), threads=threads, flip=flip, longest=longest)
+    return Predictor(
+        Model(name, threads),
+        threads=threads,
+        flip=flip,
+        longest=longest,
+        gender_threshold=gender_threshold,
+        min_face=min_face,
+        max_faces=max_faces,
+    )
 
 
 class Predictor:
@@ -86,8 +102,17 @@ class Predictor:
         threads: int | None = None,
         flip: bool | None = None,
         longest: int = 1280,
+        gender_threshold: float = 0.5,
+        min_face: float = 0,
+        max_faces: int | None = None,
     ) -> None:
         """Join a model with the face detector; see `load` for the settings."""
+        if not 0.5 <= gender_threshold <= 1:
+            raise ConfigError(f"gender_threshold {gender_threshold!r}: expected 0.5 to 1")
+        if not min_face >= 0:
+            raise ConfigError(f"min_face {min_face!r}: expected pixels, 0 or more")
+        if max_faces is not None and max_faces < 1:
+            raise ConfigError(f"max_faces {max_faces!r}: expected 1 or more, or None for all")
         if threads is not None:
             if threads < 1:
                 raise ConfigError(f"threads {threads!r}: expected 1 or more")
@@ -95,6 +120,9 @@ class Predictor:
         self.model = model
         self.card = model.card
         self.flip = bool(self.card.get("flip", False)) if flip is None else flip
+        self.gender_threshold = gender_threshold
+        self.min_face = min_face
+        self.max_faces = max_faces
         self._levels = model.interval_levels()
         self._workers = threads if threads is not None else max(1, min(4, cv2.getNumThreads()))
         self._detector = Detector(longest=longest)
@@ -186,12 +214,17 @@ class Predictor:
             if chips:
                 faces, cut = None, _as_chip(picture)[None]
             else:
-                faces = self._detector.detect(picture)
+                faces = self._choose(self._detector.detect(picture))
                 cut = warp_all(picture, [face.landmarks for face in faces], CHIP)
         except AgelensError as error:
             none = np.zeros((0, CHIP, CHIP, 3), np.uint8)
             return _Seen(name, [], none, 0, 0, error=error)
         return _Seen(name, faces, cut, width, height, picture=picture if keep else None)
+
+    def _choose(self, faces: list[Face]) -> list[Face]:
+        """Leave out faces that are too small, or too many; the largest come first."""
+        large = [f for f in faces if min(f.box.width, f.box.height) >= self.min_face]
+        return large[: self.max_faces]
 
     def _fill(self, waiting: list[_Seen]) -> list[Answer]:
         """Ask the model about all chips that wait, and hand each picture its answers."""
@@ -242,19 +275,28 @@ class Predictor:
         own = self.card.get("estimator", "median") != "median"
         points = years.astype(np.float64) if own else distribution.median(ages)
         found: list[Face | None] = [None] * len(ages) if faces is None else list(faces)
+        verdicts = doubt.judge(points, ages, female)
         return [
             Prediction(
                 age=float(points[i]),
                 age_interval=(float(min(low[i], points[i])), float(max(high[i], points[i]))),
                 age_probabilities=ages[i],
-                gender=Gender.FEMALE if female[i] >= 0.5 else Gender.MALE,
+                gender=self._gender(float(female[i])),
                 female_probability=float(female[i]),
                 box=face.box if face else None,
                 landmarks=face.landmarks if face else None,
                 detection_score=face.score if face else None,
+                status=verdicts[i].status,
+                reasons=verdicts[i].reasons,
+                doubt=verdicts[i].doubt,
             )
             for i, face in enumerate(found)
         ]
+
+    def _gender(self, female: float) -> Gender | None:
+        if max(female, 1 - female) < self.gender_threshold:
+            return None
+        return Gender.FEMALE if female >= 0.5 else Gender.MALE
 
 
 def _mean(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 
 if TYPE_CHECKING:
     from agelens.images import Picture
@@ -41,36 +41,28 @@ def predict(
     chips: Annotated[
         bool, typer.Option("--chips", help="Inputs are square faces, aligned as in UTKFace.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="A shipped model's name, a run folder, or a file."),
+    over: Annotated[
+        list[int] | None,
+        typer.Option("--over", min=1, max=116, help="Also give the chance to be this old."),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Processor threads (default: all).")
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip",
-            help="Average each face with its mirror image (default: as the model says).",
-        ),
-    ] = None,
-    longest: Annotated[
-        int,
-        typer.Option(
-            "--longest",
-            min=320,
-            max=8000,
-            help="Long side in pixels at which faces are searched; raise it for crowds.",
-        ),
-    ] = 1280,
+    gender_threshold: options.GenderThreshold = 0.5,
+    min_face: options.MinFace = 0,
+    max_faces: options.MaxFaces = None,
+    model: options.Model = None,
+    threads: options.Threads = None,
+    flip: options.Flip = None,
+    longest: options.Longest = 1280,
 ) -> None:
     """Predict the age and gender of every person in pictures.
 
     Ends with 0 when every input was read, 1 when some were not (the others are still
     answered, each failure is one line on standard error), 2 for a wrong call.
 
-    Example:  agelens predict photos/ --format csv --output people.csv --annotate marked/
+    [bold]Examples[/]
+
+      agelens predict photo.jpg
+      agelens predict photos/ --format csv --output people.csv --annotate marked/
+      agelens predict door.jpg --over 18 --over 21 --gender-threshold 0.9 --min-face 40
     """
     from agelens.outputs import Format, replacing, writer
     from agelens.sources import find
@@ -88,13 +80,22 @@ def predict(
 
     from agelens.predict import load
 
-    predictor = load(model, threads, flip=flip, longest=longest)
+    predictor = load(
+        model,
+        threads,
+        flip=flip,
+        longest=longest,
+        gender_threshold=gender_threshold,
+        min_face=min_face,
+        max_faces=max_faces,
+    )
     marked = None if annotate is None else _Marked(annotate, sources, png)
+    ages = tuple(dict.fromkeys(over or ()))
     if output is None:
-        failed = _run(predictor, sources, writer(kind, sys.stdout), marked, chips)
+        failed = _run(predictor, sources, writer(kind, sys.stdout, ages), marked, chips)
     else:
         with replacing(output) as stream:
-            failed = _run(predictor, sources, writer(kind, stream), marked, chips)
+            failed = _run(predictor, sources, writer(kind, stream, ages), marked, chips)
     if failed:
         raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 
 if TYPE_CHECKING:
     from agelens.serving.settings import Settings
@@ -22,26 +22,12 @@ def serve(
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 for a free one.")
     ] = 8000,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="A shipped model's name, a run folder, or a file."),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Processor threads (default: all).")
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip",
-            help="Average each face with its mirror image (default: as the model says).",
-        ),
-    ] = None,
-    longest: Annotated[
-        int,
-        typer.Option(
-            "--longest", min=320, max=8000, help="Long side in pixels at which faces are searched."
-        ),
-    ] = 1280,
+    model: options.Model = None,
+    threads: options.Threads = None,
+    flip: options.Flip = None,
+    longest: options.Longest = 1280,
+    gender_threshold: options.GenderThreshold = 0.5,
+    min_face: options.MinFace = 0,
     max_bytes: Annotated[
         int, typer.Option("--max-bytes", min=1000, help="Bytes of one request.")
     ] = 32_000_000,
@@ -95,6 +81,8 @@ def serve(
         threads=threads,
         flip=flip,
         longest=longest,
+        gender_threshold=gender_threshold,
+        min_face=min_face,
         request_bytes=max_bytes,
         pictures=max_pictures,
         pixels=max_pixels,

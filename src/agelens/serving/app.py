@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
-from agelens import __version__, outputs
+from agelens import __version__
 from agelens.serving import pages, schema
 from agelens.serving.batching import Outcome
 from agelens.serving.envelope import Envelope
@@ -157,10 +157,7 @@ def _answer(
     problems = [outcome.problem for outcome in outcomes if outcome.problem is not None]
     pictures = []
     for upload, outcome in zip(uploads, outcomes, strict=True):
-        faces = [outputs.record(one) for one in outcome.predictions]
-        if distribution:
-            for face, one in zip(faces, outcome.predictions, strict=True):
-                face["age_probabilities"] = [round(float(p), 5) for p in one.age_probabilities]
+        faces = [one.to_dict(distribution=distribution) for one in outcome.predictions]
         problem = outcome.problem
         kind = problem.code if problem else ("faces" if faces else "no_face")
         service.metrics.pictures.labels(kind).inc()

@@ -9,6 +9,9 @@ FACE_EXAMPLE: dict[str, Any] = {
     "age_interval": [28.1, 41.0],
     "gender": "female",
     "female_probability": 0.9712,
+    "status": "unsure",
+    "reasons": ["age_unclear"],
+    "doubt": 0.2731,
     "box": [120.4, 80.0, 212.9, 201.3],
     "landmarks": [[144.0, 126.5], [187.2, 127.1], [165.3, 151.8], [147.9, 172.0], [184.1, 172.4]],
     "detection_score": 0.9421,
@@ -26,8 +29,15 @@ class FaceModel(BaseModel):
         min_length=2,
         max_length=2,
     )
-    gender: str = Field(description="the appearance label: female or male")
+    gender: str | None = Field(
+        description="the appearance label: female or male; null below the gender threshold"
+    )
     female_probability: float = Field(ge=0, le=1)
+    status: str = Field(description="ok, unsure or poor")
+    reasons: list[str] = Field(description="why, in words such as blurred or gender_unclear")
+    doubt: float = Field(
+        ge=0, le=1, description="chance that the age is off by over 10 years or the gender wrong"
+    )
     box: list[float] | None = Field(description="left, top, right, bottom; right, bottom exclusive")
     landmarks: list[list[float]] | None = Field(
         description="x, y of right eye, left eye, nose, right and left mouth corner (the person's)"

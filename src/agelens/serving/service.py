@@ -97,7 +97,14 @@ def _digest(key: str) -> bytes:
 
 
 def _load(settings: Settings) -> Predictor:
-    predictor = load(settings.model, settings.threads, flip=settings.flip, longest=settings.longest)
+    predictor = load(
+        settings.model,
+        settings.threads,
+        flip=settings.flip,
+        longest=settings.longest,
+        gender_threshold=settings.gender_threshold,
+        min_face=settings.min_face,
+    )
     import numpy as np
 
     from agelens.runtime import CHIP

@@ -16,6 +16,8 @@ class Settings:
     threads: int | None = None  # processor threads; None: all cores
     flip: bool | None = None  # average with the mirror image; None: as the model's card says
     longest: int = 1280  # long side in pixels at which faces are searched
+    gender_threshold: float = 0.5  # probability from which a gender is given
+    min_face: float = 0  # pixels: smaller faces are passed over
 
     request_bytes: int = 32_000_000  # of one request's body
     pictures: int = 32  # of one request
@@ -35,7 +37,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every number and key."""
-        least = {"longest": 320, "request_bytes": 1000, "batch_wait": 0}
+        least = {"longest": 320, "request_bytes": 1000, "batch_wait": 0, "min_face": 0}
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, (int, float)) or isinstance(value, bool):

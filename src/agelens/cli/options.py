@@ -1,0 +1,45 @@
+"""Options that several commands share, each with one wording and one range."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="A shipped model's name, a run folder, or a file."),
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Processor threads (default: all).")
+]
+Flip = Annotated[
+    bool | None,
+    typer.Option(
+        "--flip/--no-flip",
+        help="Average each face with its mirror image (default: as the model says).",
+    ),
+]
+Longest = Annotated[
+    int,
+    typer.Option(
+        "--longest",
+        min=320,
+        max=8000,
+        help="Long side in pixels at which faces are searched; raise it for crowds.",
+    ),
+]
+GenderThreshold = Annotated[
+    float,
+    typer.Option(
+        "--gender-threshold",
+        min=0.5,
+        max=1.0,
+        help="Give a gender only from this probability on.",
+    ),
+]
+MinFace = Annotated[
+    float, typer.Option("--min-face", min=0, help="Pass over faces under this many pixels.")
+]
+MaxFaces = Annotated[
+    int | None,
+    typer.Option("--max-faces", min=1, help="Answer only the largest faces of each picture."),
+]

@@ -1,6 +1,6 @@
 """What each part of a recipe is worth: one change at a time, the same faces and epochs.
 
-python benchmarks/ablations.py configs/ablations-scratch.toml --data utkface --work DIR
+python benchmarks/ablations.py benchmarks/plans/scratch.toml --data utkface --work DIR
 
 The file names a recipe, what all trials share, and the variations, each with what it changes.
 Figures are of the validation folds. A trial that stands in the record is not run again; one
@@ -21,6 +21,7 @@ from agelens.training.config import Config
 from agelens.training.loop import Training
 
 RESULTS = Path(__file__).parent / "results"
+RECIPES = Path(__file__).parents[1] / "configs"
 FIGURES = (
     "validation_mae", "validation_mae_of_mean", "validation_cs5", "validation_gender_accuracy",
     "validation_loss",
@@ -45,9 +46,8 @@ def main() -> None:
             if name in done or (words.only and name not in words.only):
                 continue
             changes = trial.get("set", {})
-            recipe = words.plan.parent / trial.get("recipe", plan["recipe"])
             shared = {"run.threads": words.threads, **plan["shared"]}
-            config = Config.read(recipe, {**shared, **changes})
+            config = Config.read(RECIPES / plan["recipe"], {**shared, **changes})
             folder = words.work / plan["name"] / name
             folder.mkdir(parents=True, exist_ok=True)
             training = Training(config, dataset, folder, progress)
@@ -73,7 +73,7 @@ def main() -> None:
 
 def _write(result: Path, plan: dict[str, Any], source: Path, done: dict[str, Any]) -> None:
     record = {
-        "command": f"python benchmarks/ablations.py configs/{source.name} --data utkface",
+        "command": f"python benchmarks/ablations.py benchmarks/plans/{source.name} --data utkface",
         "recipe": plan["recipe"],
         "shared": plan["shared"],
         "part": "validation folds of split 0",

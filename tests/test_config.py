@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,9 @@ from hypothesis import strategies as st
 from agelens.errors import ConfigError
 from agelens.training.config import Config
 
-RECIPES = [
-    p for p in sorted((Path(__file__).parents[1] / "configs").glob("*.toml")) if p.stem != "space"
-]
+CONFIGS = Path(__file__).parents[1] / "configs"
+RECIPES = [path for path in sorted(CONFIGS.glob("*.toml")) if path.stem != "space"]
+PLANS = sorted((CONFIGS.parent / "benchmarks" / "plans").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -17,6 +18,17 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
     config = Config.read(path)
     assert config.name == path.stem
     assert Config.check(config.table(), "again") == config
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.stem)
+def test_every_ablation_is_a_valid_recipe(plan: Path) -> None:
+    table = tomllib.loads(plan.read_text("utf-8"))
+    recipe = CONFIGS / table["recipe"]
+    base = Config.read(recipe, table["shared"])
+    assert len(table["trials"]) >= 8
+    for name, trial in table["trials"].items():
+        varied = Config.read(recipe, {**table["shared"], **trial["set"]})
+        assert varied != base, f"{name} changes nothing"
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,10 @@ def test_it_has_29_convolutions_and_shortcuts(drawn_net: DlibResNet) -> None:
     assert sum(p.numel() for p in convolutions[0].parameters()) == 32 * (7 * 7 * 3 + 1)
 
 
-@pytest.mark.parametrize("size", [150, 200])
-def test_features_for_any_size(drawn_net: DlibResNet, size: int) -> None:
-    assert drawn_net.eval()(torch.rand(2, 3, size, size) * 255).shape == (2, 256)
+@pytest.mark.parametrize(("size", "side"), [(150, 1), (200, 2)])
+def test_a_map_for_any_size(drawn_net: DlibResNet, size: int, side: int) -> None:
+    maps = drawn_net.eval()(torch.rand(2, 3, size, size) * 255)
+    assert maps.shape == (2, 256, side, side)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -5,10 +7,11 @@ from agelens.training.scratch import Block, Scratch
 
 
 @pytest.mark.parametrize("size", [32, 75, 100])
-def test_features_for_any_size(size: int) -> None:
+def test_a_map_for_any_size(size: int) -> None:
     net = Scratch([8, 16, 24], [1, 2, 1]).eval()
     features = net(torch.rand(2, 3, size, size) * 255)
-    assert features.shape == (2, 24)
+    side = math.ceil(size / 16)  # the stem and three stages halve it
+    assert features.shape == (2, 24, side, side)
     assert net.features == 24
     assert len(net.stages) == 4  # the stem and three
 

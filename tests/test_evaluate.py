@@ -68,7 +68,7 @@ def test_a_model_that_is_right_is_told_so(
     assert about["model"]["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert about["model"]["card"]["name"] == "tiny"
     assert about["data"]["folds"] == [8, 9]
-    assert about["interval_levels"] == {"low": 0.1, "high": 0.9}
+    assert about["interval_levels"] == {"low": [0.1] * 117, "high": [0.9] * 117}
     figures = about["subsets"]["all"]["figures"]
     assert figures["age_mae"]["value"] < 0.4
     assert figures["gender_accuracy"] == {"value": 1, "low": 1, "high": 1}

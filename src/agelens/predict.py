@@ -271,7 +271,7 @@ class Predictor:
         female: NDArray[np.float32],
         faces: list[Face] | None,
     ) -> list[Prediction]:
-        low, high = (distribution.quantile(ages, level) for level in self._levels)
+        low, high = self._levels.ends(ages)
         own = self.card.get("estimator", "median") != "median"
         points = years.astype(np.float64) if own else distribution.median(ages)
         found: list[Face | None] = [None] * len(ages) if faces is None else list(faces)

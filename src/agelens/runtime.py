@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.distribution import AGES
+from agelens.distribution import AGES, Levels
 from agelens.errors import ModelError
 
 CHIP = 200
@@ -108,22 +108,26 @@ class Model:
             raise ModelError(f"the card of {str(self.path)!r} is not a JSON object")
         return card
 
-    def interval_levels(self) -> tuple[float, float]:
-        """Give the two quantile levels whose span holds the age 9 times in 10, off the card.
+    def interval_levels(self) -> Levels:
+        """Give the levels whose interval holds the age 9 times in 10, off the card.
 
-        0.05 and 0.95 where the card has none. Raises ModelError for levels that are none.
+        The card's `interval` has `low` and `high`, each one share for all ages or a list of 117;
+        without them 0.05 and 0.95. Raises ModelError for levels that are none.
         """
         interval = self.card.get("interval", {})
         try:
-            low, high = float(interval.get("low", 0.05)), float(interval.get("high", 0.95))
-        except (AttributeError, TypeError, ValueError):
-            low = high = -1.0
-        if not 0 <= low < high <= 1:
-            raise ModelError(
-                f"the card of {str(self.path)!r} has interval {interval!r}: expected low and "
-                "high, 0 to 1, low < high"
+            low, high = (
+                np.broadcast_to(np.asarray(interval.get(key, usual), np.float64), (AGES,))
+                for key, usual in (("low", 0.05), ("high", 0.95))
             )
-        return low, high
+        except (AttributeError, TypeError, ValueError):
+            low = high = np.full(AGES, -1.0)
+        if not ((low >= 0) & (low < high) & (high <= 1)).all():
+            raise ModelError(
+                f"the card of {str(self.path)!r} has interval {str(interval)[:200]}: expected low "
+                f"and high, shares with 0 <= low < high <= 1, one or {AGES} of each"
+            )
+        return Levels(low, high)
 
     def run(self, chips: NDArray[np.uint8]) -> Output:
         """Predict a batch of aligned chips, uint8 (B, 200, 200, 3) RGB; B may be 0.

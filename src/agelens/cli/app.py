@@ -8,6 +8,7 @@ import typer
 
 from agelens.cli import (
     backbones,
+    benchmark,
     combine,
     console,
     data,
@@ -15,6 +16,7 @@ from agelens.cli import (
     export,
     models,
     predict,
+    quantize,
     serve,
     train,
     tune,
@@ -36,8 +38,10 @@ app.command()(models.models)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(tune.tune)
+app.command()(benchmark.benchmark)
 app.command()(combine.combine)
 app.command()(export.export)
+app.command()(quantize.quantize)
 app.command()(evaluate.evaluate)
 app.add_typer(backbones.app, name="backbones")
 

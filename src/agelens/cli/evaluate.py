@@ -79,7 +79,7 @@ def evaluate(
     plan = Plan(data, split, part, flip, pipeline, threads)  # type: ignore[arg-type]
     loaded = [Model(model, threads) for model in models]
     folders = evaluation_folders(loaded, plan, output)
-    evaluator = Evaluator(plan, _command(sys.argv[1:]))
+    evaluator = Evaluator(plan, command_line(sys.argv[1:]))
     done = []
     with bar() as progress:
         for model, folder in zip(loaded, folders, strict=True):
@@ -160,7 +160,8 @@ def _cell(figure: dict[str, float | None] | None, form: str) -> str:
     return f"{text} \\[{form.format(figure['low'])}, {form.format(figure['high'])}]"
 
 
-def _command(words: list[str]) -> str:
+def command_line(words: list[str]) -> str:
+    """Give the command as it can be typed again."""
     import shlex
 
     return shlex.join(["agelens", *words])

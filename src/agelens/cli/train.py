@@ -14,6 +14,16 @@ def train(
     data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
     run: Annotated[Path, typer.Option(help="The run folder to write.")],
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            help="An actions.csv of `agelens data audit`: leave out the faces it says to exclude."
+        ),
+    ] = None,
+    downweight: Annotated[
+        Path | None,
+        typer.Option(help="An actions.csv: count each training face by its weight there."),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="Replace a value of the recipe, as `section.key=value`."),
@@ -26,13 +36,19 @@ def train(
       agelens train --config configs/scratch.toml --data utkface --run runs/scratch
       agelens train --config configs/finetune.toml --data utkface --run runs/finetune --resume
       agelens train --config configs/tiny.toml --data utkface --run runs/try --set data.share=0.1
+      agelens train --config configs/scratch.toml --data utkface --run runs/clean \
+          --exclude audit/actions.csv
     """
     need_train()
     from agelens.cli.progress import bar
     from agelens.training.config import Config
     from agelens.training.run import train as start
 
-    recipe = Config.read(config, overrides(change or []))
+    changes = overrides(change or [])
+    for key, file in (("data.exclude", exclude), ("data.downweight", downweight)):
+        if file is not None:
+            changes[key] = str(file)
+    recipe = Config.read(config, changes)
     with bar() as progress:
         about = start(recipe, data, run, progress, resume=resume, on_epoch=_print_epoch)
     best = about["best"]

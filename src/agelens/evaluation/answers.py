@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data import chips
-from agelens.distribution import AGES
+from agelens.distribution import AGES, Levels
 from agelens.errors import DatasetError, ModelError, PictureError
 from agelens.evaluation.figures import Faces
 from agelens.predict import Predictor
@@ -89,7 +89,7 @@ def on_pictures(
     return answers
 
 
-def faces(samples: pl.DataFrame, answers: Answers, between: tuple[float, float]) -> Faces:
+def faces(samples: pl.DataFrame, answers: Answers, levels: Levels) -> Faces:
     """Join labels and answers of the faces that were found."""
     found = answers.found
     return Faces.read(
@@ -97,7 +97,7 @@ def faces(samples: pl.DataFrame, answers: Answers, between: tuple[float, float])
         (samples["gender"] == "female").to_numpy()[found],
         answers.age_probabilities[found],
         answers.female_probability[found],
-        between,
+        levels,
     )
 
 

@@ -104,7 +104,7 @@ class Evaluator:
         """
         plan, began = self.plan, time.monotonic()
         flip = flips(model, plan)
-        between = model.interval_levels()
+        levels = model.interval_levels()
         done = 0
 
         def advance(more: int) -> None:
@@ -115,7 +115,7 @@ class Evaluator:
         ask = answers.on_pictures if plan.pipeline else answers.on_chips
         said = ask(model, self._paths, flip, plan.threads, advance)
         asked = time.monotonic()
-        seen = answers.faces(self._samples, said, between)
+        seen = answers.faces(self._samples, said, levels)
         about = {
             "format": FORMAT,
             "command": self._command,
@@ -126,7 +126,7 @@ class Evaluator:
             "flip": flip,
             "pipeline": plan.pipeline,
             "estimator": "median",
-            "interval_levels": dict(zip(("low", "high"), between, strict=True)),
+            "interval_levels": {"low": levels.low.tolist(), "high": levels.high.tolist()},
             "methods": {
                 "intervals": bootstrap.METHOD,
                 "gaps": groups.METHOD,

@@ -26,6 +26,9 @@ CS_YEARS = 16
 SUBSETS = {"all": (0, 116), "21-60": (21, 60), "13 and older": (13, 116), "under 13": (0, 12)}
 """First and last age in years, both included, by the subset's name."""
 
+CENTRAL = distribution.Levels.between(0.05, 0.95)
+"""The interval of a model that was not calibrated."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
@@ -47,17 +50,18 @@ class Faces:
         female: NDArray[np.bool_],
         probabilities: NDArray[np.float32],
         female_probability: NDArray[Any],
-        levels: tuple[float, float] = (0.05, 0.95),
+        levels: distribution.Levels = CENTRAL,
     ) -> "Faces":
-        """Read medians, means and the interval between two quantile levels off distributions."""
+        """Read medians, means and the interval of some levels off distributions."""
+        low, high = levels.ends(probabilities)
         return cls(
             age.astype(np.int64),
             female.astype(bool),
             probabilities,
             distribution.median(probabilities),
             distribution.mean(probabilities),
-            distribution.quantile(probabilities, levels[0]),
-            distribution.quantile(probabilities, levels[1]),
+            low,
+            high,
             female_probability.astype(np.float64),
         )
 

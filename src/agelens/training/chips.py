@@ -14,13 +14,15 @@ from agelens.training.augment import Augment
 class Batch:
     """B faces: chips uint8 (B, S, S, 3) RGB, ages in years (B,), female 0 or 1 (B,).
 
-    `rows` are the faces' places in the dataset.
+    `rows` are the faces' places in the dataset, `weights` float32 (B,) how much each counts;
+    None: all the same.
     """
 
     rows: NDArray[np.int64]
     chips: NDArray[np.uint8]
     ages: NDArray[np.int64]
     female: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
 
 
 class Loader:
@@ -33,13 +35,15 @@ class Loader:
         ages: NDArray[np.int64],
         female: NDArray[np.int64],
         batch: int,
+        weights: NDArray[np.float32] | None = None,
     ) -> None:
-        """Take all chips, and of the faces wanted the rows in them, ages and female flags."""
+        """Take all chips, and of the faces wanted the rows in them, ages, female flags, weights."""
         self._chips = chips
         self._rows = rows
         self.ages = ages
         self.female = female
         self._batch = batch
+        self._weights = weights
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch)
@@ -77,5 +81,6 @@ class Loader:
 
     def _take(self, picked: NDArray[np.int64], chips: NDArray[np.uint8]) -> Batch:
         return Batch(
-            self._rows[picked], np.ascontiguousarray(chips), self.ages[picked], self.female[picked]
-        )
+            self._rows[picked], np.ascontiguousarray(chips), self.ages[picked], self.female[picked],
+            None if self._weights is None else self._weights[picked],
+        )  # fmt: skip

@@ -86,7 +86,9 @@ def combine(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) 
         "chosen": {"members": best["members"], "how": best["how"]},
         "ways": comparison,
         "against_best_member": _against_half(table, best),
-        "parity_years": export.finish(hybrid, folder / "model.onnx", card, validation),
+        "parity_years": export.finish(
+            hybrid, folder / "model.onnx", card, validation, half=True
+        ),
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset)},
         "versions": provenance.versions(),
         "commit": record.commit(Path(__file__).parent),

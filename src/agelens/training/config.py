@@ -71,6 +71,8 @@ class DataConfig(_Section):
     split: Annotated[int, Field(ge=0, le=4)] = 0  # of the five rotations over the folds
     share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training faces, for short trials
     teacher: str | None = None  # a predictions.parquet of the training faces, to learn from
+    exclude: str | None = None  # an actions.csv of `agelens data audit`: leave out what it says to
+    downweight: str | None = None  # an actions.csv: count each training face by its weight
 
 
 class AugmentConfig(_Section):

@@ -22,7 +22,8 @@ from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.evaluation import metrics
-from agelens.training import checkpoint, precision, record, teacher
+from agelens.training import checkpoint, precision, record, teacher, trust
+from agelens.training.allocator import keep_memory
 from agelens.training.augment import Augment
 from agelens.training.chips import Batch, Loader
 from agelens.training.config import Config, OptimizerConfig
@@ -49,9 +50,11 @@ class Training:
         self.config = config
         self.run = run
         self._progress = progress
+        keep_memory()
         torch.set_num_threads(config.run.threads or torch.get_num_threads())
         torch.manual_seed(config.run.seed)
-        self.train, self.validation = loaders(config, dataset, progress)
+        trusted = trust.read(config.data, dataset)
+        self.train, self.validation = loaders(config, dataset, progress, trusted)
         self.network = Network(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.model.weights is None or config.model.weights == "hub":
             self._set_age_prior(self.train.ages)
@@ -142,9 +145,14 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            chips, targets = self._mixed(torch.from_numpy(batch.chips), self._targets(batch))
+            weights = None if batch.weights is None else torch.from_numpy(batch.weights)
+            chips, targets, weights = self._mixed(
+                torch.from_numpy(batch.chips), self._targets(batch), weights
+            )
             age, female = self.network(chips)
         each = loss(age, female, targets, self.config.loss)
+        if weights is not None:
+            each = each * weights
         value = batch_loss(each, self.config.loss.trim)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
@@ -164,15 +172,19 @@ class Training:
             self._teacher.at(torch.from_numpy(batch.rows)), self.config.loss.teacher
         )
 
-    def _mixed(self, chips: Tensor, targets: Targets) -> tuple[Tensor, Targets]:
+    def _mixed(
+        self, chips: Tensor, targets: Targets, weights: Tensor | None
+    ) -> tuple[Tensor, Targets, Tensor | None]:
         """Lay each chip over another of its batch, and their targets (Zhang et al., 2018)."""
         alpha = self.config.augment.mixup
         if not alpha:
-            return chips, targets
+            return chips, targets, weights
         share = float(torch.distributions.Beta(alpha, alpha).sample())
         order = torch.randperm(len(chips))
         laid = chips.float().lerp(chips[order].float(), share).round().to(torch.uint8)
-        return laid, targets.mixed(targets.at(order), share)
+        if weights is not None:
+            weights = weights.lerp(weights[order], share)
+        return laid, targets.mixed(targets.at(order), share), weights
 
     def _rate(self) -> float:
         per_epoch = len(self.train)
@@ -257,18 +269,33 @@ class Training:
         checkpoint.write_text(self.run / "history.csv", text.getvalue())
 
 
-def loaders(config: Config, dataset: Dataset, progress: Progress) -> tuple[Loader, Loader]:
-    """Give the training faces (or the share of them that the recipe takes) and validation faces."""
+def loaders(
+    config: Config,
+    dataset: Dataset,
+    progress: Progress,
+    trusted: NDArray[np.float32] | None = None,
+) -> tuple[Loader, Loader]:
+    """Give the training faces (or the share of them that the recipe takes) and validation faces.
+
+    `trusted` (N,) are the weights of the dataset's faces; training faces of weight 0 are left out.
+    """
     chips = cached(dataset, progress)
     ages = dataset.samples["age"].to_numpy().astype(np.int64)
     female = (dataset.samples["gender"] == "female").to_numpy().astype(np.int64)
     rows = dataset.split(config.data.split)
     mixed = np.random.default_rng(config.run.seed).permutation(rows.train)
+    if trusted is not None:
+        mixed = mixed[trusted[mixed] > 0]
+        if len(mixed) < 2:
+            raise TrainingError(
+                f"data.exclude and data.downweight leave {len(mixed)} training faces: "
+                "expected at least 2; take lines out of the file"
+            )
     train = np.sort(mixed[: max(round(len(mixed) * config.data.share), 2)])
-    return tuple(  # type: ignore[return-value]
-        Loader(chips, index, ages[index], female[index], batch)
-        for index, batch in ((train, config.optimizer.batch), (rows.validation, 128))
-    )
+    weights = None if trusted is None else trusted[train]
+    seen = ages[train], female[train], config.optimizer.batch, weights
+    rest = rows.validation
+    return Loader(chips, train, *seen), Loader(chips, rest, ages[rest], female[rest], 128)
 
 
 def make_optimizer(network: Network, config: OptimizerConfig) -> torch.optim.AdamW:

@@ -1,0 +1,87 @@
+"""`agelens benchmark`: a recipe on the whole protocol."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agelens.cli import console
+from agelens.cli.extras import need_train
+
+PROTOCOLS = ("five-splits",)
+
+
+def benchmark(
+    config: Annotated[Path, typer.Option(help="The recipe, a TOML file.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
+    run: Annotated[Path, typer.Option(help="The folder that holds the runs of all splits.")],
+    protocol: Annotated[str, typer.Option(help="five-splits")] = "five-splits",
+    splits: Annotated[
+        list[int] | None, typer.Option("--split", min=0, max=4, help="Only these (repeat it).")
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip/--no-flip", help="Average with mirror images.")
+    ] = True,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Replace a value of the recipe, as `section.key=value`."),
+    ] = None,
+) -> None:
+    """Train and measure a recipe on all five splits, with mean and standard deviation.
+
+    Stop it at any time: the same command goes on. Writes RUN/protocol.json.
+
+    [bold]Example[/]
+
+      agelens benchmark --config configs/finetune.toml --data utkface --run runs/protocol/finetune
+    """
+    need_train()
+    import sys
+
+    from rich.table import Table
+
+    from agelens.cli.evaluate import command_line
+    from agelens.cli.progress import bar
+    from agelens.cli.train import overrides
+    from agelens.training.config import Config
+    from agelens.training.protocol import five_splits
+
+    if protocol not in PROTOCOLS:
+        raise typer.BadParameter(
+            f"{protocol!r}: expected {', '.join(PROTOCOLS)}", param_hint="--protocol"
+        )
+    recipe = Config.read(config, overrides(change or []))
+    wanted = {"splits": tuple(sorted(set(splits)))} if splits else {}
+    with bar() as progress:
+        about = five_splits(
+            recipe, data, run, progress, flip=flip, command=command_line(sys.argv[1:]),
+            on_split=_print_split, **wanted,
+        )  # fmt: skip
+    table = Table(title=f"{recipe.name}, test folds{', flip' if flip else ''}")
+    for heading in ("split", "MAE", "CS@5", "MAE 21-60", "gender", "gender from 13"):
+        table.add_column(heading, justify="right")
+    for row in about["splits"]:
+        table.add_row(str(row["split"]), *_cells(row))
+    table.add_section()
+    table.add_row("mean", *_cells(about["mean"]))
+    if len(about["splits"]) > 1:
+        table.add_row("s.d.", *_cells(about["standard_deviation"]))
+    console.out.print(table)
+    console.out.print(str(run / "protocol.json"), soft_wrap=True, highlight=False)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{row['age_mae']:.3f}",
+        f"{row['age_within_5']:.2%}",
+        f"{row['age_mae_21_60']:.3f}",
+        f"{row['gender_accuracy']:.2%}",
+        f"{row['gender_accuracy_13']:.2%}",
+    ]
+
+
+def _print_split(row: dict[str, Any]) -> None:
+    console.note(
+        f"split {row['split']}: MAE {row['age_mae']:.3f}, CS@5 {row['age_within_5']:.1%}, "
+        f"gender {row['gender_accuracy']:.1%}"
+    )

@@ -15,9 +15,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/results.md", "docs/model-card.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
-RUNS = ("scratch-128", "finetune")
-TRAINED = ("scratch", "scratch-128", "finetune")
-SHIPPED = "finetune"
+RUNS = ("scratch-128", "finetune-dlib", "finetune-taught")
+TRAINED = ("scratch", "scratch-128", "finetune-dlib", "finetune", "finetune-taught", "frozen")
+SHIPPED = "finetune-taught"
 
 
 def main() -> None:
@@ -217,7 +217,32 @@ def speed() -> str:
     return table(["", "measured"], rows) + "\n\n" + note
 
 
-TABLES = {f.__name__: f for f in (headline, details, decades, groups, training, speed)}
+def hybrid() -> str:
+    """What each member and each way to pool brings to the hybrid, on validation folds."""
+    about = json.loads((ROOT / "runs" / "hybrid" / "run.json").read_text("utf-8"))
+    rows = [
+        [
+            " + ".join(way["members"]),
+            way["how"] if len(way["members"]) > 1 else "alone",
+            f"{way['validation_mae']:.3f}",
+            f"{way['validation_cs5']:.1%}",
+            f"{way['validation_gender_accuracy']:.1%}",
+            f"{way['validation_gender_ece']:.3f}",
+        ]
+        for way in about["ways"]
+    ]
+    chosen, against = about["chosen"], about["against_best_member"]
+    gap = against["mae_difference"]
+    note = (
+        f"Best: {' + '.join(chosen['members'])}, {chosen['how']}. Against {against['member']} "
+        f"alone its MAE differs by {gap['value']:+.3f} years (95 % interval of the paired "
+        f"bootstrap {gap['low']:+.3f} to {gap['high']:+.3f})."
+    )
+    headings = ["members", "pooled by", "MAE", "CS@5", "gender accuracy", "gender ECE"]
+    return table(headings, rows) + "\n\n" + note
+
+
+TABLES = {f.__name__: f for f in (headline, details, decades, groups, training, hybrid, speed)}
 
 if __name__ == "__main__":
     main()

@@ -54,7 +54,7 @@ def test_intervals_cover_every_age_though_the_model_fails_the_old() -> None:
     fitted, fresh = np.arange(12_000) < 6000, np.arange(12_000) >= 6000
     levels = fit_levels(said[fitted], ages[fitted])
     low, high = levels.ends(said[fresh])
-    inside = (low <= ages[fresh]) & (ages[fresh] <= high)
+    inside = metrics.interval_hits(low, high, ages[fresh])
     assert inside.mean() == pytest.approx(0.9, abs=0.025)
     for decade in range(1, 9):
         assert inside[ages[fresh] // 10 == decade].mean() > 0.86, decade

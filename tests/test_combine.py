@@ -8,9 +8,10 @@ from rich.progress import Progress
 
 from agelens.errors import TrainingError
 from agelens.runtime import Model
-from agelens.training.combine import Said, combine, compare
+from agelens.training.combine import Said, combine, compare, share_equal
 from agelens.training.config import Config
-from agelens.training.ensemble import Labels
+from agelens.training.ensemble import Labels, Pool, Pooled
+from agelens.training.network import Network
 from agelens.training.run import train
 from drawn import write_dataset
 
@@ -64,3 +65,17 @@ def test_two_members_with_errors_of_their_own_beat_each(tmp_path: Path) -> None:
     alone = min(table[0]["validation_mae"], table[1]["validation_mae"])
     assert table[3]["validation_mae"] < 0.85 * alone  # in theory 1 / sqrt(2)
     assert table[3]["validation_gender_accuracy"] > table[0]["validation_gender_accuracy"]
+
+
+def test_members_that_began_alike_share_what_stayed_alike() -> None:
+    config = Config.read(TINY).model
+    torch.manual_seed(0)
+    first, second = Network(config).eval(), Network(config).eval()
+    second.backbone.stages[0].load_state_dict(first.backbone.stages[0].state_dict())
+    pooled = Pooled([first, second], Pool(2, "average")).requires_grad_(False).eval()
+    chips = torch.randint(0, 256, (3, 200, 200, 3), dtype=torch.uint8)
+    before = pooled(chips)
+    assert share_equal(pooled) > 0
+    stems = [member.backbone.stages[0] for member in pooled.members]
+    assert all(a is b for a, b in zip(*(stem.parameters() for stem in stems), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, pooled(chips), strict=True))

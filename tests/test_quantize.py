@@ -33,9 +33,7 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_variant_stays_near_the_whole_model(
-    run: Path, dataset: Path, tmp_path: Path
-) -> None:
+def test_the_variant_stays_near_the_whole_model(run: Path, dataset: Path, tmp_path: Path) -> None:
     about = quantize(run, dataset, tmp_path / "int8", quiet())
     assert len(about["tries"]) == len(SETTINGS)
     assert {"method": about["chosen"]["method"], "whole": about["chosen"]["whole"]} in [

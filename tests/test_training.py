@@ -178,9 +178,7 @@ def test_a_model_that_differs_is_not_written(finished: Path, tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_float16_weights_halve_the_file_and_keep_the_answers(
-    finished: Path, tmp_path: Path
-) -> None:
+def test_float16_weights_are_smaller_and_keep_the_answers(finished: Path, tmp_path: Path) -> None:
     net = export_network(finished)
     export.rounded(net)
     whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
@@ -192,7 +190,7 @@ def test_float16_weights_halve_the_file_and_keep_the_answers(
     sizes = [
         sum(len(t.raw_data) for t in onnx.load(file).graph.initializer) for file in (whole, half)
     ]
-    assert sizes[1] < 0.75 * sizes[0]
+    assert sizes[1] <= sizes[0] - 2 * net.age.weight.numel()
 
 
 def export_network(run: Path):

@@ -128,7 +128,9 @@ def test_nothing_left_to_train_on_is_said(data: Path) -> None:
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 def test_the_loss_counts_each_face_by_its_weight(data: Path, tmp_path: Path, mixup: float) -> None:
     dataset = Dataset(data)
-    halves = actions(tmp_path / "a.csv", [(f, "downweight", "0.5") for f in dataset.samples["file"]])
+    halves = actions(
+        tmp_path / "a.csv", [(f, "downweight", "0.5") for f in dataset.samples["file"]]
+    )
 
     def first_loss(config: Config) -> float:
         training = Training(config, dataset, tmp_path, quiet())
@@ -161,5 +163,3 @@ def test_train_records_what_it_left_out(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"data\.exclude was '.*', is None"):
         again = [*words, "--set", "schedule.epochs=1", "--downweight", path, "--resume"]
         CliRunner().invoke(app, again, catch_exceptions=False)
-
-

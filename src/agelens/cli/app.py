@@ -9,6 +9,7 @@ import typer
 from agelens.cli import (
     backbones,
     benchmark,
+    card,
     combine,
     console,
     data,
@@ -17,6 +18,7 @@ from agelens.cli import (
     models,
     predict,
     quantize,
+    report,
     serve,
     train,
     tune,
@@ -43,6 +45,8 @@ app.command()(combine.combine)
 app.command()(export.export)
 app.command()(quantize.quantize)
 app.command()(evaluate.evaluate)
+app.command()(report.report)
+app.command()(card.card)
 app.add_typer(backbones.app, name="backbones")
 
 

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import audit, console, explore, out_of_fold
 from agelens.cli.extras import need
 
 if TYPE_CHECKING:
     from agelens.data.importing import Imported
 
 app = typer.Typer(no_args_is_help=True, help="Make and look at dataset folders.")
+app.command("out-of-fold")(out_of_fold.out_of_fold)
+app.command("explore")(explore.explore)
+app.command("audit")(audit.audit)
 
 
 @app.callback()

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,20 +64,51 @@ def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
 
     The file `chips.npy` is made on the first call, in the order of the samples.
     """
+    kept = _kept(dataset)
+    if kept is not None:
+        return kept
     file = dataset.folder / "chips.npy"
     stamp = file.with_suffix(".json")
-    fingerprint = dataset.fingerprint
-    if file.is_file() and stamp.is_file():
-        if json.loads(stamp.read_text("utf-8")).get("fingerprint") == fingerprint:
-            chips: NDArray[np.uint8] = np.load(file, mmap_mode="r")
-            return chips
-        stamp.unlink()
+    stamp.unlink(missing_ok=True)
     partial = file.with_suffix(".part")
     _decode_all(dataset, partial, progress)
     partial.replace(file)
-    stamp.write_text(json.dumps({"fingerprint": fingerprint}), "utf-8")
+    stamp.write_text(json.dumps({"fingerprint": dataset.fingerprint}), "utf-8")
     loaded: NDArray[np.uint8] = np.load(file, mmap_mode="r")
     return loaded
+
+
+def reader(dataset: Dataset) -> Callable[[int], NDArray[np.uint8]]:
+    """Give a function from row number to chip: decoded, or from `chips.npy` where that is.
+
+    It may be called from many threads, and raises PictureError as `read`. The file is not
+    mapped, since every page of a map that was touched counts as memory of the process.
+    """
+    kept = _kept(dataset)
+    if kept is None:
+        return lambda row: read(dataset.image_path(row))
+    file = dataset.folder / "chips.npy"
+    size = CHIP * CHIP * 3
+    start = file.stat().st_size - len(dataset) * size  # behind the header
+
+    def pick(row: int) -> NDArray[np.uint8]:
+        pixels = np.fromfile(file, np.uint8, size, offset=start + row * size)
+        return pixels.reshape(CHIP, CHIP, 3)
+
+    return pick
+
+
+def _kept(dataset: Dataset) -> NDArray[np.uint8] | None:
+    """Open `chips.npy` if it is there and of this dataset as it is."""
+    file = dataset.folder / "chips.npy"
+    try:
+        stamp = json.loads(file.with_suffix(".json").read_text("utf-8"))
+        if stamp.get("fingerprint") != dataset.fingerprint:
+            return None
+        chips: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return chips if chips.shape == (len(dataset), CHIP, CHIP, 3) else None
 
 
 def _decode_all(dataset: Dataset, file: Path, progress: "Progress") -> None:

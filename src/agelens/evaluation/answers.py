@@ -104,9 +104,9 @@ def faces(samples: pl.DataFrame, answers: Answers, levels: Levels) -> Faces:
 def table(samples: pl.DataFrame, answers: Answers, seen: Faces) -> pl.DataFrame:
     """Give one row for each face: labels, fold, predictions and the distribution.
 
-    Predictions are null where no face was found. The columns are file, age, gender, race,
-    fold, age_median, age_mean, age_low, age_high, female_probability, age_probabilities
-    (117 float32).
+    Predictions are null where no face was found. The columns are file, sha256 (of the picture),
+    age, gender, race, fold, age_median, age_mean, age_low, age_high, female_probability,
+    age_probabilities (117 float32).
     """
 
     def spread(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -115,7 +115,7 @@ def table(samples: pl.DataFrame, answers: Answers, seen: Faces) -> pl.DataFrame:
         return whole
 
     return (
-        samples.select("file", "age", "gender", "race", "fold")
+        samples.select("file", "sha256", "age", "gender", "race", "fold")
         .with_columns(
             pl.Series("age_median", spread(seen.age_median)),
             pl.Series("age_mean", spread(seen.age_mean)),

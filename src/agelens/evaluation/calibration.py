@@ -73,8 +73,11 @@ def fit_levels(
     say how far from the middle of its distribution a label lies; the levels span the conformal
     quantile of that (Vovk et al., 2005; the condition is the label, not the prediction, so that
     the old, whose age is underestimated, are covered too). Takes (N, 117) and whole years (N,).
+    A label is held where `metrics.interval_hits` says so: ends count by the year they are in.
     """
-    off = np.abs(distribution.below(probabilities, ages) - 0.5)
+    before = distribution.below(probabilities, ages - 1)
+    after = distribution.below(probabilities, ages + 1)
+    off = np.maximum(0, np.maximum(before - 0.5, 0.5 - after))
     half = np.empty(AGES)
     for age in range(AGES):
         away = np.abs(ages - age)

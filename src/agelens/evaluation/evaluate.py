@@ -22,7 +22,7 @@ from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.data.folds import split_folds
 from agelens.errors import DatasetError
-from agelens.evaluation import answers, bootstrap, figures, groups, metrics
+from agelens.evaluation import answers, bootstrap, figures, groups, label_noise, metrics
 from agelens.runtime import Model, shipped
 
 FORMAT = 1
@@ -207,7 +207,18 @@ class Evaluator:
             "split": plan.split,
             "part": plan.part,
             "folds": list(getattr(split_folds(plan.split), plan.part)),
+            "terms": _terms(plan.data),
+            "label_noise": label_noise.measure(self._dataset.samples),
         }
+
+
+def _terms(data: Path) -> str | None:
+    """Give the terms of use that the dataset folder records; None where it has none."""
+    try:
+        terms = json.loads((data / "dataset.json").read_text("utf-8"))["form"]["terms"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(terms) if terms else None
 
 
 def flips(model: Model, plan: Plan) -> bool:

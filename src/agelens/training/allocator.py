@@ -1,8 +1,7 @@
 """Keep the memory that training frees, instead of giving it back to the system at each step.
 
 A training step frees and wants again some hundred megabytes of activations. glibc returns
-blocks of that size to the system at once, which then hands out zeroed pages anew: 13 to 20 % of
-a step of the fine-tuned networks (`benchmarks/training.py`).
+blocks of that size to the system at once, which then hands out zeroed pages anew.
 """
 
 import ctypes
@@ -20,4 +19,5 @@ def keep_memory() -> bool:
         return False
     # no block in a mapping of its own, nothing given back from the top of the heap
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, 64 << 20))
-    return all([mallopt(key, value) == 1 for key, value in settings])
+    taken = [mallopt(key, value) == 1 for key, value in settings]
+    return all(taken)

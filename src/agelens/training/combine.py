@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
-from torch import Tensor
+from torch import Tensor, nn
 
 from agelens import distribution, provenance
 from agelens.data.dataset import Dataset
@@ -79,6 +79,7 @@ def combine(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) 
     fitted = ensemble.fit(final.age, final.female, final.labels, best["how"])
     folder.mkdir(parents=True, exist_ok=True)
     hybrid = Pooled([members[place].network for place in picked], fitted)
+    share_equal(hybrid)
     card = _card(best, members, fitted)
     comparison = [{k: v for k, v in row.items() if k not in ("places", "errors")} for row in table]
     about = {
@@ -86,9 +87,7 @@ def combine(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) 
         "chosen": {"members": best["members"], "how": best["how"]},
         "ways": comparison,
         "against_best_member": _against_half(table, best),
-        "parity_years": export.finish(
-            hybrid, folder / "model.onnx", card, validation, half=True
-        ),
+        "parity_years": export.finish(hybrid, folder / "model.onnx", card, validation, half=True),
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset)},
         "versions": provenance.versions(),
         "commit": record.commit(Path(__file__).parent),
@@ -116,6 +115,24 @@ def compare(said: Said, names: Sequence[str]) -> list[dict[str, Any]]:
                     }
                 )
     return rows
+
+
+def share_equal(network: nn.Module) -> int:
+    """Let parameters that are equal be one; give how many were.
+
+    Members that began alike and froze the same stages then have these once in the model file,
+    and ONNX Runtime, which sees equal nodes, computes them once.
+    """
+    known: dict[tuple[torch.Size, bytes], nn.Parameter] = {}
+    shared = 0
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            key = parameter.shape, parameter.detach().numpy().tobytes()
+            first = known.setdefault(key, parameter)
+            if first is not parameter:
+                setattr(module, name, first)
+                shared += 1
+    return shared
 
 
 def _cross_fit(said: Said, how: How) -> tuple[Tensor, Tensor]:

@@ -130,13 +130,18 @@ def rounded(network: nn.Module) -> None:
 
 
 def store_as_float16(file: Path) -> None:
-    """Store the large float32 tensors of an ONNX file as float16, cast back in the graph."""
+    """Store the large tensors of an ONNX file that float16 can hold so, cast back in the graph.
+
+    The exporter folds batch normalisation into convolutions; their weights stay as they are.
+    """
     model = onnx.load(file)
     casts = []
     for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= LARGE:
-            name = tensor.name
-            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            name, whole = tensor.name, onnx.numpy_helper.to_array(tensor)
+            values = whole.astype(np.float16)
+            if not np.array_equal(values.astype(np.float32), whole):
+                continue
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, name + "_float16"))
             casts.append(
                 onnx.helper.make_node(

@@ -89,9 +89,7 @@ def _read(file: Path) -> dict[str, Any]:
     return about
 
 
-def _table(
-    recipe: Config, rows: list[dict[str, Any]], flip: bool, command: str
-) -> dict[str, Any]:
+def _table(recipe: Config, rows: list[dict[str, Any]], flip: bool, command: str) -> dict[str, Any]:
     return {
         "protocol": "five-splits",
         "command": command,

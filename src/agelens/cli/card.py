@@ -1,0 +1,51 @@
+"""`agelens card`: the model card of a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agelens.cli import console
+
+
+def card(
+    model: Annotated[
+        str,
+        typer.Argument(help="A shipped model's name, a run folder, or a file.", show_default=False),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Write into this folder.", show_default=False)
+    ],
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(
+            help="Its evaluation folder (default: one on test folds in its run folder).",
+            show_default=False,
+        ),
+    ] = None,
+    timing: Annotated[
+        bool, typer.Option("--timing/--no-timing", help="Measure the time that a face takes.")
+    ] = True,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="Processor threads for the timing.")
+    ] = 1,
+) -> None:
+    """Write the model card of a model: use, limits, data, figures by group, cost.
+
+    It writes `model-card.md` and `model-card.html`. The figures are those of the evaluation;
+    the time for a face is measured now.
+
+    [bold]Examples[/]
+
+      agelens card runs/finetune --output cards/finetune
+      agelens card default --evaluation evaluation/default-split0-test --output docs
+    """
+    from agelens.cli.extras import need
+
+    need("data", "polars", "jinja2", "matplotlib")
+    from agelens.evaluation.card import Plan, write
+
+    page = write(Plan(model, output, evaluation, timing, threads), console.note)
+    for finding in page.findings:
+        console.note(f"- {finding.text}")
+    console.out.print(str(output / "model-card.md"), soft_wrap=True, highlight=False)

@@ -1,0 +1,66 @@
+"""`agelens data explore`: what is in a dataset, and what is strange in it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agelens.cli import console
+
+
+def explore(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A dataset folder, made by `agelens data import`.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The folder to write to.", show_default=False),
+    ],
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            help="A list of 68 landmarks, landmarks.parquet or .txt, by `agelens data landmarks`.",
+            exists=True, dir_okay=False, show_default=False,
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Look at every label and picture of a dataset, and tell what they hold.
+
+    Writes OUTPUT/explore.html, a report of one file that opens without a network (it shows faces:
+    keep it to yourself), explore.json with the same facts, and weights.csv with a weight for
+    each face that `agelens train --downweight` takes. What is measured on the pictures is kept
+    in the dataset folder, so that a second run is quick. Stop it at any time: the same command
+    goes on.
+
+    [bold]Examples[/]
+
+      agelens data explore utkface --output explored
+      agelens data explore utkface --output explored --landmarks landmarks/landmarks.parquet
+    """
+    from agelens.cli.extras import need
+
+    need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
+    import shlex
+    import sys
+
+    from agelens.cli.progress import bar
+    from agelens.data.explore.explore import explore as explore_dataset
+
+    with bar() as progress:
+        task = progress.add_task("read the dataset", total=None)
+
+        def report(step: str, done: int, total: int | None) -> None:
+            progress.update(task, description=step, completed=done, total=total)
+
+        command = shlex.join(["agelens", *sys.argv[1:]])
+        explored = explore_dataset(data, output, landmarks, command, report)
+    for step, seconds in explored.seconds.items():
+        console.note(f"{step}: {seconds:.1f} s")
+    for finding in explored.findings:
+        mark = "!" if finding.kind == "strange" else "-"
+        console.out.print(f"{mark} {finding.text}", highlight=False, markup=False)
+    for file in (explored.page, explored.json, explored.weights):
+        console.out.print(str(file), soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,75 @@
+"""`agelens report`: evaluations as a page that people can read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agelens.cli import console, options
+
+
+def report(
+    evaluations: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="EVALUATION...",
+            help="Evaluation folders, made by `agelens evaluate`; NAME=FOLDER renames the model.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Write into this folder.", show_default=False)
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The dataset folder: adds picture quality, the worst errors and saliency.",
+            show_default=False,
+        ),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model file for the saliency, where it does not lie beside its evaluation.",
+            show_default=False,
+        ),
+    ] = None,
+    saliency_faces: Annotated[
+        int,
+        typer.Option(
+            "--saliency-faces", min=0, help="Faces on which saliency is tested; 0 leaves it out."
+        ),
+    ] = 32,
+    threads: options.Threads = None,
+) -> None:
+    """Write a report: one HTML page, and the same as Markdown and JSON.
+
+    It says in plain words how good a model is, where it fails, whom it fails, and how sure that
+    is; several models, measured on the same faces, are compared. With --data it shows pictures
+    of the dataset: such a page is for your own use.
+
+    [bold]Examples[/]
+
+      agelens report evaluation/default-split0-test --output report
+      agelens report scratch=runs/scratch/evaluation-split0-test-flip \\
+        finetune=runs/finetune/evaluation-split0-test-flip --data utkface --output report
+    """
+    from agelens.cli.extras import need
+
+    need("data", "polars", "jinja2", "matplotlib")
+    import shlex
+    import sys
+
+    from agelens.cli.progress import stages
+    from agelens.evaluation.report.write import Plan, write
+
+    if saliency_faces == 1:
+        raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
+    plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
+    with stages() as tell:
+        page = write(plan, tell, shlex.join(["agelens", *sys.argv[1:]]))
+    for finding in page.findings:
+        console.note(f"- {finding.text}")
+    console.out.print(str(output / "report.html"), soft_wrap=True, highlight=False)

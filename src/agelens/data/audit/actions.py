@@ -1,0 +1,131 @@
+"""What to do about what was found: a line for each problem of a file, as `actions.csv`.
+
+`agelens train --exclude` leaves out the files whose suggestion is "exclude"; `--downweight`
+counts each face by the smallest weight beside it. Lines may be changed or taken out before.
+"""
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agelens import distribution
+from agelens.data.audit.answers import Answers
+from agelens.data.audit.copies import Copies
+from agelens.data.audit.faces import Fault
+from agelens.data.audit.labels import Doubts
+from agelens.data.journal import write_whole
+from agelens.face import Gender
+
+Suggestion = Literal["exclude", "relabel", "downweight", "look"]
+SUGGESTIONS: tuple[Suggestion, ...] = get_args(Suggestion)
+FAR = 5  # years between the ages of copies from which the one that is kept is in doubt too
+IN_DOUBT = 0.5  # weight of such a copy
+HOPELESS = 0.1  # plausibility, over that of the best label, under which it should be set anew
+_OTHER_GENDER = 10.0  # years
+_EXCLUDED_FAULTS = ("no face",)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One problem of one file."""
+
+    file: str
+    problem: str
+    evidence: str
+    suggestion: Suggestion
+    weight: float  # 0 to 1, of the face in training
+
+
+def write(actions: Iterable[Action], path: Path) -> None:
+    """Write the CSV, whole or not at all. Raises OSError."""
+    names = [field.name for field in fields(Action)]
+    table = pl.DataFrame([astuple(action) for action in actions], names, orient="row")
+    write_whole(path, table.write_csv().encode())
+
+
+def of_files(faults: dict[str, str]) -> list[Action]:
+    """Leave out what cannot be read."""
+    return [Action(file, "file", reason, "exclude", 0.0) for file, reason in faults.items()]
+
+
+def of_copies(samples: pl.DataFrame, copies: Copies, answers: Answers | None) -> list[Action]:
+    """Keep one of each photo: the one whose labels fit best to those of the others.
+
+    With out-of-fold answers it is the one whose labels fit best to these. Where the ages of
+    copies differ by more than 5 years, or their genders, the one that is kept weighs half, and
+    somebody should look at it.
+    """
+    found = []
+    ages = samples["age"].to_numpy().astype(np.int64)
+    genders = samples["gender"].fill_null("not told").to_list()
+    digests, files = samples["sha256"].to_list(), samples["file"].to_list()
+    for group in copies.groups():
+        kept = int(group[np.argmin(_misfit(group, ages, genders, answers))])
+        for row in group[group != kept].tolist():
+            how = "byte for byte" if digests[row] == digests[kept] else "encoded anew"
+            evidence = (
+                f"the photo of {files[kept]}, {how}; labelled {ages[row]} {genders[row]}, "
+                f"there {ages[kept]} {genders[kept]}"
+            )
+            found.append(Action(files[row], "copy", evidence, "exclude", 0.0))
+        rows = group.tolist()
+        if np.ptp(ages[group]) > FAR or len({genders[row] for row in rows}) > 1:
+            said = ", ".join(f"{ages[row]} {genders[row]}" for row in rows)
+            evidence = f"{len(rows)} copies of this photo are labelled {said}"
+            found.append(Action(files[kept], "copies disagree", evidence, "look", IN_DOUBT))
+    return found
+
+
+def _misfit(
+    group: NDArray[np.int64], ages: NDArray[np.int64], genders: list[str], answers: Answers | None
+) -> NDArray[np.float64]:
+    """Give how badly the labels of each copy fit, years (G,); another gender counts as 10."""
+    own = [genders[row] for row in group.tolist()]
+    if answers is not None and answers.there[group].all():
+        age = float(distribution.median(answers.age_probabilities[group].mean(axis=0)))
+        share = float(answers.female_probability[group].mean())
+        chance = {Gender.FEMALE.value: share, Gender.MALE.value: 1 - share}
+    else:
+        age = float(np.median(ages[group]))
+        chance = {gender: own.count(gender) / len(own) for gender in set(own)}
+    wrong = np.array([1 - chance.get(gender, 0.0) for gender in own])
+    misfit: NDArray[np.float64] = np.abs(ages[group] - age) + _OTHER_GENDER * wrong
+    return misfit
+
+
+def of_labels(samples: pl.DataFrame, doubts: Doubts) -> list[Action]:
+    """Trust suspect labels less, by their plausibility; those far from any have to be set anew."""
+    files, ages, genders = (samples[name].to_list() for name in ("file", "age", "gender"))
+    found = []
+    for row in doubts.age.suspects().tolist():
+        evidence = (
+            f"labelled {ages[row]}; models that never saw it say {doubts.age_median[row]:.0f} "
+            f"(8 in 10: {doubts.age_low[row]:.0f} to {doubts.age_high[row]:.0f})"
+        )
+        found.append(_distrusted(files[row], "age", evidence, doubts.age.plausibility[row]))
+    for row in doubts.gender.suspects().tolist():
+        said = doubts.said_gender(row)
+        evidence = f"labelled {genders[row]}; models that never saw it say {said}"
+        found.append(_distrusted(files[row], "gender", evidence, doubts.gender.plausibility[row]))
+    return found
+
+
+def _distrusted(file: str, problem: str, evidence: str, plausibility: float) -> Action:
+    weight = round(float(plausibility), 3)
+    return Action(file, problem, evidence, "relabel" if weight < HOPELESS else "downweight", weight)
+
+
+def of_faces(samples: pl.DataFrame, faults: dict[str, list[Fault]]) -> list[Action]:
+    """Leave out what shows no face; let somebody look at the others."""
+    return [
+        Action(samples["file"][fault.row], name, fault.evidence, "exclude", 0.0)
+        if name in _EXCLUDED_FAULTS
+        else Action(samples["file"][fault.row], name, fault.evidence, "look", 1.0)
+        for name, found in faults.items()
+        for fault in found
+    ]

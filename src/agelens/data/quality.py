@@ -1,0 +1,306 @@
+"""What is measured on every picture of a dataset: light, sharpness, colour, face and pose.
+
+Measured is what a model gets to see: the picture at 200 x 200 px. Detecting the face is the slow
+part, so each picture is glanced at twice, small and mirrored, and the two are averaged. On 500
+UTKFace chips, against dlib's 68 points, this gave 4.7 px of scatter (median) in 3.3 ms a chip,
+where the full detector gave 6.0 px in 23 ms. Where the two glances disagree, are in doubt or see
+more than one face, the full detector decides.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agelens.data import chips
+from agelens.data.dataset import Dataset
+from agelens.data.journal import write_whole
+from agelens.detect import Detector
+from agelens.errors import PictureError
+from agelens.face import Box, Face, Landmarks
+from agelens.images import Picture
+from agelens.runtime import CHIP
+
+POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+"""The five points; each has a column `..._x` and `..._y`, in pixels of the 200 px chip."""
+
+SCHEMA: dict[str, Any] = {
+    "file": pl.String,
+    "problem": pl.String,  # why the picture could not be measured; then all the rest is null
+    "brightness": pl.Float32,  # mean of the grey values, 0 to 255
+    "contrast": pl.Float32,  # standard deviation of the grey values
+    "sharpness": pl.Float32,  # variance of the Laplacian of the grey values
+    "saturation": pl.Float32,  # mean of the largest less the smallest channel, 0 to 255
+    "colours": pl.Float32,  # spread of the two colour channels (Cb, Cr); 0 is grey or one tint
+    "grey": pl.Boolean,  # no colour at all
+    "black_rim": pl.Float32,  # share of the outermost pixels that are black: fill, or background
+    "faces": pl.Int16,  # how many were found; 0: then all below is null
+    "left": pl.Float32,  # box of the largest face, pixels of the 200 px chip;
+    "top": pl.Float32,  # it may reach up to 40 px beyond the chip
+    "right": pl.Float32,
+    "bottom": pl.Float32,
+    **{f"{point}_{axis}": pl.Float32 for point in POINTS for axis in "xy"},
+    "score": pl.Float32,  # 0 to 1, how sure the detector is
+    "yaw": pl.Float32,  # nose off the middle line, in eye distances; to the picture's right is +
+    "pitch": pl.Float32,  # where the nose is between eyes (0) and mouth (1)
+    "roll": pl.Float32,  # degrees, clockwise as seen, by which the face is turned
+    "checked": pl.Boolean,  # the full detector was asked
+}
+"""The columns of the table, a row for each sample in the dataset's order."""
+
+FILE = "quality.parquet"
+BORDER = 40  # pixels of black around a chip: a face that fills it is found less well
+BLACK = 10  # largest channel up to which a pixel of the rim is black
+GREY_LEVELS = 8.0  # difference of channels up to which a pixel has no colour (JPEG rounds)
+
+_VERSION = 2  # of the measuring: raised when figures would come out otherwise
+_GLANCE = 112  # side at which chip and border are glanced at: a multiple of 16
+_SURE = 0.85  # score of both glances that needs no second look (of 500 chips, all)
+_ALIKE = 0.7  # overlap of the two glances' boxes
+_PART = 1024  # rows measured between two saves
+_MIDDLE = slice(CHIP // 8, CHIP - CHIP // 8)  # without the rim, where chips are filled up
+
+Report = Callable[[int, int], None]
+"""Called with the pictures done, and of how many."""
+
+
+def measure(
+    dataset: Dataset, report: Report | None = None, threads: int | None = None
+) -> pl.DataFrame:
+    """Give the table (columns: SCHEMA), measured now or by an earlier run.
+
+    It is kept in the dataset folder (`quality.parquet`, where that can be written) for the
+    dataset as it is: its fingerprint is checked. An interrupted run goes on. The chips come from
+    `chips.npy` where that is there. `threads`: one a core by default.
+    """
+    store = _Store(dataset)
+    kept = store.whole()
+    if kept is not None:
+        return kept
+    total = len(dataset)
+    tables = []
+    done = 0
+    read = chips.reader(dataset)
+    look = _Look()
+    with _one_thread_each(), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+
+        def one(row: int) -> dict[str, Any]:
+            return _measured(str(dataset.samples["file"][row]), lambda: read(row), look)
+
+        for start in range(0, total, _PART):
+            rows = range(start, min(start + _PART, total))
+            table = store.part(start, len(rows))
+            if table is None:
+                measured = []
+                for count, row in enumerate(pool.map(one, rows), 1):
+                    measured.append(row)
+                    if report is not None and count % 32 == 0:
+                        report(done + count, total)
+                table = pl.DataFrame(measured, schema=SCHEMA)
+                store.keep_part(start, table)
+            tables.append(table)
+            done += len(rows)
+            if report is not None:
+                report(done, total)
+    whole = pl.concat(tables) if tables else pl.DataFrame(schema=SCHEMA)
+    store.keep(whole)
+    return whole
+
+
+def measure_chip(chip: Picture, detector: Detector) -> dict[str, Any]:
+    """Measure one chip, uint8 (200, 200, 3) RGB: SCHEMA's columns from `brightness` on."""
+    found = _faces(chip, detector)
+    figures = _pixels(chip) | {"faces": len(found.faces), "checked": found.checked}
+    if not found.faces:
+        return figures
+    face = found.faces[0]
+    points = face.landmarks.array()
+    box = face.box
+    return figures | {
+        "left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom,
+        "score": face.score,
+        **{f"{name}_{axis}": points[i, j] for i, name in enumerate(POINTS)
+           for j, axis in enumerate("xy")},
+        **pose(points),
+    }  # fmt: skip
+
+
+def _measured(file: str, read: Callable[[], Picture], look: "_Look") -> dict[str, Any]:
+    try:
+        chip = read()
+    except PictureError as error:
+        return {"file": file, "problem": str(error)}
+    return {"file": file} | measure_chip(chip, look.detector)
+
+
+def _pixels(chip: Picture) -> dict[str, Any]:
+    middle = np.ascontiguousarray(chip[_MIDDLE, _MIDDLE])
+    grey = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY)
+    colour = cv2.cvtColor(middle, cv2.COLOR_RGB2YCrCb)
+    spread = middle.max(axis=2) - middle.min(axis=2)
+    rim = np.concatenate([chip[0], chip[-1], chip[1:-1, 0], chip[1:-1, -1]])
+    return {
+        "brightness": float(grey.mean()),
+        "contrast": float(grey.std()),
+        "sharpness": float(cv2.Laplacian(grey, cv2.CV_32F).var()),
+        "saturation": float(spread.mean()),
+        "colours": float(np.hypot(colour[..., 1].std(), colour[..., 2].std())),
+        "grey": bool(np.percentile(spread, 99) <= GREY_LEVELS),
+        "black_rim": float((rim.max(axis=1) <= BLACK).mean()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    faces: list[Face]  # largest first, in pixels of the chip
+    checked: bool
+
+
+def _faces(chip: Picture, detector: Detector) -> _Found:
+    side = round(CHIP * _GLANCE / (CHIP + 2 * BORDER))
+    rim = (_GLANCE - side) // 2
+    small = cv2.resize(chip, (side, side), interpolation=cv2.INTER_AREA)
+    framed = _framed(small, rim)
+    seen = detector.glance(framed)
+    mirrored = detector.glance(np.ascontiguousarray(framed[:, ::-1]))
+    if len(seen) == len(mirrored) == 1:
+        a, b = seen[0], _mirror(mirrored[0], _GLANCE)
+        if min(a.score, b.score) >= _SURE and a.box.overlap(b.box) >= _ALIKE:
+            return _Found([_moved(_mean(a, b), rim, CHIP / side)], checked=False)
+    found = detector.detect(_framed(chip, BORDER))
+    return _Found([_moved(face, BORDER, 1.0) for face in found], checked=True)
+
+
+def _framed(picture: NDArray[Any], rim: int) -> Picture:
+    return np.pad(picture, ((rim, rim), (rim, rim), (0, 0)))
+
+
+def _mirror(face: Face, width: float) -> Face:
+    box = face.box
+    points = face.landmarks.array()[[1, 0, 2, 4, 3]]
+    points[:, 0] = width - points[:, 0]
+    flipped = Box(width - box.right, box.top, width - box.left, box.bottom)
+    return Face(flipped, Landmarks.from_array(points), face.score)
+
+
+def _mean(a: Face, b: Face) -> Face:
+    box = Box(*(
+        (one + other) / 2 for one, other in (
+            (a.box.left, b.box.left), (a.box.top, b.box.top),
+            (a.box.right, b.box.right), (a.box.bottom, b.box.bottom),
+        )
+    ))  # fmt: skip
+    points = (a.landmarks.array() + b.landmarks.array()) / 2
+    return Face(box, Landmarks.from_array(points), (a.score + b.score) / 2)
+
+
+def _moved(face: Face, rim: float, scale: float) -> Face:
+    """Bring a face from the framed picture into pixels of the chip."""
+    box = face.box
+    sides = ((side - rim) * scale for side in (box.left, box.top, box.right, box.bottom))
+    points = (face.landmarks.array() - rim) * scale
+    return Face(Box(*sides), Landmarks.from_array(points), face.score)
+
+
+def pose(points: NDArray[np.float64]) -> dict[str, Any]:
+    """Give yaw, pitch and roll, as in SCHEMA, of five points (5, 2); nothing if they coincide."""
+    eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
+    across = points[1] - points[0]
+    down = mouth - eyes
+    wide, high = float(across @ across), float(down @ down)
+    if wide < 1 or high < 1:
+        return {}
+    nose = points[2]
+    return {
+        "yaw": float((nose - (eyes + mouth) / 2) @ across / wide),
+        "pitch": float((nose - eyes) @ down / high),
+        "roll": float(np.degrees(np.arctan2(across[1], across[0]))),
+    }
+
+
+class _Look(threading.local):
+    """A detector for each thread."""
+
+    def __init__(self) -> None:
+        self.detector = Detector()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep OpenCV from splitting single pictures: the threads here have one each."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+class _Store:
+    """The table on disk: whole, or in the parts that an interrupted run has done."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._stamp = {"fingerprint": dataset.fingerprint, "version": _VERSION}
+        self._file = dataset.folder / FILE
+        self._parts = dataset.folder / ".quality"
+
+    def whole(self) -> pl.DataFrame | None:
+        if not self._stamped(self._file.with_suffix(".json")):
+            return None
+        return _read(self._file)
+
+    def part(self, start: int, rows: int) -> pl.DataFrame | None:
+        if not self._stamped(self._parts / "stamp.json"):
+            return None
+        table = _read(self._parts / f"{start}.parquet")
+        return table if table is not None and table.height == rows else None
+
+    def keep_part(self, start: int, table: pl.DataFrame) -> None:
+        stamp = self._parts / "stamp.json"
+        try:
+            if not self._stamped(stamp):
+                shutil.rmtree(self._parts, ignore_errors=True)
+                self._parts.mkdir()
+                write_whole(stamp, json.dumps(self._stamp).encode())
+            _write(self._parts / f"{start}.parquet", table)
+        except OSError:  # a folder that cannot be written to: measured anew the next time
+            return
+
+    def keep(self, table: pl.DataFrame) -> None:
+        try:
+            _write(self._file, table)
+            write_whole(self._file.with_suffix(".json"), json.dumps(self._stamp).encode())
+        except OSError:
+            return
+        shutil.rmtree(self._parts, ignore_errors=True)
+
+    def _stamped(self, file: Path) -> bool:
+        try:
+            return bool(json.loads(file.read_text("utf-8")) == self._stamp)
+        except (OSError, ValueError):
+            return False
+
+
+def _read(file: Path) -> pl.DataFrame | None:
+    try:
+        table = pl.read_parquet(file)
+    except Exception:  # polars' exceptions share no public base class
+        return None
+    return table if dict(table.schema) == SCHEMA else None
+
+
+def _write(file: Path, table: pl.DataFrame) -> None:
+    waiting = file.with_name(file.name + ".tmp")
+    table.write_parquet(waiting)
+    waiting.replace(file)

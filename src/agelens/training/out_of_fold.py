@@ -1,0 +1,212 @@
+"""What a model says of every face that it never saw: for each fold, one trained on the others.
+
+The backbone stays as it is; only a small head is trained on its features, in seconds. So no
+face has been learnt from by the head that answers it, nor a copy that is in its fold.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from agelens.data.dataset import Dataset
+from agelens.distribution import AGES
+from agelens.errors import DatasetError
+from agelens.evaluation import answers, metrics
+from agelens.evaluation.answers import Answers
+from agelens.evaluation.figures import CENTRAL
+from agelens.outputs import replacing
+from agelens.training import checkpoint
+from agelens.training.config import LossConfig
+from agelens.training.features import extract
+from agelens.training.loss import labelled, loss
+
+BACKBONES = ("faceres-deep", "dlib")
+HIDDEN = 512
+EPOCHS = 10
+BATCH = 256
+RATE = 1e-3
+DECAY = 0.05
+DROPOUT = 0.3
+LOSS = LossConfig()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What N faces are said to be; a benchmark may give others than the dataset's own."""
+
+    ages: NDArray[np.int64]  # (N,), years
+    female: NDArray[np.int64]  # (N,), 0 or 1
+    folds: NDArray[np.int64]  # (N,)
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Labels":
+        """Read a dataset's own. Raises DatasetError where a gender or a second fold is missing."""
+        samples = dataset.samples
+        if untold := samples["gender"].null_count():
+            raise DatasetError(
+                f"{untold:,} of {len(dataset):,} samples in {str(dataset.folder)!r} carry no "
+                "gender, which out-of-fold answers need; take a source that tells it"
+            )
+        if samples["fold"].n_unique() < 2:
+            raise DatasetError(
+                f"all samples in {str(dataset.folder)!r} are in one fold: out-of-fold answers "
+                "need at least two; add more pictures and import again"
+            )
+        return cls(
+            samples["age"].to_numpy().astype(np.int64),
+            (samples["gender"] == "female").to_numpy().astype(np.int64),
+            samples["fold"].to_numpy().astype(np.int64),
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> "Labels":
+        """Give the labels of some rows."""
+        return Labels(self.ages[rows], self.female[rows], self.folds[rows])
+
+
+class Head(nn.Module):
+    """Standardised features -> 117 age logits and one of gender."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, features: Tensor, ages: Tensor) -> None:
+        """Take the training features (N, 2, F) and ages (N,), for where to start."""
+        super().__init__()
+        flat = features.flatten(0, 1).float()
+        self.register_buffer("mean", flat.mean(0))
+        self.register_buffer("scale", 1 / (flat.std(0) + 1e-3))
+        last = nn.Linear(HIDDEN, AGES + 1)
+        self.layers = nn.Sequential(
+            nn.Dropout(DROPOUT / 2), nn.Linear(features.shape[-1], HIDDEN), nn.ReLU(),
+            nn.Dropout(DROPOUT), last,
+        )  # fmt: skip
+        counts = torch.bincount(ages, minlength=AGES) + 1.0
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias[:AGES] = (counts / counts.sum()).log()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Take (B, F), give logits (B, 117) and (B,)."""
+        logits = self.layers((x.float() - self.mean) * self.scale)
+        return logits[:, :AGES], logits[:, AGES]
+
+
+def answer(
+    features: NDArray[np.float16],
+    labels: Labels,
+    seeds: int,
+    progress: Progress,
+    trusted: NDArray[np.bool_] | None = None,
+) -> Answers:
+    """Answer every face by heads trained on the other folds, averaged over seeds and mirror image.
+
+    `features` are float16 (N, 2, F): of the chip and of its mirror image. `trusted` (N,) are the
+    faces that may be learnt from; by default all.
+    """
+    held = torch.from_numpy(np.asarray(features))
+    ages, female = torch.from_numpy(labels.ages), torch.from_numpy(labels.female)
+    said = Answers(np.zeros((len(ages), AGES), np.float32), np.zeros(len(ages), np.float64))
+    folds = np.unique(labels.folds)
+    task = progress.add_task("heads for each fold", total=len(folds) * seeds)
+    for fold in folds:
+        apart = labels.folds != fold
+        if trusted is not None:
+            apart &= trusted
+        others = torch.from_numpy(np.flatnonzero(apart))
+        own = np.flatnonzero(labels.folds == fold)
+        seen = held[others], ages[others], female[others]
+        for seed in range(seeds):
+            head = train_head(*seen, seed)
+            with torch.inference_mode():
+                for side in (0, 1):
+                    age_logits, female_logits = head(held[own, side])
+                    said.age_probabilities[own] += age_logits.softmax(-1).numpy()
+                    said.female_probability[own] += female_logits.sigmoid().numpy()
+            progress.advance(task)
+    said.age_probabilities[:] /= 2 * seeds
+    said.female_probability[:] /= 2 * seeds
+    progress.remove_task(task)
+    return said
+
+
+def train_head(features: Tensor, ages: Tensor, female: Tensor, seed: int) -> Head:
+    """Train a head on features (N, 2, F); each face is seen as chip or mirror image by chance."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = Head(features, ages)
+        targets = labelled(ages, female, LOSS)
+        optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
+        batches = -(-len(ages) // BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, RATE, total_steps=EPOCHS * batches, pct_start=0.15
+        )
+        for _ in range(EPOCHS):
+            order = torch.randperm(len(ages))
+            side = torch.randint(2, (len(ages),))
+            for start in range(0, len(ages), BATCH):
+                picked = order[start : start + BATCH]
+                age_logits, female_logits = head(features[picked, side[picked]])
+                value = loss(age_logits, female_logits, targets.at(picked), LOSS).mean()
+                optimizer.zero_grad(set_to_none=True)
+                value.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+    return head.eval()
+
+
+def out_of_fold(
+    dataset: Dataset,
+    progress: Progress,
+    backbones: tuple[str, ...] = BACKBONES,
+    seeds: int = 2,
+    split: int | None = None,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Give a row for each face, with the columns of `evaluation.answers.table`, and what it is.
+
+    With `split` only the training faces of that split are answered and learnt from, so that a
+    student of the answers has learnt nothing of the validation and test folds.
+    age_low and age_high are the quantiles 5 % and 95 %. Raises TrainingError where a backbone's
+    files are missing, DatasetError for labels or pictures that cannot be used.
+    """
+    labels, samples, rows = Labels.of(dataset), dataset.samples, np.arange(len(dataset))
+    if split is not None:
+        rows = dataset.split(split).train
+        labels, samples = labels.take(rows), samples[rows]
+    began = time.monotonic()
+    features = [extract(dataset, backbone, progress) for backbone in backbones]
+    extracted = time.monotonic()
+    said = answer(np.concatenate(features, axis=-1)[rows], labels, seeds, progress)
+    ended = time.monotonic()
+    seen = answers.faces(samples, said, CENTRAL)
+    about = {
+        "data": dataset.fingerprint,
+        "backbones": list(backbones),
+        "seeds": seeds,
+        "split": split,
+        "faces": len(samples),
+        "age_mae": round(metrics.age_mae(seen.age_median, labels.ages), 3),
+        "cs5": round(metrics.cumulative_score(seen.age_median, labels.ages, 5), 4),
+        "gender_accuracy": round(
+            metrics.gender_accuracy(seen.female_probability, labels.female), 4
+        ),
+        "seconds": {
+            "features": round(extracted - began, 1),
+            "heads": round(ended - extracted, 1),
+        },
+    }
+    return answers.table(samples, said, seen), about
+
+
+def write(table: pl.DataFrame, about: dict[str, Any], path: Path) -> None:
+    """Write the answers as Parquet, and what they are as JSON beside it."""
+    with replacing(path, "wb") as file:
+        table.write_parquet(file)
+    checkpoint.write_json(path.with_suffix(".json"), about)

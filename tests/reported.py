@@ -1,0 +1,72 @@
+"""Evaluations to report on: a drawn dataset, and models that are right and wrong in known ways."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import polars as pl
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from PIL import Image
+
+from agelens.data.dataset import SCHEMA
+from agelens.evaluation.evaluate import Evaluator, Plan
+from agelens.runtime import Model
+
+RACES = ("asian", "black", "white")
+
+
+def chip(age: int, female: bool, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw what the tiny model of conftest.py reads this age (31 to 69) and gender off."""
+    brightness = age * 2.55
+    red = 230 if female else 20
+    picture = np.full((200, 200, 3), round(brightness), np.float64)
+    rest = 3 * brightness - red
+    picture[:, :100] = (red, round(rest / 2), rest - round(rest / 2))
+    noise = random.normal(0, 6, (20, 20, 1)).repeat(10, 0).repeat(10, 1)
+    return np.clip(picture + noise - noise.mean(), 0, 255).astype(np.uint8)
+
+
+def write_faces(folder: Path, count: int = 100) -> Path:
+    """Write a dataset whose faces are all in test folds; labels are off by some years.
+
+    The last picture is a copy of the first, with another age and gender.
+    """
+    (folder / "images").mkdir(parents=True)
+    random = np.random.default_rng(5)
+    rows = []
+    for number in range(count):
+        age, female = int(random.integers(31, 70)), number % 2 == 1
+        path = folder / "images" / f"{number:03}.png"
+        Image.fromarray(chip(age, female, random)).save(path)
+        if number == count - 1:
+            path.write_bytes((folder / "images" / "000.png").read_bytes())
+        label = age + round(random.normal(0, 3))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        gender = "female" if female != (number % 17 == 0) else "male"
+        rows.append((path.name, label, gender, RACES[number % 3], 200, 200, digest, 8 + number % 2))
+    pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(folder / "samples.parquet")
+    return folder
+
+
+def bent_model(tiny: Path, file: Path, scale: float = 1.0, sigma: float = 4.0) -> Path:
+    """Write the tiny model with ages `scale` times as high, and bells of `sigma` years."""
+    model = onnx.load(tiny)
+    for one in model.graph.initializer:
+        if one.name == "scale":
+            one.CopyFrom(
+                numpy_helper.from_array(np.asarray(scale * 100 / 255, np.float32), "scale")
+            )
+        if one.name == "narrow":
+            narrow = np.asarray(-1 / (2 * sigma**2), np.float32)
+            one.CopyFrom(numpy_helper.from_array(narrow, "narrow"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(file))
+    return file
+
+
+def evaluate(model: Path, data: Path, folder: Path, name: str, **plan: object) -> Path:
+    """Measure a model; give the evaluation folder."""
+    evaluator = Evaluator(Plan(data, threads=1, **plan), f"agelens evaluate {name}")  # type: ignore[arg-type]
+    return evaluator.run(Model(model, 1), folder, name, lambda *_: None).folder

@@ -1,0 +1,405 @@
+"""benchmarks/peers with fake peers: the talk, the joining, the figures, the record. No Node."""
+
+import fcntl
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from agelens.data.dataset import Dataset
+from agelens.errors import ConfigError
+from agelens.evaluation import bootstrap, metrics
+from drawn import write_dataset
+
+PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
+NAMES = ("asking", "comparing", "faces", "keeping", "peers", "roster", "table", "timing")
+
+# Sees the middle of a picture: green is the age, more red than blue is female, white is no face.
+# Its one word is a file in which it counts the pictures, and how far it goes before it breaks.
+FAKE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {peers!r})
+from answering import Peer, serve, words
+
+def main():
+    print("peers chatter on standard output")
+    parser = words()
+    parser.add_argument("log", type=Path)
+    parser.add_argument("breaks", type=int, nargs="?")
+    given = parser.parse_args()
+    seen = 0
+
+    def pipeline(picture):
+        nonlocal seen
+        if seen == given.breaks:
+            raise RuntimeError("the fake peer broke")
+        seen += 1
+        with given.log.open("a") as log:
+            log.write(str(int(picture[0, 0, 0])) + "\\n")
+        red, green, blue = (int(colour) for colour in picture[len(picture) // 2, len(picture) // 2])
+        if (red, green, blue) == (255, 255, 255):
+            return None
+        gender = None if red == blue else "female" if red > blue else "male"
+        return {{"age": green, "gender": gender}}
+
+    def cut(picture):
+        return None if picture.min() == 255 else picture
+
+    versions, weights = {{"fake": "1.0"}}, [Path(__file__)]
+    peer = Peer(versions, weights, [], pipeline, cut, lambda face: face.mean())
+    serve(peer, given.side, given.time)
+
+main()
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules() -> Any:
+    """Import the benchmark's modules, and forget them afterwards."""
+    sys.path.insert(0, str(PEERS))
+    yield {name: importlib.import_module(name) for name in NAMES}
+    sys.path.remove(str(PEERS))
+    for name in NAMES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def asking(modules: dict[str, ModuleType]) -> Any:
+    return modules["asking"]
+
+
+@pytest.fixture(scope="module")
+def comparing(modules: dict[str, ModuleType]) -> Any:
+    return modules["comparing"]
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Path:
+    script = tmp_path / "fake_peer.py"
+    script.write_text(FAKE.format(peers=str(PEERS)), "utf-8")
+    return script
+
+
+def chip(red: int, green: int, blue: int) -> NDArray[np.uint8]:
+    return np.full((200, 200, 3), (red, green, blue), np.uint8)
+
+
+CHIPS = [chip(90, 30, 10), chip(255, 255, 255), chip(5, 61, 80), chip(7, 8, 7)]
+ANSWERS = [{"age": 30, "gender": "female"}, None, {"age": 61, "gender": "male"},
+           {"age": 8, "gender": None}]  # fmt: skip
+
+
+def test_answers_come_back_in_order(asking: Any, fake: Path, tmp_path: Path) -> None:
+    border = asking.Border(0.25, "black")
+    words = [sys.executable, str(fake), str(tmp_path / "log")]
+    about, *answers = asking.ask(words, CHIPS, border)
+    assert about["versions"]["fake"] == "1.0"
+    assert about["weights"] == {"model": fake.stat().st_size, "pipeline": fake.stat().st_size}
+    assert answers == ANSWERS
+    assert (tmp_path / "log").read_text().split() == ["0"] * 4  # the corner is the border
+
+
+def test_borders(asking: Any) -> None:
+    picture = chip(9, 8, 7)
+    picture[0, 0] = 50
+    black = asking.Border(0.5, "black").around(picture)
+    assert black.shape == (400, 400, 3) and not black[0, 0].any()
+    np.testing.assert_array_equal(black[100:300, 100:300], picture)
+    edge = asking.Border(0.25, "edge").around(picture)
+    assert edge.shape == (300, 300, 3) and (edge[0, 0] == 50).all()
+    assert asking.Border().around(picture).shape == picture.shape
+    assert [str(border) for border in asking.BORDERS[:3]] == ["none", "black 25%", "edge 25%"]
+    assert all(border.side == border.around(picture).shape[0] for border in asking.BORDERS)
+
+
+def test_a_peer_that_breaks_says_why(asking: Any, fake: Path, tmp_path: Path) -> None:
+    words = [sys.executable, str(fake), str(tmp_path / "log"), "2"]
+    with pytest.raises(asking.PeerFailed, match=r"(?s)ended with 1.*the fake peer broke"):
+        list(asking.ask(words, CHIPS, asking.Border()))
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("print('not JSON')", "said b'not JSON"),
+        ("print('{}'); print('null')", "1 answers on 4 pictures"),
+        ("pass", "ended with 0"),
+    ],
+)
+def test_a_peer_that_answers_oddly(asking: Any, program: str, says: str) -> None:
+    program = f"import sys; sys.stdin.buffer.read(); {program}"
+    with pytest.raises(asking.PeerFailed, match=says):
+        list(asking.ask([sys.executable, "-c", program], CHIPS, asking.Border()))
+
+
+def test_a_chip_that_cannot_be_read_is_told(asking: Any, fake: Path, tmp_path: Path) -> None:
+    def chips() -> Any:
+        yield CHIPS[0]
+        raise OSError("a damaged chip")
+
+    with pytest.raises(OSError, match="a damaged chip"):
+        list(
+            asking.ask([sys.executable, str(fake), str(tmp_path / "log")], chips(), asking.Border())
+        )
+
+
+def test_what_is_missing_is_told(
+    asking: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(asking.PeerFailed, match=r"no Python at .*README\.md"):
+        asking.command(["python", "x.py"], tmp_path / "python")
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(asking.PeerFailed, match=r"no Node\.js.*README\.md"):
+        asking.command(["node", "x.mjs"], tmp_path / "python")
+
+
+def test_figures_are_of_the_faces_that_are_answered(comparing: Any) -> None:
+    random = np.random.default_rng(5)
+    truth = comparing.Truth(random.integers(0, 90, 400), random.random(400) < 0.5)
+    lines = [
+        {"age": float(age + off), "gender": ("male", "female")[int(female ^ wrong)]}
+        for age, female, off, wrong in zip(
+            truth.age, truth.female, random.normal(0, 7, 400), random.random(400) < 0.1, strict=True
+        )
+    ]
+    lost = random.random(400) < 0.2
+    kept = [None if gone else line for gone, line in zip(lost, lines, strict=True)]
+    weights = bootstrap.resample(np.arange(400))
+    told = comparing.standing(comparing.Answers.read(kept), truth, weights)
+    age = np.array([line["age"] for line in lines])[~lost]
+    said = np.array([line["gender"] == "female" for line in lines])[~lost]
+    expected = {
+        "age_mae": metrics.age_mae(age, truth.age[~lost]),
+        "age_bias": metrics.age_bias(age, truth.age[~lost]),
+        "age_within_5": metrics.cumulative_score(age, truth.age[~lost], 5),
+        "gender_accuracy": metrics.gender_accuracy(said, truth.female[~lost]),
+        "gender_accuracy_13_and_older": metrics.gender_accuracy(
+            said[truth.age[~lost] >= 13], truth.female[~lost & (truth.age >= 13)]
+        ),
+    }
+    assert {name: figure["value"] for name, figure in told["figures"].items()} == {
+        name: pytest.approx(value) for name, value in expected.items()
+    }
+    assert all(f["low"] < f["value"] < f["high"] for f in told["figures"].values())
+    assert told["found"]["faces"] == 400 - lost.sum()
+    assert told["found"]["share"]["value"] == pytest.approx(1 - lost.mean())
+    assert told["found_without_age"] == told["found_without_gender"] == 0
+
+
+def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparing: Any) -> None:
+    truth = comparing.Truth(np.array([20, 30, 40, 50]), np.array([True, True, False, False]))
+    theirs = comparing.Answers.read(
+        [{"age": 30, "gender": "male"}, None, {"age": 44, "gender": None},
+         {"age": None, "gender": "male"}]
+    )  # fmt: skip
+    ours = comparing.Answers.read(
+        [{"age": 21, "gender": "female"}, {"age": 99, "gender": "male"},
+         {"age": 40, "gender": "male"}, {"age": 52, "gender": "female"}]
+    )  # fmt: skip
+    told = comparing.beside(theirs, ours, truth, bootstrap.resample(np.arange(4)))
+    values = {
+        side: {name: figure["value"] for name, figure in told[side].items()}
+        for side in ("theirs", "ours", "difference")
+    }
+    assert told["faces"] == 3
+    assert values["theirs"]["age_mae"] == 7 and values["ours"]["age_mae"] == 0.5
+    assert values["difference"]["age_mae"] == -6.5  # ages: faces 0 and 2
+    assert values["theirs"]["gender_accuracy"] == 0.5  # genders: faces 0 and 3
+    assert values["ours"]["gender_accuracy"] == 0.5
+    assert values["difference"]["gender_accuracy"] == 0
+    alone = comparing.standing(theirs, truth, bootstrap.resample(np.arange(4)))
+    assert (alone["found_without_age"], alone["found_without_gender"]) == (1, 1)
+
+
+@given(
+    st.lists(
+        st.none()
+        | st.fixed_dictionaries(
+            {
+                "age": st.none() | st.floats(0, 120),
+                "gender": st.sampled_from(["female", "male", None]),
+            }
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_reading_loses_no_answer(comparing: Any, lines: list[dict[str, Any] | None]) -> None:
+    answers = comparing.Answers.read(json.loads(json.dumps(lines)))
+    genders = {1.0: "female", 0.0: "male"}
+    again = [
+        {"age": None if np.isnan(age) else age, "gender": genders.get(female)} if found else None
+        for found, age, female in zip(answers.found, answers.age, answers.female, strict=True)
+    ]
+    assert again == lines
+
+
+def test_a_gender_that_is_none_is_refused(comparing: Any) -> None:
+    with pytest.raises(ValueError, match="gender 'Female': expected"):
+        comparing.Answers.read([{"age": 3, "gender": "Female"}])
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("peers"), 60)
+
+
+@pytest.fixture
+def run(
+    modules: dict[str, ModuleType],
+    dataset: Path,
+    fake: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., dict[str, Any]]:
+    """Give a function that runs the command with two fake peers, one of them as ours."""
+    roster, log = modules["roster"], tmp_path / "log"
+    facts = {"trained_on": "colours", "utkface": "no", "sources": ["a page"], "licence": "MIT"}
+    entry = {"name": "fake", "package": "fake 1.0 (PyPI)", "detector": "eyes", **facts,
+             "program": ["python", str(fake), str(log)]}  # fmt: skip
+    left = [{"package": "other 2.0 (PyPI)", "why": "weights not in the package"}]
+    catalogue = {"peer": [entry], "left_out": left}
+    for name in ("roster", "peers"):
+        monkeypatch.setattr(modules[name], "catalogue", lambda: catalogue)
+    own = roster.Peer("agelens fake", "agelens", entry["program"], None, {}, "", ours=True)
+    found = roster.Peer("agelens finds", "agelens", entry["program"], "eyes", {}, "", ours=True)
+    monkeypatch.setattr(modules["peers"], "roll", lambda *_: [found, own, *roster.others(None)])
+    monkeypatch.setattr(modules["peers"], "RESULT", tmp_path / "results" / "peers.json")
+    monkeypatch.setattr(modules["timing"], "pin", lambda: False)
+
+    def run(*more: str) -> dict[str, Any]:
+        words = ["peers.py", "--data", str(dataset), "--work", str(tmp_path / "work")]
+        monkeypatch.setattr(sys, "argv", [*words, "--python", sys.executable, *more])
+        modules["peers"].main()
+        record: dict[str, Any] = json.loads((tmp_path / "results" / "peers.json").read_text())
+        return record
+
+    return run
+
+
+def test_the_command_writes_the_record_and_asks_once(
+    run: Callable[..., dict[str, Any]], dataset: Path, tmp_path: Path
+) -> None:
+    record = run()
+    opened = Dataset(dataset)
+    split = opened.split(0)
+    assert record["faces"] == len(split.test) > 3
+    assert record["data"]["fingerprint"] == opened.fingerprint
+    assert set(record["borders"]["eyes"]) == {"none"}  # it misses none, so no other is tried
+    assert record["borders"]["eyes"]["none"]["found"] == 1
+    names = [row["name"] for row in record["peers"]]
+    assert names == ["agelens finds", "agelens fake", "fake"]
+    theirs = record["peers"][2]
+    assert theirs["border"] == "none" and record["peers"][1]["border"] is None
+    assert theirs["same_faces"]["agelens finds"]["difference"]["age_mae"]["value"] == 0
+    assert (
+        theirs["trained_on"] == "colours" and record["left_out"][0]["package"] == "other 2.0 (PyPI)"
+    )
+    assert record["timing"] is None
+    assert str(tmp_path) not in record["command"] and str(dataset) not in record["command"]
+    asked = (tmp_path / "log").read_text()
+    again = run()
+    assert (tmp_path / "log").read_text() == asked  # kept answers, none asked for twice
+    assert again["peers"] == record["peers"]
+
+
+def test_the_border_that_finds_most_is_taken(
+    modules: dict[str, ModuleType], asking: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keeping, comparing = modules["keeping"], modules["comparing"]
+    faces = modules["faces"].Faces(
+        [], comparing.Truth(np.full(4, 30), np.full(4, True)), np.empty(0)
+    )
+    told = {"none": (0.5, 1.0), "black 25%": (1.0, 5.0), "edge 25%": (1.0, 4.0)}
+
+    def answers(peer: Any, faces: Any, border: Any) -> Any:
+        found, off = told[str(border)]  # a border that is not there must not be asked for
+        line = {"age": 30 + off, "gender": "female"}
+        lines = [line if place < 4 * found else None for place in range(4)]
+        return {}, comparing.Answers.read(lines)
+
+    keeper = keeping.Keeper(tmp_path, {}, None)
+    monkeypatch.setattr(keeper, "answers", answers)
+    trials = keeper.trials(None, faces)
+    assert {str(border): (t.found, t.age_mae) for border, t in trials.items()} == told
+    assert str(keeping.best(trials)) == "edge 25%"
+
+
+def test_a_stopped_run_goes_on(
+    run: Callable[..., dict[str, Any]], tmp_path: Path, dataset: Path
+) -> None:
+    whole = run()
+    log, faces = tmp_path / "log", whole["faces"]
+    kept = max((tmp_path / "work").glob("fake-*.jsonl"), key=lambda file: file.stat().st_size)
+    lines = kept.read_text().splitlines(keepends=True)
+    kept.write_text("".join(lines[:3]) + lines[3][:4])  # two answers, and the start of a third
+    log.unlink()
+    assert run()["peers"] == whole["peers"]
+    assert len(log.read_text().split()) == faces - 2
+    assert kept.read_text() == "".join(lines)
+
+
+def test_two_runs_do_not_write_over_each_other(
+    run: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    run()
+    kept = max((tmp_path / "work").glob("fake-*.jsonl"), key=lambda file: file.stat().st_size)
+    kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:3]))
+    before = kept.read_text()
+    with kept.open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit, match="fake is being asked by another run"):
+            run()
+    assert kept.read_text() == before
+
+
+def test_times_join_the_record(
+    run: Callable[..., dict[str, Any]], modules: dict[str, ModuleType]
+) -> None:
+    with pytest.raises(SystemExit, match=r"no peers\.json yet"):
+        run("--time", "1")
+    run()
+    timing = run("--time", "2")["timing"]
+    assert timing["rounds"] == 2 * modules["timing"].TURNS
+    assert set(timing["milliseconds"]) == {"agelens finds", "agelens fake", "fake"}
+    assert all(0 < ms < 1000 for parts in timing["milliseconds"].values() for ms in parts.values())
+    record = run()  # asked again, the times stay
+    assert record["timing"] == timing
+    table = modules["table"]
+    rows = table.figures(record).splitlines()
+    assert rows[0].count("|") == rows[2].count("|") == rows[4].count("|")
+    assert rows[4].startswith("| fake | 100.0% |") and "+0.00 (+0.00 to +0.00)" in rows[4]
+    assert f"{record['faces']:,} faces" in rows[-1]
+    assert "| fake | fake 1.0 (PyPI) | no | colours |" in table.origins(record)
+    assert "other 2.0 (PyPI): weights not in the package" in table.origins(record)
+
+
+def test_the_catalogue_is_complete(modules: dict[str, ModuleType]) -> None:
+    roster = modules["roster"]
+    for entry in roster.catalogue()["peer"]:
+        assert (PEERS / entry["program"][1]).is_file()
+        assert entry["utkface"] in modules["table"].AMONG and entry["sources"]
+    pinned = json.loads((PEERS / "package.json").read_text("utf-8"))["dependencies"]
+    pinned |= {
+        name: version
+        for file in ("requirements.txt", "bare.txt")
+        for line in (PEERS / file).read_text("utf-8").splitlines()
+        if not line.startswith("#")
+        for name, version in [line.split("==")]
+    }
+    for peer in roster.others(None):
+        for part in peer.package.rsplit(" (", 1)[0].split(" + "):
+            name, version = part.split()
+            assert pinned[name] == version
+    with pytest.raises(ConfigError, match="no peer nobody: expected human: faceres"):
+        roster.others(["nobody"])

@@ -82,7 +82,7 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     assert len(copies["groups"][0]) == 3
     assert facts["labels"]["age_suspects"] == 1
     assert facts["labels"]["gender_suspects"] == 0
-    assert list(facts["made"]["seconds"])[0] == "asked"
+    assert next(iter(facts["made"]["seconds"])) == "asked"
     assert set(told) <= set(facts["made"]["seconds"])
 
     lines = pl.read_csv(audited.actions)

@@ -37,6 +37,15 @@ def test_answers_come_from_other_folds() -> None:
     assert np.allclose(said.age_probabilities.sum(axis=1), 1, atol=1e-4)
 
 
+def test_only_trusted_faces_are_learnt_from() -> None:
+    """Half of the labels are the wrong way round; without them the rest is learnt well."""
+    random = np.random.default_rng(2)
+    bit, wrong = random.integers(0, 2, 600), random.random(600) < 0.5
+    labels = Labels(np.full(600, 40), np.where(wrong, 1 - bit, bit), np.arange(600) % 2)
+    said = answer(telling(np.full(600, 40), bit), labels, 1, quiet(), ~wrong)
+    assert metrics.gender_accuracy(said.female_probability, bit) > 0.95
+
+
 def test_a_split_answers_its_training_faces_alone_and_can_teach(tmp_path, monkeypatch) -> None:
     dataset = Dataset(write_dataset(tmp_path, 240))
     samples = dataset.samples

@@ -55,7 +55,7 @@ def _heaps(labels: Labels) -> Iterator[Finding]:
     if top is not None and top.faces >= _MANY * labels.faces:
         yield Finding(
             f"{top.age} is the label of {part(top.faces, labels.faces)}, {top.ratio:.1f} times as "
-            "many as of the ages around.", "strange"
+            "many as the ages around have.", "strange"
         )  # fmt: skip
         named.remove(top)
     favoured = [one for one in named if one.age % 5 == 0]

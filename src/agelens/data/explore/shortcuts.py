@@ -34,7 +34,7 @@ class Shortcuts:
 def look_for_shortcuts(samples: pl.DataFrame, quality: pl.DataFrame) -> Shortcuts:
     """Fit and measure, folds of the dataset apart."""
     import sklearn.ensemble  # noqa: F401  # loads the library whose threads are limited below
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     there = quality["brightness"].is_not_null().to_numpy()
     values = quality.select(FIGURES).to_numpy().astype(np.float64)[there]

@@ -123,7 +123,7 @@ def _by_year(labels: Labels) -> Chart:
     around = around_each(counts)[inside]
     if labels.faces >= MANY and np.isfinite(around).all():
         series["median of the ages around"] = around
-        caption += " What stands above the line is a heap, what stays below it is avoided."
+        caption += " Far above the line are heaps, far below it ages that labels avoid."
     chart = charts.histogram(
         np.arange(inside.start, inside.stop + 1) - 0.5, series,
         Axes("age, years", "faces", labels.faces), wide=True,

@@ -1,12 +1,14 @@
 """The page's sections about imbalance, weights, splits and folds."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from agelens import charts
 from agelens.charts import Axes, Line
 from agelens.data.explore.balance import Balance, Comparison, Part
 from agelens.data.explore.facts import Facts
-from agelens.data.explore.weights import SMOOTHED, Imbalance
+from agelens.data.explore.weights import SMOOTHED, Imbalance, Scheme
 from agelens.data.explore.words import counted, percent
 from agelens.page import Cell, Chart, Section, Table, Text
 from agelens.page import Part as PagePart
@@ -42,7 +44,7 @@ def imbalance_section(facts: Facts) -> Section | None:
             wide=True,
         ),
     ]  # fmt: skip
-    parts += [_schemes(one) for one in facts.imbalance]
+    parts += _schemes(facts.imbalance)
     drawn = _weights_chart(facts)
     if drawn is not None:
         parts.append(drawn)
@@ -103,26 +105,26 @@ def splits_section(balance: Balance) -> Section:
     return Section("Splits and folds", parts)
 
 
-def _schemes(one: Imbalance) -> Table:
-    rows: list[Row] = [
-        [
-            scheme.name,
-            f"{scheme.effective:,.0f}",
-            f"{100 * scheme.share:.1f} %",
-            f"{scheme.ratio:,.1f}",
-        ]
-        for scheme in one.schemes
-    ]
-    return Table(
-        ["weights", "worth", "share", "largest / smallest"], rows, f"Weights by {one.by}",
-        f"Without weights all {sum_of(one):,} faces count alike.",
-    )  # fmt: skip
+def _schemes(imbalance: list[Imbalance]) -> list[PagePart]:
+    """Table what each scheme costs by each label, and how far apart its weights are."""
+    names = list(dict.fromkeys(scheme.name for one in imbalance for scheme in one.schemes))
+    columns = ["weights", *(f"by {one.by}" for one in imbalance)]
+    by = [{scheme.name: scheme for scheme in one.schemes} for one in imbalance]
 
+    def rows(form: Callable[[Scheme], str]) -> list[Row]:
+        return [[name, *(form(one[name]) if name in one else "-" for one in by)] for name in names]
 
-def sum_of(one: Imbalance) -> int:
-    """Give the faces that carry the label."""
-    scheme = one.schemes[0]
-    return round(scheme.effective / scheme.share)
+    return [
+        Table(
+            columns, rows(lambda scheme: f"{100 * scheme.share:.1f} %"), "Worth after weighting",
+            "Equal faces that the weighted ones are worth, of all with the label.", wide=True,
+        ),
+        Table(
+            columns, rows(lambda scheme: f"{scheme.ratio:,.1f}"), "Largest weight over smallest",
+            "The schemes are those of Cui et al. (2019; effective number) and Yang et al. (2021; "
+            "smoothed over neighbouring ages), and the plain ones.", wide=True,
+        ),
+    ]  # fmt: skip
 
 
 def _weights_chart(facts: Facts) -> Chart | None:

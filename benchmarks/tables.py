@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agelens.data.folds import published, split_folds
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/results.md", "docs/model-card.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
@@ -242,7 +244,68 @@ def hybrid() -> str:
     return table(headings, rows) + "\n\n" + note
 
 
-TABLES = {f.__name__: f for f in (headline, details, decades, groups, training, hybrid, speed)}
+def copies() -> str:
+    """Photos that UTKFace holds more than once, and how their labels agree."""
+    said = result("audit-utkface")
+    rows = [
+        [
+            words,
+            f"{kind['groups']:,}",
+            f"{kind['files']:,}",
+            f"{kind['conflicts']['pairs']:,}",
+            f"{kind['conflicts']['other_age'] / kind['conflicts']['pairs']:.0%}",
+            f"{kind['conflicts']['other_gender']:,}",
+            f"{kind['conflicts']['other_fold']:,}",
+        ]
+        for words, kind in (
+            ("byte-identical", said["copies"]["identical"]),
+            ("encoded or cut anew", said["copies"]["near"]),
+            ("both", said["copies"]["every"]),
+        )
+    ]
+    headings = ["copies", "photos", "files", "pairs", "two ages", "two genders", "two folds"]
+    made, fold, folds = said["made"], published(), split_folds(0)
+    leaking = [
+        file
+        for group in said["copies"]["groups"]
+        if any(fold[file] in folds.train for file in group)
+        for file in group
+        if fold[file] in folds.test
+    ]
+    note = (
+        f"`{made['command']}`, {made['date'][:10]}. In split 0, {len(leaking)} of the test faces "
+        "have a copy among the training faces."
+    )
+    return table(headings, rows) + "\n\n" + note
+
+
+def planted() -> str:
+    """How well the audit finds labels that were made wrong."""
+    said = result("planted_labels")
+    mean = said["mean"]
+    ages = (("20", "age, 20 years and more"), ("10", "age, 10 and more"), ("1", "age, any"))
+    rows = [
+        [words, f"{one['planted']:,.0f}", f"{one['share_in_top']:.1%}", f"{one['auc']:.3f}"]
+        for years_off, words in ages
+        for one in [mean["age"][f"{years_off}_years_and_more"]]
+    ]
+    flips = mean["gender"]
+    share = f"{flips['share_in_top']:.1%}"
+    rows.append(["gender", f"{flips['planted']:,.0f}", share, f"{flips['auc']:.3f}"])
+    note = (
+        f"{said['share_planted']:.0%} of the labels of {said['faces']:,} faces made wrong, mean of "
+        f"{len(said['runs'])} seeds. `{said['command']}`, {said['date'][:10]}."
+    )
+    headings = ["planted error", "faces", "in the first tenth", "area under the curve"]
+    return table(headings, rows) + "\n\n" + note
+
+
+TABLES = {
+    f.__name__: f
+    for f in (
+        headline, details, decades, groups, training, hybrid, copies, planted, speed,
+    )
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

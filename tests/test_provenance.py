@@ -21,3 +21,8 @@ def test_now_is_utc_to_the_second() -> None:
     said = datetime.fromisoformat(provenance.now())
     assert said.utcoffset().total_seconds() == 0
     assert said.microsecond == 0
+
+
+def test_a_recorded_command_tells_no_folders() -> None:
+    words = ["agelens", "evaluate", "runs/a", "--data", "/home/somebody/faces", "--set=a=/x/y.csv"]
+    assert provenance.command(words) == "agelens evaluate runs/a --data faces --set=a=y.csv"

@@ -65,6 +65,19 @@ def test_a_turned_face_is_checked_by_the_full_detector(portrait: Chip, detector:
     assert abs(abs(found["roll"]) - 180) < 15
 
 
+def test_a_glance_gives_candidates_the_best_first(
+    detector: Detector, astronaut: Chip, portrait: Chip
+) -> None:
+    small = np.pad(cv2.resize(portrait, (80, 80)), ((16, 16), (16, 16), (0, 0)))
+    (face,) = detector.glance(small)
+    assert np.abs((face.landmarks.array() - 16) * 2.5 - TEMPLATE).max() < 15
+    two = detector.glance(np.hstack([small, cv2.GaussianBlur(small, (0, 0), 2)]))
+    assert len(two) == 2
+    assert two[0].score > two[1].score
+    assert two[0].box.left < 112 < two[1].box.right
+    assert detector.glance(np.zeros_like(small)) == []
+
+
 def test_no_face_leaves_its_columns_empty(detector: Detector) -> None:
     flat = np.full((200, 200, 3), (200, 100, 50), np.uint8)
     found = measure_chip(flat, detector)

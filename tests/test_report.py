@@ -178,7 +178,8 @@ def test_sections(whole: tuple[Path, Page], world: World) -> None:
 
 def test_the_summary_names_the_better_model_and_the_bias(whole: tuple[Path, Page]) -> None:
     said = "\n".join(finding.text for finding in whole[1].findings)
-    assert said.startswith("good is off by ")
+    assert said.startswith("Only 100 faces: ")
+    assert "\ngood is off by " in said
     assert re.search(r"good's age error is lower than old's by [23]\.\d+ years", said)
     # all three read the gender alike
     assert "no different from old's beyond chance (0.00 points" in said
@@ -311,7 +312,8 @@ def test_faces_that_were_not_found(tiny_model: Path, tmp_path: Path) -> None:
     tree, page = make(Plan([str(folder)], Path(), data), lambda *_: None)
     assert tree["models"]["tiny"]["missed"]["faces"] == 10  # drawn chips are no faces
     assert page.findings[0].kind == "strange"
-    assert "No face was found by any model" in page.findings[0].text
+    assert "Only 10 faces" in page.findings[0].text
+    assert "Too few faces were answered" in page.findings[1].text
 
 
 def test_files_are_written_by_the_command(

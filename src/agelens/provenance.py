@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +50,19 @@ def _processor() -> str:
         return platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return ", ".join([*names[:1], platform.machine()])
+
+
+def command(words: Sequence[str]) -> str:
+    """Give a command line as a record keeps it: of absolute paths only the last part.
+
+    Where somebody's files lie is nobody else's business, and no use on another machine.
+    """
+    return shlex.join([_without_folders(word) for word in words])
+
+
+def _without_folders(word: str) -> str:
+    head, equals, tail = word.rpartition("=")
+    return head + equals + Path(tail).name if Path(tail).is_absolute() else word
 
 
 def now() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agelens.cli import console
-from agelens.cli.options import Threads
+from agelens.cli.options import Dataset, Output, Threads
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -15,16 +15,8 @@ if TYPE_CHECKING:
 
 
 def audit(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="A dataset folder, made by `agelens data import`.", show_default=False
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="The folder to write to.", show_default=False),
-    ],
+    data: Dataset,
+    output: Output,
     out_of_fold: Annotated[
         Path | None,
         typer.Option(
@@ -57,9 +49,9 @@ def audit(
     from agelens.cli.extras import need
 
     need("data", "polars", "scipy", "matplotlib", "jinja2")
-    import shlex
     import sys
 
+    from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.data.audit.audit import audit as audit_dataset
     from agelens.data.audit.audit import prepare
@@ -72,8 +64,10 @@ def audit(
         def tell(step: str, done: int, total: int) -> None:
             progress.update(task, description=step, completed=done, total=total or None)
 
-        command = shlex.join(["agelens", *sys.argv[1:]])
-        audited = audit_dataset(data, output, asked, command=command, before=before, tell=tell)
+        command = provenance.command(["agelens", *sys.argv[1:]])
+        audited = audit_dataset(
+            data, output, asked, command=command, before=before, threads=threads, tell=tell
+        )
     for step, seconds in audited.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")
     for finding in audited.findings:

@@ -40,7 +40,7 @@ def benchmark(
 
     from rich.table import Table
 
-    from agelens.cli.evaluate import command_line
+    from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.cli.train import overrides
     from agelens.training.config import Config
@@ -54,8 +54,8 @@ def benchmark(
     wanted = {"splits": tuple(sorted(set(splits)))} if splits else {}
     with bar() as progress:
         about = five_splits(
-            recipe, data, run, progress, flip=flip, command=command_line(sys.argv[1:]),
-            on_split=_print_split, **wanted,
+            recipe, data, run, progress, flip=flip, on_split=_print_split,
+            command=provenance.command(["agelens", *sys.argv[1:]]), **wanted,
         )  # fmt: skip
     table = Table(title=f"{recipe.name}, test folds{', flip' if flip else ''}")
     for heading in ("split", "MAE", "CS@5", "MAE 21-60", "gender", "gender from 13"):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 
 
 def card(
@@ -13,9 +13,7 @@ def card(
         str,
         typer.Argument(help="A shipped model's name, a run folder, or a file.", show_default=False),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Write into this folder.", show_default=False)
-    ],
+    output: options.Output,
     evaluation: Annotated[
         Path | None,
         typer.Option(

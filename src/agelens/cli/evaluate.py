@@ -70,6 +70,7 @@ def evaluate(
     need("data", "polars")
     import sys
 
+    from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.evaluation.evaluate import PARTS, Evaluator, Plan, evaluation_folders, model_name
     from agelens.runtime import Model
@@ -79,7 +80,7 @@ def evaluate(
     plan = Plan(data, split, part, flip, pipeline, threads)  # type: ignore[arg-type]
     loaded = [Model(model, threads) for model in models]
     folders = evaluation_folders(loaded, plan, output)
-    evaluator = Evaluator(plan, command_line(sys.argv[1:]))
+    evaluator = Evaluator(plan, provenance.command(["agelens", *sys.argv[1:]]))
     done = []
     with bar() as progress:
         for model, folder in zip(loaded, folders, strict=True):
@@ -158,10 +159,3 @@ def _cell(figure: dict[str, float | None] | None, form: str) -> str:
     if figure["low"] is None or figure["high"] is None:
         return text
     return f"{text} \\[{form.format(figure['low'])}, {form.format(figure['high'])}]"
-
-
-def command_line(words: list[str]) -> str:
-    """Give the command as it can be typed again."""
-    import shlex
-
-    return shlex.join(["agelens", *words])

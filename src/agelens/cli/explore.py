@@ -6,19 +6,12 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console
+from agelens.cli.options import Dataset, Output
 
 
 def explore(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="A dataset folder, made by `agelens data import`.", show_default=False
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="The folder to write to.", show_default=False),
-    ],
+    data: Dataset,
+    output: Output,
     landmarks: Annotated[
         Path | None,
         typer.Option(
@@ -43,9 +36,9 @@ def explore(
     from agelens.cli.extras import need
 
     need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
-    import shlex
     import sys
 
+    from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.data.explore.explore import explore as explore_dataset
 
@@ -55,7 +48,7 @@ def explore(
         def report(step: str, done: int, total: int | None) -> None:
             progress.update(task, description=step, completed=done, total=total)
 
-        command = shlex.join(["agelens", *sys.argv[1:]])
+        command = provenance.command(["agelens", *sys.argv[1:]])
         explored = explore_dataset(data, output, landmarks, command, report)
     for step, seconds in explored.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")

@@ -1,8 +1,17 @@
 """Options that several commands share, each with one wording and one range."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+Dataset = Annotated[
+    Path,
+    typer.Argument(help="A dataset folder, made by `agelens data import`.", show_default=False),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="The folder to write to.", show_default=False)
+]
 
 Model = Annotated[
     str | None,

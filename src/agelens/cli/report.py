@@ -17,9 +17,7 @@ def report(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Write into this folder.", show_default=False)
-    ],
+    output: options.Output,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -59,9 +57,9 @@ def report(
     from agelens.cli.extras import need
 
     need("data", "polars", "jinja2", "matplotlib")
-    import shlex
     import sys
 
+    from agelens import provenance
     from agelens.cli.progress import stages
     from agelens.evaluation.report.write import Plan, write
 
@@ -69,7 +67,7 @@ def report(
         raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
     plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
     with stages() as tell:
-        page = write(plan, tell, shlex.join(["agelens", *sys.argv[1:]]))
+        page = write(plan, tell, provenance.command(["agelens", *sys.argv[1:]]))
     for finding in page.findings:
         console.note(f"- {finding.text}")
     console.out.print(str(output / "report.html"), soft_wrap=True, highlight=False)

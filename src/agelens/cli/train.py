@@ -36,8 +36,7 @@ def train(
       agelens train --config configs/scratch.toml --data utkface --run runs/scratch
       agelens train --config configs/finetune.toml --data utkface --run runs/finetune --resume
       agelens train --config configs/tiny.toml --data utkface --run runs/try --set data.share=0.1
-      agelens train --config configs/scratch.toml --data utkface --run runs/clean \
-          --exclude audit/actions.csv
+      agelens train --config my.toml --data utkface --run runs/my --exclude audit/actions.csv
     """
     need_train()
     from agelens.cli.progress import bar

@@ -94,26 +94,27 @@ def audit(
     *,
     command: str = "",
     before: Mapping[str, float] | None = None,
+    threads: int | None = None,
     tell: Report | None = None,
 ) -> Audited:
     """Write `audit.html`, `audit.json` and `actions.csv` in OUTPUT for the dataset folder DATA.
 
-    `before` are times of steps that were done already, such as asking models. Raises
-    DatasetError for what is no dataset folder, holds no sample, or cannot be written, and for
-    answers about other faces.
+    `before` are times of steps that were done already, such as asking models; `threads` are one
+    a core by default. Raises DatasetError for what is no dataset folder, holds no sample, or
+    cannot be written, and for answers about other faces.
     """
     clock = _Clock(tell, before or {})
     dataset = prepare(data, output)
     samples = dataset.samples
     said = answers.read(models.out_of_fold, samples) if models.out_of_fold is not None else None
     with clock.step("check the files") as counted:
-        checked = files.check(dataset, counted)
+        checked = files.check(dataset, counted, threads)
     with clock.step("find copies"):
         found = copies.find(
             samples["sha256"].to_numpy(), checked.hashes, checked.sound, models.descriptors
         )
     with clock.step("measure the pictures") as counted:
-        measured = quality.measure(dataset, counted)
+        measured = quality.measure(dataset, counted, threads)
         faults = faces.find(measured, checked.beyond)
     doubts = None
     if said is not None:

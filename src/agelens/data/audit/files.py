@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,13 +37,13 @@ class _Seen:
     beyond: float
 
 
-def check(dataset: Dataset, report: Report | None = None) -> Files:
+def check(dataset: Dataset, report: Report | None = None, threads: int | None = None) -> Files:
     """Read every picture of a dataset and compare it with what was imported."""
     rows = list(dataset.samples.select("file", "sha256").iter_rows())
     hashes = np.zeros((len(rows), hashing.WORDS), np.uint64)
     beyond = np.zeros(len(rows))
     faults: dict[str, str] = {}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         try:
             for place, seen in enumerate(pool.map(lambda row: _look(dataset, *row), rows)):
                 if isinstance(seen, str):

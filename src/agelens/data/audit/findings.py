@@ -94,14 +94,16 @@ def _labels(labels: LabelFacts) -> list[Finding]:
         "average"
     )
     if labels.gender_agreement is not None:
-        text += f", and agree with its gender in {percent(labels.gender_agreement)}"
-    off = "" if labels.suspects_off is None else f", {labels.suspects_off:.0f} years off on average"
+        text += f", and agree with its gender {percent(labels.gender_agreement)} of the time"
+    off = ""
+    if labels.suspects_off is not None:
+        off = f" (what the models say is {labels.suspects_off:.0f} years off on average)"
     suspects = (
-        f"By confident learning {part(labels.age_suspects, labels.faces)} "
-        f"{verb(labels.age_suspects, 'has', 'have')} a suspect age{off}, and "
-        f"{part(labels.gender_suspects, labels.faces)} a suspect gender."
+        f"Confident learning doubts the age of {part(labels.age_suspects, labels.faces)}{off}, "
+        f"and the gender of {part(labels.gender_suspects, labels.faces)}."
     )
-    return [Finding(text + "."), Finding(suspects, "strange")]
+    some = labels.age_suspects or labels.gender_suspects
+    return [Finding(text + "."), Finding(suspects, "strange" if some else "plain")]
 
 
 def _actions(facts: Facts) -> Finding:

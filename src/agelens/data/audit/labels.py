@@ -6,8 +6,9 @@ them. Ages are numbers, so "another" age means a window of ages that does not to
 own, and they are ranked by the continuous ranked probability score (Gneiting and Raftery, 2007),
 which counts by how many years a label is off as well as how sure the model is.
 
-Of the labels that were made wrong on purpose (benchmarks/planted_labels.py) this found as many as
-any of 20 other scores, the quality scores of the package cleanlab among them.
+Of ages made wrong on purpose by 20 years and more, 98 % came into the first tenth of the ranking,
+more than by six other scores, three of the package cleanlab among them; of all that were made
+wrong, 66 %, where the best of the others had 67 % (benchmarks/planted_labels.py).
 """
 
 from dataclasses import dataclass

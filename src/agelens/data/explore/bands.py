@@ -20,7 +20,12 @@ class Bands:
 
     names: list[str]  # youngest first; only bands with faces
     of: NDArray[np.int64]  # (N,), place in `names`
-    ranged: bool  # some ages are ranges, so that their single years mean nothing
+    ranges: int  # faces with a range for an age
+
+    @property
+    def ranged(self) -> bool:
+        """Whether some ages are ranges, so that single years mean nothing."""
+        return self.ranges > 0
 
     def rows(self, band: int) -> NDArray[np.int64]:
         """Give the rows of a band."""
@@ -30,13 +35,12 @@ class Bands:
 def bands_of(samples: pl.DataFrame) -> Bands:
     """Put every face of a dataset's table in its band."""
     ends = _ranges(samples)
-    ranged = bool((ends[:, 0] < ends[:, 1]).any())
-    distinct = np.unique(ends, axis=0)
-    every = ranged and bool((ends[:, 0] < ends[:, 1]).all()) and len(distinct) <= MOST
-    keys = ends if every else _decades(samples["age"].to_numpy().astype(np.int64))
+    ranges = int((ends[:, 0] < ends[:, 1]).sum())
+    whole = ranges == len(ends) and len(np.unique(ends, axis=0)) <= MOST
+    keys = ends if whole else _decades(samples["age"].to_numpy().astype(np.int64))
     found, of = np.unique(keys, axis=0, return_inverse=True)
     names = [_name(int(low), int(high)) for low, high in found]
-    return Bands(names, of.reshape(-1).astype(np.int64), ranged)
+    return Bands(names, of.reshape(-1).astype(np.int64), ranges)
 
 
 def _ranges(samples: pl.DataFrame) -> NDArray[np.int64]:

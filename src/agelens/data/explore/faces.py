@@ -22,6 +22,7 @@ MEAN_MOST = 500  # drawn by chance from more: the mean hardly changes, and readi
 EACH = 10  # samples of a band
 UNSEEN = 24  # pictures shown in which no face was found
 STEPS = (0, 1, 5, 25, 50, 75, 95, 99, 100)  # percentiles at which a figure is shown
+STEPS_LEAST = 100  # pictures; of fewer, the steps show nothing that the samples do not
 SIDE = 120  # pixels of a shown picture
 _AHEAD = 256  # chips decoded before they are summed up
 _SEED = 20170101
@@ -138,7 +139,7 @@ def _steps(quality: pl.DataFrame, figure: str) -> tuple[list[int], Callable[[int
     """Give the rows at steps of a figure's range, and a function that words them."""
     values = quality[figure].to_numpy().astype(np.float64)
     order = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
-    if len(order) < len(STEPS):
+    if len(order) < STEPS_LEAST:
         return [], str
     places = [round(step / 100 * (len(order) - 1)) for step in STEPS]
     rows = [int(order[place]) for place in places]

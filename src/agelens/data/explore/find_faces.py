@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from agelens.data.explore.faces import UNSEEN
 from agelens.data.explore.pixels import TURNED, Pixels
 from agelens.data.explore.shapes import Shapes
-from agelens.data.explore.words import counted, degrees, percent, upper, verb
+from agelens.data.explore.words import counted, degrees, ends, percent, upper, verb
 from agelens.page import Finding
 
 _MANY = 1 / 20  # share of pictures without a face from which these are hardly chips
@@ -70,7 +70,7 @@ def _pose(pixels: Pixels) -> Iterator[Finding]:
     shares = pixels.turned_by_band
     where = ""
     if len(shares) > 1 and max(shares.values()) - min(shares.values()) >= _UNEVEN:
-        most, least = max(shares, key=lambda b: shares[b]), min(shares, key=lambda b: shares[b])
+        most, least = ends(shares)
         where = f" ({percent(shares[most])} at {most}, {percent(shares[least])} at {least})"
     little = " Figures measured here say little of faces from the side."
     yield Finding(
@@ -82,10 +82,8 @@ def _pose(pixels: Pixels) -> Iterator[Finding]:
 
 def _shapes(shapes: Shapes) -> Iterator[Finding]:
     chin = shapes.chin_by_band
-    if len(chin) < 2:
-        return
-    most, least = max(chin, key=lambda band: chin[band]), min(chin, key=lambda band: chin[band])
-    if chin[most] - chin[least] >= _CHIN:
+    most, least = ends(chin)
+    if most and chin[most] - chin[least] >= _CHIN:
         yield Finding(
             f"In the mean shape of 68 points the chin stands {chin[least]:.2f} eye distances below "
             f"the eyes in the age group {least}, and {chin[most]:.2f} in {most}."

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from agelens.data.explore.bands import NOT_TOLD
 from agelens.data.explore.labels import Labels
-from agelens.data.explore.words import counted, listed, percent, upper, verb
+from agelens.data.explore.words import counted, ends, listed, percent, upper, verb
 from agelens.page import Finding
 
 _YEARS = 3.0  # between two medians, worth a sentence
@@ -47,7 +47,7 @@ def _genders(labels: Labels) -> Iterator[Finding]:
         )
     yield Finding(f"{text}.")
     shares = _female_by_band(labels)
-    most, least = _ends(shares)
+    most, least = ends(shares)
     if most and shares[most] - shares[least] >= _UNEVEN:
         yield Finding(
             f"Gender leans on age: {percent(shares[most])} are female in the age group {most}, "
@@ -60,13 +60,6 @@ def _female_by_band(labels: Labels) -> dict[str, float]:
     women, men = labels.band_by_gender["female"], labels.band_by_gender["male"]
     both = zip(labels.bands, women, men, strict=True)
     return {band: w / (w + m) for band, w, m in both if w + m >= _FEW}
-
-
-def _ends(figures: dict[str, float]) -> tuple[str, str]:
-    """Name the largest and the smallest of two and more; empty for fewer."""
-    if len(figures) < 2:
-        return "", ""
-    return max(figures, key=lambda k: figures[k]), min(figures, key=lambda k: figures[k])
 
 
 def _races(labels: Labels) -> Iterator[Finding]:
@@ -91,7 +84,7 @@ def _races(labels: Labels) -> Iterator[Finding]:
 def _medians(labels: Labels, races: list[str]) -> Iterator[str]:
     groups = {race: labels.age_by_race[race] for race in races}
     medians = {race: one.median for race, one in groups.items() if one.faces >= _FEW}
-    old, young = _ends(medians)
+    old, young = ends(medians)
     if old and medians[old] - medians[young] >= _YEARS:
         yield (
             f"The median age of faces labelled {old} is {medians[old]:.0f}, of those labelled "

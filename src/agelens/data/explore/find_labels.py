@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from agelens.data.explore.labels import Labels, Odd
-from agelens.data.explore.words import counted, listed, part, upper, verb
+from agelens.data.explore.words import counted, listed, number, part, upper, verb
 from agelens.page import Finding
 
 _MANY = 1 / 20  # share of one age from which it is worth a sentence
@@ -41,9 +41,10 @@ def age_findings(labels: Labels) -> Iterator[Finding]:
 def _ranges(labels: Labels, faces: str) -> Iterator[Finding]:
     totals = [sum(column) for column in zip(*labels.band_by_gender.values(), strict=True)]
     most = max(totals)
+    some = "all" if labels.ranges == labels.faces else f"{number(labels.ranges)} of them"
     yield Finding(
-        f"{faces}, some or all with a range for an age: single years mean nothing here, and an "
-        "error in years against the middle of a range is rough. "
+        f"{faces}, {some} with a range for an age: single years mean nothing here, and an error in "
+        "years against the middle of a range is rough. "
         f"The most frequent age group, {labels.bands[totals.index(most)]}, holds "
         f"{part(most, labels.faces)}."
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from agelens.data.explore.pixels import RIM, Pixels
 from agelens.data.explore.shortcuts import Shortcuts
-from agelens.data.explore.words import counted, listed, percent, upper, verb
+from agelens.data.explore.words import counted, ends, listed, of_all, percent, upper, verb
 from agelens.page import Finding
 
 _GAIN = 0.05  # share of the error of guessing that a shortcut takes away
@@ -36,15 +36,17 @@ def _files(pixels: Pixels) -> Iterator[Finding]:
     if len(pixels.sizes) == 1:
         yield Finding(f"Every picture is {next(iter(pixels.sizes))} px.")
     if odd := pixels.pictures - pixels.square:
+        every = odd == pixels.pictures
         yield Finding(
-            f"{upper(counted(odd, 'picture'))} of {pixels.pictures:,} {verb(odd)} not square and "
-            "would be squeezed for a model: cut the faces out with agelens data align.", "strange"
+            f"{of_all(odd, pixels.pictures)} {verb(1 if every else odd)} wider than high, or "
+            "higher than wide, and would be squeezed for a model: cut the faces out with agelens "
+            "data align.", "strange"
         )  # fmt: skip
     if small := pixels.smaller:
+        one = 1 if small == pixels.pictures else small
         yield Finding(
-            f"{upper(counted(small, 'picture'))} of {pixels.pictures:,} "
-            f"{verb(small, 'has', 'have')} a side under 200 px and {verb(small)} enlarged for a "
-            "model: fine wrinkles are not there to be seen.", "strange"
+            f"{of_all(small, pixels.pictures)} {verb(one, 'has', 'have')} a side under 200 px and "
+            f"{verb(one)} enlarged for a model: fine wrinkles are not there to be seen.", "strange"
         )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def _colour(pixels: Pixels) -> Iterator[Finding]:
         text = f"{upper(counted(grey, 'picture'))} ({percent(grey / measured)}) {verb(grey)} grey"
         shares = pixels.grey_by_band
         if len(shares) > 1 and max(shares.values()) - min(shares.values()) >= _GREY:
-            most, least = _ends(shares)
+            most, least = ends(shares)
             text += (
                 f", {percent(shares[most])} in the age group {most} and {percent(shares[least])} "
                 f"in {least}"
@@ -76,7 +78,7 @@ def _between_bands(pixels: Pixels) -> Iterator[Finding]:
         medians = {band: one.p50 for band, one in pixels.by_band.get(figure, {}).items()}
         if len(medians) < 2 or min(medians.values()) <= 0:
             continue
-        most, least = _ends(medians)
+        most, least = ends(medians)
         if medians[most] >= times * medians[least]:
             found.append(
                 f"{figure} (median {medians[most]:.0f} at {most}, {medians[least]:.0f} at {least})"
@@ -99,10 +101,6 @@ def _shortcuts(shortcuts: Shortcuts) -> Iterator[Finding]:
     strange = mae < (1 - _GAIN) * guess or (auc is not None and auc > 0.5 + _AUC)
     after = " Part of what a model learns here may be how photos are taken." if strange else ""
     yield Finding(
-        "From brightness, contrast, sharpness and colour alone, without looking at the face, "
-        f"{age}{gender}.{after}", "strange" if strange else "plain"
+        "From brightness, contrast, sharpness, colour and the black of the rim alone, without "
+        f"looking at the face, {age}{gender}.{after}", "strange" if strange else "plain"
     )  # fmt: skip
-
-
-def _ends(figures: dict[str, float]) -> tuple[str, str]:
-    return max(figures, key=lambda k: figures[k]), min(figures, key=lambda k: figures[k])

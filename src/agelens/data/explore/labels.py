@@ -62,7 +62,7 @@ class Labels:
 
     faces: int
     people: int | None  # where the source tells them apart
-    ranged: bool
+    ranges: int  # faces with a range for an age
     age: Spread
     median_guess_mae: float  # years; the error of always saying the median age
     ages: dict[int, int]  # faces by whole year, without years that have none
@@ -83,6 +83,11 @@ class Labels:
     age_by_race: dict[str, Spread]
     female_by_race: dict[str, float]  # share of those with a gender; races with 20 and more
 
+    @property
+    def ranged(self) -> bool:
+        """Whether some ages are ranges, so that single years mean nothing."""
+        return self.ranges > 0
+
 
 def look_at_labels(samples: pl.DataFrame, bands: Bands) -> Labels:
     """Count the labels of a dataset's table (N rows, at least one)."""
@@ -100,7 +105,7 @@ def look_at_labels(samples: pl.DataFrame, bands: Bands) -> Labels:
     return Labels(
         faces=len(ages),
         people=samples["subject"].n_unique() if "subject" in samples.columns else None,
-        ranged=bands.ranged,
+        ranges=bands.ranges,
         age=spread(ages),
         median_guess_mae=float(np.abs(ages - np.median(ages)).mean()),
         ages={int(a): int(counts[a]) for a in np.flatnonzero(counts)},

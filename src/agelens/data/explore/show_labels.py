@@ -134,7 +134,10 @@ def _by_year(labels: Labels) -> Chart:
 def _by_range(labels: Labels) -> Chart:
     totals = np.array(list(labels.band_by_gender.values())).sum(axis=0)
     chart = charts.bars(
-        labels.bands, {"faces": totals}, Axes("age, years", "faces", labels.faces), wide=True
+        labels.bands,
+        {"faces": totals},
+        Axes("age, years", "faces", labels.faces),
+        wide=len(labels.bands) > 6,
     )
     return Chart(chart, "Faces by age. The source tells ranges, so single years mean nothing.")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from agelens import charts
 from agelens.charts import Axes, Line
-from agelens.data.explore.balance import Balance, Comparison, Part
+from agelens.data.explore.balance import LEAST, Balance, Comparison, Part
 from agelens.data.explore.facts import Facts
 from agelens.data.explore.weights import SMOOTHED, Imbalance, Scheme
 from agelens.data.explore.words import counted, percent
@@ -18,8 +18,8 @@ _SHOWN = 12  # tests listed, the smallest p first
 
 
 def imbalance_section(facts: Facts) -> Section | None:
-    """Show what each way of weighting costs; None where there is one class of everything."""
-    if not facts.imbalance:
+    """Show what each way of weighting costs; None for few faces or one class of everything."""
+    if not facts.imbalance or facts.labels.faces < LEAST:
         return None
     rows: list[Row] = [
         [

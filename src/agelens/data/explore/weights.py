@@ -88,7 +88,7 @@ def face_weights(samples: pl.DataFrame, bands: Bands) -> tuple[str, pl.DataFrame
 
 
 def _imbalance(by: str, classes: list[str], counts: Counts) -> Imbalance:
-    most, least = int(counts.argmax()), int(counts.argmin())
+    most, least = int(counts.argmax()), len(counts) - 1 - int(counts[::-1].argmin())
     share = counts / counts.sum()
     schemes = [
         _scheme("inverse", classes, counts, _inverse(counts)),

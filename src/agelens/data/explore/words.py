@@ -1,7 +1,7 @@
 """Numbers as sentences have them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agelens.data.explore.pixels import NOSE_DEPTH
 
@@ -46,6 +46,13 @@ def part(count: int, total: int) -> str:
     return f"{counted(count, 'face')} ({percent(count / total)})"
 
 
+def of_all(count: int, total: int, noun: str = "picture") -> str:
+    """Write how many of a total: "Every picture", "Three pictures of 400"."""
+    if count == total:
+        return f"Every {noun}"
+    return f"{upper(counted(count, noun))} of {total:,}"
+
+
 def listed(words: Sequence[str], most: int = 12, joint: str = "and") -> str:
     """Join words: "a, b and c"; beyond `most` the rest is counted."""
     if len(words) > most:
@@ -53,6 +60,16 @@ def listed(words: Sequence[str], most: int = 12, joint: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {joint} {words[-1]}"
+
+
+def ends(figures: Mapping[str, float]) -> tuple[str, str]:
+    """Name the group with the largest figure and the one with the smallest; "" for fewer than two.
+
+    Of equal ones the first is named.
+    """
+    if len(figures) < 2:
+        return "", ""
+    return max(figures, key=lambda k: figures[k]), min(figures, key=lambda k: figures[k])
 
 
 def written(value: float, form: str) -> str:

@@ -33,7 +33,10 @@ Report = Callable[[str], None]
 def measure(
     evaluated: Sequence[Evaluated], quality: Mapping[str, Names] | None, report: Report
 ) -> dict[str, Any]:
-    """Measure M evaluations of the same N faces; `quality` as `groupings.groups_of` takes it."""
+    """Measure M evaluations of the same N faces; `quality` as `groupings.groups_of` takes it.
+
+    Of a model that answered fewer than LEAST faces nothing is measured beyond its evaluation.
+    """
     weights = bootstrap.resample(evaluated[0].clusters)
     first = evaluated[0].about
     tree: dict[str, Any] = {
@@ -63,7 +66,7 @@ def _model(one: Evaluated, quality: Mapping[str, Names] | None, weights: Weights
         **{key: about[key] for key in ("subsets", "by_decade", "by_group")},
         **{key: about[key] for key in ("missed",) if key in about},
     }
-    if len(one.faces):
+    if len(one.faces) >= LEAST:
         samples, drawn = _found(one, one.found, quality, weights)
         model |= _answered(one.faces, samples, drawn)
     return model
@@ -156,7 +159,7 @@ def _compare(
     evaluated: Sequence[Evaluated], quality: Mapping[str, Names] | None, weights: Weights
 ) -> dict[str, Any] | None:
     both = np.logical_and.reduce([one.found for one in evaluated])
-    if not both.any():
+    if both.sum() < LEAST:
         return None
     samples, drawn = _found(evaluated[0], both, quality, weights)
     return comparison.compare(

@@ -13,7 +13,7 @@ from agelens.evaluation.report.tell.terms import (
     sure_decades,
 )
 
-STILL_IMPROVING = 0.005  # years of validation MAE in the last epoch
+STILL_IMPROVING = 0.02  # years of validation MAE in the last epoch
 
 
 def improvements(tree: Node, name: str, model: Node) -> list[Sentence]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from agelens import charts
 from agelens.charts import Axes, Line
 from agelens.evaluation import saliency
-from agelens.evaluation.report.quoting import Node, Sentence, join, listed, say
+from agelens.evaluation.report.quoting import Node, Sentence, listed, say
 from agelens.evaluation.saliency import GRID, STEPS, TARGETS, Maps, Target
 from agelens.page import Cell, Chart, Part, Picture, Pictures, Section, Table, Text
 
@@ -34,7 +34,7 @@ def looked_at(tree: Node, looked: Looked | None) -> Section:
         if looked is None or "saliency" not in model:
             continue
         found = model["saliency"]
-        parts.append(Text([join([_verdict(name, found, target) for target in TARGETS])]))
+        parts.append(Text([_verdict(name, found, target) for target in TARGETS]))
         sound = [target for target in TARGETS if found[target]["means_something"].value]
         parts += [_curves(name, found, target) for target in TARGETS]
         if sound:

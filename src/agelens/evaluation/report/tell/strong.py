@@ -7,6 +7,9 @@ from agelens.evaluation.report.tell.certainty import PROMISE
 from agelens.evaluation.report.tell.rules import groups_apart, rank, short_intervals
 from agelens.evaluation.report.tell.terms import headline
 
+CLOSE = 0.03
+"""What is known no better than this is no strength."""
+
 
 def strengths(tree: Node, name: str, model: Node) -> list[Sentence]:
     """Say what a model does better than the others, or better than elsewhere."""
@@ -23,6 +26,8 @@ def _honest_intervals(model: Node) -> Iterator[Sentence]:
     found = headline(model, "interval_coverage")
     if found is None or not found.figure.low <= PROMISE <= found.figure.high:
         return
+    if found.figure.high - found.figure.low > 2 * CLOSE:
+        return  # too little known
     short = short_intervals(model)
     said = say("Its 90% intervals hold what they promise: {seen}", seen=found.span("share"))
     yield (
@@ -34,7 +39,7 @@ def _honest_intervals(model: Node) -> Iterator[Sentence]:
 
 def _honest_gender(model: Node) -> Iterator[Sentence]:
     gap = model["reliability"]["gender"]["accuracy_minus_confidence"]["all"]
-    if gap.figure.low <= 0 <= gap.figure.high:
+    if -CLOSE < gap.figure.low <= 0 <= gap.figure.high < CLOSE:
         yield say(
             "Its probability of the gender can be taken at its word: right less said is {gap}.",
             gap=gap.span("signed points", unit=" points"),

@@ -10,6 +10,8 @@ from agelens.evaluation.report.tell.pair_words import half_words
 from agelens.evaluation.report.tell.terms import headline, pair_of, ranked, sure_decades
 from agelens.page import Finding
 
+FEW = 200
+"""Faces under which a reader is warned."""
 FAR_BELOW = 0.86
 """Coverage under this, where 90% is promised, is marked."""
 
@@ -20,9 +22,8 @@ def summary(tree: Node) -> list[Finding]:
     models = ranked(tree)
     if not models:
         return [
-            Finding(
-                Sentence("No face was found by any model: there is nothing to tell."), "strange"
-            )
+            *found,
+            Finding(Sentence("Too few faces were answered to tell anything."), "strange"),
         ]
     name, model = models[0]
     rules: tuple[Callable[[], Iterator[Sentence]], ...] = (
@@ -51,6 +52,12 @@ def _cautions(tree: Node) -> Iterator[Sentence]:
                 trained=trained.show("count"),
                 split=split.show("count"),
             )
+    if tree["data"]["faces"].value < FEW:
+        yield say(
+            "Only {faces} faces: figures of so few say little, and their intervals may be too "
+            "narrow.",
+            faces=tree["data"]["faces"].show("count"),
+        )
     if tree["data"]["part"].value != "test":
         yield say(
             "These are {part} faces, which the models had a part in: the figures flatter.",

@@ -2,8 +2,8 @@
 
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
+from agelens import provenance
 from agelens.evaluation.report.quoting import Node, Sentence, word
 
 FIGURES = {
@@ -42,6 +42,15 @@ BY = {
 }  # fmt: skip
 """What faces are parted by, in words."""
 
+THIRDS = {
+    "dark third": "the darkest third", "bright third": "the brightest third",
+    "flat third": "the third with the least contrast",
+    "strong third": "the third with the most contrast",
+    "blurred third": "the most blurred third", "sharp third": "the sharpest third",
+    "frontal third": "the most frontal third", "turned third": "the most turned third",
+    "small third": "the smallest third", "large third": "the largest third",
+}  # fmt: skip
+"""Thirds of the pictures, in a sentence."""
 QUALITIES = ("light", "contrast", "sharpness", "detail", "pose", "colour", "size")
 
 
@@ -53,7 +62,7 @@ def name_of(row: Node) -> Sentence:
     if by in ("gender", "race"):
         return word(f"faces labelled {name}")
     if by in ("light", "contrast", "sharpness", "pose", "size"):
-        return word(f"the {name} in {BY[by]}")
+        return word(THIRDS.get(name, f"the middle third in {BY[by]}"))
     if by == "detail":
         return word(f"faces with a detail of {name}")
     return word(f"pictures {name}" if name == "in colour" else f"{name} pictures")
@@ -75,12 +84,12 @@ def headline(model: Node, figure: str, subset: str = "all") -> Node | None:
 
 
 def answered(tree: Node) -> list[tuple[str, Node]]:
-    """Give the models that found at least one face, in their order."""
+    """Give the models that answered enough faces to say something of, in their order."""
     return [(name, model) for name, model in tree["models"].items() if "mistakes" in model]
 
 
 def ranked(tree: Node) -> list[tuple[str, Node]]:
-    """Give the models that found at least one face, best age first."""
+    """Give the same models, best age first."""
     return sorted(answered(tree), key=lambda pair: _mae(pair[1]))
 
 
@@ -110,5 +119,4 @@ def pairs(tree: Node) -> Iterator[Node]:
 
 def shown_command(command: str) -> str:
     """Give a command as it may be shown: of absolute paths the last part alone."""
-    words = shlex.split(command)
-    return shlex.join([Path(w).name if Path(w).is_absolute() else w for w in words])
+    return provenance.command(shlex.split(command))

@@ -144,6 +144,7 @@ def _line(record: Node, key: str) -> Line | None:
 
 def _ways(name: str, record: Node) -> list[Part]:
     """Show what a hybrid's members bring, alone and together, on validation faces."""
+    gap = _gap(name, record)
     rows: list[list[Cell]] = []
     for way in record["ways"]:
         members = [word(str(member)) for member in way["members"].value]
@@ -157,12 +158,13 @@ def _ways(name: str, record: Node) -> list[Part]:
                         ("validation_mae", "plain"),
                         ("validation_cs5", "share"),
                         ("validation_gender_accuracy", "share"),
+                        ("validation_gender_ece", "plain"),
                     )
                 ),
             ]
         )
     table = Table(
-        ["members", "how joined", "age MAE, years", "CS@5", "gender accuracy"],
+        ["members", "how joined", "age MAE, years", "CS@5", "gender accuracy", "gender ECE"],
         rows,
         say("{name}: what each member brings, on validation faces", name=name),
         Sentence(
@@ -171,4 +173,29 @@ def _ways(name: str, record: Node) -> list[Part]:
         ),
         wide=True,
     )
-    return [table]
+    return [table] if gap is None else [Text([gap]), table]
+
+
+def _gap(name: str, record: Node) -> Sentence | None:
+    """Hold a hybrid against its best member alone, on validation faces."""
+    if "against_best_member" not in record:
+        return None
+    against = record["against_best_member"]
+    gap = against["mae_difference"]
+    verdict = "lower" if gap.figure.high < 0 else "higher" if gap.figure.low > 0 else None
+    text = (
+        "{name} on validation faces: its age error is {verdict} than that of its best member "
+        "alone, {member}, by {gap}."
+        if verdict
+        else "{name} on validation faces: its age error does not differ beyond chance from that of "
+        "its best member alone, {member} ({gap})."
+    )
+    return say(
+        text,
+        name=name,
+        verdict=Sentence(verdict or ""),
+        member=str(against["member"].value),
+        gap=gap.span("plain", size=True, unit=" years")
+        if verdict
+        else gap.span("signed plain", unit=" years"),
+    )

@@ -25,8 +25,9 @@ def whole(tree: Node, points: Points, album: Album | None, looked: Looked | None
     """
     names = list(tree["models"].value)
     sections: list[Section] = [measured(tree)]
-    if answered(tree):
+    if any(model["subsets"]["all"]["faces"].value for _, model in tree["models"].items()):
         sections.append(figures(tree))
+    if answered(tree):
         if any(True for _ in pairs(tree)):
             sections.append(compared(tree))
         sections += [

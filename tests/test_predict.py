@@ -11,7 +11,7 @@ from PIL import Image
 import agelens
 from agelens.errors import AgelensError, BadPicture, ConfigError, ModelError, SourceError
 from agelens.face import Gender, Reason, Status
-from agelens.predict import Predictor, load
+from agelens.predict import BATCH, Predictor, load
 from agelens.runtime import AGES
 from agelens.sources import Source, find
 
@@ -99,7 +99,7 @@ def test_faces_of_many_pictures_share_the_models_batches(tiny_model, monkeypatch
     run = predictor.model.run
     monkeypatch.setattr(predictor.model, "run", lambda c: (sizes.append(len(c)), run(c))[1])
     predictor.predict([flat(100)] * 70, chips=True)
-    assert sizes == [32, 32, 6]
+    assert sizes == [BATCH] * (70 // BATCH) + [70 % BATCH]
 
 
 def test_flip_averages_with_the_mirror_image(make_model) -> None:

@@ -36,7 +36,7 @@ docs: .venv/all.stamp
 
 # constraints.txt: the torch that the tests were last run with
 .venv/all.stamp: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --constraint constraints.txt --editable '.[data,train,serve,dev]'
+	$(PIP) --constraint constraints.txt --editable '.[data,train,serve,batch,video,dev]'
 	@touch $@ .venv/base.stamp
 
 clean:

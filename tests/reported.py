@@ -1,20 +1,34 @@
 """Evaluations to report on: a drawn dataset, and models that are right and wrong in known ways."""
 
 import hashlib
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import polars as pl
+import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
 
+from agelens import charts
 from agelens.data.dataset import SCHEMA
 from agelens.evaluation.evaluate import Evaluator, Plan
+from agelens.evaluation.report.quoting import Sentence, at
+from agelens.page import Chart, Page, Pictures, Table, Text
 from agelens.runtime import Model
 
 RACES = ("asian", "black", "white")
+DRAWING = {
+    name: getattr(charts, name) for name in ("lines", "forest", "heat", "scatter", "reliability")
+}
+FIXED = {  # numbers that belong to a definition and not to a measurement
+    "CS@5", "1", "5", "10", "12", "13", "15", "19", "20", "21", "25", "26", "40", "41", "60", "61",
+    "61+", "90%", "95%", "100%", "2014", "2018", "256", "0", "116",
+}  # fmt: skip
 
 
 def chip(age: int, female: bool, random: np.random.Generator) -> NDArray[np.uint8]:
@@ -70,3 +84,56 @@ def evaluate(model: Path, data: Path, folder: Path, name: str, **plan: object) -
     """Measure a model; give the evaluation folder."""
     evaluator = Evaluator(Plan(data, threads=1, **plan), f"agelens evaluate {name}")  # type: ignore[arg-type]
     return evaluator.run(Model(model, 1), folder, name, lambda *_: None).folder
+
+
+def texts(page: Page) -> Iterator[str]:
+    yield from (page.title, page.subtitle, *page.foot)
+    yield from (finding.text for finding in page.findings)
+    for section in page.sections:
+        yield section.title
+        for part in section.parts:
+            if isinstance(part, Text):
+                yield from part.paragraphs
+            elif isinstance(part, Chart):
+                yield part.caption
+            elif isinstance(part, Table):
+                yield from (part.caption, part.note, *part.columns)
+                yield from (str(cell) for row in part.rows for cell in row if type(cell) is int)
+                yield from (cell for row in part.rows for cell in row if isinstance(cell, str))
+            elif isinstance(part, Pictures):
+                yield part.caption
+                yield from (text for p in part.pictures for text in (p.label, p.description))
+
+
+def numbers_are_in(tree: Any, page: Page) -> int:
+    """Check that every number of a page's text stands in its JSON; give how many there were."""
+    seen = 0
+    for text in texts(page):
+        left = str(text)
+        if isinstance(text, Sentence):
+            for quote in text.quotes:
+                number = float(quote.shown.replace(",", ""))
+                value = at(tree, quote.path) * quote.times
+                decimals = len(quote.shown.partition(".")[2])
+                if quote.shown[0] not in "+-":
+                    number, value = abs(number), abs(value)
+                assert number == pytest.approx(value, abs=0.5 * 10**-decimals + 1e-9), (text, quote)
+                assert quote.shown in left
+                left = left.replace(quote.shown, "", 1)
+                seen += 1
+            for name in sorted(text.words, key=len, reverse=True):
+                left = left.replace(name, "", 1)
+        numbers = set(re.findall(r"(?:CS@)?\d[\d.,]*[%+]?", left))
+        assert {number.rstrip(".,") for number in numbers} <= FIXED, (text, numbers)
+    return seen
+
+
+def first_only(draw: Callable[..., str]) -> Callable[..., str]:
+    drawn: list[str] = []
+
+    def chart(*words: Any, **settings: Any) -> str:
+        if not drawn:
+            drawn.append(draw(*words, **settings))
+        return drawn[0]
+
+    return chart

@@ -3,8 +3,7 @@ import pytest
 
 from agelens import distribution
 from agelens.evaluation import metrics
-from agelens.evaluation.calibration import fit_levels, fit_scaling
-from agelens.training.export import sharpened
+from agelens.evaluation.calibration import fit_levels, fit_scaling, sharpened
 
 GRID = np.arange(117)
 

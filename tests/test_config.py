@@ -9,7 +9,7 @@ from agelens.errors import ConfigError
 from agelens.training.config import Config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-RECIPES = [path for path in sorted(CONFIGS.glob("*.toml")) if path.stem != "space"]
+RECIPES = [path for path in sorted(CONFIGS.glob("*.toml")) if not path.stem.startswith("space")]
 PLANS = sorted((CONFIGS.parent / "benchmarks" / "plans").glob("*.toml"))
 
 

@@ -34,6 +34,15 @@ def test_each_reason_has_its_cause() -> None:
     assert all(0 <= v.doubt <= 1 for v in verdicts)
 
 
+def test_a_face_that_is_not_seen_well_is_poor_however_sure_the_model_is() -> None:
+    ages = np.stack([bell(40, 2), bell(40, 15), bell(40, 2)])
+    poor = [(Reason.BLURRED,), (Reason.TOO_SMALL, Reason.DARK), ()]
+    verdicts = judge(np.full(3, 40.0), ages, np.full(3, 0.99, np.float32), poor=poor)
+    assert [v.status for v in verdicts] == [Status.POOR, Status.POOR, Status.OK]
+    assert verdicts[1].reasons == (Reason.TOO_SMALL, Reason.DARK, Reason.AGE_UNCLEAR)
+    assert verdicts[0].doubt == verdicts[2].doubt  # it is the model's own
+
+
 def test_no_face_no_verdict() -> None:
     none = np.zeros(0, np.float32)
     assert judge(np.zeros(0), np.zeros((0, 117), np.float32), none) == []

@@ -97,3 +97,13 @@ def test_labels_of_neighbours_do_not_cover_each_other_or_their_faces() -> None:
         assert all(spot.overlap(other) == 0 for other in taken)
         assert all(spot.overlap(other) == 0 for other in faces)
         taken.append(spot)
+
+
+def test_numbers_stand_before_the_words() -> None:
+    picture = np.full((400, 600, 3), 128, np.uint8)
+    people = [person(Box(50, 150, 170, 300)), person(None), person(Box(400, 150, 520, 300))]
+    plain, numbered = annotate(picture, people), annotate(picture, people, [1, 2, 3])
+    assert count(numbered, PANEL) > count(plain, PANEL)
+    assert (annotate(picture, people, []) == plain).all()
+    with pytest.raises(ValueError, match="zip"):
+        annotate(picture, people, [1, 2])

@@ -197,7 +197,7 @@ def test_mistakes_are_named(
     assert message in str(result.exception)
 
 
-@pytest.mark.parametrize("wrong", [["--split", "7"], ["--part", "all"], ["--threads", "0"]])
+@pytest.mark.parametrize("wrong", [["--split", "7"], ["--part", "most"], ["--threads", "0"]])
 def test_wrong_options_are_usage_errors(dataset: Path, tiny_model: Path, wrong: list[str]) -> None:
     assert run(tiny_model, "--data", dataset, *wrong).exit_code == 2
 

@@ -11,7 +11,7 @@ from torch import nn
 from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, TrainingError
-from agelens.training import features
+from agelens.training import features, remembered
 from drawn import write_dataset
 
 
@@ -31,9 +31,9 @@ class Halves(nn.Module):
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch) -> Dataset:
     monkeypatch.setattr(features.pretrained, "build", lambda config: Halves())
-    monkeypatch.setattr(features, "_faster", lambda net, view: "float32")
-    monkeypatch.setattr(features, "BATCH", 8)
-    monkeypatch.setattr(features, "_KEEP_EVERY", 1)
+    monkeypatch.setattr(remembered, "_faster", lambda describe: "float32")
+    monkeypatch.setattr(remembered, "BATCH", 8)
+    monkeypatch.setattr(remembered, "_KEEP_EVERY", 1)
     Halves.calls = 0
     return Dataset(write_dataset(tmp_path, 40))
 
@@ -66,18 +66,18 @@ def test_a_stopped_run_goes_on_to_the_same(dataset: Dataset, monkeypatch) -> Non
     whole = np.array(features.extract(dataset, "dlib", quiet()))
     (dataset.folder / "features-dlib.json").unlink()
     (dataset.folder / "features-dlib.npy").unlink()
-    run, Halves.calls = features._run, 0
+    run, Halves.calls = remembered._run, 0
 
     def stop(*words):
         if Halves.calls == 7:  # in the middle of the mirror images
             raise KeyboardInterrupt
         return run(*words)
 
-    monkeypatch.setattr(features, "_run", stop)
+    monkeypatch.setattr(remembered, "_run", stop)
     with pytest.raises(KeyboardInterrupt):
         features.extract(dataset, "dlib", quiet())
     assert not (dataset.folder / "features-dlib.npy").exists()
-    monkeypatch.setattr(features, "_run", run)
+    monkeypatch.setattr(remembered, "_run", run)
     assert np.array_equal(features.extract(dataset, "dlib", quiet()), whole)
     assert Halves.calls == 10  # five batches of chips, five of mirror images: none twice
     assert not list(dataset.folder.glob("*.part*"))

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from agelens.errors import ConfigError
 from agelens.training.config import Config, ModelConfig
 from agelens.training.network import Network
+from agelens.training.resize import resized
 
 SMALL = {"backbone": "scratch", "size": 32, "widths": [8, 16], "depths": [1, 1]}
 
@@ -78,3 +79,20 @@ def test_it_is_rebuilt_without_its_members_files(runs: list[Path]) -> None:
 def test_members_belong_to_a_hybrid(table: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="members belong to the backbone hybrid"):
         Config.check({"model": table}, "drawn")
+
+
+def test_members_beside_each_other_speak_as_they_are(runs: list[Path]) -> None:
+    net = Network(hybrid(*runs, join="beside", frozen=2)).eval()
+    assert net.still
+    assert not Network(hybrid(*runs, frozen=2)).still  # its gates learn
+    x = torch.rand(2, 3, 64, 64) * 255
+    parts = [
+        member(resized(x, size)).mean((2, 3))
+        for size, member in zip(net.backbone.sizes, net.backbone.members, strict=True)
+    ]
+    assert torch.equal(net.backbone(x)[:, :, 0, 0], torch.cat(parts, 1))
+
+
+def test_join_is_for_hybrids() -> None:
+    with pytest.raises(ConfigError, match="join belongs to the backbone hybrid"):
+        Config.check({"model": {**SMALL, "join": "beside"}}, "drawn")

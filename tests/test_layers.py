@@ -16,7 +16,7 @@ HEAVY = {
     "optuna",
     "fastapi",
     "timm",
-} | {"jinja2"}
+} | {"jinja2", "av"}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -43,7 +43,14 @@ def test_import_agelens_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["predict", "--help"], ["train", "--help"], ["data", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["predict", "--help"],
+        ["batch", "--help"],
+        ["train", "--help"],
+        ["data", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert not loaded_by(cli(*words)) & (HEAVY | {"cv2", "onnxruntime"})

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from agelens import distribution
 from agelens.errors import ConfigError, TrainingError
 from agelens.training.config import ModelConfig
-from agelens.training.network import Network, expectation, median
+from agelens.training.network import Network, Standardise, expectation, median
 
 SMALL = ModelConfig(size=32, widths=[8, 16], depths=[1, 1])
 
@@ -30,6 +30,27 @@ def test_a_hidden_layer_and_frozen_stages() -> None:
     assert still == {n for n, _ in net.named_parameters() if n.startswith("backbone.stages.0")} | {
         n for n, _ in net.named_parameters() if n.startswith("backbone.stages.1")
     }
+
+
+def test_features_may_stand_in_for_their_chips() -> None:
+    net = Network(SMALL.model_copy(update={"hidden": 12, "frozen": 3})).eval()
+    assert net.still
+    assert not Network(SMALL).still
+    chips = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+    features = net.describe(chips)
+    assert features.shape == (4, net.features)
+    for ours, theirs in zip(net(features), net(chips), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_standardised_features_have_mean_0_and_spread_1() -> None:
+    net = Network(SMALL.model_copy(update={"standardise": True}))
+    assert isinstance(net.norm, Standardise)
+    seen = torch.randn(500, net.features) * 7 + 3
+    net.norm.fit(seen)
+    made = net.norm(seen)
+    assert torch.allclose(made.mean(0), torch.zeros(net.features), atol=1e-4)
+    assert torch.allclose(made.std(0), torch.ones(net.features), atol=1e-2)
 
 
 def test_too_many_frozen_stages_are_named() -> None:

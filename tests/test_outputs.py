@@ -146,3 +146,37 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot write"), replacing(tmp_path / "no" / "x.csv"):
         pass
+
+
+SEEN = {
+    "person": 4, "views": 9, "first_frame": 3, "last_frame": 30,
+    "first_time": 0.12, "last_time": 1.2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_people_of_clips_have_when_and_how_often(form: Format) -> None:
+    stream = io.StringIO()
+    out = writer(form, stream, clips=True)
+    out.add("a.jpg", [person()])
+    out.add("a.mp4", [person()], about={"frame": 3, "time": 0.12}, each=[{"person": 4}])
+    out.add("a.mp4", [person()], about={"seconds": 2.0, "frames": 10}, each=[SEEN])
+    out.close()
+    text = stream.getvalue()
+    if form is Format.TABLE:
+        assert "0.1-1.2 s, 9 views" in text
+        assert "a.mp4 at 0.12 s" in text
+        return
+    if form is Format.CSV:
+        picture, frame, whole = csv.DictReader(text.splitlines())
+        assert (picture["face"], frame["face"], whole["face"]) == ("1", "4", "4")
+        assert (frame["frame"], frame["time"], frame["views"]) == ("3", "0.12", "")
+        assert (whole["frame"], whole["views"], whole["last_time"]) == ("", "9", "1.2")
+        return
+    lines = json.loads(text) if form is Format.JSON else map(json.loads, text.splitlines())
+    picture, frame, whole = lines
+    assert "person" not in picture["faces"][0]
+    assert (frame["frame"], frame["time"], frame["faces"][0]["person"]) == (3, 0.12, 4)
+    assert (whole["seconds"], whole["frames"]) == (2.0, 10)
+    assert whole["faces"][0].items() >= SEEN.items()
+    assert whole["faces"][0]["age"] == 34.22

@@ -171,11 +171,21 @@ def test_below_the_threshold_no_gender_is_given(tiny_model) -> None:
     assert genders == [Gender.FEMALE, None, Gender.MALE]
 
 
-def test_doubt_comes_with_reasons(predictor) -> None:
-    clear, unclear = (predictor.predict(flat(v), chips=True)[0] for v in (20, 130))
+def test_doubt_comes_with_reasons(predictor, drawn_chip) -> None:
+    clear, unclear = (predictor.predict(drawn_chip(v), chips=True)[0] for v in (45, 150))
     assert (clear.status, clear.reasons) == (Status.OK, ())
     assert (unclear.status, unclear.reasons) == (Status.UNSURE, (Reason.GENDER_UNCLEAR,))
     assert 0 <= clear.doubt < 0.2 < unclear.doubt <= 1
+
+
+def test_a_face_that_cannot_be_seen_well_is_poor(predictor, astronaut) -> None:
+    (good,) = predictor.predict(astronaut)
+    (dark,) = predictor.predict((astronaut * 0.08).astype(np.uint8))
+    assert good.status is not Status.POOR
+    assert dark.status is Status.POOR
+    assert Reason.DARK in dark.reasons
+    (dark_chip,) = predictor.predict(flat(5), chips=True)
+    assert {Reason.DARK, Reason.BLURRED} <= set(dark_chip.reasons)
 
 
 def test_settings_out_of_range_are_ours_to_tell(tiny_model) -> None:

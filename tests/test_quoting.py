@@ -92,3 +92,11 @@ def test_every_place_is_found_again(tree: object) -> None:
                 walk(below)
 
     walk(Node(tree))
+
+
+def test_values_that_are_not_in_the_text_bring_no_numbers() -> None:
+    three, four = (Node(n, f"/{n}").show("count") for n in (3, 4))
+    said = say("{three} and {three}.", three=three, four=four, name="run-2")
+    assert said == "3 and 3."
+    assert [quote.path for quote in said.quotes] == ["/3", "/3"]
+    assert said.words == ()

@@ -173,7 +173,12 @@ def test_openapi_describes_what_is_there(client) -> None:
         "multipart/form-data", "image/*", "application/octet-stream",
     }  # fmt: skip
     assert {"200", "401", "413", "415", "422", "429", "503"} <= set(predict["responses"])
-    assert "example" in json.dumps(body["components"]["schemas"]["FaceModel"])
+    for name in ("FaceModel", "AnswerModel"):
+        assert body["components"]["schemas"][name]["example"]
+    for status, answer in predict["responses"].items():
+        if status != "200":
+            example = answer["content"]["application/json"]["example"]
+            assert set(example["error"]) == {"code", "message", "details"}
 
 
 def test_request_ids(client) -> None:
@@ -286,7 +291,8 @@ def waiting(client: httpx.Client) -> int:
 GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
 
 
-def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(held) -> None:
+def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(held, monkeypatch) -> None:
+    monkeypatch.setattr("agelens.serving.batching.LONGEST_BATCH", 60)  # the first takes long here
     held, app = held(queue=3, pictures=3)
     answers: list[httpx.Response] = []
     with running(app) as client:
@@ -302,6 +308,45 @@ def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(held) -> N
             thread.join(60)
     assert [answer.status_code for answer in answers] == [200] * 4
     assert held.batches == [1, 3]
+
+
+def test_who_would_wait_too_long_is_refused(held) -> None:
+    held, app = held(wait=0.01)
+    answers: list[httpx.Response] = []
+    with running(app) as client:
+        threads = [post_aside(client, GREY, answers)]
+        assert held.entered.wait(60)
+        threads.append(post_aside(client, GREY, answers))  # nobody waits yet: accepted
+        until(lambda: waiting(client) == 1)
+        failed(client.post("/v1/predict", content=GREY), 429, "busy")
+        held.go.set()
+        for thread in threads:
+            thread.join(60)
+    assert [answer.status_code for answer in answers] == [200] * 2
+
+
+def test_threads_work_on_batches_at_the_same_time_and_share_what_waits(
+    tiny_model, monkeypatch
+) -> None:
+    monkeypatch.setattr("agelens.serving.batching.LONGEST_BATCH", 60)
+    held = Held(agelens.load(tiny_model, threads=1))
+    monkeypatch.setattr("agelens.serving.service._load", lambda _: held)
+    answers: list[httpx.Response] = []
+    app = create_app(Settings(model=tiny_model, threads=2))
+    with running(app) as client:
+        files = [("f", (str(i), GREY)) for i in range(8)]
+        url = str(client.base_url.join("/v1/predict"))
+        post = threading.Thread(
+            target=lambda: answers.append(httpx.post(url, files=files, timeout=60, trust_env=False))
+        )
+        post.start()
+        # One takes half of them, the other half of the rest, and none is done yet.
+        until(lambda: waiting(client) == 2)
+        held.go.set()
+        post.join(60)
+    assert answers[0].status_code == 200
+    assert sum(held.batches) == 8
+    assert sorted(held.batches)[-2:] == [2, 4]
 
 
 def test_an_answer_that_takes_too_long(held) -> None:

@@ -1,6 +1,7 @@
 """The web page: its files and headers, and its use in headless Chromium where there is one."""
 
 import csv
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agelens.outputs import COLUMNS
 from agelens.serving.app import create_app
 from agelens.serving.settings import Settings
 from served import running
@@ -87,16 +89,18 @@ def test_faces_are_shown_and_can_be_inspected(page, client, group_path, tmp_path
     assert page.locator("#face .curve").count() == 1
     page.focus("#faces .face[tabindex='0']")
     page.keyboard.press("ArrowRight")
-    assert page.inner_text(".which") == f"Face 2 of {len(faces)}"
+    assert page.inner_text(".which span") == f"Face 2 of {len(faces)}"
     focused = "document.activeElement.getAttribute('aria-label')"
     assert page.evaluate(focused).startswith("Face 2 of")
     page.hover("#faces .face >> nth=2")
-    assert page.inner_text(".which") == f"Face 3 of {len(faces)}"
+    assert page.inner_text(".which span") == f"Face 3 of {len(faces)}"
     with page.expect_download() as got:
         page.click("#csv")
     got.value.save_as(tmp_path / "a.csv")
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text("utf-8").splitlines()))
+    assert tuple(rows[0]) == COLUMNS
     assert [float(row["age"]) for row in rows] == [face["age"] for face in faces]
+    assert [row["status"] for row in rows] == [face["status"] for face in faces]
     with page.expect_download() as got:
         page.click("#save")
     assert got.value.suggested_filename == "group-agelens.png"
@@ -121,14 +125,76 @@ def test_many_pictures_no_face_and_a_hostile_file(page, astronaut_path, tmp_path
     page.locator("#strip .failed").nth(1).wait_for()
     assert "No face found" in page.inner_text("#face")
     page.click("#strip li:nth-child(2) button")
-    assert "damaged" in page.inner_text("#face") or "not a picture" in page.inner_text("#face")
+    said = page.text_content("#face")
+    assert "damaged" in said or "not a picture" in said
     page.click("#strip li:nth-child(3) button")
     assert page.inner_text("#name") == named.name
-    assert page.inner_text(".which") == "Face 1 of 1"
+    assert page.inner_text(".which span") == "Face 1 of 1"
     page.click("#strip li:nth-child(4) button")
     assert "the limit is 2,000,000" in page.inner_text("#face")
     page.click("#clear")
     assert page.is_hidden("#result")
+
+
+def test_a_folder_goes_at_once_and_its_results_can_be_copied(
+    page, astronaut_path, tmp_path
+) -> None:
+    folder = tmp_path / "people"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.jpg", "more/b.jpg"):
+        (folder / name).write_bytes(astronaut_path.read_bytes())
+    (folder / "notes.txt").write_text("no picture")
+    page.set_input_files("#folder-files", folder)
+    page.locator("#strip .done").nth(1).wait_for()
+    page.wait_for_selector("#progress-box", state="hidden")
+    assert page.text_content("#progress-text") == "2 of 2 pictures, 2 faces"
+    assert page.text_content("#live") == "Finished: 2 of 2 pictures, 2 faces"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("#copy")
+    page.wait_for_function("document.querySelector('#copy').textContent === 'Copied'")
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert [one["file"] for one in copied] == ["people/a.jpg", "people/more/b.jpg"]
+    assert {"status", "reasons", "doubt"} <= set(copied[0]["faces"][0])
+
+
+def test_a_format_that_the_browser_cannot_show_is_answered_all_the_same(
+    page, astronaut_path, tmp_path
+) -> None:
+    from PIL import Image
+
+    with Image.open(astronaut_path) as image:
+        image.save(tmp_path / "a.tif", compression="tiff_lzw")
+    page.set_input_files("#files", tmp_path / "a.tif")
+    page.wait_for_selector("#faces .face")
+    page.wait_for_selector("#picture.blank", state="attached")
+    assert page.inner_text(".which span") == "Face 1 of 1"
+    assert page.is_disabled("#save")
+    assert page.is_enabled("#csv")
+
+
+def test_colours_follow_the_system_and_the_button(browser, client) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(str(client.base_url))
+    theme = "document.documentElement.dataset.theme"
+    page.wait_for_function(f"{theme} === 'dark'")
+    page.click("#theme")
+    assert page.evaluate(theme) == "light"
+    page.close()
+
+
+def test_a_gender_that_is_withheld_is_not_told(browser, tiny_model, astronaut_path) -> None:
+    settings = Settings(model=tiny_model, threads=1, gender_threshold=1.0)
+    with running(create_app(settings)) as client:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(str(client.base_url))
+        page.set_input_files("#files", astronaut_path)
+        page.wait_for_selector("#faces .face.neither")
+        told = page.get_attribute("#faces .face", "aria-label")
+        assert "not given" in told
+        assert re.match(r"(person|child|young person), \d+ \(", page.text_content(".label.on"))
+        assert "null" not in page.inner_text("#result")
+        page.close()
 
 
 def test_a_refused_camera_is_told(page) -> None:

@@ -14,6 +14,8 @@ from agelens.serving.settings import Settings
         ({"seconds": float("nan")}, "seconds nan"),
         ({"batch_wait": -0.1}, "batch_wait -0.1"),
         ({"longest": 100}, "longest 100"),
+        ({"wait": 0}, "wait 0"),
+        ({"fetch_seconds": 0.0}, "fetch_seconds 0.0"),
         ({"queue": 8, "pictures": 9}, "queue 8"),
         ({"held_bytes": 5000, "request_bytes": 5001}, "held_bytes"),
         ({"cors_origins": ("*",)}, "origin '*'"),

@@ -73,3 +73,26 @@ def test_folders_are_read_only_when_asked_for(tree: Path) -> None:
     assert next(found).name.endswith("a.png")
     (tree / "sub" / "new.png").write_bytes(b"x")
     assert names(list(found), tree) == ["sub/c.webp", "sub/new.png", "sub/deep/d.jpeg"]
+
+
+def test_clips_are_found_where_asked_for(tmp_path: Path) -> None:
+    film = b"\0\0\0\x20ftypisom" + bytes(40)
+    for name, data in (
+        ("a.mp4", film),
+        ("b.jpg", b"x"),
+        ("c.webm", b"\xff\xd8\xff"),
+        ("d.txt", film),
+    ):
+        (tmp_path / name).write_bytes(data)
+    assert names(list(find([tmp_path])), tmp_path) == ["b.jpg"]
+    found = list(find([tmp_path, tmp_path / "d.txt"], clips=True))
+    assert names(found, tmp_path) == ["a.mp4", "b.jpg", "c.webm", "d.txt"]
+    assert [source.clip for source in found] == [True, False, False, True]
+    assert not any(source.clip for source in find([tmp_path / "a.mp4"]))
+
+
+def test_a_clip_on_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    film = b"\0\0\0\x20ftypisom" + bytes(600)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(film)))
+    with pytest.raises(SourceError, match="standard input holds a clip"):
+        list(find(["-"], clips=True))

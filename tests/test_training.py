@@ -15,11 +15,11 @@ from agelens import distribution
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.runtime import Model
-from agelens.training import export
+from agelens.training import checkpoint, export
 from agelens.training.augment import Augment
-from agelens.training.chips import Loader
+from agelens.training.chips import Loader, Recall
 from agelens.training.config import AugmentConfig, Config
-from agelens.training.loop import Training, loaders
+from agelens.training.loop import COLUMNS, Training, loaders
 from agelens.training.run import export_again, train
 from drawn import write_dataset
 
@@ -59,6 +59,57 @@ def test_it_learns_from_drawn_faces(finished: Path, data: Path) -> None:
     assert float(rows[-1]["validation_mae"]) < 0.5 * knows_nothing
     assert float(rows[-1]["validation_gender_accuracy"]) > 0.9
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_history_tells_how_right_training_was(finished: Path) -> None:
+    rows = history(finished)
+    assert list(rows[0]) == list(COLUMNS)
+    first, last = (
+        {key: float(row[f"train_{key}"]) for key in ("mae", "cs5", "gender_accuracy")}
+        for row in (rows[0], rows[-1])
+    )
+    assert last["mae"] < 0.5 * first["mae"]
+    assert last["cs5"] > first["cs5"]
+    assert last["gender_accuracy"] > 0.9
+    # what is learnt shows on faces like them: the two figures are not worlds apart
+    assert abs(last["mae"] - float(rows[-1]["validation_mae"])) < 5
+
+
+def test_with_mixup_no_face_has_a_label_of_its_own(
+    data: Path, config: Config, tmp_path: Path
+) -> None:
+    mixed = Config.check(
+        config.table() | {"augment": config.augment.model_dump() | {"mixup": 0.4}}, "mixed"
+    ).model_copy(update={"schedule": config.schedule.model_copy(update={"epochs": 1})})
+    Training(mixed, Dataset(data), tmp_path, quiet()).fit()
+    (row,) = history(tmp_path)
+    assert row["train_mae"] == row["train_cs5"] == row["train_gender_accuracy"] == ""
+    assert float(row["train_loss"]) > 0
+
+
+def test_a_run_of_an_older_version_goes_on(data: Path, config: Config, tmp_path: Path) -> None:
+    two = config.model_copy(update={"schedule": config.schedule.model_copy(update={"epochs": 2})})
+    begun = Training(two, Dataset(data), tmp_path, quiet())
+
+    def stop(row: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begun.fit(stop)
+    last = tmp_path / "last.safetensors"
+    tensors, about = checkpoint.load(last)
+    (row,) = about["state"]["history"]
+    about["state"]["history"] = [
+        {k: v for k, v in row.items() if k == "train_loss" or not k.startswith("train_")}
+    ]
+    checkpoint.save(last, tensors, about)
+    later = Training(two, Dataset(data), tmp_path, quiet())
+    later.resume()
+    later.fit()
+    old, new = history(tmp_path)
+    assert (old["train_mae"], old["train_seconds"]) == ("", "")
+    assert old["validation_mae"] == str(row["validation_mae"])
+    assert float(new["train_mae"]) > 0
 
 
 def test_the_run_folder_tells_everything(finished: Path, data: Path, config: Config) -> None:
@@ -221,3 +272,42 @@ def test_a_loader_gives_each_face_once_and_the_same_order_for_a_seed() -> None:
     assert sorted(ages(0, 0)) == [10, 30, 40, 70, 90]
     assert ages(0, 0) == ages(0, 0)
     assert len({tuple(ages(seed, epoch)) for seed in range(3) for epoch in range(3)}) > 3
+
+
+STILL = {
+    "model.frozen": 3, "model.hidden": 16, "model.standardise": True, "augment.rotate": 0.0,
+    "augment.scale": 0.0, "augment.shift": 0.0, "schedule.epochs": 2, "schedule.warmup": 0.0,
+}  # fmt: skip
+
+
+def test_a_frozen_backbone_is_asked_once_for_each_chip(data: Path, tmp_path: Path) -> None:
+    """Trained on remembered features and exported whole, it says what the features say."""
+    config = Config.read(TINY, STILL)
+    dataset = Dataset(data)
+    training = Training(config, dataset, tmp_path, quiet())
+    assert isinstance(training.train, Recall)
+    batch = next(training.train.shuffled(Augment(config.augment), 32, 0, 0))
+    assert batch.chips.shape == (16, training.network.features)
+    assert training.network.norm.scale.std() > 0  # type: ignore[operator,union-attr]
+    features = np.load(next(data.glob("features-*.npy")))
+    assert features.shape == (len(dataset), 2, training.network.features)
+    chips = loaders(config, dataset, quiet())[1]
+    with torch.inference_mode():
+        for ours, theirs in zip(chips.plain(), training.validation.plain(), strict=True):
+            assert np.array_equal(ours.rows, theirs.rows)
+            age, _ = training.network.eval()(torch.from_numpy(ours.chips))
+            recalled, _ = training.network(torch.from_numpy(theirs.chips))
+            assert torch.allclose(age, recalled, atol=0.02)
+
+
+def test_chips_that_change_are_not_remembered(data: Path, tmp_path: Path) -> None:
+    config = Config.read(TINY, {**STILL, "augment.rotate": 5.0})
+    assert not isinstance(Training(config, Dataset(data), tmp_path, quiet()).train, Recall)
+
+
+def test_a_run_on_remembered_features_is_whole(data: Path, tmp_path: Path) -> None:
+    about = train(Config.read(TINY, STILL), data, tmp_path / "still", quiet())
+    assert about["parity_years"] < 1e-3
+    assert Model(tmp_path / "still").run(np.zeros((2, 200, 200, 3), np.uint8)).age_years.shape == (
+        2,
+    )

@@ -47,9 +47,11 @@ def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(data: Path, tmp_pat
 
 
 def test_the_shipped_space_fits_the_recipes() -> None:
-    for name in ("scratch", "finetune"):
-        space = tune.read_space(CONFIGS / "space.toml", Config.read(CONFIGS / f"{name}.toml"))
-        assert "optimizer.rate" in space
+    for space, name in (
+        ("space", "scratch"), ("space", "finetune"), ("space-frozen", "frozen-dlib")
+    ):  # fmt: skip
+        ranges = tune.read_space(CONFIGS / f"{space}.toml", Config.read(CONFIGS / f"{name}.toml"))
+        assert "optimizer.rate" in ranges
 
 
 @pytest.mark.parametrize(

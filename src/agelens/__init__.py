@@ -12,10 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agelens import errors
+    from agelens import errors, frames
     from agelens.errors import AgelensError
     from agelens.face import Box, Face, Gender, Landmarks, Prediction, Reason, Status
     from agelens.predict import Predictor, load
+    from agelens.video.follow import people
+    from agelens.video.track import Moment, Track
 
     __version__: str
 
@@ -25,13 +27,17 @@ __all__ = [
     "Face",
     "Gender",
     "Landmarks",
+    "Moment",
     "Prediction",
     "Predictor",
     "Reason",
     "Status",
+    "Track",
     "__version__",
     "errors",
+    "frames",
     "load",
+    "people",
 ]
 
 _HOMES = {
@@ -40,19 +46,22 @@ _HOMES = {
     "Face": "agelens.face",
     "Gender": "agelens.face",
     "Landmarks": "agelens.face",
+    "Moment": "agelens.video.track",
     "Prediction": "agelens.face",
     "Predictor": "agelens.predict",
     "Reason": "agelens.face",
     "Status": "agelens.face",
+    "Track": "agelens.video.track",
     "load": "agelens.predict",
+    "people": "agelens.video.follow",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value: Any = getattr(import_module(_HOMES[name]), name)
-    elif name == "errors":
-        value = import_module("agelens.errors")
+    elif name in ("errors", "frames"):
+        value = import_module(f"agelens.{name}")
     elif name == "__version__":
         value = _version()
     else:

@@ -15,6 +15,7 @@ steps:
 import importlib.util
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class _Spot:
 
 
 class Detector:
-    """Finds faces in pictures; safe to call from several threads."""
+    """Finds faces in pictures; safe to call from several threads, and picklable."""
 
     def __init__(self, longest: int = 1280, threshold: float = 0.7) -> None:
         """Prepare a detector.
@@ -81,8 +82,11 @@ class Detector:
             raise ConfigError(f"threshold {threshold!r}: expected more than 0 and less than 1")
         self.longest = longest
         self.threshold = threshold
-        self._file = str(_yunet())
+        self.file = str(_yunet())
         self._own = threading.local()  # YuNet keeps state, so each thread has its own
+
+    def __reduce__(self) -> tuple[Callable[..., "Detector"], tuple[int, float]]:
+        return Detector, (self.longest, self.threshold)
 
     def detect(self, picture: Picture) -> list[Face]:
         """Find the faces in RGB uint8 (H, W, 3), largest first; none is an empty list."""
@@ -185,7 +189,7 @@ class Detector:
         """Run YuNet on RGB pixels: rows of x, y, width, height, five points, score."""
         if not hasattr(self._own, "net"):
             self._own.net = cv2.FaceDetectorYN.create(
-                self._file, "", (LOOK, LOOK), CANDIDATE, 0.3, 1000
+                self.file, "", (LOOK, LOOK), CANDIDATE, 0.3, 1000
             )
         net: Any = self._own.net
         bgr = np.ascontiguousarray(picture[..., ::-1])

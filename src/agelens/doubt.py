@@ -38,8 +38,12 @@ def judge(
     ages: NDArray[np.float32],
     female: NDArray[np.float32],
     limits: Limits = Limits(),
+    poor: Sequence[tuple[Reason, ...]] | None = None,
 ) -> list[Verdict]:
-    """Judge N answers: ages in years (N,), distributions (N, 117), probabilities (N,)."""
+    """Judge N answers: ages in years (N,), distributions (N, 117), probabilities (N,).
+
+    `poor` are, for each, the reasons for which its face is not seen well enough (`seeing`).
+    """
     age_risk = far_off(points, ages)
     gender_risk = np.minimum(female, 1 - female).astype(np.float64)
     doubt = 1 - (1 - age_risk) * (1 - gender_risk)
@@ -48,7 +52,11 @@ def judge(
         (Reason.GENDER_UNCLEAR, gender_risk > limits.gender_risk),
     )
     return [
-        _verdict([reason for reason, those in unclear if those[i]], float(doubt[i]))
+        _verdict(
+            () if poor is None else poor[i],
+            tuple(reason for reason, those in unclear if those[i]),
+            float(doubt[i]),
+        )
         for i in range(len(points))
     ]
 
@@ -60,5 +68,6 @@ def far_off(points: NDArray[np.float64], ages: NDArray[np.float32]) -> NDArray[n
     return np.asarray(np.clip((ages * off).sum(axis=1), 0, 1), np.float64)
 
 
-def _verdict(reasons: Sequence[Reason], doubt: float) -> Verdict:
-    return Verdict(Status.UNSURE if reasons else Status.OK, tuple(reasons), doubt)
+def _verdict(poor: tuple[Reason, ...], unclear: tuple[Reason, ...], doubt: float) -> Verdict:
+    status = Status.POOR if poor else Status.UNSURE if unclear else Status.OK
+    return Verdict(status, poor + unclear, doubt)

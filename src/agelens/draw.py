@@ -25,25 +25,33 @@ LEAST_TEXT = 9
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def annotate(picture: Picture, predictions: Sequence[Prediction]) -> Picture:
+def annotate(
+    picture: Picture, predictions: Sequence[Prediction], numbers: Sequence[int] = ()
+) -> Picture:
     """Draw a box and a label for each prediction that has a box.
 
-    Takes uint8 (H, W, 3) RGB and leaves it as it is; gives a copy of the same shape.
+    Takes uint8 (H, W, 3) RGB and leaves it as it is; gives a copy of the same shape. With
+    `numbers`, one for each prediction, labels begin with them: "2: woman, 34 (28-41)".
     """
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
     height, width = picture.shape[:2]
     line = max(1, round(math.hypot(width, height) / 500))
-    shown = [(one, one.box) for one in predictions if one.box is not None]
-    for one, box in shown:
+    prefixes = [f"{number}: " for number in numbers] or [""] * len(predictions)
+    shown = [
+        (one, one.box, prefix)
+        for one, prefix in zip(predictions, prefixes, strict=True)
+        if one.box is not None
+    ]
+    for one, box, _ in shown:
         _frame(pen, box, line, COLOURS[one.gender], (width, height))
     taken: list[Box] = []
-    for one, box in shown:
-        text, font = _label(one, box, (width, height))
+    for one, box, prefix in shown:
+        text, font = _label(one, prefix, box, (width, height))
         pad = max(2, line)
         left, top, right, bottom = font.getbbox(text)
         wide, high = right - left + 2 * pad, bottom - top + 2 * pad
-        others = [other for _, other in shown if other is not box]
+        others = [other for _, other, _ in shown if other is not box]
         place = _place(box, wide, high, (width, height), taken, others, line)
         taken.append(place)
         pen.rectangle(
@@ -65,19 +73,20 @@ def labels(one: Prediction) -> tuple[str, str, str]:
     return f"{one}?", f"{years}?", f"{one.age:.0f}?"
 
 
-def _label(one: Prediction, box: Box, size: tuple[int, int]) -> tuple[str, Font]:
+def _label(one: Prediction, prefix: str, box: Box, size: tuple[int, int]) -> tuple[str, Font]:
     """Choose letters that suit face and picture, and words that fit the picture's width."""
     width, height = size
     points = max(LEAST_TEXT, round(min(box.width / 7, max(width, height) / 30)))
     points = max(points, round(max(width, height) / 75))
-    for text in labels(one)[:2]:
+    *longer, shortest = (prefix + words for words in labels(one))
+    for text in longer:
         for smaller in range(points, LEAST_TEXT - 1, -1):
             font = _font(smaller)
             if font.getlength(text) + 8 < width:
                 return text, font
             if smaller * 2 < points:  # rather say less than write tiny
                 break
-    return labels(one)[2], _font(LEAST_TEXT)
+    return shortest, _font(LEAST_TEXT)
 
 
 @cache

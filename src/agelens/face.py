@@ -100,10 +100,7 @@ class Reason(StrEnum):
     BLURRED = "blurred"
     DARK = "dark"
     BRIGHT = "bright"
-    TURNED_AWAY = "turned_away"
     CUT_OFF = "cut_off"  # by the picture's edge
-    COVERED = "covered"  # by glasses, a mask, a hand
-    UNLIKE_TRAINING = "unlike_training"
     AGE_UNCLEAR = "age_unclear"
     GENDER_UNCLEAR = "gender_unclear"
 

@@ -6,6 +6,7 @@ Of an animation the first frame counts. Everything unusable is one PictureError.
 """
 
 import io
+import os
 import threading
 import warnings
 from dataclasses import dataclass
@@ -43,6 +44,15 @@ DEFAULT_LIMITS = Limits()
 
 # Python's warning filters belong to the whole process, so only one thread may touch them.
 _filters = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _filters  # a thread that is not in the forked process may have held it
+    _filters = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def read(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:

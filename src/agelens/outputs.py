@@ -5,11 +5,12 @@ import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from types import MappingProxyType
+from typing import IO, Any, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +24,13 @@ COLUMNS = (
     "status", "reasons", "doubt", "left", "top", "right", "bottom", "detection_score", "error",
 )  # fmt: skip
 """Of the CSV: one row per face, and one per input without a face or with an error."""
+CLIP_COLUMNS = ("frame", "time", "views", "first_frame", "last_frame", "first_time", "last_time")
+"""Further ones where clips are among the inputs: `face` is then the number of a person."""
+Fields: TypeAlias = Mapping[str, Any]
+"""What a clip adds: to a face `person`, `views`, ...; to an input or frame `frame`, `time`, ..."""
+
+
+NONE: Fields = MappingProxyType({})
 
 
 class Format(StrEnum):
@@ -48,14 +56,24 @@ def flat(prediction: Prediction, over: Sequence[int] = ()) -> dict[str, Any]:
 class Writer(ABC):
     """Takes the predictions of one picture after another, and an end."""
 
-    def __init__(self, stream: IO[str], over: Sequence[int] = ()) -> None:
-        """Write to a text stream; `over` are ages whose chances are to be given too."""
+    def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
+        """Write to a text stream; `over` are ages whose chances are to be given too.
+
+        `clips` says whether clips are among the inputs, whose rows have more columns.
+        """
         self.stream = stream
         self.over = over
+        self.clips = clips
 
     @abstractmethod
-    def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
-        """Write what came of one input."""
+    def add(
+        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
+        about: Fields = NONE, each: Sequence[Fields] = (),
+    ) -> None:  # fmt: skip
+        """Write what came of one input, or of one frame of a clip.
+
+        `about` are further fields of it, `each` those of every prediction, where there are any.
+        """
 
     def close(self) -> None:
         """Write what belongs at the end; the stream stays open."""
@@ -65,9 +83,12 @@ class Writer(ABC):
 class JsonLines(Writer):
     """One object per input and line: {"file", "faces", "error"}."""
 
-    def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
+    def add(
+        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
+        about: Fields = NONE, each: Sequence[Fields] = (),
+    ) -> None:  # fmt: skip
         """Write one line."""
-        self.stream.write(_object(name, predictions, error, self.over) + "\n")
+        self.stream.write(_object(name, predictions, error, self.over, about, each) + "\n")
 
 
 class Json(Writer):
@@ -75,9 +96,12 @@ class Json(Writer):
 
     _between = "[\n"
 
-    def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
+    def add(
+        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
+        about: Fields = NONE, each: Sequence[Fields] = (),
+    ) -> None:  # fmt: skip
         """Write one element."""
-        self.stream.write(self._between + _object(name, predictions, error, self.over))
+        self.stream.write(self._between + _object(name, predictions, error, self.over, about, each))
         self._between = ",\n"
 
     def close(self) -> None:
@@ -88,25 +112,31 @@ class Json(Writer):
 class Csv(Writer):
     """One row per face, so that an input without a face is a row with face 0."""
 
-    def __init__(self, stream: IO[str], over: Sequence[int] = ()) -> None:
-        super().__init__(stream, over)
-        columns = (*COLUMNS, *(f"p_over_{age}" for age in over))
+    def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
+        super().__init__(stream, over, clips)
+        columns = (*COLUMNS, *(CLIP_COLUMNS if clips else ()), *(f"p_over_{age}" for age in over))
         self._rows = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         self._rows.writeheader()
 
-    def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
+    def add(
+        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
+        about: Fields = NONE, each: Sequence[Fields] = (),
+    ) -> None:  # fmt: skip
         """Write the rows of one input."""
+        told = {key: value for key, value in about.items() if key in CLIP_COLUMNS}
         if not predictions:
-            self._rows.writerow({"file": name, "face": 0, "error": error or ""})
-        for number, prediction in enumerate(predictions, 1):
-            self._rows.writerow({"file": name, "face": number, **flat(prediction, self.over)})
+            self._rows.writerow({"file": name, "face": 0, "error": error or "", **told})
+        for number, one, more in _numbered(predictions, each):
+            own = {key: value for key, value in more.items() if key in CLIP_COLUMNS}
+            row = {"file": name, "face": number, **flat(one, self.over), **told, **own}
+            self._rows.writerow(row)
 
 
 class TableWriter(Writer):
     """A table for people, printed at the end."""
 
-    def __init__(self, stream: IO[str], over: Sequence[int] = ()) -> None:
-        super().__init__(stream, over)
+    def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
+        super().__init__(stream, over, clips)
         self._table = Table(header_style="bold")
         self._table.add_column("file", overflow="fold")
         self._table.add_column("face", justify="right", no_wrap=True)
@@ -114,23 +144,36 @@ class TableWriter(Writer):
         self._table.add_column("gender", justify="right", no_wrap=True)
         for age in over:
             self._table.add_column(f"{age} or over", justify="right", no_wrap=True)
+        if clips:
+            self._table.add_column("seen", justify="right", no_wrap=True)
         self._table.add_column("status")
         self._table.add_column("box", justify="right", no_wrap=True)
 
-    def add(self, name: str, predictions: Sequence[Prediction], error: str | None = None) -> None:
+    def add(
+        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
+        about: Fields = NONE, each: Sequence[Fields] = (),
+    ) -> None:  # fmt: skip
         """Add the rows of one input; errors are left to standard error."""
+        if "time" in about:
+            name = f"{name} at {about['time']:.2f} s"
         if error is None and not predictions:
             self._table.add_row(Text(name), "0", "no face found")
-        for number, one in enumerate(predictions, 1):
+        shown = name
+        for number, one, more in _numbered(predictions, each):
             sure = max(one.female_probability, 1 - one.female_probability)
             place = ""
-            if one.box is not None:
+            if one.box is not None and "views" not in more:
                 place = f"{one.box.width:.0f} x {one.box.height:.0f} px"
+            seen = ""
+            if "views" in more:
+                seen = f"{more['first_time']:.1f}-{more['last_time']:.1f} s, {more['views']} views"
             self._table.add_row(
-                Text(name if number == 1 else ""), str(number), str(one),
+                Text(shown), str(number), str(one),
                 f"{one.gender or '?'} {sure:.0%}",
-                *(f"{one.p_over(age):.0%}" for age in self.over), one.remark, place,
+                *(f"{one.p_over(age):.0%}" for age in self.over),
+                *([seen] if self.clips else []), one.remark, place,
             )  # fmt: skip
+            shown = ""
 
     def close(self) -> None:
         """Print the table."""
@@ -143,15 +186,15 @@ class TableWriter(Writer):
             console.print(self._table)
 
 
-def writer(form: Format, stream: IO[str], over: Sequence[int] = ()) -> Writer:
-    """Give the writer of a format onto a text stream; see `Writer` for `over`."""
+def writer(form: Format, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> Writer:
+    """Give the writer of a format onto a text stream; see `Writer` for `over` and `clips`."""
     kinds: dict[Format, type[Writer]] = {
         Format.TABLE: TableWriter,
         Format.JSON: Json,
         Format.JSONL: JsonLines,
         Format.CSV: Csv,
     }
-    return kinds[form](stream, over)
+    return kinds[form](stream, over, clips)
 
 
 @contextmanager
@@ -186,10 +229,21 @@ def _face(prediction: Prediction, over: Sequence[int]) -> dict[str, Any]:
     return prediction.to_dict() | chances
 
 
+def _numbered(
+    predictions: Sequence[Prediction], each: Sequence[Fields]
+) -> Iterator[tuple[int, Prediction, Fields]]:
+    """Give each prediction with its number, in a clip the person's, and its further fields."""
+    fields = each or [NONE] * len(predictions)
+    for place, (one, more) in enumerate(zip(predictions, fields, strict=True), 1):
+        yield more.get("person", place), one, more
+
+
 def _object(
-    name: str, predictions: Sequence[Prediction], error: str | None, over: Sequence[int]
-) -> str:
-    value: dict[str, Any] = {"file": name, "faces": [_face(one, over) for one in predictions]}
+    name: str, predictions: Sequence[Prediction], error: str | None, over: Sequence[int],
+    about: Fields, each: Sequence[Fields],
+) -> str:  # fmt: skip
+    faces = [dict(more) | _face(one, over) for _, one, more in _numbered(predictions, each)]
+    value: dict[str, Any] = {"file": name, **about, "faces": faces}
     if error is not None:
         value["error"] = error
     return json.dumps(value, ensure_ascii=False)

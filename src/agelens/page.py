@@ -29,10 +29,11 @@ _NUMBER = re.compile(r"[+\-−]?[\d,.]+( ?(%|s|px|years|MB|GB|min))?( \(.*\d.*\)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence at the top of the page; a strange one is marked."""
+    """A sentence at the top of the page; a strange one is marked, with a word before it."""
 
     text: str
     kind: Literal["plain", "strange"] = "plain"
+    mark: str = "Strange"
 
 
 @dataclass(frozen=True, slots=True)

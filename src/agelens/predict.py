@@ -1,9 +1,11 @@
 """Pictures -> Predictions: find faces, align them, ask the model, batched across pictures."""
 
 import os
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -13,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agelens import distribution, doubt, images
+from agelens import distribution, doubt, images, seeing
 from agelens.align import warp_all
 from agelens.detect import Detector
 from agelens.errors import AgelensError, BadPicture, ConfigError, SourceError
-from agelens.face import Face, Gender, Prediction
+from agelens.face import Face, Gender, Prediction, Reason
 from agelens.resample import shrink
 from agelens.runtime import CHIP, Model, Output
 from agelens.sources import Source
+from agelens.video import follow as following
+from agelens.video.reading import Clip
+from agelens.video.track import Moment
 
 Input: TypeAlias = str | Path | bytes | NDArray[np.uint8] | Image.Image
 """One picture: a path, encoded bytes, uint8 RGB (H, W, 3) or grey (H, W), or a PIL image."""
@@ -52,6 +57,7 @@ class _Seen:
     chips: NDArray[np.uint8]  # (faces, CHIP, CHIP, 3)
     width: int
     height: int
+    poor: list[tuple[Reason, ...]] = field(default_factory=list)  # why a face is not seen well
     picture: images.Picture | None = None
     error: AgelensError | None = None
     predictions: list[Prediction] = field(default_factory=list)
@@ -93,7 +99,11 @@ def load(
 
 
 class Predictor:
-    """Predicts age and gender of every face; safe to call from several threads."""
+    """Predicts age and gender of every face.
+
+    Safe to call from several threads and in forked processes. It is pickled as its settings and
+    the name or path of its model, which is loaded anew where it is unpickled.
+    """
 
     def __init__(
         self,
@@ -118,6 +128,7 @@ class Predictor:
                 raise ConfigError(f"threads {threads!r}: expected 1 or more")
             cv2.setNumThreads(threads)
         self.model = model
+        self.threads = threads
         self.card = model.card
         self.flip = bool(self.card.get("flip", False)) if flip is None else flip
         self.gender_threshold = gender_threshold
@@ -126,6 +137,21 @@ class Predictor:
         self._levels = model.interval_levels()
         self._workers = threads if threads is not None else max(1, min(4, cv2.getNumThreads()))
         self._detector = Detector(longest=longest)
+        # Seconds spent in each stage so far; exact with one thread, near enough with several.
+        self.seconds = dict.fromkeys(("decode", "detect", "align", "predict"), 0.0)
+
+    def __reduce__(self) -> tuple[Callable[..., "Predictor"], tuple[Model, dict[str, Any]]]:
+        return _restore, (
+            self.model,
+            {
+                "threads": self.threads,
+                "flip": self.flip,
+                "longest": self._detector.longest,
+                "gender_threshold": self.gender_threshold,
+                "min_face": self.min_face,
+                "max_faces": self.max_faces,
+            },
+        )
 
     @overload  # str and bytes are iterables too, but they are one picture
     def predict(  # type: ignore[overload-overlap]
@@ -162,6 +188,25 @@ class Predictor:
             answers.append(answer.predictions)
         return answers
 
+    @overload
+    async def apredict(  # type: ignore[overload-overlap]
+        self, pictures: Input, *, chips: bool = ...
+    ) -> list[Prediction]: ...
+    @overload
+    async def apredict(
+        self, pictures: Iterable[Input], *, chips: bool = ...
+    ) -> list[list[Prediction]]: ...
+    async def apredict(
+        self, pictures: Input | Iterable[Input], *, chips: bool = False
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """Do as `predict` does, in a thread, so that the event loop goes on meanwhile.
+
+        Of a call that is cancelled nothing is heard, but its thread ends what it has begun.
+        """
+        import asyncio
+
+        return await asyncio.to_thread(self.predict, pictures, chips=chips)
+
     def predict_stream(
         self, sources: Iterable[Source], *, chips: bool = False, keep_pictures: bool = False
     ) -> Iterator[Answer]:
@@ -171,6 +216,54 @@ class Predictor:
         still answered. With `keep_pictures` answers carry the upright pixels.
         """
         return self._stream(((s.name, s.data) for s in sources), chips, keep_pictures)
+
+    def follow(
+        self,
+        clip: str | Path | Clip,
+        *,
+        fps: float | None = following.FPS,
+        every: int | None = None,
+        gap: float = 1.0,
+    ) -> Generator[Moment, None, None]:
+        """Follow the people of a clip: one moment for each frame that is looked at.
+
+        `fps` frames a second are, by their times (None: all); with `every` each so-manieth
+        instead. Who is unseen for `gap` seconds is gone, and a new person when back; nobody is
+        recognised. `agelens.video.follow.people` of the moments gives each person once. The clip is
+        read as the moments are asked for, and may be of any length.
+
+        Raises MissingExtra without PyAV, SourceError for a file that is not there, BadClip for
+        one that is no clip, ConfigError for a setting out of range.
+        """
+        return following.follow(self, clip, fps=fps, every=every, gap=gap)
+
+    def watch(
+        self, source: int | str | Path = 0, *, gap: float = 1.0, timeout: float = 10.0
+    ) -> Generator[Moment, None, None]:
+        """Follow the people before a camera, live: each moment is of the newest frame.
+
+        `source` is the number of a camera, the address of a stream (http, https, rtsp) or a
+        file, which is played at its own pace. Frames that come while one is worked on are let
+        go. A stream may keep us waiting for `timeout` seconds. Closing the iterator, or leaving
+        it, lets go of the camera.
+
+        Raises SourceError where the camera or stream cannot be opened or breaks off, else as
+        `follow`.
+        """
+        return following.watch(self, source, gap=gap, timeout=timeout)
+
+    def settle(self, ages: NDArray[np.floating], age: float, female: float) -> Prediction:
+        """Make the prediction of a joint distribution (117,), for a face of no single picture.
+
+        `age`, in years, counts where the model estimates ages by itself; else it is the median.
+        """
+        (one,) = self._predictions(
+            np.asarray(ages, np.float32)[None],
+            np.array([age], np.float32),
+            np.array([female], np.float32),
+            None,
+        )
+        return one
 
     def _stream(
         self, inputs: Iterable[tuple[str, Any]], chips: bool, keep: bool
@@ -209,17 +302,26 @@ class Predictor:
     def _see(self, name: str, data: Any, chips: bool, keep: bool) -> _Seen:
         """Read one input, find its faces and cut them out; an error becomes a value."""
         try:
-            picture = _read(data)
+            with self._timed("decode"):
+                picture = _read(data)
             height, width = picture.shape[:2]
             if chips:
                 faces, cut = None, _as_chip(picture)[None]
+                poor = [seeing.reasons(cut[0])]
             else:
-                faces = self._choose(self._detector.detect(picture))
-                cut = warp_all(picture, [face.landmarks for face in faces], CHIP)
+                with self._timed("detect"):
+                    faces = self._choose(self._detector.detect(picture))
+                with self._timed("align"):
+                    points = [face.landmarks for face in faces]
+                    cut = warp_all(picture, points, CHIP)
+                    poor = [
+                        seeing.reasons(chip, five, width, height)
+                        for chip, five in zip(cut, points, strict=True)
+                    ]
         except AgelensError as error:
             none = np.zeros((0, CHIP, CHIP, 3), np.uint8)
             return _Seen(name, [], none, 0, 0, error=error)
-        return _Seen(name, faces, cut, width, height, picture=picture if keep else None)
+        return _Seen(name, faces, cut, width, height, poor, picture if keep else None)
 
     def _choose(self, faces: list[Face]) -> list[Face]:
         """Leave out faces that are too small, or too many; the largest come first."""
@@ -230,13 +332,14 @@ class Predictor:
         """Ask the model about all chips that wait, and hand each picture its answers."""
         if waiting:
             chips = np.concatenate([seen.chips for seen in waiting])
-            ages, years, female = self._ask(chips)
+            with self._timed("predict"):
+                ages, years, female = self._ask(chips)
             start = 0
             for seen in waiting:
                 stop = start + len(seen.chips)
                 part = slice(start, stop)
                 seen.predictions = self._predictions(
-                    ages[part], years[part], female[part], seen.faces
+                    ages[part], years[part], female[part], seen.faces, seen.poor
                 )
                 start = stop
         return [
@@ -270,12 +373,13 @@ class Predictor:
         years: NDArray[np.float32],
         female: NDArray[np.float32],
         faces: list[Face] | None,
+        poor: list[tuple[Reason, ...]] | None = None,
     ) -> list[Prediction]:
         low, high = self._levels.ends(ages)
         own = self.card.get("estimator", "median") != "median"
         points = years.astype(np.float64) if own else distribution.median(ages)
         found: list[Face | None] = [None] * len(ages) if faces is None else list(faces)
-        verdicts = doubt.judge(points, ages, female)
+        verdicts = doubt.judge(points, ages, female, poor=poor)
         return [
             Prediction(
                 age=float(points[i]),
@@ -293,10 +397,22 @@ class Predictor:
             for i, face in enumerate(found)
         ]
 
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
     def _gender(self, female: float) -> Gender | None:
         if max(female, 1 - female) < self.gender_threshold:
             return None
         return Gender.FEMALE if female >= 0.5 else Gender.MALE
+
+
+def _restore(model: Model, settings: dict[str, Any]) -> Predictor:
+    return Predictor(model, **settings)
 
 
 def _mean(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

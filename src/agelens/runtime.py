@@ -5,9 +5,10 @@ UTKFace template; outputs `age_probabilities` float32 (B, 117), `age_years` floa
 and `female_probability` float32 (B,); metadata `agelens.card`, a JSON object.
 """
 
+import ctypes
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -68,30 +69,48 @@ def locate(model: str | Path | None) -> Path:
 
 
 class Model:
-    """One loaded model file; safe to call from several threads."""
+    """One loaded model file; safe to call from several threads, and in forked processes.
+
+    It is pickled by name or path and number of threads, and loaded anew where it is unpickled.
+    """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
         """Load a model by name or path, to run on `threads` threads (None: one per core).
 
         Raises ModelError for a file that is missing, unreadable or not an agelens model.
         """
+        self.path = locate(model)
+        self.threads = threads
+        self._session, self._process = self._open(), os.getpid()
+        self.card = self._read_card()
+
+    def __reduce__(self) -> tuple[Callable[..., "Model"], tuple[str, int | None]]:
+        # By name where it is shipped: another machine keeps it elsewhere.
+        named = {path: name for name, path in shipped().items()}
+        return Model, (named.get(self.path, str(self.path)), self.threads)
+
+    def _open(self) -> Any:
         import onnxruntime
 
-        self.path = locate(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        if self.threads is not None:
+            options.intra_op_num_threads = self.threads
             options.inter_op_num_threads = 1
         try:
-            self._session = onnxruntime.InferenceSession(
+            return onnxruntime.InferenceSession(
                 str(self.path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions share no base class
             raise ModelError(
                 f"cannot load {str(self.path)!r}: not a readable ONNX model ({error})"
             ) from error
-        self.card = self._read_card()
+
+    def _after_fork(self) -> None:
+        """Load the model again in a forked process, which inherits none of the threads."""
+        # The inherited session waits for those threads when it is destroyed: it never shall be.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+        self._session, self._process = self._open(), os.getpid()
 
     def _read_card(self) -> Mapping[str, Any]:
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
@@ -142,6 +161,8 @@ class Model:
         if len(chips) == 0:
             none = np.zeros(0, np.float32)
             return Output(np.zeros((0, AGES), np.float32), none, none)
+        if self._process != os.getpid():
+            self._after_fork()
         return Output(
             *self._session.run(
                 ["age_probabilities", "age_years", "female_probability"], {"chips": chips}

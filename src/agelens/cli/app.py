@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from agelens.cli import (
+    audit_model,
     backbones,
+    batch,
     benchmark,
     card,
     combine,
     console,
     data,
+    doctor,
     evaluate,
     export,
     models,
@@ -22,21 +25,25 @@ from agelens.cli import (
     serve,
     train,
     tune,
+    watch,
 )
+from agelens.cli.speaking import Commands
 from agelens.errors import AgelensError
 
 STOPPED = 130  # what a shell gives for Ctrl-C: 128 + SIGINT
 
-app = typer.Typer(
+app = Commands(
     name="agelens",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Predict the age and gender of every person in a picture, and make the models that do.",
 )
 app.command()(predict.predict)
+app.command()(batch.batch)
+app.command()(watch.watch)
 app.command()(serve.serve)
 app.command()(models.models)
+app.command()(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(tune.tune)
@@ -47,6 +54,7 @@ app.command()(quantize.quantize)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
 app.command()(card.card)
+app.command()(audit_model.audit_model)
 app.add_typer(backbones.app, name="backbones")
 
 
@@ -65,7 +73,17 @@ def options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Predict the age and gender of every person in a picture, and make the models that do."""
+    """Predict the age and gender of every person in a picture, and make the models that do.
+
+    A command ends with 0 when all went well, 1 when something failed, 2 when it was called
+    wrongly or lacks an input or a package, 130 when it was stopped by Ctrl-C.
+
+    [bold]Examples[/]
+
+      agelens predict photo.jpg
+      agelens serve --port 8000
+      agelens doctor
+    """
 
 
 def main() -> None:

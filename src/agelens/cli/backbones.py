@@ -7,8 +7,21 @@ import typer
 
 from agelens.cli import console
 from agelens.cli.extras import need_train
+from agelens.cli.progress import working
+from agelens.cli.speaking import Commands
 
-app = typer.Typer(help="List and get the pre-trained networks to fine-tune.", no_args_is_help=True)
+app = Commands(no_args_is_help=True)
+
+
+@app.callback()
+def backbones() -> None:
+    """List and get the pre-trained networks to fine-tune.
+
+    [bold]Examples[/]
+
+      agelens backbones list
+      agelens backbones get faceres-deep
+    """
 
 
 @app.command("list")
@@ -62,6 +75,6 @@ def get(
     if name not in pretrained.CATALOGUE:
         known = ", ".join(pretrained.CATALOGUE)
         raise typer.BadParameter(f"{name!r} is not a known backbone: expected one of {known}")
-    with console.err.status(f"getting {name}"):
+    with working(f"getting {name}"):
         path = pretrained.fetch(name, source)
     console.out.print(str(path), soft_wrap=True, highlight=False)

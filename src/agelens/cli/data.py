@@ -7,11 +7,12 @@ import typer
 
 from agelens.cli import audit, console, explore, out_of_fold
 from agelens.cli.extras import need
+from agelens.cli.speaking import Commands
 
 if TYPE_CHECKING:
     from agelens.data.importing import Imported
 
-app = typer.Typer(no_args_is_help=True, help="Make and look at dataset folders.")
+app = Commands(no_args_is_help=True)
 app.command("out-of-fold")(out_of_fold.out_of_fold)
 app.command("explore")(explore.explore)
 app.command("audit")(audit.audit)
@@ -19,7 +20,14 @@ app.command("audit")(audit.audit)
 
 @app.callback()
 def data() -> None:
-    """Make and look at dataset folders."""
+    """Make and look at dataset folders.
+
+    [bold]Examples[/]
+
+      agelens data import UTKFace.tar.gz utkface
+      agelens data explore utkface --output explored
+      agelens data audit utkface --output audited
+    """
 
 
 @app.command("import")

@@ -26,7 +26,8 @@ def evaluate(
     ],
     split: Annotated[int, typer.Option(min=0, max=4, help="The split, 0 to 4.")] = 0,
     part: Annotated[
-        str, typer.Option(help="The part of the split: test, validation or train.")
+        str,
+        typer.Option(help="The part of the split: test, validation or train; or all faces."),
     ] = "test",
     flip: Annotated[
         bool | None,
@@ -124,7 +125,8 @@ def _print(done: list["Evaluation"]) -> None:
 
     first = done[0].table
     data = first["data"]
-    where = f"{data['part']} folds of split {data['split']}, {first['faces']:,} faces"
+    folds = "" if data["part"] == "all" else f"{data['part']} folds of split {data['split']}, "
+    where = f"{folds}{first['faces']:,} faces"
     table = Table(title=f"{where}, with 95 % intervals", title_justify="left")
     table.add_column("")
     for one in done:

@@ -1,9 +1,12 @@
 """Options that several commands share, each with one wording and one range."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from agelens.outputs import Format as OutputFormat
 
 Dataset = Annotated[
     Path,
@@ -52,3 +55,21 @@ MaxFaces = Annotated[
     int | None,
     typer.Option("--max-faces", min=1, help="Answer only the largest faces of each picture."),
 ]
+Format = Annotated[
+    str, typer.Option("--format", "-f", help="How to write: table, json, jsonl or csv.")
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to this file, once it is whole.")
+]
+
+
+def format_of(form: str) -> "OutputFormat":
+    """Give the format of --format, or end with a wrong call."""
+    from agelens.outputs import Format
+
+    try:
+        return Format(form)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{form!r}: expected one of {', '.join(Format)}", param_hint="--format"
+        ) from None

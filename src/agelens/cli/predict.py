@@ -1,6 +1,8 @@
-"""`agelens predict`: ages and genders of everyone in the pictures given."""
+"""`agelens predict`: ages and genders of everyone in the pictures and clips given."""
 
 import sys
+from contextlib import nullcontext
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +11,10 @@ import typer
 from agelens.cli import console, options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agelens.cli.clips import Looking
+    from agelens.errors import AgelensError
     from agelens.images import Picture
     from agelens.outputs import Writer
     from agelens.predict import Answer, Predictor
@@ -20,19 +26,18 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Pictures, folders (searched with subfolders), globs, or - for standard input.",
+            help="Pictures, clips, folders (searched with subfolders), globs, or - for standard "
+            "input.",
             show_default=False,
         ),
     ],
-    form: Annotated[
-        str, typer.Option("--format", "-f", help="How to write: table, json, jsonl or csv.")
-    ] = "table",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, once it is whole.")
-    ] = None,
+    form: options.Format = "table",
+    output: options.OutputFile = None,
     annotate: Annotated[
         Path | None,
-        typer.Option("--annotate", "-a", help="Also write pictures with boxes and labels here."),
+        typer.Option(
+            "--annotate", "-a", help="Also write pictures and clips with boxes and labels here."
+        ),
     ] = None,
     png: Annotated[
         bool,
@@ -45,6 +50,22 @@ def predict(
         list[int] | None,
         typer.Option("--over", min=1, max=116, help="Also give the chance to be this old."),
     ] = None,
+    fps: Annotated[
+        float,
+        typer.Option("--fps", min=0.01, help="Clips: frames a second that are looked at."),
+    ] = 5.0,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", min=1, help="Clips: look at each N-th frame instead."),
+    ] = None,
+    per_frame: Annotated[
+        bool,
+        typer.Option("--per-frame", help="Clips: also give what each frame by itself says."),
+    ] = False,
+    min_views: Annotated[
+        int,
+        typer.Option("--min-views", min=1, help="Clips: leave out who is seen in fewer frames."),
+    ] = 3,
     gender_threshold: options.GenderThreshold = 0.5,
     min_face: options.MinFace = 0,
     max_faces: options.MaxFaces = None,
@@ -53,7 +74,10 @@ def predict(
     flip: options.Flip = None,
     longest: options.Longest = 1280,
 ) -> None:
-    """Predict the age and gender of every person in pictures.
+    """Predict the age and gender of every person in pictures and clips.
+
+    In a clip people are followed, and all views of a person make one answer (this needs the
+    extra `video`); annotated clips keep their sound.
 
     Ends with 0 when every input was read, 1 when some were not (the others are still
     answered, each failure is one line on standard error), 2 for a wrong call.
@@ -63,17 +87,16 @@ def predict(
       agelens predict photo.jpg
       agelens predict photos/ --format csv --output people.csv --annotate marked/
       agelens predict door.jpg --over 18 --over 21 --gender-threshold 0.9 --min-face 40
+      agelens predict clip.mp4 --annotate marked/
     """
-    from agelens.outputs import Format, replacing, writer
+    from agelens.cli.clips import Looking
+    from agelens.outputs import replacing, writer
     from agelens.sources import find
 
-    try:
-        kind = Format(form)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{form!r}: expected one of {', '.join(Format)}", param_hint="--format"
-        ) from None
-    sources = list(find(paths))  # paths only; wrong ones end the run before the model loads
+    kind = options.format_of(form)
+    # paths only; wrong ones end the run before the model loads
+    sources = _readable(list(find(paths, clips=not chips)), paths)
+    clips = any(source.clip for source in sources)
 
     if output is not None:
         _spare_inputs(output, sources)
@@ -91,11 +114,10 @@ def predict(
     )
     marked = None if annotate is None else _Marked(annotate, sources, png)
     ages = tuple(dict.fromkeys(over or ()))
-    if output is None:
-        failed = _run(predictor, sources, writer(kind, sys.stdout, ages), marked, chips)
-    else:
-        with replacing(output) as stream:
-            failed = _run(predictor, sources, writer(kind, stream, ages), marked, chips)
+    looking = Looking(fps, every, per_frame, min_views)
+    with nullcontext(sys.stdout) if output is None else replacing(output) as stream:
+        out = writer(kind, stream, ages, clips)
+        failed = _run(predictor, sources, out, marked, chips, looking)
     if failed:
         raise typer.Exit(1)
 
@@ -108,33 +130,67 @@ def _spare_inputs(output: Path, sources: "list[Source]") -> None:
         raise SourceError(f"--output {str(output)!r} is one of the inputs: choose another name")
 
 
+def _readable(sources: "list[Source]", paths: list[str]) -> "list[Source]":
+    """Without PyAV leave out the clips of folders, and refuse those that were asked for."""
+    from agelens.errors import MissingExtra
+    from agelens.video.reading import pyav
+
+    clips = [source.name for source in sources if source.clip]
+    if clips:
+        try:
+            pyav()
+        except MissingExtra as error:
+            if len(clips) == len(sources) or not set(clips).isdisjoint(paths):
+                raise
+            console.warn(f"passed over {len(clips)} clips: {error}")
+            return [source for source in sources if not source.clip]
+    return sources
+
+
 def _run(
     predictor: "Predictor",
     sources: "list[Source]",
     out: "Writer",
     marked: "_Marked | None",
     chips: bool,
+    looking: "Looking",
 ) -> int:
     """Predict all sources and write them; give the number that failed."""
+    from agelens.cli.clips import predict_clips
     from agelens.cli.progress import bar
 
     failed = 0
     with bar() as progress:
-        progress.disable = not console.err.is_terminal or len(sources) < 2
+        progress.disable = progress.disable or (len(sources) < 2 and not sources[0].clip)
         task = progress.add_task("predicting", total=len(sources))
-        for answer in predictor.predict_stream(
-            sources, chips=chips, keep_pictures=marked is not None
-        ):
-            error = None if answer.error is None else str(answer.error)
-            out.add(answer.name, answer.predictions, error)
-            if error is not None:
-                failed += 1
-                console.fail(f"{answer.name}: {error}")
-            elif marked is not None:
-                marked.write(answer)
-            progress.advance(task)
+        for clips, group in groupby(sources, lambda source: source.clip):
+            if clips:
+                target_of = None if marked is None else marked.free
+                done = predict_clips(predictor, group, out, looking, target_of, progress)
+            else:
+                done = _predict_pictures(predictor, group, out, chips, marked)
+            for name, error in done:
+                if error is not None:
+                    failed += 1
+                    console.fail(f"{name}: {error}")
+                progress.advance(task)
     out.close()
     return failed
+
+
+def _predict_pictures(
+    predictor: "Predictor", sources: "Iterable[Source]", out: "Writer", chips: bool,
+    marked: "_Marked | None",
+) -> "Iterator[tuple[str, AgelensError | None]]":  # fmt: skip
+    """Predict and write pictures; give the name of each once it is done, and what failed."""
+    keep = marked is not None
+    for answer in predictor.predict_stream(sources, chips=chips, keep_pictures=keep):
+        out.add(
+            answer.name, answer.predictions, None if answer.error is None else str(answer.error)
+        )
+        if answer.error is None and marked is not None:
+            marked.write(answer)
+        yield answer.name, answer.error
 
 
 class _Marked:
@@ -158,13 +214,14 @@ class _Marked:
         from agelens.draw import annotate
 
         if answer.picture is not None:
-            _save(annotate(answer.picture, answer.predictions), self._free(answer.name))
+            given = Path("standard-input.png" if answer.name == "-" else answer.name)
+            kept = not self._png and given.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
+            target = self.free(str(given), given.suffix if kept else ".png")
+            _save(annotate(answer.picture, answer.predictions), target)
 
-    def _free(self, name: str) -> Path:
+    def free(self, name: str, ending: str) -> Path:
         """Keep the name; a second file of that name, or an input, gets a number."""
-        given = Path("standard-input.png" if name == "-" else name)
-        written = not self._png and given.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
-        ending = given.suffix if written else ".png"
+        given = Path(name)
         target = self._folder / f"{given.stem}{ending}"
         number = 2
         while target.resolve() in self._taken:

@@ -43,9 +43,18 @@ def serve(
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.1, help="Longest wait for an answer.")
     ] = 30.0,
+    upload_seconds: Annotated[
+        float, typer.Option("--upload-seconds", min=0.1, help="Longest time for a body to arrive.")
+    ] = 60.0,
     queue: Annotated[
         int, typer.Option("--queue", min=1, help="Pictures that may wait; more are refused (429).")
     ] = 128,
+    max_wait: Annotated[
+        float,
+        typer.Option(
+            "--max-wait", min=0.01, help="Longest wait in the queue, seconds; else refused (429)."
+        ),
+    ] = 1.0,
     batch_wait: Annotated[
         float,
         typer.Option("--batch-wait", min=0, help="Milliseconds that a picture waits for others."),
@@ -59,18 +68,25 @@ def serve(
         typer.Option("--cors-origin", help="Site whose pages may ask, such as https://a.example."),
     ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="The web page at /.")] = True,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch/--no-fetch", help="Fetch pictures named by URL, public hosts only."),
+    ] = False,
 ) -> None:
     """Answer predictions over HTTP, with a web page at /.
 
     Pictures are neither stored nor logged. Ctrl-C or SIGTERM finishes what was accepted,
     then ends. The keys of --api-keys may also stand in AGELENS_API_KEYS, with commas.
 
-    Example:  agelens serve --port 8000   then open http://127.0.0.1:8000/, or
-    curl -F files=@photo.jpg http://127.0.0.1:8000/v1/predict
+    [bold]Examples[/]
+
+      agelens serve --port 8000
+      curl -F files=@photo.jpg http://127.0.0.1:8000/v1/predict
+      agelens serve --host 0.0.0.0 --api-keys keys.txt --json-logs
     """
     from agelens.cli.extras import need
 
-    need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart")
+    need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpcore")
 
     from agelens.runtime import locate
     from agelens.serving.settings import Settings
@@ -88,12 +104,15 @@ def serve(
         pixels=max_pixels,
         faces=max_faces,
         seconds=seconds,
+        upload_seconds=upload_seconds,
         queue=queue,
+        wait=max_wait,
         held_bytes=max(256_000_000, 2 * max_bytes),
         batch_wait=batch_wait / 1000,
         api_keys=_keys(api_keys),
         cors_origins=tuple(cors_origin or ()),
         page=page,
+        fetch=fetch,
     )
     with _listen(host, port) as listener:
         _run(settings, listener, host)
@@ -176,5 +195,5 @@ def _log() -> None:
     """Write one line per request, and warnings of the server, to standard error."""
     import logging
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[console.LogLines()], level=logging.WARNING)
     logging.getLogger("agelens.serving").setLevel(logging.INFO)

@@ -27,8 +27,8 @@ def tune(
 
     [bold]Example[/]
 
-      agelens tune --config configs/finetune.toml --space configs/space.toml --data utkface
-      --run runs/tune --trials 20 --set data.share=0.33 --set schedule.epochs=3
+      agelens tune --config configs/finetune.toml --space configs/space.toml --data utkface \\
+        --run runs/tune --trials 20 --set data.share=0.33 --set schedule.epochs=3
     """
     need_train()
     need("train", "optuna", "tomli_w", "matplotlib")

@@ -101,11 +101,7 @@ class Dataset:
         both training and evaluation need.
         """
         folds = split_folds(split)
-        if untold := self.samples["gender"].null_count():
-            raise DatasetError(
-                f"{untold:,} of {len(self):,} samples in {str(self.folder)!r} carry no gender: "
-                "training and evaluation need both labels; take a source that tells it"
-            )
+        self.need_genders()
         fold = self.samples["fold"].to_numpy()
         return Split(
             *(
@@ -113,6 +109,14 @@ class Dataset:
                 for part in (folds.train, folds.validation, folds.test)
             )
         )
+
+    def need_genders(self) -> None:
+        """Raise DatasetError where samples carry no gender."""
+        if untold := self.samples["gender"].null_count():
+            raise DatasetError(
+                f"{untold:,} of {len(self):,} samples in {str(self.folder)!r} carry no gender: "
+                "training and evaluation need both labels; take a source that tells it"
+            )
 
     def image_path(self, row: int | str) -> Path:
         """Give the picture of a row, by row number (IndexError if there is none) or file name."""

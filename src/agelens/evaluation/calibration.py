@@ -61,6 +61,13 @@ def fit_scaling(
     return Scaling(float(np.exp(found.x)), float(line.x[0]), float(line.x[1]))
 
 
+def sharpened(probabilities: NDArray[np.floating], scale: float) -> NDArray[np.float64]:
+    """Give the distributions (N, 117) whose logits are `scale` times those of the given ones."""
+    powered = np.power(probabilities.astype(np.float64), scale)
+    sharp: NDArray[np.float64] = powered / powered.sum(axis=1, keepdims=True)
+    return sharp
+
+
 def fit_levels(
     probabilities: NDArray[np.floating],
     ages: NDArray[np.integer],

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
-from agelens.data.folds import split_folds
+from agelens.data.folds import SPLITS, published_fold, split_folds
 from agelens.errors import DatasetError
 from agelens.evaluation import answers, bootstrap, figures, groups, label_noise, metrics
 from agelens.runtime import Model, shipped
@@ -28,7 +28,8 @@ from agelens.runtime import Model, shipped
 FORMAT = 1
 """Version of `evaluation.json`."""
 
-PARTS = ("test", "validation", "train")
+PARTS = ("test", "validation", "train", "all")
+"""The parts of a split; "all" is the whole dataset, whatever its folds."""
 
 GROUP_FIGURES = (
     "age_mae", "age_bias", "age_within_5", "gender_accuracy", "interval_coverage", "interval_width",
@@ -44,7 +45,7 @@ class Plan:
 
     data: Path
     split: int = 0  # 0 to 4
-    part: Literal["test", "validation", "train"] = "test"
+    part: Literal["test", "validation", "train", "all"] = "test"
     flip: bool | None = None  # None: as the model's card says
     pipeline: bool = False  # find and align the faces too
     threads: int | None = None  # None: one per core
@@ -72,15 +73,24 @@ class Evaluator:
         self.plan = plan
         self._command = command
         self._dataset = Dataset(plan.data)
-        rows = getattr(self._dataset.split(plan.split), plan.part)
-        self._samples = self._dataset.samples[rows]
+        self._samples = self._choose()
         self._paths = [self._dataset.image_path(name) for name in self._samples["file"]]
         self._check_pictures()
         self._weights = bootstrap.resample(self._samples["sha256"].to_numpy())
         self._first: tuple[str, answers.Answers, figures.Faces] | None = None
 
+    def _choose(self) -> pl.DataFrame:
+        if self.plan.part == "all":
+            self._dataset.need_genders()
+            return self._dataset.samples
+        rows = getattr(self._dataset.split(self.plan.split), self.plan.part)
+        chosen: pl.DataFrame = self._dataset.samples[rows]
+        return chosen
+
     def _check_pictures(self) -> None:
         plan = self.plan
+        if not self._paths and plan.part == "all":
+            raise DatasetError(f"{str(plan.data)!r} has no faces: import some")
         if not self._paths:
             raise DatasetError(
                 f"{str(plan.data)!r} has no faces in the {plan.part} folds of split {plan.split}: "
@@ -123,6 +133,7 @@ class Evaluator:
             "model": describe_model(model, name),
             "data": self._describe_data(),
             "faces": len(self),
+            "learnt_from": learnt_from(model, self._samples["file"].to_list()),
             "flip": flip,
             "pipeline": plan.pipeline,
             "estimator": "median",
@@ -200,13 +211,14 @@ class Evaluator:
 
     def _describe_data(self) -> dict[str, Any]:
         plan = self.plan
+        whole = plan.part == "all"
         return {
             "name": plan.data.resolve().name,
             "fingerprint": self._dataset.fingerprint,
             "samples": len(self._dataset),
-            "split": plan.split,
+            "split": None if whole else plan.split,
             "part": plan.part,
-            "folds": list(getattr(split_folds(plan.split), plan.part)),
+            "folds": None if whole else list(getattr(split_folds(plan.split), plan.part)),
             "terms": _terms(plan.data),
             "label_noise": label_noise.measure(self._dataset.samples),
         }
@@ -219,6 +231,19 @@ def _terms(data: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return str(terms) if terms else None
+
+
+def learnt_from(model: Model, files: Sequence[str]) -> int | None:
+    """Count the pictures that a model learnt from or was calibrated on, by UTKFace's file names.
+
+    None where its card does not tell the folds.
+    """
+    told = model.card.get("data", {})
+    if told.get("folds") != "v1" or told.get("split") not in range(SPLITS):
+        return None
+    folds = split_folds(told["split"])
+    seen = {*folds.train, *folds.validation}
+    return sum(published_fold(name) in seen for name in files)
 
 
 def flips(model: Model, plan: Plan) -> bool:
@@ -244,7 +269,7 @@ def evaluation_folders(models: Sequence[Model], plan: Plan, output: Path | None)
     chosen: list[Path] = []
     for model in models:
         name = re.sub(r"[^\w.-]+", "_", model_name(model))
-        suffix = f"split{plan.split}-{plan.part}"
+        suffix = "all" if plan.part == "all" else f"split{plan.split}-{plan.part}"
         suffix += ("-flip" if flips(model, plan) else "") + ("-pipeline" if plan.pipeline else "")
         if output is not None:
             folder = output if len(models) == 1 else output / name

@@ -16,6 +16,7 @@ from agelens import __version__
 from agelens.serving import pages, schema
 from agelens.serving.batching import Outcome
 from agelens.serving.envelope import Envelope
+from agelens.serving.fetching import Fetcher
 from agelens.serving.problems import CODES, Problem
 from agelens.serving.service import Service
 from agelens.serving.settings import Settings
@@ -34,13 +35,16 @@ def create_app(
     settings: Settings | None = None,
     *,
     on_failure: Callable[[BaseException], None] | None = None,
+    fetcher: Fetcher | None = None,
 ) -> FastAPI:
     """Make the service. The model is loaded when it starts; until then it answers 503.
 
-    `on_failure` is told when the model cannot be loaded. Raises nothing by itself.
+    `on_failure` is told when the model cannot be loaded. `fetcher` gets the pictures that
+    clients name by URL, where the settings allow it (None: one for public addresses only).
+    Raises nothing by itself.
     """
     settings = settings or Settings()
-    service = Service(settings, on_failure)
+    service = Service(settings, on_failure, fetcher)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -77,7 +81,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         "/v1/predict",
         response_model=schema.AnswerModel,
         responses=schema.failures(400, 401, 408, 413, 415, 422, 429, 500, 503),
-        openapi_extra=schema.PREDICT_BODY,
+        openapi_extra=schema.predict_body(service.settings.fetch),
         tags=["predict"],
     )
     async def predict(
@@ -91,7 +95,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         Where several pictures were sent and some failed, those carry `error` and the
         status is 200; where all failed the status is that of the first.
         """
-        with Intake(request, service.settings, service.room) as intake:
+        with Intake(request, service.settings, service.room, service.fetcher) as intake:
             try:
                 service.admit(request)
                 batcher = service.batcher
@@ -102,7 +106,12 @@ def _add_routes(app: FastAPI, service: Service) -> None:
                 if problem.status != 408 and "expect" not in request.headers:
                     await drain(request)
                 raise
-            outcomes = await batcher.answer([upload.data for upload in uploads])
+            usable = [upload.data for upload in uploads if upload.problem is None]
+            answered = iter(await batcher.answer(usable))
+            outcomes = [
+                next(answered) if upload.problem is None else Outcome([], 0, 0, upload.problem)
+                for upload in uploads
+            ]
         return _answer(request, service, uploads, outcomes, distribution)
 
     def admit(request: Request) -> None:
@@ -174,7 +183,7 @@ def _answer(
     if len(problems) == len(outcomes):
         first = problems[0]
         details = first.details if len(outcomes) == 1 else {**first.details, "pictures": pictures}
-        raise Problem(first.status, first.code, first.message, details)
+        raise Problem(first.status, first.code, first.message, details, headers=first.headers)
     body = {
         "request_id": request.state.request_id,
         "model": service.model_name,

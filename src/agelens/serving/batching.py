@@ -1,13 +1,16 @@
-"""One worker that joins the pictures of many requests: bounded queue, bounded wait.
+"""Workers that join the pictures of many requests: bounded queue, bounded wait.
 
-Pictures are accepted all or none. The worker takes the first that waits, and others that
-come until the batch is full or the first has waited `batch_wait`; while it works the next
-batch gathers, so under load batches fill by themselves and nothing waits on purpose.
+Pictures are accepted all or none, and only while a new one could be expected to wait less than
+`wait`: what is accepted is answered soon, whatever the load. Each worker, one per
+thread, takes the first picture that waits, and its share of the others that come until the
+batch is full or the first has waited `batch_wait`. While batches are worked on the next ones
+gather, so under load they fill by themselves and nothing waits on purpose.
 """
 
 import asyncio
 import logging
 import math
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +25,8 @@ from agelens.serving.problems import Problem, internal, of_picture, timed_out
 from agelens.serving.settings import Settings
 
 log = logging.getLogger("agelens.serving")
+
+LONGEST_BATCH = 0.25  # seconds: all pictures of a batch are answered at its end
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,20 +56,25 @@ class Batcher:
         self._limits = images.Limits(pixels=settings.pixels, bytes=settings.request_bytes)
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._waiting = 0
-        self._pace = 0.05  # seconds a picture takes, a running mean
+        self._pace = 0.05  # seconds a picture takes a worker: a guess, then a running mean
+        self._done = 0  # batches
         self._closed = False
-        self._thread = ThreadPoolExecutor(1, "agelens-batch")
-        self._worker = asyncio.get_running_loop().create_task(self._work())
+        count = settings.threads or cores()
+        self._threads = ThreadPoolExecutor(count, "agelens-batch")
+        loop = asyncio.get_running_loop()
+        self._workers = [loop.create_task(self._work()) for _ in range(count)]
 
     def check(self, pictures: int = 1) -> None:
-        """Raise Problem 429 where so many pictures would not fit the queue now."""
-        if self._waiting + pictures > self._settings.queue:
-            seconds = max(1, math.ceil(self._waiting * self._pace))
+        """Raise Problem 429 where so many pictures would not fit the queue, or wait too long."""
+        workers = len(self._workers)
+        expected = self._waiting * self._pace / workers
+        late = self._waiting >= workers and expected > self._settings.wait
+        if late or self._waiting + pictures > self._settings.queue:
+            seconds = max(1, math.ceil(expected))
             raise Problem(
                 429,
                 "busy",
-                f"{self._waiting} pictures wait already, of {self._settings.queue} at most: "
-                f"try again in {seconds} s",
+                f"{self._waiting} pictures wait already: try again in {seconds} s",
                 {"waiting": self._waiting, "queue": self._settings.queue},
                 retry_after=seconds,
             )
@@ -97,9 +107,10 @@ class Batcher:
         """Finish what was accepted, then end."""
         if not self._closed:
             self._closed = True
-            self._jobs.put_nowait(None)
-        await self._worker
-        self._thread.shutdown()
+            for _ in self._workers:
+                self._jobs.put_nowait(None)
+        await asyncio.gather(*self._workers)
+        self._threads.shutdown()
 
     def _count(self, more: int) -> None:
         self._waiting += more
@@ -118,8 +129,10 @@ class Batcher:
             self._metrics.batch.observe(len(batch))
             for job in batch:
                 self._metrics.waited.observe(start - job.arrived)
-            outcomes = await loop.run_in_executor(self._thread, self._run, batch)
-            self._pace += 0.2 * ((monotonic() - start) / len(batch) - self._pace)
+            outcomes = await loop.run_in_executor(self._threads, self._run, batch)
+            self._done += 1
+            newest = (monotonic() - start) / len(batch)
+            self._pace += max(0.2, 1 / self._done) * (newest - self._pace)
             for job, outcome in zip(batch, outcomes, strict=True):
                 if not job.outcome.done():
                     job.outcome.set_result(outcome)
@@ -127,16 +140,20 @@ class Batcher:
     async def _gather(self) -> tuple[list[_Job], bool]:
         """Wait for a batch; False once nothing more will come."""
         batch: list[_Job] = []
-        while len(batch) < self._settings.batch:
+        # What one worker does in LONGEST_BATCH.
+        most = min(self._settings.batch, max(1, math.floor(LONGEST_BATCH / self._pace)))
+        while len(batch) < most:
             try:
                 if not batch:
                     job = await self._jobs.get()
-                elif not self._jobs.empty():
-                    job = self._jobs.get_nowait()
-                else:
+                elif self._jobs.empty():
                     left = batch[0].arrived + self._settings.batch_wait - monotonic()
                     async with asyncio.timeout(max(0.0, left)):
                         job = await self._jobs.get()
+                elif len(batch) * len(self._workers) < len(batch) + self._jobs.qsize():
+                    job = self._jobs.get_nowait()
+                else:  # the rest is the share of the other workers
+                    break
             except TimeoutError:
                 break
             if job is None:
@@ -145,7 +162,7 @@ class Batcher:
         return batch, True
 
     def _run(self, batch: Sequence[_Job]) -> list[Outcome]:
-        """Work on a batch, in the batching thread; a fault in one picture stays its own."""
+        """Work on a batch, in a worker's thread; a fault in one picture stays its own."""
         try:
             return self._predict(batch)
         except Exception:
@@ -186,3 +203,10 @@ class Batcher:
             422, "too_many_faces", message, {"faces": len(predictions), "limit": most}
         )
         return Outcome([], width, height, problem)
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

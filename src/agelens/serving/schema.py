@@ -1,20 +1,40 @@
 """The shapes of the answers, for OpenAPI; the answers themselves are written directly."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 FACE_EXAMPLE: dict[str, Any] = {
-    "age": 34.2,
-    "age_interval": [28.1, 41.0],
+    "age": 30.9,
+    "age_interval": [26.37, 43.77],
     "gender": "female",
-    "female_probability": 0.9712,
-    "status": "unsure",
-    "reasons": ["age_unclear"],
-    "doubt": 0.2731,
-    "box": [120.4, 80.0, 212.9, 201.3],
-    "landmarks": [[144.0, 126.5], [187.2, 127.1], [165.3, 151.8], [147.9, 172.0], [184.1, 172.4]],
-    "detection_score": 0.9421,
+    "female_probability": 0.9414,
+    "status": "ok",
+    "reasons": [],
+    "doubt": 0.1601,
+    "box": [178.0, 63.1, 269.1, 173.1],
+    "landmarks": [[201.7, 105.2], [245.0, 105.9], [222.3, 127.5], [203.7, 143.5], [243.0, 144.4]],
+    "detection_score": 0.9427,
+}
+ID_EXAMPLE = "9e27958867a747c4a7b9ee7c02b6ae43"
+ANSWER_EXAMPLE: dict[str, Any] = {
+    "request_id": ID_EXAMPLE,
+    "model": "finetune-taught",
+    "pictures": [
+        {"file": "photo.jpg", "width": 512, "height": 512, "faces": [FACE_EXAMPLE], "error": None},
+        {
+            "file": "notes.txt",
+            "width": 0,
+            "height": 0,
+            "faces": [],
+            "error": {
+                "code": "bad_picture",
+                "message": "not a picture that can be read: expected one of JPEG, PNG, WEBP, ...",
+                "details": {},
+            },
+        },
+    ],
 }
 
 
@@ -76,6 +96,11 @@ class PictureModel(BaseModel):
 class AnswerModel(BaseModel):
     """The answer of /v1/predict: one entry per picture, in the order they were sent."""
 
+    # "model" is a word of ours; pydantic keeps names that start with it for itself.
+    model_config = ConfigDict(
+        protected_namespaces=(), json_schema_extra={"example": ANSWER_EXAMPLE}
+    )
+
     request_id: str
     model: str
     pictures: list[PictureModel]
@@ -114,39 +139,113 @@ class ModelsModel(BaseModel):
     limits: LimitsModel
 
 
-BINARY = {"type": "string", "format": "binary"}
-PREDICT_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "Pictures as files of any field name, or one picture as the body.",
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": BINARY, "minItems": 1}},
-                }
-            },
-            "image/*": {"schema": BINARY},
-            "application/octet-stream": {"schema": BINARY},
-        },
-    }
-}
-"""FastAPI reads no body for this route, so it cannot describe it either."""
+class UrlsModel(BaseModel):
+    """Pictures named by URL, where the service fetches them."""
 
-_WHAT = {
-    400: "the body is malformed or ended early",
-    401: "no API key, or a wrong one",
-    408: "the body came too slowly",
-    413: "too many bytes, pixels or pictures",
-    415: "neither multipart/form-data nor a picture",
-    422: "no picture, an unreadable picture, too many faces, or a wrong parameter",
-    429: "the queue is full; see Retry-After",
-    500: "the service's own fault",
-    503: "starting, stopping, or over the time limit; see Retry-After",
+    model_config = ConfigDict(extra="forbid")
+
+    urls: list[str] = Field(
+        description="http or https, on public hosts", examples=[["https://example.org/photo.jpg"]]
+    )
+
+
+BINARY = {"type": "string", "format": "binary"}
+
+
+def predict_body(fetch: bool) -> dict[str, Any]:
+    """Describe the body of /v1/predict: FastAPI reads none there, so it cannot say.
+
+    With `fetch` pictures may also be named by URL.
+    """
+    files = {
+        "type": "object",
+        "required": ["files"],
+        "properties": {"files": {"type": "array", "items": BINARY, "minItems": 1}},
+    }
+    content: dict[str, Any] = {
+        "multipart/form-data": {"schema": files},
+        "image/*": {"schema": BINARY},
+        "application/octet-stream": {"schema": BINARY},
+    }
+    described = "Pictures as files of any field name, or one picture as the body."
+    if fetch:
+        content["application/json"] = {"schema": UrlsModel.model_json_schema()}
+        described += " Or a JSON object with the URLs of pictures."
+    return {"requestBody": {"required": True, "description": described, "content": content}}
+
+
+class _Failure(NamedTuple):
+    """A status, why it comes, and one of its errors."""
+
+    why: str
+    code: str
+    message: str
+    details: Mapping[str, Any] = {}
+
+
+_FAILURES = {
+    400: _Failure("the body is malformed or ended early", "cut_off", "the body ended early"),
+    401: _Failure(
+        "no API key, or a wrong one",
+        "unauthorized",
+        "no API key: send it as  Authorization: Bearer KEY",
+    ),
+    408: _Failure(
+        "the body came too slowly", "upload_too_slow", "the body did not arrive within 60 s"
+    ),
+    413: _Failure(
+        "too many bytes, pixels or pictures",
+        "too_many_pictures",
+        "33 pictures in one request: the limit is 32; send several requests",
+        {"limit": 32},
+    ),
+    415: _Failure(
+        "neither multipart/form-data nor a picture",
+        "unsupported_media_type",
+        "content type 'text/plain': expected multipart/form-data with files, or a picture as "
+        "image/* or application/octet-stream",
+    ),
+    422: _Failure(
+        "no picture, an unreadable picture, too many faces, or a wrong parameter",
+        "bad_picture",
+        "damaged or cut off picture: image file is truncated",
+    ),
+    429: _Failure(
+        "too many wait; see Retry-After",
+        "busy",
+        "18 pictures wait already: try again in 2 s",
+        {"waiting": 18, "queue": 128},
+    ),
+    500: _Failure(
+        "the service's own fault",
+        "internal",
+        "the service failed to answer; this is not your fault",
+    ),
+    503: _Failure(
+        "starting, stopping, or over the time limit; see Retry-After",
+        "starting",
+        "the model is being loaded: try again in 1 s",
+    ),
 }
+_HEADERS = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the errors of a route."""
-    return {status: {"model": FailureModel, "description": _WHAT[status]} for status in statuses}
+    """Describe the errors of a route, each with an example."""
+    return {status: _describe(status) for status in statuses}
+
+
+def _describe(status: int) -> dict[str, Any]:
+    why, code, message, details = _FAILURES[status]
+    example = {
+        "error": {"code": code, "message": message, "details": dict(details)},
+        "request_id": ID_EXAMPLE,
+    }
+    described: dict[str, Any] = {
+        "model": FailureModel,
+        "description": why,
+        "content": {"application/json": {"example": example}},
+    }
+    if status in (429, 503):
+        described["headers"] = _HEADERS
+    return described

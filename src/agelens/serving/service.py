@@ -11,6 +11,7 @@ from starlette.requests import Request
 from agelens.errors import AgelensError
 from agelens.predict import Predictor, load
 from agelens.serving.batching import Batcher
+from agelens.serving.fetching import Fetcher
 from agelens.serving.metrics import Metrics
 from agelens.serving.problems import Problem
 from agelens.serving.settings import Settings
@@ -23,11 +24,15 @@ class Service:
     """Starts, answers and stops; `failure` says why it could not start."""
 
     def __init__(
-        self, settings: Settings, on_failure: Callable[[BaseException], None] | None = None
+        self,
+        settings: Settings,
+        on_failure: Callable[[BaseException], None] | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.room = Room(settings.held_bytes, self.metrics)
+        self.fetcher = fetcher or Fetcher(settings.fetch_seconds) if settings.fetch else None
         self.predictor: Predictor | None = None
         self.failure: BaseException | None = None
         self._batcher: Batcher | None = None
@@ -97,9 +102,11 @@ def _digest(key: str) -> bytes:
 
 
 def _load(settings: Settings) -> Predictor:
+    # One thread for each batch: several batches at a time use the cores better than one
+    # batch on all of them, which leaves cores idle between its steps.
     predictor = load(
         settings.model,
-        settings.threads,
+        1,
         flip=settings.flip,
         longest=settings.longest,
         gender_threshold=settings.gender_threshold,

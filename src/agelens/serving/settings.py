@@ -27,13 +27,17 @@ class Settings:
     upload_seconds: float = 60.0  # for a body to arrive
 
     queue: int = 128  # pictures that wait for the model
+    wait: float = 1.0  # seconds that a request may be expected to wait for its turn
     held_bytes: int = 256_000_000  # of bodies that arrive, wait or are worked on
-    batch: int = 32  # pictures that are worked on together
+    batch: int = 16  # pictures that are worked on together
     batch_wait: float = 0.005  # seconds that the first picture of a batch waits for others
 
     api_keys: tuple[str, ...] = ()  # none: everyone may ask
     cors_origins: tuple[str, ...] = ()  # none: other sites' pages may not read answers
     page: bool = True  # the web page at /
+
+    fetch: bool = False  # pictures that clients name by URL are fetched
+    fetch_seconds: float = 10.0  # for the URLs of one request, with their redirects
 
     def __post_init__(self) -> None:
         """Check every number and key."""

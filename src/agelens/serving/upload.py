@@ -5,15 +5,20 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Self
 
+from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from agelens.serving.fetching import Fetcher
 from agelens.serving.metrics import Metrics
 from agelens.serving.problems import Problem
+from agelens.serving.schema import UrlsModel
 from agelens.serving.settings import Settings
 
 RAW = "application/octet-stream"
+FORM = "multipart/form-data"
+JSON = "application/json"
 DRAIN_BYTES = 64_000_000  # of a refused body that are read and dropped, so that the
 DRAIN_SECONDS = 5.0  # client sees the answer rather than a broken connection
 
@@ -22,8 +27,9 @@ DRAIN_SECONDS = 5.0  # client sees the answer rather than a broken connection
 class Upload:
     """One picture as it came."""
 
-    name: str  # what the client calls it; "" for a raw body
+    name: str  # what the client calls it, or its URL; "" for a raw body
     data: bytes
+    problem: Problem | None = None  # where it could not be fetched
 
 
 @dataclass(slots=True)
@@ -55,6 +61,7 @@ class Intake:
     request: Request
     settings: Settings
     room: Room
+    fetcher: Fetcher | None = None  # None: URLs are not fetched
     taken: int = field(default=0, init=False)
 
     def __enter__(self) -> Self:
@@ -65,26 +72,33 @@ class Intake:
         self.taken = 0
 
     async def read(self) -> list[Upload]:
-        """Give the pictures of a multipart or raw body.
+        """Give the pictures of a multipart or raw body, or those that a JSON body names.
 
         Raises Problem: 400 for a body that is cut off or malformed, 408 for one that
         comes too slowly, 413 for too many bytes or pictures, 415 for another content
-        type, 422 for no picture, 429 where too much is held already.
+        type, 422 for no picture, 429 where too much is held already. What keeps one
+        URL of several from being fetched stands in its Upload.
         """
         kind = self.request.headers.get("content-type", RAW).partition(";")[0].strip().lower()
-        many = kind == "multipart/form-data"
-        if not many and kind != RAW and not kind.startswith("image/"):
+        if kind == JSON and self.fetcher is not None:
+            take = self._named
+        elif kind == FORM:
+            take = self._files
+        elif kind == RAW or kind.startswith("image/"):
+            take = self._raw
+        else:
+            off = "; this service fetches no URLs" if kind == JSON else ""
             raise Problem(
                 415,
                 "unsupported_media_type",
-                f"content type {kind[:100]!r}: expected multipart/form-data with files, "
-                f"or a picture as image/* or {RAW}",
+                f"content type {kind[:100]!r}: expected {FORM} with files, "
+                f"or a picture as image/* or {RAW}{off}",
             )
         if int(self._announced()) > self.settings.request_bytes:
             raise self._too_large()
         try:
             async with asyncio.timeout(self.settings.upload_seconds):
-                uploads = await (self._files() if many else self._raw())
+                uploads = await take()
         except TimeoutError:
             raise Problem(
                 408,
@@ -113,12 +127,16 @@ class Intake:
             {"limit": limit},
         )
 
+    def _count(self, size: int) -> None:
+        """Note bytes before they are kept. Raises Problem where they are too many."""
+        if self.taken + size > self.settings.request_bytes:
+            raise self._too_large()
+        self.room.change(size)
+        self.taken += size
+
     async def _counted(self) -> AsyncGenerator[bytes, None]:
         async for chunk in self.request.stream():
-            if self.taken + len(chunk) > self.settings.request_bytes:
-                raise self._too_large()
-            self.room.change(len(chunk))
-            self.taken += len(chunk)
+            self._count(len(chunk))
             yield chunk
 
     async def _raw(self) -> list[Upload]:
@@ -143,6 +161,22 @@ class Intake:
             return [Upload(file.filename or "", await file.read()) for file in files]
         finally:
             await form.close()
+
+    async def _named(self) -> list[Upload]:
+        assert self.fetcher is not None  # noqa: S101  (or nobody comes here)
+        body = b"".join([chunk async for chunk in self._counted()])
+        try:
+            urls = UrlsModel.model_validate_json(body).urls
+        except ValidationError:
+            message = 'the JSON body: expected {"urls": ["https://...", ...]}'
+            raise Problem(422, "invalid", message) from None
+        if len(urls) > self.settings.pictures:
+            raise self._too_many(str(len(urls)))
+        found = await self.fetcher.fetch(urls, self._count)
+        return [
+            Upload(url, b"", one) if isinstance(one, Problem) else Upload(url, one)
+            for url, one in zip(urls, found, strict=True)
+        ]
 
     def _too_many(self, count: str) -> Problem:
         limit = self.settings.pictures

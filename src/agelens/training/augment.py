@@ -19,6 +19,7 @@ class Augment:
 
     def __init__(self, config: AugmentConfig) -> None:
         self._config = config
+        self.flip = config.flip
 
     def __call__(self, chip: Chip, size: int, random: Generator) -> Chip:
         """Take uint8 (H, H, 3) RGB, give uint8 (size, size, 3)."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,11 @@ class Batch:
     """B faces: chips uint8 (B, S, S, 3) RGB, ages in years (B,), female 0 or 1 (B,).
 
     `rows` are the faces' places in the dataset, `weights` float32 (B,) how much each counts;
-    None: all the same.
+    None: all the same. Where a backbone is frozen, `chips` may be its features, float16 (B, F).
     """
 
     rows: NDArray[np.int64]
-    chips: NDArray[np.uint8]
+    chips: NDArray[np.uint8] | NDArray[np.float16]
     ages: NDArray[np.int64]
     female: NDArray[np.int64]
     weights: NDArray[np.float32] | None = None
@@ -59,10 +60,7 @@ class Loader:
 
         One batch is prepared in a thread while the caller works on the one before.
         """
-        order = np.random.default_rng([seed, epoch]).permutation(len(self._rows))
-        groups = [order[i : i + self._batch] for i in range(0, len(order), self._batch)]
-        if len(groups) > 1 and len(groups[-1]) == 1:  # batch statistics need two
-            groups[-2:] = [np.concatenate(groups[-2:])]
+        groups = self._groups(seed, epoch)
 
         def prepare(picked: NDArray[np.int64]) -> Batch:
             made = np.empty((len(picked), size, size, 3), np.uint8)
@@ -79,8 +77,49 @@ class Loader:
                 yield ready
             yield waiting.result()
 
-    def _take(self, picked: NDArray[np.int64], chips: NDArray[np.uint8]) -> Batch:
+    def _groups(self, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+        order = np.random.default_rng([seed, epoch]).permutation(len(self._rows))
+        groups = [order[i : i + self._batch] for i in range(0, len(order), self._batch)]
+        if len(groups) > 1 and len(groups[-1]) == 1:  # batch statistics need two
+            groups[-2:] = [np.concatenate(groups[-2:])]
+        return groups
+
+    def remembering(self, features: NDArray[np.float16]) -> "Recall":
+        """Give a loader of the same faces that gives features (N, 2, F) in place of chips."""
+        return Recall(self, features)
+
+    def _take(
+        self, picked: NDArray[np.int64], chips: NDArray[np.uint8] | NDArray[np.float16]
+    ) -> Batch:
+        whole: Any = np.ascontiguousarray(chips)
         return Batch(
-            self._rows[picked], np.ascontiguousarray(chips), self.ages[picked], self.female[picked],
+            self._rows[picked], whole, self.ages[picked], self.female[picked],
             None if self._weights is None else self._weights[picked],
         )  # fmt: skip
+
+
+class Recall(Loader):
+    """Batches of features that a frozen backbone gave before, of chips and of their mirror images.
+
+    For recipes that change a chip in no other way than by mirroring it.
+    """
+
+    def __init__(self, like: Loader, features: NDArray[np.float16]) -> None:
+        """Take the loader whose place it takes, and features (N, 2, F) of the whole dataset."""
+        super().__init__(
+            like._chips, like._rows, like.ages, like.female, like._batch, like._weights
+        )
+        self._features = features
+
+    def plain(self) -> Iterator[Batch]:
+        """Give every face once, in order, as it is."""
+        for start in range(0, len(self._rows), self._batch):
+            picked = np.arange(start, min(start + self._batch, len(self._rows)))
+            yield self._take(picked, self._features[self._rows[picked], 0])
+
+    def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+        """Give every face once, in random order, mirrored by chance; `size` does not matter."""
+        random = np.random.default_rng([seed, epoch, 1])
+        for picked in self._groups(seed, epoch):
+            side = (random.random(len(picked)) < augment.flip).astype(np.int64)
+            yield self._take(picked, self._features[self._rows[picked], side])

@@ -22,6 +22,7 @@ from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.evaluation import bootstrap, metrics
 from agelens.training import checkpoint, ensemble, export, record
+from agelens.training.allocator import keep_memory
 from agelens.training.chips import Loader
 from agelens.training.config import Config
 from agelens.training.ensemble import How, Labels, Pool, Pooled
@@ -61,6 +62,7 @@ def combine(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) 
     Every set of at least one run is judged, under each way to pool; the best set and way, by
     validation MAE, is exported. Raises TrainingError for runs that cannot be joined.
     """
+    keep_memory()
     members = [_load(run) for run in runs]
     splits = {member.config.data.split for member in members}
     if len(members) < 2 or len(splits) > 1:

@@ -43,6 +43,7 @@ class ModelConfig(_Section):
         default="scratch", pattern=r"^(scratch|dlib|faceres-deep|hybrid|timm/[\w.\-]+)$"
     )  # scratch, dlib, faceres-deep, hybrid or timm/NAME
     members: list[MemberConfig] = []  # hybrid only: the backbones that it joins
+    join: Literal["gated", "beside"] = "gated"  # hybrid only: how their features stand together
     weights: str | None = None  # a safetensors file to start from; for timm also "hub"
     size: Side = 100  # pixels, side of the input; each member of a hybrid has its own
     widths: Widths = [40, 80, 160, 256]  # scratch only
@@ -50,8 +51,10 @@ class ModelConfig(_Section):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # stochastic depth, scratch only
     frozen: Annotated[int, Field(ge=0)] = 0  # leading stages (members of a hybrid) that stay
     pool: Literal["mean", "gem", "attention", "regions"] = "mean"  # last feature map -> features
+    standardise: bool = False  # features of mean 0 and spread 1, for frozen backbones
+    feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # on the features
     hidden: Annotated[int, Field(ge=0, le=4096)] = 0  # units between features and heads; 0: none
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2  # on the features
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2  # before the heads
 
     @model_validator(mode="after")
     def _stages_agree(self) -> "ModelConfig":
@@ -60,6 +63,8 @@ class ModelConfig(_Section):
                 f"widths has {len(self.widths)} stages and depths {len(self.depths)}: "
                 "expected one depth for each width"
             )
+        if self.join != "gated" and self.backbone != "hybrid":
+            raise ValueError("join belongs to the backbone hybrid")
         if (self.backbone == "hybrid") != bool(self.members):
             raise ValueError("members belong to the backbone hybrid, which needs at least one")
         return self
@@ -89,6 +94,11 @@ class AugmentConfig(_Section):
     erase: Share = 0.25  # probability of a grey rectangle over the face
     degrade: Share = 0.15  # probability of blur, low resolution, JPEG or noise
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0  # alpha: two faces over each other; 0: never
+
+    @property
+    def mirrors_alone(self) -> bool:
+        """Whether nothing but mirroring happens to a chip."""
+        return not any(value for key, value in self if key != "flip")
 
 
 class LossConfig(_Section):

@@ -19,13 +19,12 @@ import onnx
 import onnx.helper
 import onnx.numpy_helper
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agelens import distribution, provenance
 from agelens.errors import TrainingError
 from agelens.evaluation import calibration
-from agelens.evaluation.calibration import Scaling
+from agelens.evaluation.calibration import Scaling, sharpened
 from agelens.runtime import CARD_KEY, CHIP, Model
 from agelens.training import record
 from agelens.training.chips import Loader
@@ -232,13 +231,6 @@ def finish(
         scaling,
         half=half,
     )
-
-
-def sharpened(probabilities: NDArray[np.float32], scale: float) -> NDArray[np.float64]:
-    """Give the distributions (N, 117) whose logits are `scale` times those of the given ones."""
-    powered = np.power(probabilities.astype(np.float64), scale)
-    sharp: NDArray[np.float64] = powered / powered.sum(axis=1, keepdims=True)
-    return sharp
 
 
 @contextlib.contextmanager

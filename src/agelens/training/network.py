@@ -23,7 +23,9 @@ class Network(nn.Module):
         self.backbone = pretrained.build(config, start=start)
         self._check_size(config)
         self.pool = Pooling(int(self.backbone.features), config.pool)  # type: ignore[arg-type]
-        width = self.pool.features
+        width = self.features = self.pool.features
+        self.norm = Standardise(width) if config.standardise else nn.Identity()
+        self.drop = nn.Dropout(config.feature_dropout)
         self.neck = nn.Sequential()
         if config.hidden:
             self.neck.append(nn.Linear(width, config.hidden))
@@ -73,10 +75,50 @@ class Network(nn.Module):
         """Take uint8 (B, H, W, 3) RGB, give float32 (B, 3, size, size) of 0 to 255."""
         return resized(chips.permute(0, 3, 1, 2).float(), self.size)
 
+    def describe(self, chips: Tensor) -> Tensor:
+        """Take uint8 (B, H, W, 3) RGB chips; give features (B, `features`).
+
+        Features that were made before are given as they are.
+        """
+        if chips.ndim == 2:
+            return chips.float()
+        features: Tensor = self.pool(self.backbone(self.prepare(chips)))
+        return features
+
     def forward(self, chips: Tensor) -> tuple[Tensor, Tensor]:
-        """Take uint8 (B, H, W, 3) RGB chips; give age logits (B, 117) and female logits (B,)."""
-        features = self.neck(self.pool(self.backbone(self.prepare(chips))))
+        """Take uint8 (B, H, W, 3) RGB chips; give age logits (B, 117) and female logits (B,).
+
+        Features (B, `features`) that `describe` gave before may stand in for their chips.
+        """
+        features = self.neck(self.drop(self.norm(self.describe(chips))))
         return self.age(features), self.gender(features)[:, 0]
+
+    @property
+    def still(self) -> bool:
+        """Whether all that makes features is frozen, so that they never change."""
+        before = [*self.backbone.parameters(), *self.pool.parameters()]
+        return not any(parameter.requires_grad for parameter in before)
+
+
+class Standardise(nn.Module):
+    """Features of mean 0 and spread 1 over the training faces, which `fit` looks at."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+
+    def fit(self, features: Tensor) -> None:
+        """Take the features of training faces, (N, width)."""
+        self.mean.copy_(features.mean(0))
+        self.scale.copy_(1 / (features.std(0) + 1e-3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take and give (B, width)."""
+        return (x - self.mean) * self.scale
 
 
 def expectation(logits: Tensor) -> Tensor:

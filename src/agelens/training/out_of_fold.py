@@ -14,7 +14,6 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
-from torch import Tensor, nn
 
 from agelens.data.dataset import Dataset
 from agelens.distribution import AGES
@@ -24,18 +23,10 @@ from agelens.evaluation.answers import Answers
 from agelens.evaluation.figures import CENTRAL
 from agelens.outputs import replacing
 from agelens.training import checkpoint
-from agelens.training.config import LossConfig
 from agelens.training.features import extract
-from agelens.training.loss import labelled, loss
+from agelens.training.heads import train_head
 
 BACKBONES = ("faceres-deep", "dlib")
-HIDDEN = 512
-EPOCHS = 10
-BATCH = 256
-RATE = 1e-3
-DECAY = 0.05
-DROPOUT = 0.3
-LOSS = LossConfig()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,34 +60,6 @@ class Labels:
     def take(self, rows: NDArray[np.int64]) -> "Labels":
         """Give the labels of some rows."""
         return Labels(self.ages[rows], self.female[rows], self.folds[rows])
-
-
-class Head(nn.Module):
-    """Standardised features -> 117 age logits and one of gender."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, features: Tensor, ages: Tensor) -> None:
-        """Take the training features (N, 2, F) and ages (N,), for where to start."""
-        super().__init__()
-        flat = features.flatten(0, 1).float()
-        self.register_buffer("mean", flat.mean(0))
-        self.register_buffer("scale", 1 / (flat.std(0) + 1e-3))
-        last = nn.Linear(HIDDEN, AGES + 1)
-        self.layers = nn.Sequential(
-            nn.Dropout(DROPOUT / 2), nn.Linear(features.shape[-1], HIDDEN), nn.ReLU(),
-            nn.Dropout(DROPOUT), last,
-        )  # fmt: skip
-        counts = torch.bincount(ages, minlength=AGES) + 1.0
-        with torch.no_grad():
-            last.weight.mul_(0.1)
-            last.bias[:AGES] = (counts / counts.sum()).log()
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Take (B, F), give logits (B, 117) and (B,)."""
-        logits = self.layers((x.float() - self.mean) * self.scale)
-        return logits[:, :AGES], logits[:, AGES]
 
 
 def answer(
@@ -135,31 +98,6 @@ def answer(
     said.female_probability[:] /= 2 * seeds
     progress.remove_task(task)
     return said
-
-
-def train_head(features: Tensor, ages: Tensor, female: Tensor, seed: int) -> Head:
-    """Train a head on features (N, 2, F); each face is seen as chip or mirror image by chance."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = Head(features, ages)
-        targets = labelled(ages, female, LOSS)
-        optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
-        batches = -(-len(ages) // BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, RATE, total_steps=EPOCHS * batches, pct_start=0.15
-        )
-        for _ in range(EPOCHS):
-            order = torch.randperm(len(ages))
-            side = torch.randint(2, (len(ages),))
-            for start in range(0, len(ages), BATCH):
-                picked = order[start : start + BATCH]
-                age_logits, female_logits = head(features[picked, side[picked]])
-                value = loss(age_logits, female_logits, targets.at(picked), LOSS).mean()
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-    return head.eval()
 
 
 def out_of_fold(

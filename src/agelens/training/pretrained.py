@@ -173,7 +173,7 @@ def _shape(config: ModelConfig | MemberConfig, start: bool) -> nn.Module:
     if isinstance(config, ModelConfig):
         if config.backbone == "hybrid":
             members = [(member.size, build(member, start=start)) for member in config.members]
-            return Fusion(members)
+            return Fusion(members, config.join)
         return Scratch(config.widths, config.depths, config.drop_path)
     return Scratch(config.widths, config.depths)
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agelens import doctor
 from agelens.errors import AgelensError, TrainingError
 from agelens.runtime import Model, shipped
 from agelens.training import checkpoint, export
@@ -42,7 +43,16 @@ def ship(run: Path, name: str) -> Path:
     export.attach(partial, card)
     partial.replace(file)
     checkpoint.write_json(file.with_suffix(".json"), card)
+    record(file)
     return file
+
+
+def record(file: Path) -> None:
+    """Write beside a shipped model what `agelens doctor` shall find: its hash, its answers."""
+    place = file.with_name("recorded.json")
+    recorded = json.loads(place.read_text("utf-8")) if place.is_file() else {}
+    recorded[file.stem] = {"sha256": export.sha256(file), "self_test": doctor.answers(file)}
+    checkpoint.write_json(place, recorded)
 
 
 def _test_figures(run: Path, model: Model) -> dict[str, Any]:

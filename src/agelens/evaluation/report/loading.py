@@ -66,7 +66,7 @@ def load_all(words: Sequence[str]) -> list[Evaluated]:
 def load(folder: Path, name: str | None = None) -> Evaluated:
     """Read one evaluation folder; `name` is used instead of the model's own. Raises as above."""
     about = read_figures(folder)
-    samples = _read_table(folder)
+    samples = _read_table(folder, about.get("command") or "agelens evaluate")
     if len(samples) != about["faces"]:
         raise DatasetError(
             f"{str(folder)!r} has predictions of {len(samples):,} faces and figures of "
@@ -122,9 +122,9 @@ def read_figures(folder: Path) -> dict[str, Any]:
     return result
 
 
-def _read_table(folder: Path) -> pl.DataFrame:
+def _read_table(folder: Path, command: str) -> pl.DataFrame:
     file = folder / "predictions.parquet"
-    again = "evaluate again with  agelens evaluate"
+    again = f"evaluate again with  {command}"
     if not file.is_file():
         raise SourceError(f"{str(folder)!r} has no predictions.parquet: {again}")
     try:
@@ -206,7 +206,10 @@ def _check_same_faces(first: Evaluated, other: Evaluated) -> None:
 
 def _which(one: Evaluated) -> str:
     data = one.about["data"]
+    folds = (
+        "" if data["part"] == "all" else f"the {data['part']} folds of split {data['split']} of "
+    )
     return (
-        f"{len(one.samples):,} faces of the {data['part']} folds of split {data['split']} of "
-        f"{data['name']!r}, fingerprint {data['fingerprint'][:8]}"
+        f"{len(one.samples):,} faces of {folds}{data['name']!r}, fingerprint "
+        f"{data['fingerprint'][:8]}"
     )

@@ -54,7 +54,7 @@ def why_not(
 ) -> str:
     """Say why some models are not mapped; nothing where all are."""
     if count < LEAST:
-        return "Saliency was left out, as asked for."
+        return "Saliency is left out; with --saliency-faces it is here."
     if photos is None:
         return "Saliency is left out: it needs the pictures; give the dataset with --data."
     if any(one.about["pipeline"] for one in evaluated):

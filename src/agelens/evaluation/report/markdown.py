@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from agelens.outputs import replacing
-from agelens.page import Page, Part, Pictures, Table, Text
+from agelens.page import Finding, Page, Part, Pictures, Table, Text
 
 CHARTS = "charts"
 """The folder of the charts, beside the text."""
@@ -29,10 +29,7 @@ def render(page: Page, charts: dict[str, str] | None = None) -> str:
     Without `charts` the charts are left out, with their captions.
     """
     lines = [f"# {_plain(page.title)}", _plain(page.subtitle)]
-    findings = [
-        f"- {'**Strange:** ' if finding.kind == 'strange' else ''}{_plain(finding.text)}"
-        for finding in page.findings
-    ]
+    findings = [f"- {_mark(finding)}{_plain(finding.text)}" for finding in page.findings]
     lines += ["\n".join(findings)] if findings else []
     for section in page.sections:
         lines.append(f"## {_plain(section.title)}")
@@ -40,6 +37,10 @@ def render(page: Page, charts: dict[str, str] | None = None) -> str:
             lines += _part(part, section.title, charts)
     lines += ["---", *(_plain(line) for line in page.foot)] if page.foot else []
     return "\n\n".join(lines) + "\n"
+
+
+def _mark(finding: Finding) -> str:
+    return f"**{_plain(finding.mark)}:** " if finding.kind == "strange" else ""
 
 
 def _part(part: Part, title: str, charts: dict[str, str] | None) -> list[str]:

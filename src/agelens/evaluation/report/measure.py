@@ -63,6 +63,7 @@ def _model(one: Evaluated, quality: Mapping[str, Names] | None, weights: Weights
         "pipeline": about["pipeline"],
         "training": describe_record(one.record),
         "learnt": one.learnt,
+        "learnt_from": about.get("learnt_from"),
         **{key: about[key] for key in ("subsets", "by_decade", "by_group")},
         **{key: about[key] for key in ("missed",) if key in about},
     }

@@ -6,6 +6,7 @@ of its numbers stands, and `say` joins them into longer ones.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 from agelens.evaluation.bootstrap import Figure
@@ -55,10 +56,16 @@ class Sentence(str):
 
 
 def say(template: str, /, **values: str) -> Sentence:
-    """Fill a template; numbers must come as sentences of nodes, names as plain strings."""
+    """Fill a template; numbers must come as sentences of nodes, names as plain strings.
+
+    Values that the template does not name are passed over.
+    """
     quotes: list[Quote] = []
     words: list[str] = []
-    for value in values.values():
+    for _, name, _, _ in Formatter().parse(template):
+        if name is None:
+            continue
+        value = values[name]
         if isinstance(value, Sentence):
             quotes += value.quotes
             words += value.words

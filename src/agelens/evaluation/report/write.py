@@ -51,15 +51,20 @@ def write(plan: Plan, report: Report, command: str = "") -> Page:
     Raises SourceError, DatasetError or ModelError for what cannot be read or does not fit
     together, MissingExtra where jinja2 or matplotlib are not installed.
     """
-    _make_folder(plan.output)
+    make_folder(plan.output)
     tree, page = make(plan, report, command)
-    tree["text"] = list(sentences(page))
-    pages.write(page, plan.output / "report.html")
-    markdown.write(page, plan.output / "report.md")
-    with replacing(plan.output / "report.json") as file:
-        json.dump(tree, file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+    save(tree, page, plan.output)
     return page
+
+
+def save(tree: dict[str, Any], page: Page, folder: Path) -> None:
+    """Write a tree of figures and the page that tells it into a report folder."""
+    pages.write(page, folder / "report.html")
+    markdown.write(page, folder / "report.md")
+    with replacing(folder / "report.json") as file:
+        whole = tree | {"text": sentences(page)}
+        json.dump(whole, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
 
 
 def make(plan: Plan, report: Report, command: str = "") -> tuple[dict[str, Any], Page]:
@@ -124,7 +129,8 @@ def sentences(page: Page) -> list[dict[str, Any]]:
     ]
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder to write to. Raises SourceError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -137,7 +137,7 @@ function show(entry) {
   const faces = result?.faces ?? [];
   $("facts").textContent = result ? `${result.width} × ${result.height} px, ${plural(faces.length, "face")}` : "";
   $("hint").hidden = !faces.length;
-  $("save").disabled = !result;
+  $("save").disabled = !result || picture.classList.contains("blank");
   $("faces").replaceChildren();
   $("faces").ages = null;
   if (entry.error) empty("This picture could not be used", entry.error, true);
@@ -256,6 +256,7 @@ function wire() {
   $("picture").addEventListener("error", () => { // a format this browser cannot show
     if (!$("picture").getAttribute("src")) return;
     $("picture").classList.add("blank");
+    $("save").disabled = true;
     redraw();
   });
   new ResizeObserver(redraw).observe($("frame"));

@@ -4,19 +4,32 @@ import { curve, draw } from "./curve.js";
 
 const percent = (share) => `${Math.round(share * 100)} %`;
 const sure = (face) => Math.max(face.female_probability, 1 - face.female_probability);
-export const doubtful = (face) => (face.status ? face.status !== "ok" : sure(face) < 0.8);
+const doubtful = (face) => face.status !== "ok";
 const years = (face) => face.age_interval.map(Math.round);
+const reasons = (face) => face.reasons.map((reason) => reason.replaceAll("_", " ")).join(", ");
+const STATUS = { ok: "ok", unsure: "unsure", poor: "poorly seen" };
+
+// Who it seems to be, by the rule of the command line: grown up from 18 years, and a neutral
+// word where no gender is given or the gender is unclear.
+export function person(face) {
+  const grown = face.age_probabilities.slice(18).reduce((sum, p) => sum + p, 0) >= 0.5;
+  if (!face.gender || face.reasons.includes("gender_unclear")) {
+    return grown ? "person" : face.age < 13 ? "child" : "young person";
+  }
+  if (face.gender === "female") return grown ? "woman" : "girl";
+  return grown ? "man" : "boy";
+}
 
 export function label(face) {
   const [low, high] = years(face);
-  const gender = sure(face) < 0.6 ? "unsure" : face.gender;
-  return `${gender} ${Math.round(face.age)} (${low}–${high})`;
+  return `${person(face)}, ${Math.round(face.age)} (${low}–${high})`;
 }
 
 export function sentence(face, number, count) {
   const [low, high] = years(face);
-  const doubt = doubtful(face) ? ", in doubt" : "";
-  return `Face ${number} of ${count}: about ${Math.round(face.age)} years, nine in ten between ${low} and ${high}; looks ${face.gender}, ${percent(sure(face))}${doubt}`;
+  const doubt = doubtful(face) ? `; ${STATUS[face.status]}: ${reasons(face)}` : "";
+  const looks = face.gender ? `looks ${face.gender}, ${percent(sure(face))}` : "female or male: not given";
+  return `Face ${number} of ${count}: about ${Math.round(face.age)} years, nine in ten between ${low} and ${high}; ${looks}${doubt}`;
 }
 
 // Draws the faces onto `svg`; `choose(index)` is called when one is pointed at or focused.
@@ -27,7 +40,7 @@ export function overlay(svg, picture, shown, chosen, choose) {
   const nodes = picture.faces.map((face, index) => {
     const [left, top, right, bottom] = face.box;
     const node = draw("g", {
-      class: `face ${face.gender}${doubtful(face) ? " doubt" : ""}`, role: "button",
+      class: `face ${face.gender ?? "neither"}${doubtful(face) ? " doubt" : ""}`, role: "button",
       "aria-label": sentence(face, index + 1, picture.faces.length),
     });
     node.style.setProperty("--dash", `${7 * step} ${4 * step}`);
@@ -96,21 +109,24 @@ function element(tag, className, text) {
 }
 
 export function panel(face, number, count) {
-  const parts = [element("p", "which", `Face ${number} of ${count}`)];
+  const which = element("p", "which");
+  which.append(
+    element("span", "", `Face ${number} of ${count}`),
+    element("span", `chip ${face.status}`, STATUS[face.status]),
+  );
   const age = element("p", "age");
-  age.append(element("b", "", String(Math.round(face.age))), element("span", "", "years"));
+  age.append(element("b", "", String(Math.round(face.age))), element("span", "", `years, a ${person(face)}`));
   const [low, high] = years(face);
-  parts.push(age, element("p", "span", `${low} to ${high} years, nine times in ten`));
-  if (face.age_probabilities) parts.push(curve(face));
-  parts.push(meter(face));
-  const reasons = (face.reasons ?? []).join(", ");
-  if (face.status && face.status !== "ok") {
-    parts.push(element("p", "doubts", `${face.status === "poor" ? "Poor picture of a face" : "Unsure"}${reasons ? `: ${reasons}` : ""}. Take these numbers with care.`));
-  } else if (sure(face) < 0.8) {
-    parts.push(element("p", "doubts", "The model is in doubt about female or male here."));
+  const parts = [which, age, element("p", "span", `${low} to ${high} years, nine times in ten`), curve(face), meter(face)];
+  if (doubtful(face)) {
+    const words = reasons(face);
+    parts.push(element("p", "doubts", `${words[0].toUpperCase()}${words.slice(1)}: take these numbers with care.`));
   }
   const [left, top, right, bottom] = face.box;
-  parts.push(element("p", "small more", `${Math.round(right - left)} × ${Math.round(bottom - top)} px, found with score ${face.detection_score.toFixed(2)}`));
+  parts.push(
+    element("p", "small more", `Doubt ${percent(face.doubt)}: the chance that the age is off by more than ten years, or the label wrong.`),
+    element("p", "small", `${Math.round(right - left)} × ${Math.round(bottom - top)} px, found with score ${face.detection_score.toFixed(2)}`),
+  );
   return parts;
 }
 

@@ -3,8 +3,8 @@
 import { label } from "./faces.js";
 
 const COLUMNS = ["file", "face", "age", "age_low", "age_high", "gender", "female_probability",
-  "left", "top", "right", "bottom", "detection_score", "error"];
-const COLOURS = { female: "#e69f00", male: "#56b4e9" };
+  "status", "reasons", "doubt", "left", "top", "right", "bottom", "detection_score", "error"];
+const COLOURS = { female: "#e69f00", male: "#56b4e9", neither: "#d5dae1" };
 
 export function json(entries) {
   return JSON.stringify(entries.map((entry) => ({
@@ -26,9 +26,10 @@ export function csv(entries) {
   const rows = [COLUMNS];
   for (const entry of entries) {
     const faces = entry.result?.faces ?? [];
-    if (!faces.length) rows.push([entry.name, 0, ...Array(10).fill(""), entry.error ?? ""]);
+    if (!faces.length) rows.push([entry.name, 0, ...Array(COLUMNS.length - 3).fill(""), entry.error ?? ""]);
     faces.forEach((face, index) => rows.push([entry.name, index + 1, face.age, ...face.age_interval,
-      face.gender, face.female_probability, ...face.box, face.detection_score, ""]));
+      face.gender, face.female_probability, face.status, face.reasons.join(" "), face.doubt,
+      ...face.box, face.detection_score, ""]));
   }
   return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
 }
@@ -52,9 +53,10 @@ export function annotated(image, picture) {
   pen.font = `600 ${14 * unit}px system-ui, sans-serif`;
   for (const face of picture.faces) {
     const [left, top, right, bottom] = face.box;
-    for (const [colour, wide] of [["#11161c", 5], [COLOURS[face.gender], 2.6]]) {
+    for (const [colour, wide] of [["#11161c", 5], [COLOURS[face.gender ?? "neither"], 2.6]]) {
       pen.strokeStyle = colour;
       pen.lineWidth = wide * unit;
+      pen.setLineDash(colour === "#11161c" || face.status === "ok" ? [] : [7 * unit, 4 * unit]);
       pen.strokeRect(left, top, right - left, bottom - top);
     }
     const text = label(face);

@@ -17,7 +17,7 @@ def by_group(tree: Node) -> Section:
             [
                 *(text for name, model in models for text in group_words(name, model)),
                 Sentence(
-                    "Labels of race are UTKFace's and are read for this section only; no model "
+                    "Labels of race are the dataset's and are read for this section only; no model "
                     "predicts them. Groups differ in age, which decides how hard a face is; so "
                     "gaps are also given at equal ages, as if every group had the ages of all "
                     "faces."

@@ -3,7 +3,7 @@
 from agelens.data.utkface import TERMS
 from agelens.evaluation.report.quoting import Node, Sentence, say, word
 from agelens.evaluation.report.tell.overview import label_noise, what
-from agelens.evaluation.report.tell.terms import shown_command
+from agelens.evaluation.report.tell.terms import shown_command, which_faces
 from agelens.page import Cell, Section, Table, Text
 
 STARTS = {
@@ -89,13 +89,11 @@ def data(tree: Node, model: Node, measured: bool) -> Section:
     if measured:
         paragraphs.append(
             say(
-                "Measured on {faces} of the {samples} faces, the {part} folds of split {split}, "
-                "{asked}.",
+                "Measured on {faces} of the {samples} faces, {which}, {asked}.",
                 asked=Sentence(_asked(model)),
                 faces=tree["data"]["faces"].show("count"),
                 samples=tree["data"]["samples"].show("count"),
-                part=Sentence(tree["data"]["part"].value),
-                split=tree["data"]["split"].show("count"),
+                which=which_faces(tree["data"]),
             )
         )
         noise = tree["data"].value.get("label_noise")

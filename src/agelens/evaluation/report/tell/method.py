@@ -18,8 +18,8 @@ def method(tree: Node) -> Section:
             "of how a person identifies. Ages are apparent ages and estimates themselves."
         ),
         Sentence(
-            "The faces are of one collection, mostly sharp, aligned and centred. On other pictures "
-            "errors are larger and intervals may not hold. An interval here says how much a "
+            "The faces are of one collection, aligned and centred. On pictures of another kind "
+            "errors may be larger and intervals may not hold. An interval here says how much a "
             "figure would move with other faces of the same kind; it does not say how much it "
             "would move had the model been trained again with another seed or on another split."
         ),

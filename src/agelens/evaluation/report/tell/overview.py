@@ -1,5 +1,7 @@
 """What was measured, and the headline figures of every model."""
 
+from collections.abc import Iterator
+
 from agelens.evaluation.report.quoting import Node, Sentence, join, listed, say, word
 from agelens.evaluation.report.tell.terms import FIGURES, headline
 from agelens.page import Cell, Section, Table, Text
@@ -55,6 +57,13 @@ def _missed(models: list[tuple[str, Node]]) -> list[Cell]:
 
 def _faces(tree: Node) -> Sentence:
     data = tree["data"]
+    if data["part"].value == "all":
+        return say(
+            "{faces} faces of {name}, all that it holds. The figures are honest only where the "
+            "models have never seen them.",
+            faces=data["faces"].show("count"),
+            name=str(data["name"].value),
+        )
     folds = listed([fold.show("count") for fold in data["folds"]])
     part = {
         "test": "They took no part in training, early stopping, tuning or calibration.",
@@ -76,19 +85,7 @@ def _faces(tree: Node) -> Sentence:
 
 def _cautions(tree: Node) -> list[Sentence]:
     """Say what a reader must know before comparing."""
-    found = []
-    for name, model in tree["models"].items():
-        trained = trained_split(model)
-        if trained is not None and trained.value != tree["data"]["split"].value:
-            found.append(
-                say(
-                    "{name} was trained on split {trained} and is measured on split {split}: it "
-                    "has learnt from some of these very faces.",
-                    name=name,
-                    trained=trained.show("count"),
-                    split=tree["data"]["split"].show("count"),
-                )
-            )
+    found = list(learnt_from(tree))
     flips = {model["flip"].value for _, model in tree["models"].items()}
     if len(flips) > 1:
         found.append(
@@ -112,7 +109,29 @@ def _cautions(tree: Node) -> list[Sentence]:
     return found
 
 
-def trained_split(model: Node) -> Node | None:
+def learnt_from(tree: Node) -> Iterator[Sentence]:
+    """Name the models that have seen some of the faces in training."""
+    whole = tree["data"]["part"].value == "all"
+    for name, model in tree["models"].items():
+        trained = _trained_split(model)
+        if whole and model["learnt_from"].value:
+            yield say(
+                "{name} has learnt from {seen} of these very faces, or was calibrated on them: "
+                "its figures are too good.",
+                name=name,
+                seen=model["learnt_from"].show("count"),
+            )
+        if not whole and trained is not None and trained.value != tree["data"]["split"].value:
+            yield say(
+                "{name} has seen some of these faces in training (split {trained}, measured on "
+                "split {split}): its figures are too good.",
+                name=name,
+                trained=trained.show("count"),
+                split=tree["data"]["split"].show("count"),
+            )
+
+
+def _trained_split(model: Node) -> Node | None:
     """Give the split that a model was trained on, where its card tells."""
     card = model["about"]["card"]
     if "data" not in card or "split" not in card["data"].value:
@@ -122,6 +141,12 @@ def trained_split(model: Node) -> Node | None:
 
 def label_noise(noise: Node) -> Sentence:
     """Say how far the labels of identical photos lie apart."""
+    if not noise["mean_difference"].value and not noise["genders_differ"].value:
+        return say(
+            "{pairs} {word} of byte-identical pictures in the dataset, with the same labels.",
+            pairs=noise["pairs"].show("count"),
+            word=Sentence("pair" if noise["pairs"].value == 1 else "pairs"),
+        )
     return say(
         "The labels are noisy: of {pairs} {word} of byte-identical pictures in the dataset "
         "{differ} carry different ages, the mean difference over all pairs is {years} years, and "

@@ -31,7 +31,7 @@ def _honest_intervals(model: Node) -> Iterator[Sentence]:
     short = short_intervals(model)
     said = say("Its 90% intervals hold what they promise: {seen}", seen=found.span("share"))
     yield (
-        say("{said}, and in every age band.", said=said)
+        say("{said}, and no age band falls short beyond chance.", said=said)
         if not any(row["by"].value == "age" for row in short)
         else say("{said}, if not in every age band (see below).", said=said)
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from agelens.evaluation.report.quoting import Node, Sentence, join, say, word
 from agelens.evaluation.report.tell.by_group import group_words
 from agelens.evaluation.report.tell.certainty import PROMISE, coverage_words
-from agelens.evaluation.report.tell.overview import label_noise, trained_split
+from agelens.evaluation.report.tell.overview import label_noise, learnt_from
 from agelens.evaluation.report.tell.pair_words import half_words
 from agelens.evaluation.report.tell.terms import headline, pair_of, ranked, sure_decades
 from agelens.page import Finding
@@ -18,7 +18,7 @@ FAR_BELOW = 0.86
 
 def summary(tree: Node) -> list[Finding]:
     """Give the findings; all but the first are of the model with the best age."""
-    found = [Finding(text, "strange") for text in _cautions(tree)]
+    found = [Finding(text, "strange") for text in cautions(tree)]
     models = ranked(tree)
     if not models:
         return [
@@ -40,25 +40,16 @@ def summary(tree: Node) -> list[Finding]:
     return found
 
 
-def _cautions(tree: Node) -> Iterator[Sentence]:
-    split = tree["data"]["split"]
-    for name, model in tree["models"].items():
-        trained = trained_split(model)
-        if trained is not None and trained.value != split.value:
-            yield say(
-                "{name} has seen some of these faces in training (split {trained}, measured on "
-                "split {split}): its figures are too good.",
-                name=name,
-                trained=trained.show("count"),
-                split=split.show("count"),
-            )
+def cautions(tree: Node) -> Iterator[Sentence]:
+    """Say what makes the figures too good, or too uncertain to rely on."""
+    yield from learnt_from(tree)
     if tree["data"]["faces"].value < FEW:
         yield say(
             "Only {faces} faces: figures of so few say little, and their intervals may be too "
             "narrow.",
             faces=tree["data"]["faces"].show("count"),
         )
-    if tree["data"]["part"].value != "test":
+    if tree["data"]["part"].value in ("validation", "train"):
         yield say(
             "These are {part} faces, which the models had a part in: the figures flatter.",
             part=Sentence(tree["data"]["part"].value),
@@ -233,5 +224,6 @@ def _coverage(name: str, model: Node) -> Finding:
 
 
 def _noise(tree: Node) -> Iterator[Sentence]:
-    if "label_noise" in tree["data"] and tree["data"]["label_noise"]["pairs"].value:
+    noise = tree["data"].value.get("label_noise")
+    if noise and (noise["mean_difference"] or noise["genders_differ"]):
         yield label_noise(tree["data"]["label_noise"])

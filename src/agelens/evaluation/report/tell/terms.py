@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from agelens import provenance
-from agelens.evaluation.report.quoting import Node, Sentence, word
+from agelens.evaluation.report.quoting import Node, Sentence, say, word
 
 FIGURES = {
     "age_mae": ("age MAE, years", "years"),
@@ -72,6 +72,17 @@ def label_of(row: Node) -> Sentence:
     """Name a group in a chart or a table: "light: dark third"."""
     by, name = row["by"].value, row["group"].value
     return word(f"{BY[by]} {name}" if by == "age" else f"{BY[by]}: {name}")
+
+
+def which_faces(data: Node) -> Sentence:
+    """Say which faces of a dataset were measured: "the test folds of split 0"."""
+    if data["part"].value == "all":
+        return Sentence("the whole dataset")
+    return say(
+        "the {part} folds of split {split}",
+        part=Sentence(data["part"].value),
+        split=data["split"].show("count"),
+    )
 
 
 def headline(model: Node, figure: str, subset: str = "all") -> Node | None:

@@ -53,13 +53,29 @@ def _words(tree: Node, drawn: list[tuple[str, Node]]) -> list[Sentence]:
                 "its course that tells."
             )
         )
-    if drawn and not any(
-        "train_gender_accuracy" in row.value for _, r in drawn for row in r["epochs"]
-    ):
+    return said + _on_training_faces(drawn)
+
+
+def _on_training_faces(drawn: list[tuple[str, Node]]) -> list[Sentence]:
+    """Say what the curves of accuracy on training faces are of, and whose are not there."""
+    without = [
+        word(name) for name, record in drawn if _line(record, "train_gender_accuracy") is None
+    ]
+    said = []
+    if len(without) < len(drawn):
         said.append(
             Sentence(
-                "These runs did not record accuracy on the training faces epoch by epoch; an "
-                "evaluation of a run with --part train, in its run folder, tells how it ended."
+                "Accuracy on training faces is taken while training goes on: of augmented faces, "
+                "with dropout, and with weights that still move through the epoch. Plain training "
+                "faces would come out better."
+            )
+        )
+    if without:
+        said.append(
+            say(
+                "Accuracy on the training faces was not recorded epoch by epoch for {names}; an "
+                "evaluation of a run with --part train, in its run folder, tells how it ended.",
+                names=listed(without),
             )
         )
     return said
@@ -130,7 +146,10 @@ def _curves(
     if not series:
         return None
     svg = charts.lines(series, Axes("epoch", axis), share=share, markers=True)
-    return Chart(svg, Sentence(f"{words} after each epoch, without flip averaging."))
+    trained = any(name.endswith(", training") for name in series)
+    when = "on validation faces after each epoch, on training faces during it"
+    when = when if trained else "after each epoch"
+    return Chart(svg, Sentence(f"{words} {when}, without flip averaging."))
 
 
 def _line(record: Node, key: str) -> Line | None:

@@ -10,7 +10,12 @@ from agelens.evaluation.report.tell.looked_at import Looked, looked_at
 from agelens.evaluation.report.tell.method import method
 from agelens.evaluation.report.tell.overview import figures, measured
 from agelens.evaluation.report.tell.summary import summary
-from agelens.evaluation.report.tell.terms import answered, pairs, shown_command
+from agelens.evaluation.report.tell.terms import (
+    answered,
+    pairs,
+    shown_command,
+    which_faces,
+)
 from agelens.evaluation.report.tell.training import training
 from agelens.evaluation.report.tell.verdicts import verdicts
 from agelens.evaluation.report.tell.worst import Album, worst
@@ -52,11 +57,10 @@ def _subtitle(tree: Node) -> Sentence:
         (False,): "without flip averaging",
     }.get(tuple(flips), "some with flip averaging, some without")
     return say(
-        "{faces} faces of {name}, {part} folds of split {split}, {asked}",
+        "{faces} faces of {name}, {which}, {asked}",
         faces=data["faces"].show("count"),
         name=str(data["name"].value),
-        part=Sentence(data["part"].value),
-        split=data["split"].show("count"),
+        which=which_faces(data),
         asked=Sentence(asked),
     )
 

@@ -1,0 +1,235 @@
+"""What losses, widths, estimators and doubted labels are worth, on frozen features.
+
+    agelens data out-of-fold utkface --split 0 --output utkface/out-of-fold-0.parquet
+    python benchmarks/heads.py --data utkface --teacher utkface/out-of-fold-0.parquet
+
+A head on the features of frozen backbones learns in seconds what a network learns in an hour,
+so that two dozen variations can be compared on equal terms: the training folds of split 0,
+two seeds each, judged on its validation folds (one picture, no mirror image). Differences from
+the baseline are paired, with a bootstrap interval over faces. The hybrid's question is asked
+too: are two backbones better joined by their answers or by their features?
+Writes benchmarks/results/heads.json.
+"""
+
+import argparse
+import sys
+import time
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress, track
+from torch import Tensor
+
+from agelens import distribution, provenance
+from agelens.cli.progress import bar
+from agelens.data.dataset import Dataset
+from agelens.evaluation import bootstrap, metrics
+from agelens.training import checkpoint, ensemble
+from agelens.training.features import extract
+from agelens.training.heads import HeadRecipe, train_head
+from agelens.training.loss import Targets
+
+HERE = Path(__file__).parent
+PLAN = HERE / "heads.toml"
+RESULT = HERE / "results" / "heads.json"
+BACKBONES = ("faceres-deep", "dlib")
+SEEDS = 2
+DOUBTED = {"left out": (0.05, 0.0), "downweighted": (0.10, 0.3)}  # share of faces, their weight
+
+Logits = tuple[Tensor, Tensor]  # of age (N, 117), of gender (N,)
+
+
+class Bench:
+    """The faces, their features and what a teacher says of them."""
+
+    def __init__(self, folder: Path, teacher: Path, progress: Progress) -> None:
+        dataset = Dataset(folder)
+        rows, samples = dataset.split(0), dataset.samples
+        self.fingerprint = dataset.fingerprint
+        self._rows = rows
+        self._features = {name: extract(dataset, name, progress) for name in BACKBONES}
+        self._ages = torch.from_numpy(samples["age"].to_numpy().astype(np.int64))
+        self._female = torch.from_numpy((samples["gender"] == "female").to_numpy().astype(np.int64))
+        self.ages = self._ages[rows.validation].numpy()
+        self.female = self._female[rows.validation].numpy()
+        folds = samples["fold"].to_numpy()[rows.validation]
+        self.half = torch.from_numpy(folds == folds.min())
+        said = pl.DataFrame({"file": samples["file"].gather(rows.train)}).join(
+            pl.read_parquet(teacher), on="file", how="left", maintain_order="left"
+        )
+        spread = said["age_probabilities"].to_numpy().astype(np.float32)
+        own = spread[np.arange(len(spread)), self._ages[rows.train].numpy()]
+        self.likelihood: NDArray[np.float32] = own
+        mean = distribution.mean(spread).astype(np.float32)
+        female = said["female_probability"].to_numpy().astype(np.float32)
+        parts = (torch.from_numpy(part) for part in (spread, mean, female))
+        self.teacher = Targets(*parts)
+        self.weights = bootstrap.resample(samples["sha256"].to_numpy()[rows.validation])
+
+    def features(self, backbones: tuple[str, ...], rows: NDArray[np.int64]) -> Tensor:
+        """Give the features of some faces, float16 (N, 2, F)."""
+        return torch.from_numpy(
+            np.concatenate([self._features[name][rows] for name in backbones], axis=-1)
+        )
+
+    def learn(self, trial: dict[str, Any], seed: int) -> Logits:
+        """Train one head and give its logits for the validation faces."""
+        rows, backbones = self._rows, tuple(trial.get("backbones", BACKBONES))
+        recipe = recipe_of(trial.get("set", {}))
+        weights = None
+        if doubted := trial.get("doubted"):
+            share, weight = DOUBTED[doubted]
+            unlikely = self.likelihood <= np.quantile(self.likelihood, share)
+            weights = torch.from_numpy(np.where(unlikely, weight, 1.0).astype(np.float32))
+        head = train_head(
+            self.features(backbones, rows.train),
+            self._ages[rows.train],
+            self._female[rows.train],
+            seed,
+            recipe,
+            self.teacher if recipe.loss.teacher else None,
+            weights,
+        )
+        with torch.inference_mode():
+            age, female = head(self.features(backbones, rows.validation)[:, 0])
+        return age.clone(), female.clone()
+
+    def figures(self, each: list[Logits]) -> dict[str, Any]:
+        """Give the figures of several seeds: their mean, and how far MAE spreads."""
+        spreads = [age.softmax(-1).numpy() for age, _ in each]
+        medians = [distribution.median(spread) for spread in spreads]
+        maes = [metrics.age_mae(median, self.ages) for median in medians]
+        scores = [metrics.cumulative_score(median, self.ages, 5) for median in medians]
+        right = [
+            metrics.gender_accuracy(female.sigmoid().numpy(), self.female) for _, female in each
+        ]
+        losses = [metrics.age_losses(spread, self.ages).mean() for spread in spreads]
+        return {
+            "validation_mae": round(float(np.mean(maes)), 4),
+            "spread_of_mae": round(float(np.std(maes, ddof=1)), 4),
+            "validation_cs5": round(float(np.mean(scores)), 4),
+            "validation_gender_accuracy": round(float(np.mean(right)), 4),
+            "validation_age_log_loss": round(float(np.mean(losses)), 4),
+        }
+
+    def errors(self, each: list[Logits]) -> NDArray[np.float64]:
+        """Give each validation face's age error and gender error (N, 2), means over seeds."""
+        years = [
+            np.abs(distribution.median(age.softmax(-1).numpy()) - self.ages) for age, _ in each
+        ]
+        wrong = [(female.numpy() > 0) != (self.female > 0) for _, female in each]
+        return np.stack([np.mean(years, axis=0), np.mean(wrong, axis=0)], axis=1)
+
+    def against(
+        self, ours: NDArray[np.float64], theirs: NDArray[np.float64]
+    ) -> dict[str, dict[str, float | None]]:
+        """Give paired differences with their intervals."""
+        found = bootstrap.estimate(bootstrap.mean(ours - theirs), self.weights)
+        return {"mae": found[0].table(), "gender_error": found[1].table()}
+
+    def estimators(self, each: list[Logits]) -> dict[str, float]:
+        """Give the MAE of ways to read one age off the baseline's distributions."""
+        ways: dict[str, list[float]] = {}
+        for age, _ in each:
+            spread = age.softmax(-1).numpy()
+            reads = {"mean": distribution.mean(spread), "median": distribution.median(spread)}
+            reads["most likely year"] = spread.argmax(1).astype(float)
+            for cut in (0.1, 0.25):
+                levels = np.linspace(cut, 1 - cut, 41)
+                at = [distribution.quantile(spread, level) for level in levels]
+                reads[f"mean without {cut:.0%} at either end"] = np.mean(at, axis=0)
+            for name, read in reads.items():
+                ways.setdefault(name, []).append(metrics.age_mae(read, self.ages))
+        return {name: round(float(np.mean(maes)), 4) for name, maes in ways.items()}
+
+    def joined(self, alone: dict[str, list[Logits]], fused: list[Logits]) -> dict[str, Any]:
+        """Compare ways to join two backbones: by their answers, or by their features.
+
+        Pools are fitted on one validation fold and judged on the other, both ways round.
+        """
+        ways: dict[str, list[Logits]] = dict(alone)
+        for how in ("average", "stack"):
+            ways[how] = [self._pool([alone[name][s] for name in BACKBONES], how)
+                         for s in range(SEEDS)]  # fmt: skip
+        ways["features"] = fused
+        best = min(BACKBONES, key=lambda name: self.errors(ways[name])[:, 0].mean())
+        found: dict[str, Any] = {}
+        for name, each in ways.items():
+            gap = self.against(self.errors(each), self.errors(ways[best]))
+            found[name] = self.figures(each) | {"against_better_half": gap}
+        return {"better_half": best, "ways": found}
+
+    def _pool(self, members: list[Logits], how: Any) -> Logits:
+        age = torch.stack([one for one, _ in members])
+        female = torch.stack([one for _, one in members])
+        made = torch.empty_like(age[0]), torch.empty_like(female[0])
+        for judged in (self.half, ~self.half):
+            labels = ensemble.Labels(
+                torch.from_numpy(self.ages)[~judged], torch.from_numpy(self.female)[~judged]
+            )
+            pool = ensemble.fit(age[:, ~judged], female[:, ~judged], labels, how)
+            made[0][judged], made[1][judged] = pool(age[:, judged], female[:, judged])
+        return made
+
+
+def recipe_of(changes: dict[str, Any]) -> HeadRecipe:
+    """Give the recipe with some values changed; keys of the loss begin with `loss.`."""
+    loss = {key.removeprefix("loss."): v for key, v in changes.items() if key.startswith("loss.")}
+    rest = {key: value for key, value in changes.items() if not key.startswith("loss.")}
+    recipe = HeadRecipe(**rest)
+    checked = type(recipe.loss).model_validate({**recipe.loss.model_dump(), **loss})
+    return replace(recipe, loss=checked)
+
+
+def main() -> None:
+    """Run every trial of the plan and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    words = parser.parse_args()
+    torch.set_num_threads(words.threads)
+    plan = tomllib.loads(PLAN.read_text("utf-8"))
+    with bar() as progress:
+        bench = Bench(words.data, words.teacher, progress)
+    trials: dict[str, dict[str, Any]] = {"baseline": {}, **plan["trials"]}
+    said: dict[str, list[Logits]] = {}
+    table: dict[str, Any] = {}
+    for name, trial in track(trials.items(), "trials"):
+        began = time.monotonic()
+        said[name] = [bench.learn(trial, seed) for seed in range(SEEDS)]
+        errors = bench.errors(said[name])
+        table[name] = {
+            "about": trial.get("about", plan["baseline"]),
+            **{key: trial[key] for key in ("backbones", "set", "doubted") if key in trial},
+            **bench.figures(said[name]),
+            "against_baseline": bench.against(errors, bench.errors(said["baseline"])),
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        print(f"{name}: {table[name]}", flush=True)
+    record = {
+        "command": provenance.command(["python", "benchmarks/heads.py", *sys.argv[1:]]),
+        "plan": PLAN.name,
+        "part": "validation folds of split 0",
+        "faces": len(bench.ages),
+        "seeds": SEEDS,
+        "method": bootstrap.METHOD,
+        "data": bench.fingerprint,
+        "date": provenance.now(),
+        "machine": provenance.machine(),
+        "versions": provenance.versions(),
+        "trials": table,
+        "estimators": bench.estimators(said["baseline"]),
+        "joining": bench.joined({name: said[name] for name in BACKBONES}, said["baseline"]),
+    }
+    checkpoint.write_json(RESULT, record)
+
+
+if __name__ == "__main__":
+    main()

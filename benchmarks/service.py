@@ -1,0 +1,239 @@
+"""How does `agelens serve` stand up to many clients? One real load generator, on loopback.
+
+Three figures from one run: the rate of the same photos (640 px, made from the example collage)
+in process; 32 clients that each ask again as soon as they have an answer; and twice the rate
+that was reached, offered whether or not it is answered. Writes results/service.json.
+
+    pip install locust       # best in an environment of its own: it is no part of agelens
+    python benchmarks/service.py [--locust PROGRAM] [--seconds 60] [--requests 10000]
+
+The clients, the service and the figure in process share this machine's cores.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agelens import provenance
+from predict_folder import make_photos
+
+HERE = Path(__file__).resolve().parent
+RESULT = HERE / "results" / "service.json"
+CLIENTS = 32
+LEAST_SHARE = 0.85  # of the rate in process
+LONGEST = 2000.0  # milliseconds, of the accepted, at twice the load
+GROWTH = 1.10  # of the memory over the second part
+
+
+def main() -> int:
+    """Measure, print and write; 1 where a bar is not met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--locust", default="locust", help="the program of locust")
+    parser.add_argument("--seconds", type=float, default=60, help="of the first load")
+    parser.add_argument("--requests", type=int, default=10_000, help="of the second load")
+    parser.add_argument("--pictures", type=int, default=200, help="different photos")
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--output", type=Path, default=RESULT)
+    given = parser.parse_args()
+    if shutil.which(given.locust) is None:
+        parser.error(f"no program {given.locust!r}: run  pip install locust, or give --locust")
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder) / "photos"
+        photos.mkdir()
+        make_photos(photos, given.pictures)
+        record = measure(given, photos, Path(folder))
+    record = {
+        "question": "errors, latency, throughput and memory of the service under load",
+        "command": provenance.command(["python", "benchmarks/service.py", *sys.argv[1:]]),
+        "date": provenance.now(),
+        "machine": provenance.machine(),
+        "versions": provenance.versions() | {"locust": locust_version(given.locust)},
+        **record,
+    }
+    aside = given.output.with_suffix(".part")
+    aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    aside.replace(given.output)
+    print(json.dumps(record, indent=2))
+    missed = [bar for bar, met in record["bars"].items() if not met]
+    if missed:
+        print(f"not met: {'; '.join(missed)}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def measure(given: argparse.Namespace, photos: Path, folder: Path) -> dict[str, Any]:
+    """Measure in process, under load, under twice the load, and in process again."""
+    busy = os.getloadavg()[0]  # before we start: other work on the machine spoils all of it
+    before = in_process(photos, given.model)
+    with serving(given.model, folder, "--no-page") as service, watching(service) as memory:
+        load = Load(given.locust, service.url, photos, folder / "records")
+        load.run(CLIENTS, 5)  # first requests take longer than others
+        full = load.run(CLIENTS, given.seconds)
+        if not full["answered_per_second"]:
+            sys.exit(f"no answer within {given.seconds:g} s: {full['statuses']}; raise --seconds")
+        offered = 2 * full["answered_per_second"]
+        seconds = given.requests / offered
+        memory.clear()
+        # Enough clients that some are always free to ask.
+        over = load.run(round(max(64, 6 * offered)), seconds, offered)
+        grown = list(memory)
+    after = in_process(photos, given.model)
+    rate = (before + after) / 2
+    tenth = max(1, len(grown) // 10)
+    first, last = statistics.median(grown[:tenth]), statistics.median(grown[-tenth:])
+    share = full["answered_per_second"] / rate
+    errors = sum(n for part in (full, over) for s, n in part["statuses"].items() if s not in GOOD)
+    return {
+        "load_average_before": round(busy, 2),
+        "photos": {"count": given.pictures, "long_side": 640},
+        "in_process": {"before": before, "after": after, "pictures_per_second": round(rate, 2)},
+        "clients": full,
+        "share_of_in_process": round(share, 3),
+        "twice_the_load": over | {"offered_per_second": round(offered, 2)},
+        "memory_mb": {"first_tenth": first, "last_tenth": last, "most": max(grown)},
+        "bars": {
+            "no error but 429": errors == 0,
+            f"throughput at least {LEAST_SHARE:.0%} of in process": share >= LEAST_SHARE,
+            f"p99 of the accepted at twice the load under {LONGEST / 1000:g} s": (
+                over["accepted_ms"]["p99"] < LONGEST
+            ),
+            f"memory within {GROWTH - 1:.0%}": last < GROWTH * first,
+        },
+    }
+
+
+GOOD = ("200", "429")
+
+
+class Load:
+    """Runs locust and reads what it kept."""
+
+    def __init__(self, program: str, url: str, photos: Path, records: Path) -> None:
+        self.program, self.url, self.photos, self.records = program, url, photos, records
+
+    def run(self, clients: int, seconds: float, offered: float = 0) -> dict[str, Any]:
+        """Load for some seconds; with `offered` at so many requests per second in all."""
+        told = {"PHOTOS": str(self.photos), "RECORDS": str(self.records)}
+        told |= {"PACE": str(offered / clients)} if offered else {}
+        words = [
+            self.program, "--headless", "--locustfile", str(HERE / "service_load.py"),
+            "--host", self.url, "--users", str(clients),
+            "--spawn-rate", str(offered or clients),  # offered evenly, not all at once
+            "--run-time", f"{max(1, round(seconds))}s", "--stop-timeout", "60",
+            "--only-summary", "--loglevel", "ERROR",
+        ]  # fmt: skip
+        done = subprocess.run(words, env=os.environ | told, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"locust ended with {done.returncode}: {done.stderr[-2000:]}")
+        rows = np.loadtxt(self.records, ndmin=2)
+        ends, took, statuses = rows.T
+        first = (ends - took / 1000).min()
+        within = ends <= first + seconds
+        accepted = took[statuses == 200]
+        return {
+            "clients": clients,
+            "seconds": round(seconds, 1),
+            "requests": len(rows),
+            "statuses": dict(Counter(str(int(status)) for status in statuses)),
+            "answered_per_second": round(float((within & (statuses == 200)).sum() / seconds), 2),
+            "accepted_ms": percentiles(accepted),
+            "refused_ms": percentiles(took[statuses == 429]),
+        }
+
+
+def percentiles(took: np.ndarray) -> dict[str, float]:
+    """Give the middle and the end of some times."""
+    if not len(took):
+        return {}
+    return {f"p{q}": round(float(np.percentile(took, q)), 1) for q in (50, 90, 99, 100)}
+
+
+def in_process(photos: Path, model: str | None) -> float:
+    """Give the pictures per second of the library, on all cores, in a process of its own."""
+    threads = str(os.cpu_count())
+    words = [sys.executable, str(HERE / "predict_folder.py"), "--measure", str(photos), threads]
+    words += ["--model", model] if model else []
+    limits = {"OMP_NUM_THREADS": threads}
+    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, env=os.environ | limits)
+    figures = json.loads(done.stdout)
+    return round(figures["pictures"] / figures["seconds"], 2)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service in a process of its own."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+
+@contextmanager
+def serving(model: str | None, folder: Path, *more: str) -> Iterator[Running]:
+    """Start the service as a user would, on a free port; its log goes to the folder."""
+    words = [sys.executable, "-m", "agelens", "serve", "--port", "0", *more]
+    words += ["--model", model] if model else []
+    log = folder / "log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(words, stderr=stream, env={**os.environ, "COLUMNS": "200"})
+    try:
+        while "ready: model" not in log.read_text():
+            if process.poll() is not None:
+                sys.exit(log.read_text())
+            time.sleep(0.1)
+        found = re.search(r"agelens on (http://\S+?)/?\s", log.read_text())
+        assert found is not None
+        yield Running(found[1], process, log)
+    finally:
+        process.terminate()
+        process.wait(120)
+
+
+@contextmanager
+def watching(service: Running) -> Iterator[list[float]]:
+    """Give the memory of the service in MB, each second a value more."""
+    memory: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1):
+            memory.append(resident(service.process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield memory
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def resident(pid: int) -> float:
+    """Give the resident memory of a process in MB."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def locust_version(program: str) -> str:
+    """Ask locust for its version."""
+    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return words.stdout.split()[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

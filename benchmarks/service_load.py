@@ -1,0 +1,61 @@
+"""The clients of service.py, for locust: each sends one photo after another, as multipart.
+
+Told by the environment: PHOTOS (a folder of JPEG files), RECORDS (where to write one line per
+request: end in seconds since the epoch, milliseconds, status; 0 where no answer came), and
+PACE, the requests of one client per second. Without PACE a client sends its next photo as soon
+as it has an answer, and after 429 when Retry-After allows it.
+"""
+
+import os
+import random
+import time
+from pathlib import Path
+
+from locust import FastHttpUser, constant_throughput, events, task
+
+BOUNDARY = "photo-7f3a"
+HEAD = (
+    f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="photo.jpg"\r\n'
+    "Content-Type: image/jpeg\r\n\r\n"
+)
+BODIES = [
+    HEAD.encode() + file.read_bytes() + f"\r\n--{BOUNDARY}--\r\n".encode()
+    for file in sorted(Path(os.environ["PHOTOS"]).iterdir())
+]
+KIND = f"multipart/form-data; boundary={BOUNDARY}"
+RECORDS = Path(os.environ["RECORDS"]).open("w")  # noqa: SIM115  (open until the end)
+PACE = float(os.environ.get("PACE", 0))
+
+
+@events.request.add_listener
+def note(response_time: float, response: object, **_: object) -> None:
+    """Keep one request."""
+    status = getattr(response, "status_code", 0) or 0
+    RECORDS.write(f"{time.time():.3f} {response_time:.1f} {status}\n")
+
+
+@events.quitting.add_listener
+def end(**_: object) -> None:
+    """Write what is left, and leave the judging to service.py."""
+    RECORDS.close()
+
+
+class Client(FastHttpUser):
+    """One client with one connection."""
+
+    network_timeout = 60.0
+    connection_timeout = 10.0
+    if PACE:
+        wait_time = constant_throughput(PACE)
+
+    @task
+    def send(self) -> None:
+        """Send one photo."""
+        photo = random.choice(BODIES)  # noqa: S311
+        with self.client.post(
+            "/v1/predict", data=photo, headers={"Content-Type": KIND}, catch_response=True
+        ) as answer:
+            answer.success()  # service.py counts by status
+            wait = (answer.headers or {}).get("Retry-After") if not PACE else None
+        if wait:
+            time.sleep(float(wait))

@@ -1,0 +1,186 @@
+"""`agelens watch`: ages and genders of the people before a camera, live."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agelens.cli import options
+
+if TYPE_CHECKING:
+    from agelens.outputs import Writer
+    from agelens.video.track import Moment, Track
+
+
+def watch(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Address of a stream (http, https, rtsp), or a clip to play; without it a camera.",
+            show_default=False,
+        ),
+    ] = None,
+    camera: Annotated[int, typer.Option("--camera", "-c", min=0, help="Number of the camera.")] = 0,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0, help="End after so long.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", "-r", help="Write what is seen, marked, to this MP4 file."),
+    ] = None,
+    window: Annotated[
+        bool | None,
+        typer.Option(
+            "--window/--no-window", help="Show a window (default: where there can be one)."
+        ),
+    ] = None,
+    form: options.Format = "table",
+    output: options.OutputFile = None,
+    per_frame: Annotated[
+        bool,
+        typer.Option("--per-frame", help="Also give what each frame by itself says, as it comes."),
+    ] = False,
+    min_views: Annotated[
+        int, typer.Option("--min-views", min=1, help="Leave out who is seen in fewer frames.")
+    ] = 3,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds that a stream may keep us waiting.")
+    ] = 10.0,
+    gender_threshold: options.GenderThreshold = 0.5,
+    min_face: options.MinFace = 0,
+    max_faces: options.MaxFaces = None,
+    model: options.Model = None,
+    threads: options.Threads = None,
+    flip: options.Flip = None,
+    longest: options.Longest = 1280,
+) -> None:
+    """Follow the people before a camera, and say who was there in the end.
+
+    Each person's answer is made of all views so far. Frames that come while one is worked on are
+    let go, so that nothing lags. Ctrl-C ends it, with a table of the people. Nothing is kept
+    unless --record asks for it. Streams, clips and --record need the extra `video`.
+
+    [bold]Examples[/]
+
+      agelens watch
+      agelens watch --camera 1 --seconds 60 --record door.mp4
+      agelens watch rtsp://camera.example/stream --format jsonl --per-frame
+    """
+    from agelens.cli.live_view import view
+    from agelens.errors import AgelensError, SourceError
+    from agelens.outputs import replacing, writer
+    from agelens.predict import load
+    from agelens.video.reading import pyav, without_password
+
+    kind = options.format_of(form)
+    if record is not None:
+        pyav()  # or say at once what to install
+        if source is not None and record.resolve() == Path(source).resolve():
+            raise SourceError(f"--record {str(record)!r} is the clip itself: choose another name")
+    predictor = load(
+        model, threads, flip=flip, longest=longest, gender_threshold=gender_threshold,
+        min_face=min_face, max_faces=max_faces,
+    )  # fmt: skip
+    broke_off: AgelensError | None = None
+    with ExitStack() as stack:
+        moments = stack.enter_context(
+            closing(predictor.watch(camera if source is None else source, timeout=timeout))
+        )
+        target = nullcontext(sys.stdout) if output is None else replacing(output)
+        out = writer(kind, stack.enter_context(target), clips=True)
+        film = stack.enter_context(_recorded(record))
+        shown = stack.enter_context(closing(view(window)))
+        wanted = stack.enter_context(_until_stopped())
+        name = f"camera {camera}" if source is None else without_password(source)
+        people = _People(name, out, per_frame)
+        try:
+            for moment in moments:
+                people.add(moment)
+                film(moment)
+                if not shown.show(moment) or wanted.is_set():
+                    break
+                if seconds is not None and moment.time >= seconds:
+                    break
+        except AgelensError as error:
+            if not people.frames:
+                raise
+            broke_off = error  # who was there, and the film, are kept all the same
+        shown.close()
+        people.write(min_views)
+    if broke_off is not None:
+        raise broke_off
+
+
+class _People:
+    """Writes each frame as it comes where asked for, and everyone in the end."""
+
+    def __init__(self, name: str, out: "Writer", per_frame: bool) -> None:
+        self._name, self._out, self._per_frame = name, out, per_frame
+        self._tracks: dict[int, Track] = {}
+        self.frames, self._end = 0, 0.0
+
+    def add(self, moment: "Moment") -> None:
+        self.frames, self._end = self.frames + 1, moment.time
+        self._tracks.update((track.number, track) for track in moment.tracks)
+        if self._per_frame:
+            self._out.add(
+                self._name, moment.views,
+                about={"frame": moment.frame, "time": round(moment.time, 3)},
+                each=[{"person": track.number} for track in moment.tracks],
+            )  # fmt: skip
+            self._out.stream.flush()
+
+    def write(self, least_views: int) -> None:
+        from agelens.cli.clips import write_people
+
+        write_people(
+            self._out, self._name, list(self._tracks.values()), self.frames, self._end, least_views
+        )
+        self._out.close()
+
+
+@contextmanager
+def _recorded(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
+    """Give a function that writes a moment, marked, to the file; it is whole in the end."""
+    if target is None:
+        yield lambda moment: None
+        return
+    from agelens.cli.live_view import marked
+    from agelens.outputs import replacing
+    from agelens.resample import shrink
+    from agelens.video.recording import Recording
+
+    with replacing(target, "wb") as stream, ExitStack() as stack:
+        film: list[Recording] = []
+
+        def write(moment: "Moment") -> None:
+            if not film:  # only now is the size known
+                height, width = moment.picture.shape[:2]
+                film.append(stack.enter_context(Recording(stream, width, height)))
+            film[0].add(shrink(marked(moment), *film[0].size), moment.time)
+
+        yield write
+
+
+@contextmanager
+def _until_stopped() -> Iterator[Event]:
+    """Give an event that the first Ctrl-C (or SIGTERM) sets; a second one ends at once."""
+    stopped = Event()
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(name: int, _: object) -> None:
+        stopped.set()
+        signal.signal(name, before[signal.Signals(name)])
+
+    for name in before:
+        signal.signal(name, stop)
+    try:
+        yield stopped
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,1 @@
+"""Other libraries' calls, answered by agelens, for code that moves over."""

@@ -1,0 +1,199 @@
+"""DeepFace's `analyze` for age and gender, answered by agelens.
+
+>>> from agelens.compat import deepface as DeepFace
+>>> DeepFace.analyze("photo.jpg", actions=("age", "gender"))
+
+Arguments, result and errors are those of deepface 0.0.103. What is different:
+
+- Emotion and race are not predicted, so `actions` has no default that asks for them, and asking
+  raises UnsupportedAction.
+- Faces are found by YuNet, whatever `detector_backend` names ("skip" takes the whole picture
+  for the face), and are always aligned.
+- `gender` is what UTKFace's annotators saw; "Woman" and "Man" are kept as DeepFace's words.
+- Addresses (http://...) are not fetched: read the bytes and give them as a file object.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agelens import images
+from agelens.errors import AgelensError, BadPicture, ConfigError, PictureError
+from agelens.face import Prediction
+from agelens.predict import Predictor, load
+
+Image: TypeAlias = str | Path | IO[bytes] | NDArray[Any]
+"""A path, "data:image/...;base64,...", an opened file, or BGR (H, W, 3)."""
+
+ACTIONS = ("age", "gender")
+
+
+class FaceNotDetected(AgelensError, ValueError):
+    """No face in the picture, and `enforce_detection` asked for one."""
+
+
+class UnsupportedAction(AgelensError, ValueError):
+    """An action that is not predicted."""
+
+    exit_code = 2
+
+
+class UnreadableImage(BadPicture, ValueError):
+    """An input that is no picture; a ValueError, as DeepFace raises."""
+
+
+def analyze(
+    img_path: Image | Sequence[Image],
+    actions: str | Sequence[str] = ACTIONS,
+    enforce_detection: bool = True,
+    detector_backend: str = "opencv",
+    align: bool = True,
+    expand_percentage: int = 0,
+    silent: bool = False,
+    anti_spoofing: bool = False,
+) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+    """Give age and gender of every face, in the form of `DeepFace.analyze`.
+
+    A picture gives a list with a dict for each face, largest first: `age` (whole years),
+    `gender` ({"Woman": 1.2, "Man": 98.8}, per cent), `dominant_gender`, `region` (x, y, w, h in
+    pixels, and right_eye, left_eye of the person as (x, y)) and `face_confidence` (0 to 1). A list
+    of pictures, or BGR (B, H, W, 3), gives a list of such lists.
+
+    Without a face it raises FaceNotDetected; with `enforce_detection=False` the whole picture is
+    taken for a face, with a confidence of 0. `align`, `expand_percentage` and `silent` are
+    accepted and change nothing. Raises UnsupportedAction, UnreadableImage, and ConfigError where
+    `anti_spoofing` is asked for, which agelens cannot do; all but the last are ValueErrors too.
+    """
+    wanted = _actions(actions)
+    if anti_spoofing:
+        raise ConfigError("anti_spoofing=True: agelens cannot tell a person from a photo of one")
+    skip = detector_backend == "skip"
+    if isinstance(img_path, (list, tuple)) or (
+        isinstance(img_path, np.ndarray) and img_path.ndim == 4
+    ):
+        return [_analyze(one, wanted, enforce_detection, skip) for one in img_path]
+    return _analyze(img_path, wanted, enforce_detection, skip)
+
+
+def _actions(actions: str | Sequence[str]) -> tuple[str, ...]:
+    wanted = (actions,) if isinstance(actions, str) else tuple(actions)
+    if not wanted:
+        raise UnsupportedAction("no actions: expected some of 'age', 'gender'")
+    for action in wanted:
+        if action in ("emotion", "race"):
+            raise UnsupportedAction(
+                f"action {action!r} is not predicted by agelens: ask for 'age' and 'gender', "
+                f"as in  analyze(picture, actions=('age', 'gender'))"
+            )
+        if action not in ACTIONS:
+            raise UnsupportedAction(f"action {action!r}: expected 'age' or 'gender'")
+    return wanted
+
+
+def _analyze(image: Any, actions: Sequence[str], enforce: bool, skip: bool) -> list[dict[str, Any]]:
+    picture = _read(image)
+    height, width = picture.shape[:2]
+    predictor = _predictor()
+    found = [] if skip else predictor.predict(picture)
+    if not found and enforce and not skip:
+        raise FaceNotDetected(
+            "Face could not be detected. Please confirm that the picture is a face photo "
+            "or consider to set enforce_detection param to False."
+        )
+    if not found:
+        found = predictor.predict([_square(picture)], chips=True)[0]
+    return [_described(face, actions, width, height) for face in found]
+
+
+@cache
+def _predictor() -> Predictor:
+    return load()
+
+
+def _described(face: Prediction, actions: Sequence[str], width: int, height: int) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if "age" in actions:
+        told["age"] = round(face.age)
+    if "gender" in actions:
+        female = face.female_probability
+        told["gender"] = {"Woman": 100 * female, "Man": 100 * (1 - female)}
+        told["dominant_gender"] = "Woman" if female >= 0.5 else "Man"
+    told["region"] = _region(face, width, height)
+    told["face_confidence"] = round(face.detection_score or 0.0, 2)
+    return told
+
+
+def _region(face: Prediction, width: int, height: int) -> dict[str, Any]:
+    """Give the box in whole pixels, inside the picture as DeepFace's is."""
+    left, top, right, bottom = 0.0, 0.0, float(width), float(height)
+    if face.box is not None:
+        left, top, right, bottom = face.box.left, face.box.top, face.box.right, face.box.bottom
+    x, y = int(left), int(top)
+    region: dict[str, Any] = {
+        "x": x,
+        "y": y,
+        "w": min(width - x - 1, int(right - left)),
+        "h": min(height - y - 1, int(bottom - top)),
+        "left_eye": None,
+        "right_eye": None,
+    }
+    if face.landmarks is not None:
+        for eye in ("left_eye", "right_eye"):
+            across, down = (int(v) for v in getattr(face.landmarks, eye))
+            if 0 <= across < width and 0 <= down < height:
+                region[eye] = (across, down)
+    return region
+
+
+def _read(image: Any) -> images.Picture:
+    try:
+        if isinstance(image, np.ndarray):
+            return images.from_array(_rgb(image))
+        if isinstance(image, (str, Path)):
+            text = str(image)
+            if text.startswith("data:image/"):
+                return images.read(_decoded(text))
+            if text.lower().startswith(("http://", "https://")):
+                raise BadPicture(
+                    f"{text!r}: addresses are not fetched; give a path, or a file object"
+                )
+            return images.read(Path(text))
+        data = image.read() if callable(getattr(image, "read", None)) else None
+        if isinstance(data, bytes):
+            return images.read(data)
+    except PictureError as error:
+        raise UnreadableImage(str(error)) from error
+    raise UnreadableImage(
+        f"an input of type {type(image).__name__}: expected a path, BGR uint8 (H, W, 3), "
+        "a file opened to read bytes, or data:image/...;base64,..."
+    )
+
+
+def _rgb(bgr: NDArray[Any]) -> NDArray[Any]:
+    """Turn BGR or BGRA, (H, W, 3 or 4), round; grey stays."""
+    if bgr.ndim != 3 or bgr.shape[2] not in (3, 4):
+        return bgr
+    return bgr[:, :, [2, 1, 0, 3][: bgr.shape[2]]]
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.partition(",")[2], validate=True)
+    except binascii.Error as error:
+        raise BadPicture(f"not base64: {error}; expected data:image/...;base64,...") from None
+
+
+def _square(picture: images.Picture) -> images.Picture:
+    """Lay the picture in the middle of a black square."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    square = np.zeros((side, side, 3), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = picture
+    return square

@@ -1,0 +1,1 @@
+"""Clips, streams and cameras: read, people followed in them, marked, recorded."""

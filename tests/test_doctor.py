@@ -1,0 +1,141 @@
+"""The installation's examination: what is whole, what is broken, and how it is told."""
+
+import json
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from typer.testing import CliRunner
+
+from agelens import doctor
+from agelens.cli.app import app
+from agelens.doctor import Check, Health
+from agelens.runtime import shipped
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "TIMED", 1)
+    monkeypatch.delenv("AGELENS_MODEL", raising=False)
+
+
+def by_name(checks) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def test_this_installation_is_whole() -> None:
+    checks = by_name(doctor.examine())
+    for name in shipped():
+        assert checks[f"model {name}"].health is Health.OK, checks[f"model {name}"].text
+        assert checks[f"self-test {name}"].health is Health.OK, checks[f"self-test {name}"].text
+        facts = checks[f"self-test {name}"].facts
+        assert facts["milliseconds_a_picture"] > facts["milliseconds_a_face"] > 0
+    assert checks["detector"].health is Health.OK
+    assert checks["detector"].facts["sha256"] == doctor.YUNET
+    assert checks["packages"].health is not Health.BROKEN, checks["packages"].text
+
+
+def test_what_is_recorded_is_what_is_shipped() -> None:
+    recorded = json.loads((ROOT / "src/agelens/weights/recorded.json").read_text("utf-8"))
+    assert {name: one["sha256"] for name, one in recorded.items()} == {
+        name: doctor.sha256(file) for name, file in shipped().items()
+    }
+
+
+def test_a_changed_model_is_broken(monkeypatch, tiny_model: Path) -> None:
+    from agelens import runtime
+
+    monkeypatch.setattr(runtime, "shipped", lambda: {"default": tiny_model})
+    checks = by_name(doctor.examine())
+    changed = checks["model default"]
+    assert changed.health is Health.BROKEN
+    assert doctor.sha256(tiny_model) in changed.text
+    assert "expected" in changed.text
+    assert checks["self-test default"].health is Health.BROKEN
+    assert "said" in checks["self-test default"].text
+    assert checks["detector"].health is Health.OK  # each is looked at on its own
+
+
+def test_a_damaged_model_is_broken(monkeypatch, tmp_path: Path, tiny_model: Path) -> None:
+    from agelens import runtime
+
+    half = tmp_path / "half.onnx"
+    half.write_bytes(tiny_model.read_bytes()[:-500])
+    monkeypatch.setattr(runtime, "shipped", lambda: {"default": half})
+    broken = by_name(doctor.examine())["model default"]
+    assert broken.health is Health.BROKEN
+    assert "not a readable ONNX model" in broken.text
+
+
+def test_a_model_that_nobody_recorded_is_a_warning(monkeypatch, tiny_model: Path) -> None:
+    from agelens import runtime
+
+    monkeypatch.setattr(runtime, "shipped", lambda: {"mine": tiny_model})
+    checks = by_name(doctor.examine())
+    assert checks["model mine"].health is Health.WARNING
+    assert checks["self-test mine"].health is Health.WARNING
+
+
+def test_the_chosen_model_is_looked_at(monkeypatch, tiny_model: Path) -> None:
+    monkeypatch.setenv("AGELENS_MODEL", str(tiny_model))
+    assert by_name(doctor.examine())["AGELENS_MODEL"].health is Health.OK
+    monkeypatch.setenv("AGELENS_MODEL", "no such model")
+    wrong = by_name(doctor.examine())["AGELENS_MODEL"]
+    assert wrong.health is Health.BROKEN
+    assert "no such model" in wrong.text
+
+
+def test_a_package_that_does_not_fit_is_broken(monkeypatch) -> None:
+    def requires(*texts: str) -> None:
+        monkeypatch.setattr(doctor, "_requirements", lambda: [Requirement(t) for t in texts])
+
+    requires("numpy>=1.26", "pillow>=999", "no-such-package>=2")
+    check = doctor._packages()
+    assert check.health is Health.BROKEN
+    here = metadata.version("pillow")
+    assert f"pillow>=999 (here is {here})" in check.text
+    assert "pip install 'pillow>=999' 'no-such-package>=2'" in check.text
+    requires("numpy>=1.26", "no-such-package; extra == 'more'")
+    assert doctor._packages().health is not Health.BROKEN
+
+
+def test_extras_say_what_they_lack(monkeypatch) -> None:
+    texts = ("numpy>=1.26", "polars>=1; extra == 'frames'", "nowhere>=3; extra == 'serve'")
+    monkeypatch.setattr(doctor, "_requirements", lambda: [Requirement(t) for t in texts])
+    monkeypatch.setattr(doctor, "_provided", lambda: ["frames", "serve"])
+    assert {extra.name: extra.missing for extra in doctor.extras()} == {
+        "serve": ("nowhere>=3",),
+        "frames": (),
+    }
+
+
+def test_every_extra_of_the_package_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev"}
+
+
+def test_the_command_prints_each_check() -> None:
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0, result.stdout
+    for name in ("packages", "detector", "model default", "self-test default"):
+        assert re.search(rf"^(ok|warning) +{name}: ", result.stdout, re.M), name
+    assert re.search(r"^(extra|not here) +data: ", result.stdout, re.M)
+
+
+def test_the_command_as_json(monkeypatch) -> None:
+    broken = Check("model default", Health.BROKEN, "changed", {"sha256": "12"})
+    monkeypatch.setattr(doctor, "examine", lambda: iter([broken]))
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["ok"] is False
+    assert told["checks"] == [
+        {"name": "model default", "health": "broken", "text": "changed", "facts": {"sha256": "12"}}
+    ]
+    assert {"python", "agelens", "numpy"} <= set(told["versions"])
+    assert all({"name", "gives", "installed", "missing"} <= set(one) for one in told["extras"])

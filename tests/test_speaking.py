@@ -1,0 +1,165 @@
+"""How the command line speaks: --quiet, --json-logs, NO_COLOR, exit codes."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from agelens.cli import console, progress
+from agelens.cli.app import app
+from labelled import faces, write_folder
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    yield
+    console.speak(quiet=False, json_logs=False)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in "abc":
+        Image.fromarray(np.full((60, 60, 3), 120, np.uint8)).save(folder / f"{name}.png")
+    (folder / "d.png").write_bytes(b"no picture")
+    return folder
+
+
+def run(*words: object, **settings) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], **settings)
+
+
+def lines(result: Result) -> list[dict]:
+    return [json.loads(line) for line in result.stderr.splitlines()]
+
+
+def test_json_logs_are_objects_of_one_form(pictures: Path, tiny_model: Path) -> None:
+    result = run("predict", pictures, "--model", tiny_model, "--format", "jsonl", "--json-logs")
+    assert result.exit_code == 1
+    said = lines(result)
+    assert all({"time", "level", "message"} <= set(line) for line in said)
+    (error,) = [line for line in said if line["level"] == "error"]
+    assert "d.png" in error["message"]
+    steps = [line for line in said if line["level"] == "progress"]
+    assert {line["message"] for line in steps} == {"predicting"}
+    assert steps[-1]["done"] == steps[-1]["total"] == 4
+    assert len([json.loads(line) for line in result.stdout.splitlines()]) == 4  # results as ever
+
+
+def test_quiet_leaves_results_warnings_and_errors(tmp_path: Path, pictures, tiny_model) -> None:
+    source = write_folder(tmp_path / "source", faces(12))
+    loud = run("data", "import", source, tmp_path / "a")
+    still = run("data", "import", source, tmp_path / "b", "-q")
+    assert loud.exit_code == still.exit_code == 0
+    assert loud.stderr and not still.stderr
+    assert len(still.stdout.splitlines()) == len(loud.stdout.splitlines())
+    failed = run("predict", pictures, "--model", tiny_model, "--quiet", "--json-logs")
+    assert [line["level"] for line in lines(failed)] == ["error"]
+
+
+def test_the_environment_speaks_for_all_commands(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source", faces(12))
+    told = run("data", "import", source, tmp_path / "a", env={"AGELENS_JSON_LOGS": "1"})
+    assert {line["level"] for line in lines(told)} >= {"progress", "info"}
+    still = run("data", "import", source, tmp_path / "b", env={"AGELENS_QUIET": "1"})
+    assert still.stderr == ""
+
+
+def test_one_call_does_not_set_the_next(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source", faces(12))
+    run("data", "import", source, tmp_path / "a", "--json-logs", "--quiet")
+    after = run("data", "import", source, tmp_path / "b")
+    assert after.stderr and "{" not in after.stderr
+
+
+def test_progress_is_told_at_each_stage_and_not_at_each_step(capsys, monkeypatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    console.speak(quiet=False, json_logs=True)
+    with progress.bar() as bar:
+        task = bar.add_task("reading", total=1000)
+        for _ in range(1000):
+            now += 0.01
+            bar.advance(task)
+        bar.update(task, description="writing", completed=0, total=5)
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    reading = [line["done"] for line in said if line["message"] == "reading"]
+    assert reading[0] == 1 and reading[-1] == 1000
+    assert len(reading) == pytest.approx(11, abs=1)  # ten seconds
+    assert said[-1] | {"time": ""} == {
+        "time": "", "level": "progress", "message": "writing", "done": 0, "total": 5,
+    }  # fmt: skip
+
+
+def test_log_records_become_lines(capsys) -> None:
+    logger = logging.getLogger("test of lines")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    logger.addHandler(console.LogLines())
+    console.speak(quiet=False, json_logs=True)
+    logger.info("served [%s]", "a.jpg")
+    told = json.loads(capsys.readouterr().err)
+    assert (told["level"], told["message"]) == ("info", "served [a.jpg]")
+    assert told["logger"] == "test of lines"
+    console.speak(quiet=True, json_logs=False)
+    logger.info("nothing")
+    logger.warning("served [%s]", "b.jpg")
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"\d{4}-\S+ WARNING served \[b.jpg\]\n", said)
+
+
+def agelens(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agelens", *words],
+        capture_output=True, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_no_color_is_honoured() -> None:
+    colour = re.compile(r"\x1b\[[\d;]*3[0-7]m")
+    loud = agelens("predict", "none.jpg", FORCE_COLOR="1", NO_COLOR="")
+    plain = agelens("predict", "none.jpg", FORCE_COLOR="1", NO_COLOR="1")
+    assert colour.search(loud.stderr)
+    assert "none.jpg" in plain.stderr
+    assert not colour.search(plain.stderr)
+
+
+def test_an_error_is_a_json_line_too() -> None:
+    done = agelens("predict", "none.jpg", "--json-logs")
+    assert done.returncode == 2
+    told = json.loads(done.stderr)
+    assert told["level"] == "error"
+    assert "no such file" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--version"], 0),
+        (["predict", "pictures/a.png", "--model", "tiny.onnx"], 0),
+        (["predict", "pictures", "--model", "tiny.onnx"], 1),  # d.png cannot be read
+        (["predict", "none.jpg"], 2),
+        (["predict", "pictures", "--no-such-option"], 2),
+        (["predict", "pictures", "--model", "none"], 2),
+        (["no-such-command"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_exit_codes(words, code: int, pictures, tiny_model, monkeypatch) -> None:
+    from agelens.cli.app import main
+
+    monkeypatch.chdir(pictures.parent)
+    (pictures.parent / "tiny.onnx").write_bytes(tiny_model.read_bytes())
+    monkeypatch.setattr(sys, "argv", ["agelens", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert (end.value.code or 0) == code

@@ -17,12 +17,13 @@ from agelens.data.folds import published, split_folds
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/results.md", "docs/model-card.md", "docs/video.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
-RUNS = ("scratch-128", "finetune-dlib", "finetune-taught", "hybrid")
+RUNS = ("scratch-128", "finetune-dlib", "finetune-taught", "hybrid", "fast-int8")
 TRAINED = (
     "scratch", "scratch-128", "finetune-dlib", "finetune", "finetune-taught", "frozen",
-    "frozen-dlib",
+    "frozen-dlib", "fast",
 )  # fmt: skip
 SHIPPED = "hybrid"
+NAMES = {"hybrid": "default", "fast-int8": "fast"}  # of the shipped ones
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def headline() -> str:
         every, grown = said["subsets"]["all"]["figures"], said["subsets"]["13 and older"]["figures"]
         rows.append(
             [
-                run + (" (shipped)" if run == SHIPPED else ""),
+                run + (f" (shipped as `{NAMES[run]}`)" if run in NAMES else ""),
                 years(every["age_mae"]),
                 percent(every["age_within_5"]),
                 percent(every["gender_accuracy"]),
@@ -247,6 +248,78 @@ def hybrid() -> str:
     return table(headings, rows) + "\n\n" + note
 
 
+def heads() -> str:
+    """What losses, widths and doubted labels are worth, on frozen features."""
+    said = result("heads")
+    rows = []
+    for name, trial in said["trials"].items():
+        gap = trial["against_baseline"]["mae"]
+        rows.append(
+            [
+                trial["about"],
+                f"{trial['validation_mae']:.3f}",
+                "" if name == "baseline" else signed(gap),
+                f"{trial['validation_cs5']:.1%}",
+                f"{trial['validation_gender_accuracy']:.1%}",
+            ]
+        )
+    reads = ", ".join(f"{way} {mae:.3f}" for way, mae in said["estimators"].items())
+    note = (
+        f"{said['faces']:,} faces of the {said['part']}, mean of {said['seeds']} seeds; "
+        "differences are paired, with 95 % bootstrap intervals over faces. One age read off the "
+        f"baseline's distribution: {reads}. `{said['command']}`, {said['date'][:10]}."
+    )
+    headings = ["change", "MAE", "against the baseline", "CS@5", "gender accuracy"]
+    return table(headings, rows) + "\n\n" + note
+
+
+def joining() -> str:
+    """Whether two frozen backbones are better joined by their answers or by their features."""
+    said = result("heads")["joining"]
+    words = {
+        "average": "both, distributions averaged",
+        "stack": "both, logits summed by learned weights",
+        "features": "both, one head on the features of both",
+    }
+    rows = [
+        [
+            words.get(name, f"{name} alone"),
+            f"{way['validation_mae']:.3f}",
+            "" if name == said["better_half"] else signed(way["against_better_half"]["mae"]),
+            f"{way['validation_cs5']:.1%}",
+            f"{way['validation_gender_accuracy']:.1%}",
+        ]
+        for name, way in said["ways"].items()
+    ]
+    headings = ["frozen backbones", "MAE", "against the better half", "CS@5", "gender accuracy"]
+    return table(headings, rows)
+
+
+def signed(figure: dict[str, float]) -> str:
+    """Give a difference in years with its interval."""
+    return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
+
+
+def quantised() -> str:
+    """What the settings of the quantiser cost the small model, on validation folds."""
+    said = json.loads((ROOT / "runs" / "fast-int8" / "run.json").read_text("utf-8"))
+    tries = {f"{one['method']}, {one['whole']} in float": one for one in said["tries"]}
+    rows = [
+        [
+            name,
+            f"{one['validation_mae']:.3f}",
+            f"{one['validation_cs5']:.1%}",
+            f"{one['validation_gender_accuracy']:.1%}",
+            f"{one['age_moved']:.2f}" if "age_moved" in one else "",
+        ]
+        for name, one in {"float32": said["whole"], **tries}.items()
+    ]
+    kept = said["chosen"]
+    note = f"Kept: {kept['method']}, {kept['whole']} convolutions in float."
+    headings = ["setting", "MAE", "CS@5", "gender accuracy", "age moved by, years"]
+    return table(headings, rows) + "\n\n" + note
+
+
 def copies() -> str:
     """Photos that UTKFace holds more than once, and how their labels agree."""
     said = result("audit-utkface")
@@ -405,7 +478,7 @@ TABLES = {
     f.__name__: f
     for f in (
         headline, details, decades, groups, training, hybrid, copies, planted, coverage, poor,
-        speed, views,
+        heads, joining, quantised, speed, views,
     )
 }  # fmt: skip
 

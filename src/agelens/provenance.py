@@ -42,14 +42,22 @@ def machine(threads: int | None = None) -> dict[str, Any]:
     }
 
 
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
+"""Flags of /proc/cpuinfo, the widest first: two processors of one name may differ in it."""
+
+
 def _processor() -> str:
-    """Give the processor's kind, such as "AMD EPYC, x86_64"; the architecture alone if unknown."""
+    """Give the processor's kind, such as "AMD EPYC, x86_64, AVX2"; without what is not known."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return ", ".join([*names[:1], platform.machine()])
+    parts = (line.partition(":") for line in lines)
+    told = {key.strip().lower(): value.strip() for key, _, value in parts}
+    flags = told.get("flags", told.get("features", "")).split()
+    vectors = [name for flag, name in VECTORS.items() if flag in flags]
+    names = [told["model name"]] if "model name" in told else []
+    return ", ".join([*names, platform.machine(), *vectors[:1]])
 
 
 def command(words: Sequence[str]) -> str:

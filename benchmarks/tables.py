@@ -295,6 +295,37 @@ def joining() -> str:
     return table(headings, rows)
 
 
+def corruptions() -> str:
+    """How the shipped models stand degraded chips, means over three severities."""
+    said = result("corruptions")
+    kinds = list(dict.fromkeys(one["kind"] for one in next(iter(said["models"].values()))["cases"]))
+    rows = []
+    for kind in kinds:
+        row = [kind.replace("_", " ")]
+        for model in said["models"].values():
+            own = [one for one in model["cases"] if one["kind"] == kind]
+            mae, bias, young, gender = (
+                sum(one[key] for one in own) / len(own)
+                for key in ("age_mae", "age_bias", "age_bias_under_13", "gender_accuracy")
+            )
+            row += [f"{mae:.2f}", f"{bias:+.1f}", f"{young:+.1f}", f"{gender:.1%}"]
+        rows.append(row)
+    headings = ["kind"]
+    for name in said["models"]:
+        headings += [f"`{name}`: MAE", "bias", "bias under 13", "gender"]
+    parts = [
+        f"`{name}`: mean MAE {one['summary']['mean_age_mae']:.2f}, "
+        f"{one['summary']['mean_age_mae_over_clean']:.2f} times clean, gender "
+        f"{one['summary']['gender_points_lost']:.1f} points below clean"
+        for name, one in said["models"].items()
+    ]
+    note = (
+        f"{'; '.join(parts)}. {said['faces']} faces of the validation folds of split 0. "
+        f"`{said['command']}`, {said['date'][:10]}."
+    )
+    return table(headings, rows) + "\n\n" + note
+
+
 def signed(figure: dict[str, float]) -> str:
     """Give a difference in years with its interval."""
     return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
@@ -478,7 +509,7 @@ TABLES = {
     f.__name__: f
     for f in (
         headline, details, decades, groups, training, hybrid, copies, planted, coverage, poor,
-        heads, joining, quantised, speed, views,
+        heads, joining, quantised, corruptions, speed, views,
     )
 }  # fmt: skip
 

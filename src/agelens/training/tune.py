@@ -96,19 +96,25 @@ def changed(recipe: Config, values: dict[str, Any], source: str = "trial") -> Co
     return Config.check(table, source)
 
 
-def open_study(folder: Path) -> optuna.Study:
-    """Open the study of a folder, or start one."""
+def open_study(folder: Path, worker: int = 0) -> optuna.Study:
+    """Open the study of a folder, or start one.
+
+    What is proposed next depends on how many trials there are and on the worker: the same seed
+    for all would let one that resumes, or works beside another, propose the same again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     journal = str(folder / JOURNAL)
     backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name="agelens",
         storage=JournalStorage(backend),
-        sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         direction="minimize",
         load_if_exists=True,
     )
+    seed = 1000 * len(study.get_trials(deepcopy=False)) + worker
+    study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    return study
 
 
 def tune(
@@ -152,9 +158,10 @@ def _work(
     trials: int,
     progress: Progress,
     on_trial: Callable[[str], None] | None = None,
+    worker: int = 0,
 ) -> None:
     dataset = Dataset(data)
-    study = open_study(folder)
+    study = open_study(folder, worker)
     task = progress.add_task("trials", total=trials, completed=ended(study))
 
     def objective(trial: Trial) -> float:
@@ -205,8 +212,10 @@ def _share(
     recipe = changed(recipe, {"run.threads": threads})
     spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
     crew = [
-        spawn.Process(target=_silent_work, args=(recipe, space, data, folder, trials), daemon=True)
-        for _ in range(workers)
+        spawn.Process(
+            target=_silent_work, args=(recipe, space, data, folder, trials, worker), daemon=True
+        )
+        for worker in range(workers)
     ]
     task = progress.add_task(f"trials by {workers} workers", total=trials)
     for process in crew:
@@ -223,10 +232,10 @@ def _share(
 
 
 def _silent_work(
-    recipe: Config, space: dict[str, Range], data: Path, folder: Path, trials: int
+    recipe: Config, space: dict[str, Range], data: Path, folder: Path, trials: int, worker: int
 ) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    _work(recipe, space, data, folder, trials, Progress(disable=True))
+    _work(recipe, space, data, folder, trials, Progress(disable=True), worker=worker)
 
 
 def write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:

@@ -6,6 +6,7 @@
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is a function here.
 """
 
+import csv
 import json
 import re
 import sys
@@ -326,6 +327,31 @@ def corruptions() -> str:
     return table(headings, rows) + "\n\n" + note
 
 
+def tuned() -> str:
+    """The best trials of the recorded study."""
+    text = (ROOT / "runs" / "tune-frozen-dlib" / "trials.csv").read_text("utf-8")
+    trials = list(csv.DictReader(text.splitlines()))
+    done = sorted(
+        (one for one in trials if one["state"] == "complete"),
+        key=lambda one: float(one["validation_mae"]),
+    )
+    keys = [key for key in trials[0] if "." in key]
+    rows = [
+        [
+            one["trial"],
+            f"{float(one['validation_mae']):.3f}",
+            f"{float(one['gender_accuracy']):.1%}",
+        ]
+        + [f"{float(one[key]):.4g}" for key in keys]
+        for one in done[:3]
+    ]
+    note = (
+        f"The best three of {len(trials)} trials, {len(done)} of them not pruned, on the "
+        "validation folds of split 0."
+    )
+    return table(["trial", "MAE", "gender", *(f"`{key}`" for key in keys)], rows) + "\n\n" + note
+
+
 def signed(figure: dict[str, float]) -> str:
     """Give a difference in years with its interval."""
     return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
@@ -509,7 +535,7 @@ TABLES = {
     f.__name__: f
     for f in (
         headline, details, decades, groups, training, hybrid, copies, planted, coverage, poor,
-        heads, joining, quantised, corruptions, speed, views,
+        heads, joining, tuned, quantised, corruptions, speed, views,
     )
 }  # fmt: skip
 

@@ -7,25 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agelens.cli import app as command_line
 from agelens.video.reading import Clip
-from filmed import av, film, head_of, moving
+from filmed import av, caller, film, head_of, moving
 
 
 @pytest.fixture
 def run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run `agelens predict WORDS...` in this process; give (exit code, out, err)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        argv = ["agelens", "predict", *map(str, words), "--model", str(tiny_model)]
-        monkeypatch.setattr(sys, "argv", [*argv, "--threads", "1", "--no-flip"])
-        with pytest.raises(SystemExit) as end:
-            command_line.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
+    return caller("predict", tiny_model, monkeypatch, capsys)
 
 
 @pytest.fixture

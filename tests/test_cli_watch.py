@@ -12,30 +12,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agelens.cli import app as command_line
 from agelens.cli import console, live_view
 from agelens.errors import SourceError
 from agelens.face import Box, Gender, Prediction
 from agelens.predict import Predictor
 from agelens.video.reading import Clip
 from agelens.video.track import Moment, Track
-from filmed import film, head_of, moving
+from filmed import caller, film, head_of, moving
 
 
 @pytest.fixture
 def run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run `agelens watch WORDS...` in this process; give (exit code, out, err)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        argv = ["agelens", "watch", *map(str, words), "--model", str(tiny_model)]
-        monkeypatch.setattr(sys, "argv", [*argv, "--threads", "1", "--no-flip"])
-        with pytest.raises(SystemExit) as end:
-            command_line.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
+    return caller("watch", tiny_model, monkeypatch, capsys)
 
 
 @pytest.fixture

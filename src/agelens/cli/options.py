@@ -55,6 +55,9 @@ MaxFaces = Annotated[
     int | None,
     typer.Option("--max-faces", min=1, help="Answer only the largest faces of each picture."),
 ]
+MinViews = Annotated[
+    int, typer.Option("--min-views", min=1, help="Leave out who is seen in fewer frames of a clip.")
+]
 Format = Annotated[
     str, typer.Option("--format", "-f", help="How to write: table, json, jsonl or csv.")
 ]

@@ -62,10 +62,7 @@ def predict(
         bool,
         typer.Option("--per-frame", help="Clips: also give what each frame by itself says."),
     ] = False,
-    min_views: Annotated[
-        int,
-        typer.Option("--min-views", min=1, help="Clips: leave out who is seen in fewer frames."),
-    ] = 3,
+    min_views: options.MinViews = 3,
     gender_threshold: options.GenderThreshold = 0.5,
     min_face: options.MinFace = 0,
     max_faces: options.MaxFaces = None,

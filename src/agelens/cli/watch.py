@@ -45,9 +45,7 @@ def watch(
         bool,
         typer.Option("--per-frame", help="Also give what each frame by itself says, as it comes."),
     ] = False,
-    min_views: Annotated[
-        int, typer.Option("--min-views", min=1, help="Leave out who is seen in fewer frames.")
-    ] = 3,
+    min_views: options.MinViews = 3,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.1, help="Seconds that a stream may keep us waiting.")
     ] = 10.0,

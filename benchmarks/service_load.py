@@ -1,30 +1,48 @@
 """The clients of service.py, for locust: each sends one photo after another, as multipart.
 
 Told by the environment: PHOTOS (a folder of JPEG files), RECORDS (where to write one line per
-request: end in seconds since the epoch, milliseconds, status; 0 where no answer came), and
-PACE, the requests of one client per second. Without PACE a client sends its next photo as soon
-as it has an answer, and after 429 when Retry-After allows it.
+request: end in seconds since the epoch, milliseconds, status; 0 where no answer came), PACE,
+the requests of one client per second, and REQUESTS, after how many that were answered with 200
+to end before the time is up (0: never). Without PACE a client sends its next photo as soon as it
+has an answer, and after 429 when Retry-After allows it. The photos go out in turn, so that all
+are sent equally often.
 """
 
+import itertools
 import os
-import random
 import time
 from pathlib import Path
 
+import gevent
 from locust import FastHttpUser, constant_throughput, events, task
+from locust.env import Environment
 
 BOUNDARY = "photo-7f3a"
 HEAD = (
     f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="photo.jpg"\r\n'
     "Content-Type: image/jpeg\r\n\r\n"
 )
-BODIES = [
+BODIES = itertools.cycle(
     HEAD.encode() + file.read_bytes() + f"\r\n--{BOUNDARY}--\r\n".encode()
     for file in sorted(Path(os.environ["PHOTOS"]).iterdir())
-]
+)
 KIND = f"multipart/form-data; boundary={BOUNDARY}"
 RECORDS = Path(os.environ["RECORDS"]).open("w")  # noqa: SIM115  (open until the end)
 PACE = float(os.environ.get("PACE", 0))
+REQUESTS = int(os.environ.get("REQUESTS", 0))
+counted = itertools.count(1)
+
+
+@events.init.add_listener
+def begin(environment: Environment, **_: object) -> None:
+    """End after REQUESTS answers, if so told."""
+
+    def count(response: object, **_: object) -> None:
+        answered = getattr(response, "status_code", 0) == 200
+        if answered and next(counted) == REQUESTS and environment.runner:
+            gevent.spawn(environment.runner.quit)  # not by a client: it waits for them
+
+    environment.events.request.add_listener(count)
 
 
 @events.request.add_listener
@@ -51,9 +69,8 @@ class Client(FastHttpUser):
     @task
     def send(self) -> None:
         """Send one photo."""
-        photo = random.choice(BODIES)  # noqa: S311
         with self.client.post(
-            "/v1/predict", data=photo, headers={"Content-Type": KIND}, catch_response=True
+            "/v1/predict", data=next(BODIES), headers={"Content-Type": KIND}, catch_response=True
         ) as answer:
             answer.success()  # service.py counts by status
             wait = (answer.headers or {}).get("Retry-After") if not PACE else None

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,20 @@ from agelens.batch.status import Progress
 CHIPS = Options(chips=True)
 
 
-def chip(brightness: int) -> bytes:
-    """Give a grey PNG of 20 px."""
+@cache
+def chip(brightness: int, side: int = 20) -> bytes:
+    """Give a grey PNG."""
     file = io.BytesIO()
-    Image.fromarray(np.full((20, 20, 3), brightness, np.uint8)).save(file, "PNG")
+    Image.fromarray(np.full((side, side, 3), brightness, np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
-def write_chips(folder: Path, count: int) -> list[str]:
+def write_chips(folder: Path, count: int, side: int = 20) -> list[str]:
     """Write chips of rising brightness into some subfolders; give their paths in order."""
     for number in range(count):
         file = folder / f"{number % 3}" / f"{number:04}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(chip(number % 256))
+        file.write_bytes(chip(number % (256 if side < 100 else 8), side))
     return sorted(str(path) for path in folder.rglob("*.png"))
 
 

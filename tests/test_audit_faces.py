@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from agelens.align import TEMPLATE
-from agelens.data.audit import edges, faces, files
+from agelens.data.audit import edges, faces, files, painted
 from agelens.data.dataset import Dataset
 from agelens.data.quality import POINTS, SCHEMA
 from conftest import draw_chip
@@ -92,9 +92,27 @@ UNSEEN = dict.fromkeys(
 def test_each_fault_is_found_alone(changes, beyond, fault, evidence) -> None:
     table = pl.concat([measured(), measured(**changes)])
     found = faces.find(table, np.array([0.0, beyond]))
-    assert list(found) == list(faces.MEANINGS)
+    assert list(found) == [name for name in faces.MEANINGS if name != "looks painted"]
     assert {name: [one.row for one in some] for name, some in found.items() if some} == {fault: [1]}
     assert evidence in found[fault][0].evidence
+
+
+def test_a_doubtful_face_upside_down_is_misplaced_at_most() -> None:
+    off = {f"{p}_x": x + 30 for p, (x, _) in zip(POINTS, TEMPLATE.tolist(), strict=True)}
+    table = pl.concat([measured(roll=-170, score=0.81), measured(roll=-170, score=0.81, **off)])
+    found = faces.find(table, np.zeros(2))
+    assert {name: [one.row for one in some] for name, some in found.items() if some} == {
+        "misplaced": [1]
+    }
+
+
+def test_faces_that_look_painted_are_ranked_where_a_network_was_asked() -> None:
+    limit = painted.shipped().limit
+    table = pl.concat([*(measured() for _ in range(3)), measured(faces=0, **UNSEEN)])
+    found = faces.find(table, np.zeros(4), np.array([limit + 1, limit, limit + 2, limit + 9]))
+    assert [one.row for one in found["looks painted"]] == [2, 0]  # a face must be there
+    assert list(found) == list(faces.MEANINGS)
+    assert "looks painted or drawn" in found["looks painted"][0].evidence
 
 
 def test_grey_and_unreadable_pictures_have_no_fault() -> None:

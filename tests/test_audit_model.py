@@ -92,7 +92,7 @@ def calibrated(make_model: Callable[..., Path]) -> Path:
     spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * 4.0**2))
     spread /= spread.sum(axis=1, keepdims=True)
     ages = np.array([random.choice(117, p=p) for p in spread])
-    levels = fit_levels(spread, ages, neighbours=4000)
+    levels = fit_levels(spread, ages, spread=100.0)
     interval = {"low": levels.low.tolist(), "high": levels.high.tolist()}
     return make_model({"name": "calibrated", "interval": interval})
 

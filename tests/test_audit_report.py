@@ -106,6 +106,8 @@ def test_without_answers_the_page_says_why(data: Path, tmp_path: Path) -> None:
     assert audited.facts.labels is None
     assert "Labels were not judged: no torch: install it" in audited.page.read_text("utf-8")
     assert "comparing faces finds them too" in audited.page.read_text("utf-8")
+    assert "Painted and drawn faces were not looked for" in audited.page.read_text("utf-8")
+    assert "looks painted" not in json.loads(audited.json.read_text("utf-8"))["faces"]
 
 
 def test_the_command_without_torch_says_what_to_install(
@@ -153,16 +155,28 @@ def test_answers_are_made_where_there_are_none_and_kept(data: Path, monkeypatch)
             raise TrainingError("no dlib here")
         return Path(name)
 
+    asked: list[str] = []
+
+    def extract(dataset, backbone, progress):
+        asked.append(backbone)
+        return np.ones((len(dataset), 2, 1024), np.float16)
+
     monkeypatch.setattr(out_of_fold, "out_of_fold", answer)
     monkeypatch.setattr(pretrained, "locate", locate)
+    monkeypatch.setattr(audit_models, "extract", extract)
     models, seconds = audit_models.ask(data, None, None)
     assert models.out_of_fold == data / "out-of-fold.parquet"
     assert models.missing == ""
     assert models.descriptors is None
+    looked = "look for painted faces (faceres-deep)"
+    assert asked == ["faceres-deep"]
+    assert models.looks_painted is not None
+    assert models.looks_painted.shape == (26,)
+    assert seconds.pop(looked) >= 0
     assert seconds == {"features of the faces": 1.0, "train heads for each fold": 2.0}
     again, seconds = audit_models.ask(data, None, None)
     assert again.out_of_fold == models.out_of_fold
-    assert seconds == {}
+    assert list(seconds) == [looked]
     assert made == [("faceres-deep",)]
     about = json.loads((data / "out-of-fold.json").read_text("utf-8"))
     for other in ({"data": "of other pictures"}, {"split": 0}):

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from agelens.batch import local, pipeline, plan
+from agelens.batch import local, losses, pipeline, plan
 from agelens.batch import run as running
 from agelens.batch.ledger import Ledger
 from agelens.batch.pipeline import Pipeline
@@ -216,14 +216,14 @@ def test_a_picture_that_fails_twice_is_left_out(
 
 
 def test_a_picture_at_which_processes_end_is_left_out_and_many_ends_stop_the_run() -> None:
-    history = local._History()
-    history.note(3, "a.jpg", "signal SIGSEGV")
-    assert history.deadly == {}
-    history.note(3, "a.jpg", "signal SIGSEGV")
-    assert "SIGSEGV" in history.deadly["a.jpg"]
+    ended = losses.Losses()
+    ended.note(3, "a.jpg", "signal SIGSEGV")
+    assert ended.deadly == {}
+    ended.note(3, "a.jpg", "signal SIGSEGV")
+    assert "SIGSEGV" in ended.deadly["a.jpg"]
     with pytest.raises(BatchError, match="unit 3"):
-        for _ in range(local.MOST_LOST):
-            history.note(3, None, "code 1")
+        for _ in range(losses.MOST_LOST):
+            ended.note(3, None, "code 1")
 
 
 def test_another_model_in_the_same_place_is_refused(tmp_path: Path, tiny_model, make_model) -> None:

@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from agelens.batch import on_ray
 from agelens.batch import run as running
-from agelens.batch.events import Committed, Deferred, Event
+from agelens.batch.events import Committed, Deferred, Lost, Memory, Seen
 from agelens.batch.pipeline import Job
 from agelens.errors import BatchError
-from batches import CHIPS, sources, write_chips
+from batches import CHIPS, rows, sources, write_chips
 
 
 def begin(tmp_path: Path, model: Path) -> Job:
@@ -19,10 +20,13 @@ def begin(tmp_path: Path, model: Path) -> Job:
     return job
 
 
-def events(job: Job, *units: int) -> list[Event]:
-    actor = on_ray._Worker(job, None)
+def events(
+    job: Job, *units: int, witness: on_ray._Witness | None = None
+) -> list[Committed | Deferred | Lost]:
+    actor = on_ray._Worker(job, None, witness or on_ray._Witness())
     told = actor({"unit": list(units), "begin": [0] * len(units)})
-    return [on_ray._event(json.loads(row["event"][0])) for row in told]
+    found = [event for row in told for event in on_ray._events(json.loads(row["said"][0]))]
+    return [event for event in found if not isinstance(event, Memory | Seen)]
 
 
 def test_units_are_committed_and_not_done_again(tmp_path: Path, tiny_model: Path) -> None:
@@ -35,6 +39,39 @@ def test_units_are_committed_and_not_done_again(tmp_path: Path, tiny_model: Path
     again = events(job, 0, 1, 2)  # as Ray asks when a machine with results is lost
     assert [event.part.unit for event in again if isinstance(event, Committed)] == [0, 1, 2]
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/parts/*")}
+
+
+def test_a_picture_at_which_workers_end_is_left_out(tmp_path: Path, tiny_model: Path) -> None:
+    """A worker that is lost leaves its unit begun; the next ones say at which picture they are."""
+    paths = write_chips(tmp_path / "in", 5)
+    job = begin(tmp_path, tiny_model)
+    witness = on_ray._Witness()
+    assert witness.begin(0) == (False, {})
+    told: list[str] = []
+    heard = witness.at
+
+    class Ended(BaseException):
+        """As SIGKILL: nothing of the worker runs after it."""
+
+    def dies(unit: int, name: str) -> None:
+        heard(unit, name)
+        told.append(name)
+        if name == paths[3]:
+            raise Ended
+
+    witness.at = dies  # type: ignore[method-assign]
+    witness.end = lambda unit: None  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(Ended):
+            events(job, 0, witness=witness)
+    assert told == paths[:4] * 2
+    lost, done = events(job, 0, witness=witness)
+    assert isinstance(lost, Lost)
+    assert isinstance(done, Committed)
+    assert (done.part.pictures, done.part.errors) == (5, 1)
+    (bad,) = rows(tmp_path / "out").filter(pl.col("status") == "error").rows(named=True)
+    assert bad["source"] == paths[3]
+    assert "ended twice" in bad["error"]
 
 
 def test_a_source_that_is_gone_defers_its_unit(tmp_path: Path, tiny_model: Path) -> None:

@@ -4,10 +4,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from agelens.errors import BadClip, SourceError
 from agelens.video.camera import Camera, Newest, Paced, live
 from agelens.video.reading import Clip, Frame
 from filmed import film, room
+from streamed import streaming
 
 
 class Feed:
@@ -84,6 +84,18 @@ def test_what_breaks_off_is_told_where_the_frames_are_taken() -> None:
         with pytest.raises(SourceError, match="unplugged"):
             next(frames)
     assert feed.closed.is_set()
+
+
+def test_an_event_ends_the_waiting_for_a_frame() -> None:
+    feed, until = Feed(), threading.Event()
+    with Newest(feed, until) as newest:
+        frames = iter(newest)
+        feed.give()
+        next(frames)
+        threading.Timer(0.05, until.set).start()
+        assert list(frames) == []  # none comes any more
+    feed.finish()
+    wait_for(feed.closed.is_set)
 
 
 def test_leaving_lets_go_of_the_camera() -> None:
@@ -161,54 +173,40 @@ def test_what_is_no_source_is_named(tmp_path: Path) -> None:
         live(tmp_path / "a.txt")
 
 
-class Mjpeg(BaseHTTPRequestHandler):
-    """A camera as they are sold: JPEG after JPEG in one answer."""
-
-    frames = 6
-    stalls = False
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        with suppress(ConnectionError):  # the other side has seen enough
-            for i in range(self.frames):
-                _, data = cv2.imencode(".jpg", np.full((48, 64, 3), 40 * i % 256, np.uint8))
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
-        if self.stalls:
-            self.server.stalled.wait(5)
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
 @pytest.fixture
-def camera_url():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Mjpeg)
-    server.stalled = threading.Event()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/camera"
-    server.stalled.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def camera_url() -> Iterator[str]:
+    with streaming(shades(6)) as url:
+        yield url
+
+
+def shades(count: int) -> list[np.ndarray]:
+    return [np.full((48, 64, 3), 40 * i % 256, np.uint8) for i in range(count)]
 
 
 def test_a_stream_over_http(camera_url: str) -> None:
     feed = live(camera_url, timeout=5)
-    shades = [round(float(frame.picture().mean()) / 40) for frame in islice(feed, 4)]
+    seen = [round(float(frame.picture().mean()) / 40) for frame in islice(feed, 4)]
     feed.close()
-    assert shades in ([0, 1, 2, 3], [1, 2, 3, 4])  # the first may go to finding out what it is
+    assert seen in ([0, 1, 2, 3], [1, 2, 3, 4])  # the first may go to finding out what it is
 
 
-def test_a_stream_that_stalls_breaks_off_after_the_time_limit(camera_url, monkeypatch) -> None:
-    monkeypatch.setattr(Mjpeg, "stalls", True)
-    monkeypatch.setattr(Mjpeg, "frames", 30)
+def test_a_stream_without_times_has_those_at_which_its_frames_came(
+    camera_url: str, monkeypatch
+) -> None:
+    came = iter([50.0, 50.5, 50.6, 52.0])
+    now = SimpleNamespace(monotonic=lambda: next(came))
+    monkeypatch.setattr("agelens.video.reading.clock", now)
+    with Clip(camera_url, live=True, timeout=5) as feed:
+        times = [frame.time for frame in islice(feed, 4)]
+        assert times == pytest.approx([0, 0.5, 0.6, 2])
+        assert feed.lead == 0
+
+
+def test_a_stream_that_stalls_breaks_off_after_the_time_limit() -> None:
     with (
-        Clip(camera_url, live=True, timeout=1.0) as feed,
-        pytest.raises(SourceError, match="broke off"),
+        streaming(shades(30), stalls=True) as url,
+        Clip(url, live=True, timeout=1.0) as feed,
+        pytest.raises(SourceError, match="broke off: nothing came for 1 s"),
     ):
         list(feed)
 

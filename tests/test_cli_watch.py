@@ -19,6 +19,7 @@ from agelens.predict import Predictor
 from agelens.video.reading import Clip
 from agelens.video.track import Moment, Track
 from filmed import caller, film, head_of, moving
+from streamed import streaming
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch):
     """Let a predictor see what the test says, in place of a camera; give what was asked for."""
     asked: list[object] = []
 
-    def script(*moments: "Moment | Exception", then=None) -> list[object]:
+    def script(*moments: "Moment | Exception | None", then=None) -> list[object]:
         def watch(self, source, **settings):
             asked.append(source)
 
@@ -55,6 +56,9 @@ def scripted(monkeypatch: pytest.MonkeyPatch):
                 for one in moments:
                     if isinstance(one, Exception):
                         raise one
+                    if one is None:  # nothing comes until it is told to end
+                        assert settings["until"].wait(30)
+                        return
                     yield one
                     if then is not None:
                         then(one)
@@ -105,6 +109,26 @@ def test_ctrl_c_ends_it_with_the_table(run, scripted, name) -> None:
     assert (code, err) == (0, "")
     assert "5 views" in out
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_ends_it_while_nothing_comes(run, scripted) -> None:
+    scripted(moment(0, 0.0, 1), None, then=lambda _: os.kill(os.getpid(), signal.SIGINT))
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "1 views" in out
+
+
+def test_a_stream_over_http_is_followed_until_it_dies(run, astronaut) -> None:
+    frames = moving([head_of(astronaut)], lambda i: [(90 + 12 * i, 120)], 6)
+    with streaming(frames) as url:
+        code, out, err = run(url, "-f", "jsonl", "--timeout", "20")
+    assert code == 2
+    assert err.startswith(f"error: {url!r} broke off: ")
+    said = json.loads(out)
+    assert said["file"] == url
+    assert 1 <= said["frames"] <= 6
+    (face,) = said["faces"]
+    assert face["views"] == said["frames"]
 
 
 def test_a_camera_that_breaks_off_leaves_who_was_there_and_the_film(

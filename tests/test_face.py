@@ -117,3 +117,9 @@ def test_plain_values() -> None:
         "box": None, "landmarks": None, "detection_score": None,
     }  # fmt: skip
     assert person(34, gender=None).to_dict()["gender"] is None
+
+
+def test_a_face_unlike_the_training_is_told_in_words() -> None:
+    one = person(34, status=Status.POOR, reasons=(Reason.UNLIKE,))
+    assert one.remark == "poor: unlike the training"
+    assert one.to_dict()["reasons"] == ["unlike"]

@@ -1,5 +1,8 @@
 """Model files: found, checked, run."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,14 @@ def test_answers_are_the_graphs(tiny_model: Path) -> None:
     assert out.age_probabilities[0].argmax() == 20  # 51 / 255 of 100
     assert out.age_years[0] == pytest.approx(20.25, abs=1e-3)
     np.testing.assert_allclose(out.female_probability, [0.2, 1.0], atol=1e-5)
+
+
+def test_the_runtime_keeps_no_id_of_the_machine(tiny_model: Path, tmp_path: Path) -> None:
+    unset = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    code = f"from agelens.runtime import Model; Model({str(tiny_model)!r}, 1)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment | {"HOME": tmp_path})
+    assert [item for item in tmp_path.rglob("*") if item.is_file()] == []
 
 
 def test_no_chips_give_no_answers(tiny_model: Path) -> None:

@@ -16,7 +16,8 @@ from agelens.detect import Detector
 from agelens.face import Landmarks, Reason
 from agelens.resample import shrink
 
-RECORD = Path(__file__).parents[1] / "benchmarks" / "results" / "doubt.json"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RECORD, LIKENESS = RESULTS / "doubt.json", RESULTS / "likeness.json"
 LIMITS = seeing.Limits()
 
 
@@ -91,7 +92,21 @@ def test_a_face_beyond_the_edge_is_cut_off(portrait) -> None:
     assert Reason.CUT_OFF in told
 
 
+def test_what_is_no_upright_open_face_is_unlike_the_training(portrait) -> None:
+    chip = warp(*portrait)
+    masked = chip.copy()
+    shape = np.array([(42, 120), (97, 104), (152, 120), (146, 172), (97, 192), (48, 172)])
+    cv2.fillPoly(masked, [shape], (120, 170, 205), cv2.LINE_AA)
+    for odd in (masked, chip[::-1]):
+        assert seeing.reasons(odd) == (Reason.UNLIKE,)
+    dark = (masked * 0.05).astype(np.uint8)
+    assert seeing.reasons(dark) == (Reason.DARK,)  # explains enough
+
+
 def test_limits_are_the_measured_ones() -> None:
+    assert LIMITS.unlike == pytest.approx(
+        json.loads(LIKENESS.read_text("utf-8"))["limit"], abs=0.01
+    )
     found = json.loads(RECORD.read_text("utf-8"))["limits"]
     for reason, limit, step in (
         ("too_small", LIMITS.size, 0.1),

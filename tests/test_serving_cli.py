@@ -1,6 +1,7 @@
 """`agelens serve`: light help, plain errors, a clean end."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -73,7 +74,11 @@ def test_it_answers_and_ends_in_peace(tiny_model: Path, tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    assert "Traceback" not in log.read_text()
+    lines = log.read_text().splitlines()
+    assert not any("Traceback" in line for line in lines)
+    said = [line.split(" ", 1)[1] for line in lines[1:]]  # without the time
+    assert said[0] == "INFO ready: model tiny"
+    assert re.fullmatch(r"INFO GET /v1/models 200 \d+ ms [0-9a-f]{32}", said[1])
 
 
 def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch) -> None:

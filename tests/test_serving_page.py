@@ -48,12 +48,18 @@ def test_the_page_can_be_left_out(tiny_model) -> None:
         assert client.get("/").status_code == 404
 
 
+def chromium() -> str | None:
+    """Give the program that the system has."""
+    programs = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return next(filter(None, programs), None)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = chromium()
     if program is None:
-        pytest.skip("no chromium on this machine")
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
     with driver.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
@@ -201,9 +207,37 @@ def test_a_refused_camera_is_told(page) -> None:
     page.click("#camera")
     page.wait_for_selector("#camera-bad:not([hidden])")
     assert "camera" in page.inner_text("#camera-bad").lower()
-    assert page.is_disabled("#shoot")
+    assert page.is_hidden("#shoot")
     page.keyboard.press("Escape")
     assert page.is_hidden("#camera-box")
+
+
+def test_the_camera_takes_a_picture(browser, client) -> None:
+    """A camera that Chromium draws; the frame is what the service is asked about."""
+    kind = browser.browser_type
+    drawn = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with kind.launch(executable_path=chromium(), args=[*FLAGS, *drawn]) as other:
+        page = other.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(str(client.base_url))
+        page.click("#camera")
+        page.wait_for_selector("#shoot:enabled")
+        page.click("#shoot")
+        page.wait_for_selector("#strip .done", state="attached")
+        assert page.inner_text("#name") == "camera-1.jpg"
+        assert page.is_hidden("#camera-box")
+
+
+def test_a_finger_is_told_to_tap(browser, client, astronaut_path) -> None:
+    for touch, said in ((True, "Tap a face."), (False, "Point at a face")):
+        context = browser.new_context(has_touch=touch, is_mobile=touch)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(str(client.base_url))
+        page.set_input_files("#files", astronaut_path)
+        page.wait_for_selector("#faces .face")
+        assert page.inner_text("#hint").strip().startswith(said)
+        context.close()
 
 
 def test_the_page_asks_for_a_key(browser, tiny_model, astronaut_path) -> None:

@@ -70,7 +70,7 @@ def test_a_pickled_predictor_keeps_its_settings_and_answers(
     other = again(tiny)
     for name in ("threads", "flip", "gender_threshold", "min_face", "max_faces", "card"):
         assert getattr(other, name) == getattr(tiny, name), name
-    assert other._detector.longest == 640
+    assert other.longest == 640
     assert other.model.path == tiny.model.path
     assert ask(other, astronaut_path) == ask(tiny, astronaut_path)
 

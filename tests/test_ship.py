@@ -50,7 +50,7 @@ def test_only_a_better_model_replaces_the_shipped_one(
     assert card["test"]["folds"] == [8, 9]
     assert card["test"]["age_mae"] == 0.5
     assert json.loads((weights / "default.json").read_text("utf-8")) == card
-    with pytest.raises(TrainingError, match=r"MAE 4\.600, the shipped default 4\.500: not better"):
+    with pytest.raises(TrainingError, match=r"MAE 4\.600, the shipped default 4\.500: worse"):
         ship.ship(make_run(tmp_path / "worse", make_model, 4.6), "default")
     ship.ship(make_run(tmp_path / "better", make_model, 4.4), "default")
     assert Model(file).card["validation"]["validation_mae"] == 4.4

@@ -136,7 +136,7 @@ def test_the_loss_counts_each_face_by_its_weight(data: Path, tmp_path: Path, mix
     def first_loss(config: Config) -> float:
         training = Training(config, dataset, tmp_path, quiet())
         torch.manual_seed(0)
-        return training._step(next(training.train.plain()), Accuracy())
+        return training.step(next(training.train.plain()), Accuracy())
 
     plain = Config.read(TINY, {"augment.mixup": mixup})
     weighed = Config.read(TINY, {"augment.mixup": mixup, "data.downweight": halves})

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
-from agelens.align import SIDE, TEMPLATE, similarity, warp
+from agelens.align import SIDE, TEMPLATE
 from agelens.cli.app import app
+from agelens.data.dlib_chip import Cutter
 from agelens.data.importing import import_dataset
+from agelens.data.landmarks import Predictor
 from agelens.data.utkface import read_label
 from agelens.data.wild import align_pictures, chip_name
 from agelens.detect import Detector
@@ -60,19 +62,27 @@ def paste(chip: Picture, scale: float, degrees: float) -> tuple[Picture, NDArray
 
 
 @pytest.fixture(scope="module")
-def chip(astronaut: Picture, detector: Detector) -> Picture:
+def cutter() -> Cutter:
+    return Cutter()
+
+
+@pytest.fixture(scope="module")
+def chip(astronaut: Picture, detector: Detector, cutter: Cutter) -> Picture:
     (face,) = detector.detect(astronaut)
-    return warp(astronaut, face.landmarks)
+    return cutter.cut(astronaut, face.landmarks)
 
 
-# The head of this portrait is turned, and the detector's points swing by some 10 degrees from
-# angle to angle on it. 3 px is what frontal faces are held to.
-OFF = 14  # px in the chip
+def eyes(chip: Picture, predictor: Predictor) -> NDArray[np.float64]:
+    shape = predictor.predict(chip)
+    return np.array([shape[36:42].mean(axis=0), shape[42:48].mean(axis=0)], np.float64)
+
+
+NEAR = 3  # px of the chip
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
-def test_eyes_of_a_pasted_chip_come_back_to_the_template(
-    tmp_path: Path, chip: Picture, detector: Detector, scale: float
+def test_eyes_of_a_pasted_chip_come_back_to_where_they_were(
+    tmp_path: Path, chip: Picture, detector: Detector, cutter: Cutter, scale: float
 ) -> None:
     turns = (0, -35, 140, -90)
     pasted = {f"{turn}.png": paste(chip, scale, turn) for turn in turns}
@@ -80,23 +90,43 @@ def test_eyes_of_a_pasted_chip_come_back_to_the_template(
     align_pictures(write_folder(tmp_path / "s", files), tmp_path / "d", detector=detector)
     found = rows(tmp_path / "d")
     assert [row["picture"] for row in found] == sorted(files)
+    predictor = Predictor()
+    seen = eyes(chip, predictor)
     for row in found:
-        to_picture = pasted[row["picture"]][1]
-        to_chip = similarity(points(row), TEMPLATE)
-        truth = TEMPLATE[:2] @ to_picture[:, :2].T + to_picture[:, 2]  # the chip's own eyes
-        eyes = truth @ to_chip[:, :2].T + to_chip[:, 2]
-        off = np.linalg.norm(eyes - TEMPLATE[:2], axis=1)
-        assert off.max() <= OFF, f"{row['picture']}: {off.round(1)} px"
+        picture, matrix = pasted[row["picture"]]
+        back = cutter.place(picture, Landmarks.from_array(points(row)))
+        there = seen @ matrix[:, :2].T + matrix[:, 2]
+        again = (np.column_stack([there, np.ones(2)]) @ np.linalg.inv(back).T)[:, :2]
+        off = np.linalg.norm(again - seen, axis=1)
+        assert off.max() <= NEAR, f"{row['picture']}: {off.round(1)} px"
+        made = eyes(read(tmp_path / "d" / "chips" / row["chip"]), predictor)
+        assert np.linalg.norm(made - seen, axis=1).max() <= NEAR
 
 
-def test_chips_are_what_warp_gives(tmp_path: Path, astronaut: Picture, detector: Detector) -> None:
+def test_a_chip_as_the_makers_cut_it_is_left_where_it_is(chip: Picture, cutter: Cutter) -> None:
+    moved = cutter.place(chip, Landmarks.from_array(TEMPLATE))
+    corners = np.array([[0, 0, 1], [200, 0, 1], [200, 200, 1]], float)
+    assert np.abs(corners @ moved.T - corners).max() < 4
+
+
+def test_points_that_show_no_face_give_the_chip_of_five_points(cutter: Cutter) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    at = TEMPLATE + 40
+    moved = cutter.place(noise, Landmarks.from_array(at))
+    shift = moved @ np.array([59.0, 57.7, 1.0])
+    assert np.linalg.norm(shift[:2] - at[0]) < 40  # never further than a wrong guess may move
+
+
+def test_chips_are_what_the_cutter_gives(
+    tmp_path: Path, astronaut: Picture, detector: Detector, cutter: Cutter
+) -> None:
     source = write_folder(tmp_path / "s", {"sub/" + NAME: encoded(astronaut, "JPEG")})
     done = align_pictures(source, tmp_path / "d", detector=detector)
     assert (done.pictures, done.chips, done.rejects) == (1, 1, 0)
     (row,) = rows(tmp_path / "d")
     assert (row["chip"], row["face"]) == (f"sub/{NAME}.chip.jpg", "1")
     stored = read(tmp_path / "d" / "chips" / row["chip"])
-    expected = warp(read(source / "sub" / NAME), Landmarks.from_array(points(row)))
+    expected = cutter.cut(read(source / "sub" / NAME), Landmarks.from_array(points(row)))
     assert np.abs(stored.astype(int) - expected).mean() < 2
     imported = import_dataset(tmp_path / "d" / "chips", tmp_path / "e")
     assert imported.dataset.samples.row(0)[:4] == (f"{NAME}.chip.jpg", 36, "female", "white")

@@ -40,7 +40,7 @@ def main() -> None:
 
     kept = ("agelens", "numpy", "onnxruntime", "opencv-python-headless")
     found = {name: version for name, version in versions().items() if name in kept}
-    others = [] if given.chips else [Path(detector._file)]
+    others = [] if given.chips else [Path(detector.file)]
     serve(
         Peer(found, [model.path], others, pipeline, cut, network),
         given.side,

@@ -8,6 +8,7 @@
 The names below are imported when first used, so `import agelens` costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,10 @@ __all__ = [
     "load",
     "people",
 ]
+
+# Newer builds of ONNX Runtime keep an id of the machine and tell their maker of its use,
+# unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "AgelensError": "agelens.errors",

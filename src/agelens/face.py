@@ -101,12 +101,15 @@ class Reason(StrEnum):
     DARK = "dark"
     BRIGHT = "bright"
     CUT_OFF = "cut_off"  # by the picture's edge
+    UNLIKE = "unlike"  # the faces of the training, and none of the above
     AGE_UNCLEAR = "age_unclear"
     GENDER_UNCLEAR = "gender_unclear"
 
     @property
     def words(self) -> str:
-        """The reason as people read it: "too small"."""
+        """The reason as people read it: "too small", "unlike the training"."""
+        if self is Reason.UNLIKE:
+            return "unlike the training"
         return self.value.replace("_", " ")
 
 

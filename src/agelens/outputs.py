@@ -137,6 +137,7 @@ class TableWriter(Writer):
 
     def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
         super().__init__(stream, over, clips)
+        self._placed = False  # whether any row has a box
         self._table = Table(header_style="bold")
         self._table.add_column("file", overflow="fold")
         self._table.add_column("face", justify="right", no_wrap=True)
@@ -164,6 +165,7 @@ class TableWriter(Writer):
             place = ""
             if one.box is not None and "views" not in more:
                 place = f"{one.box.width:.0f} x {one.box.height:.0f} px"
+                self._placed = True
             seen = ""
             if "views" in more:
                 seen = f"{more['first_time']:.1f}-{more['last_time']:.1f} s, {more['views']} views"
@@ -178,6 +180,8 @@ class TableWriter(Writer):
     def close(self) -> None:
         """Print the table."""
         if self._table.row_count:
+            if self.clips and not self._placed:
+                self._table.columns.pop()  # the boxes of people change from frame to frame
             console = Console(file=self.stream)
             if not console.is_terminal:  # a pipe or file has no width to keep to
                 unbounded = console.options.update(max_width=100_000)

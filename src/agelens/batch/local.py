@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import connection
@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from agelens.batch.events import Committed, Deferred, Event, Lost, Memory, Seen
+from agelens.batch.losses import Losses
 from agelens.batch.pipeline import Job, Pipeline
 from agelens.batch.plan import Unit
-from agelens.errors import AgelensError, BatchError, SourceUnreachable
+from agelens.errors import AgelensError, SourceUnreachable
 
-MOST_ENDS = 2  # of processes at one picture
-MOST_LOST = 20  # processes in one unit, or in a row before any picture: then the run stops
 _MEMORY_SECONDS = 1.0
 _ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -37,7 +36,7 @@ def run(
     """
     waiting = iter(pending)
     crew: list[_Worker] = []
-    history = _History()
+    losses = Losses()
     again: deque[tuple[int, int]] = deque()
 
     def following() -> tuple[int, int] | None:
@@ -45,7 +44,7 @@ def run(
 
     try:
         while len(crew) < workers and (task := following()) is not None:
-            crew.append(_Worker(job, unit(task[0]), task[1], history))
+            crew.append(_Worker(job, unit(task[0]), task[1], losses))
         while crew:
             ready = connection.wait([worker.line for worker in crew])
             for worker in [worker for worker in crew if worker.line in ready]:
@@ -61,45 +60,23 @@ def run(
                 worker.end()
                 crew.remove(worker)
                 if task is not None:
-                    crew.append(_Worker(job, unit(task[0]), task[1], history))
+                    crew.append(_Worker(job, unit(task[0]), task[1], losses))
     finally:
         for worker in crew:
             worker.kill()
 
 
-class _History:
-    """Where processes have ended, and which pictures are not touched any more."""
-
-    def __init__(self) -> None:
-        self.deadly: dict[str, str] = {}
-        self._at: Counter[str] = Counter()
-        self._in: Counter[int] = Counter()
-
-    def note(self, unit: int, name: str | None, why: str) -> None:
-        """Take note of an end. Raises BatchError where there are too many."""
-        self._in[unit] += 1
-        if self._in[unit] >= MOST_LOST:
-            raise BatchError(
-                f"{MOST_LOST} workers ended in unit {unit}, the last one: {why}; what is "
-                "committed stays"
-            )
-        if name is not None:
-            self._at[name] += 1
-            if self._at[name] >= MOST_ENDS:
-                self.deadly[name] = f"the process that read this picture ended twice: {why}"
-
-
 class _Worker:
     """One process, seen from the one that gives it work."""
 
-    def __init__(self, job: Job, unit: Unit, begin: int, history: _History) -> None:
+    def __init__(self, job: Job, unit: Unit, begin: int, losses: Losses) -> None:
         context = multiprocessing.get_context("spawn")
         self.line, far = context.Pipe()
         self._process = context.Process(target=_work, args=(far, job), daemon=True)
         with _environment(_ONE_THREAD):
             self._process.start()
         far.close()  # so that the end of the process is the end of the line
-        self._history = history
+        self._losses = losses
         self._name = str(self._process.pid)
         self.alive = True
         self.give(unit, begin)
@@ -110,7 +87,7 @@ class _Worker:
         self._at: str | None = None
         self.busy = True
         try:
-            self.line.send((unit, begin, self._history.deadly))
+            self.line.send((unit, begin, self._losses.deadly))
         except OSError:  # it has ended; listen() hears of it
             return
 
@@ -141,7 +118,7 @@ class _Worker:
             case ("ended", why):
                 self.busy = self.alive = False
                 yield Lost(self._name, why)
-                self._history.note(self.unit.number, self._at, why)
+                self._losses.note(self.unit.number, self._at, why)
 
     def end(self) -> None:
         """Let the process end by itself."""

@@ -5,6 +5,7 @@ and renamed; in an object store it is put in one request.
 """
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,8 @@ class _Folder:
 
     def write(self, name: str, data: bytes) -> None:
         target = self._folder / name
-        aside = target.with_name(f".{target.name}.{os.getpid()}{_ASIDE}")
+        # of two machines that share the folder, processes may have the same number
+        aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_ASIDE}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:

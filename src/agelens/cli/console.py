@@ -59,6 +59,11 @@ def _say(level: str, message: str, before: str = "") -> None:
 class LogLines(logging.Handler):
     """Takes the records of `logging`, for a command that goes on for long, as lines."""
 
+    def __init__(self) -> None:
+        """Take the message alone: a line says its time and level itself."""
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(message)s"))
+
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record; information only unless it is to be quiet."""
         if record.levelno >= logging.WARNING or not quiet:

@@ -113,6 +113,7 @@ def align(
       agelens data align part1.tar.gz aligned
       agelens data align photos/ aligned --all --workers 4
     """
+    need("data", "dlib", "face_recognition_models")
     from agelens.cli.progress import bar
     from agelens.data.wild import align_pictures
 

@@ -54,7 +54,7 @@ def serve(
         typer.Option(
             "--max-wait", min=0.01, help="Longest wait in the queue, seconds; else refused (429)."
         ),
-    ] = 1.0,
+    ] = 0.6,
     batch_wait: Annotated[
         float,
         typer.Option("--batch-wait", min=0, help="Milliseconds that a picture waits for others."),

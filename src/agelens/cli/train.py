@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from agelens.cli import console
-from agelens.cli.extras import need_train
+from agelens.cli.extras import need, need_train
 
 
 def train(
@@ -14,6 +14,18 @@ def train(
     data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
     run: Annotated[Path, typer.Option(help="The run folder to write.")],
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", "-w", min=1, help="Processes that share each batch, by Ray (extra scale)."
+        ),
+    ] = 1,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of a Ray cluster, or auto on one of its machines (default: made here)."
+        ),
+    ] = None,
     exclude: Annotated[
         Path | None,
         typer.Option(
@@ -37,11 +49,14 @@ def train(
       agelens train --config configs/finetune.toml --data utkface --run runs/finetune --resume
       agelens train --config configs/tiny.toml --data utkface --run runs/try --set data.share=0.1
       agelens train --config my.toml --data utkface --run runs/my --exclude audit/actions.csv
+      agelens train --config configs/scratch.toml --data utkface --run runs/two --workers 2
     """
     need_train()
+    shared = workers > 1 or address is not None
+    if shared:
+        need("scale", "ray")
     from agelens.cli.progress import bar
     from agelens.training.config import Config
-    from agelens.training.run import train as start
 
     changes = overrides(change or [])
     for key, file in (("data.exclude", exclude), ("data.downweight", downweight)):
@@ -49,7 +64,17 @@ def train(
             changes[key] = str(file)
     recipe = Config.read(config, changes)
     with bar() as progress:
-        about = start(recipe, data, run, progress, resume=resume, on_epoch=_print_epoch)
+        if shared:
+            from agelens.training.workers import train as start_workers
+
+            about = start_workers(
+                recipe, data, run, progress, workers,
+                address=address, resume=resume, on_epoch=_print_epoch,
+            )  # fmt: skip
+        else:
+            from agelens.training.run import train as start
+
+            about = start(recipe, data, run, progress, resume=resume, on_epoch=_print_epoch)
     best = about["best"]
     console.note(
         f"best epoch {best['epoch']:.0f}: validation MAE {best['validation_mae']:.3f} years, "

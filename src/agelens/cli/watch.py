@@ -85,22 +85,24 @@ def watch(
         min_face=min_face, max_faces=max_faces,
     )  # fmt: skip
     broke_off: AgelensError | None = None
+    stopped = Event()
     with ExitStack() as stack:
+        where = camera if source is None else source
         moments = stack.enter_context(
-            closing(predictor.watch(camera if source is None else source, timeout=timeout))
+            closing(predictor.watch(where, timeout=timeout, until=stopped))
         )
         target = nullcontext(sys.stdout) if output is None else replacing(output)
         out = writer(kind, stack.enter_context(target), clips=True)
         film = stack.enter_context(_recorded(record))
         shown = stack.enter_context(closing(view(window)))
-        wanted = stack.enter_context(_until_stopped())
+        stack.enter_context(_ctrl_c_sets(stopped))
         name = f"camera {camera}" if source is None else without_password(source)
         people = _People(name, out, per_frame)
         try:
             for moment in moments:
                 people.add(moment)
                 film(moment)
-                if not shown.show(moment) or wanted.is_set():
+                if not shown.show(moment) or stopped.is_set():
                     break
                 if seconds is not None and moment.time >= seconds:
                     break
@@ -166,9 +168,8 @@ def _recorded(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
 
 
 @contextmanager
-def _until_stopped() -> Iterator[Event]:
-    """Give an event that the first Ctrl-C (or SIGTERM) sets; a second one ends at once."""
-    stopped = Event()
+def _ctrl_c_sets(stopped: Event) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) set the event; a second one ends at once."""
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(name: int, _: object) -> None:
@@ -178,7 +179,7 @@ def _until_stopped() -> Iterator[Event]:
     for name in before:
         signal.signal(name, stop)
     try:
-        yield stopped
+        yield
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

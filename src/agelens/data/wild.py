@@ -8,19 +8,20 @@ import csv
 import io
 import json
 import os
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from PIL import Image
 
 from agelens import images
-from agelens.align import warp
+from agelens.data.align_journal import Done, Journal, check_same
 from agelens.data.archives import Limits
+from agelens.data.dlib_chip import Cutter
 from agelens.data.forms.by_name import not_a_picture
 from agelens.data.journal import write_whole
 from agelens.data.origin import Member, Origin
@@ -39,18 +40,10 @@ QUALITY = 95
 _WAITING_FILES = 16
 _WAITING_BYTES = 2**27
 
+_Align = Callable[[int, Member], tuple[Done, list[bytes]]]
+
 Report = Callable[[str, int, int | None], None]
 """Called with the stage ("check" or "align"), the pictures done, and of how many if known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What became of one picture: a row of COLUMNS for each chip, or a reason for none."""
-
-    number: int  # place in the source, from 0
-    picture: str
-    rows: list[list[Any]] = field(default_factory=list)
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +83,8 @@ def align_pictures(
 
 
 def _align_source(
-    source: Path, dest: Path, every: bool, workers: int | None, detector: Detector | None,
-    say: Report,
+    source: Path, dest: Path, every: bool, workers: int | None,
+    detector: Detector | None, say: Report,
 ) -> Alignment:  # fmt: skip
     origin = Origin.open(source)
     if origin.kind in ("csv", "parquet"):
@@ -108,11 +101,12 @@ def _align_source(
     total = 0
     for total, _ in enumerate(origin.survey(limits), 1):
         say("check", total, None)
-    journal = _Journal(dest, about)
+    journal = Journal(dest, about)
     before = len(journal.done)
     try:
         say("align", before, total)
-        work = _align_all(origin.members(limits), journal, detector or Detector(), every, workers)
+        align = partial(_align, detector=detector or Detector(), cutter=Cutter(), every=every)
+        work = _align_all(origin.members(limits), journal, align, workers)
         for count in work:
             say("align", count, total)
     finally:
@@ -151,7 +145,7 @@ def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
     try:
         facts = json.loads(file.read_text("utf-8"))
         counts = [int(facts[name]) for name in ("pictures", "chips", "rejects")]
-        _check_same(dest, facts, about)
+        check_same(dest, facts, about)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"cannot read {str(file)!r}: delete the folder and align again") from (
             error
@@ -159,72 +153,9 @@ def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
     return Alignment(counts[0], counts[1], counts[2], before=0, already=True)
 
 
-def _check_same(dest: Path, facts: dict[str, Any], about: dict[str, str]) -> None:
-    for name in ("sha256", "faces"):
-        if facts[name] != about[name]:
-            raise DatasetError(
-                f"{str(dest)!r} holds chips of {facts['source']!r} ({facts['faces']} faces), not "
-                f"of {about['source']!r} ({about['faces']} faces) as it is now: "
-                "choose another folder, or delete this one"
-            )
-
-
-class _Journal:
-    """One JSON line for each picture done, written after its chips."""
-
-    def __init__(self, dest: Path, about: dict[str, str]) -> None:
-        self.chips = dest / "chips"
-        self._folder = dest / ".align"
-        started = self._folder / "source.json"
-        if started.is_file():
-            try:
-                facts = json.loads(started.read_text("utf-8"))
-                _check_same(dest, facts, about)
-            except (ValueError, KeyError, TypeError) as error:
-                raise DatasetError(
-                    f"cannot read {str(started)!r}: delete {str(dest)!r} and align again"
-                ) from error
-        else:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self.chips.mkdir(exist_ok=True)
-            write_whole(started, json.dumps(about).encode())
-        path = self._folder / "journal.jsonl"
-        self.done = {one.number: one for one in self._read(path)}
-        lines = (json.dumps(asdict(one)) + "\n" for one in self.done.values())
-        write_whole(path, "".join(lines).encode())
-        self._file: IO[str] = path.open("a", encoding="utf-8")
-
-    def _read(self, path: Path) -> Iterator[Done]:
-        for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
-            try:
-                one = Done(**json.loads(line))
-            except (ValueError, TypeError):  # cut off
-                continue
-            if all((self.chips / row[0]).is_file() for row in one.rows):
-                yield one
-
-    def add(self, one: Done, contents: list[bytes]) -> None:
-        for row, content in zip(one.rows, contents, strict=True):
-            target = self.chips / row[0]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            waiting = self._folder / f"chip-{os.getpid()}.tmp"
-            waiting.write_bytes(content)
-            waiting.replace(target)
-        self._file.write(json.dumps(asdict(one)) + "\n")
-        self._file.flush()
-        self.done[one.number] = one
-
-    def close(self) -> None:
-        self._file.close()
-
-    def remove(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
 def _align_all(
-    members: Iterable[Member], journal: _Journal, detector: Detector, every: bool,
-    workers: int | None,
-) -> Iterator[int]:  # fmt: skip
+    members: Iterable[Member], journal: Journal, align: _Align, workers: int | None
+) -> Iterator[int]:
     """Align pictures on several threads; store and record them in their order."""
     taken = {row[0] for one in journal.done.values() for row in one.rows}
     waiting: deque[tuple[int, Future[tuple[Done, list[bytes]]]]] = deque()
@@ -244,9 +175,7 @@ def _align_all(
         for number, member in enumerate(members):
             if number in journal.done:
                 continue
-            waiting.append(
-                (len(member.content), pool.submit(_align, number, member, detector, every))
-            )
+            waiting.append((len(member.content), pool.submit(align, number, member)))
             held += len(member.content)
             while len(waiting) > _WAITING_FILES or held > _WAITING_BYTES:
                 held -= settle()
@@ -259,7 +188,7 @@ def _align_all(
 
 
 def _align(
-    number: int, member: Member, detector: Detector, every: bool
+    number: int, member: Member, *, detector: Detector, cutter: Cutter, every: bool
 ) -> tuple[Done, list[bytes]]:
     problem = not_a_picture(member) or member.problem
     if problem:
@@ -272,7 +201,7 @@ def _align(
     if not faces:
         return Done(number, member.name, reason="no face found"), []
     rows = [_row(member.name, place, face) for place, face in enumerate(faces, 1)]
-    return Done(number, member.name, rows), [_jpeg(warp(picture, f.landmarks)) for f in faces]
+    return Done(number, member.name, rows), [_jpeg(cutter.cut(picture, f.landmarks)) for f in faces]
 
 
 def _row(picture: str, place: int, face: Face) -> list[Any]:
@@ -288,7 +217,7 @@ def _jpeg(chip: images.Picture) -> bytes:
     return file.getvalue()
 
 
-def _write_tables(dest: Path, about: dict[str, str], journal: _Journal) -> None:
+def _write_tables(dest: Path, about: dict[str, str], journal: Journal) -> None:
     done = [journal.done[number] for number in sorted(journal.done)]
     rows = [row for one in done for row in one.rows]
     rejects = [(one.picture, one.reason) for one in done if one.reason is not None]

@@ -14,8 +14,10 @@ from agelens import distribution
 from agelens.distribution import AGES, Levels
 
 COVERAGE = 0.9
-NEIGHBOURS = 250
-"""Faces, the nearest in age, on which the levels of one age are fitted."""
+SPREAD = 3.0
+"""Years: how fast a validation face's say in the levels of an age falls off with its distance."""
+WORTH = 150.0
+"""Faces that must have a say, by their weights (Kish, 1965); where they are fewer, SPREAD grows."""
 TINY = 1e-7
 _LEAST = 1e-30  # of a probability whose logarithm is taken
 
@@ -72,25 +74,39 @@ def fit_levels(
     probabilities: NDArray[np.floating],
     ages: NDArray[np.integer],
     coverage: float = COVERAGE,
-    neighbours: int = NEIGHBOURS,
+    spread: float = SPREAD,
 ) -> Levels:
     """Fit the levels of intervals that hold the label in a share `coverage` of faces at every age.
 
-    For each age the NEIGHBOURS validation faces whose labels lie nearest (or all of that age)
-    say how far from the middle of its distribution a label lies; the levels span the conformal
-    quantile of that (Vovk et al., 2005; the condition is the label, not the prediction, so that
-    the old, whose age is underestimated, are covered too). Takes (N, 117) and whole years (N,).
+    For each age all validation faces say how far from the middle of its distribution a label
+    lies, weighted by a normal curve of their distance in age, so that the levels change smoothly
+    from age to age; the levels span the conformal quantile of that (Vovk et al., 2005; weighted:
+    Guan, 2023; the condition is the label, not the prediction, so that the old, whose age is
+    underestimated, are covered too). Takes (N, 117) and whole years (N,).
     A label is held where `metrics.interval_hits` says so: ends count by the year they are in.
     """
     before = distribution.below(probabilities, ages - 1)
     after = distribution.below(probabilities, ages + 1)
     off = np.maximum(0, np.maximum(before - 0.5, 0.5 - after))
+    order = np.argsort(off, kind="stable")
     half = np.empty(AGES)
     for age in range(AGES):
-        away = np.abs(ages - age)
-        reach = np.sort(away)[min(neighbours, len(ages)) - 1]
-        near = np.sort(off[away <= reach])
-        place = int(np.ceil((len(near) + 1) * coverage)) - 1
-        half[age] = near[min(place, len(near) - 1)]
+        weights, worth = _weights(ages, age, spread)
+        held = np.cumsum(weights[order]) / (weights.sum() * (1 + 1 / worth))
+        half[age] = off[order][min(int(np.searchsorted(held, coverage)), len(off) - 1)]
     half = np.clip(half, 0.01, 0.5)
     return Levels(0.5 - half, 0.5 + half)
+
+
+def _weights(
+    ages: NDArray[np.integer], age: int, spread: float
+) -> tuple[NDArray[np.float64], float]:
+    """Give each face's say in the levels of an age, and how many faces the weights are worth."""
+    wanted = min(WORTH, 0.9 * len(ages))
+    while True:
+        away = np.abs(ages - age)
+        weights = np.exp(-0.5 * ((away - away.min()) / spread) ** 2)
+        worth = float(weights.sum() ** 2 / (weights**2).sum())
+        if worth >= wanted:
+            return weights, worth
+        spread *= 1.25

@@ -27,7 +27,7 @@ class Settings:
     upload_seconds: float = 60.0  # for a body to arrive
 
     queue: int = 128  # pictures that wait for the model
-    wait: float = 1.0  # seconds that a request may be expected to wait for its turn
+    wait: float = 0.6  # seconds that a request may be expected to wait for its turn
     held_bytes: int = 256_000_000  # of bodies that arrive, wait or are worked on
     batch: int = 16  # pictures that are worked on together
     batch_wait: float = 0.005  # seconds that the first picture of a batch waits for others

@@ -8,6 +8,7 @@ from torch import Tensor
 from agelens import distribution
 from agelens.evaluation import metrics
 from agelens.training.chips import Batch
+from agelens.training.share import ALONE, Share
 
 
 class Accuracy:
@@ -27,21 +28,22 @@ class Accuracy:
         self._ages.append(batch.ages)
         self._labels.append(batch.female)
 
-    def figures(self, part: str) -> dict[str, float]:
+    def figures(self, part: str, share: Share = ALONE) -> dict[str, float]:
         """Give MAE, MAE of the mean, CS@5 and gender accuracy as `PART_mae` and so on.
 
-        Without batches: nothing.
+        Of several workers: those of all. Without batches: nothing.
         """
         if not self._ages:
             return {}
-        ages, spread = np.concatenate(self._ages), np.concatenate(self._spread)
-        median = distribution.median(spread)
+        spread = np.concatenate(self._spread)
+        ages = share.all(np.concatenate(self._ages))
+        median = share.all(distribution.median(spread))
         figures = {
             "mae": metrics.age_mae(median, ages),
-            "mae_of_mean": metrics.age_mae(distribution.mean(spread), ages),
+            "mae_of_mean": metrics.age_mae(share.all(distribution.mean(spread)), ages),
             "cs5": metrics.cumulative_score(median, ages, 5),
             "gender_accuracy": metrics.gender_accuracy(
-                np.concatenate(self._female), np.concatenate(self._labels)
+                share.all(np.concatenate(self._female)), share.all(np.concatenate(self._labels))
             ),
         }
         return {f"{part}_{name}": value for name, value in figures.items()}

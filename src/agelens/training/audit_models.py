@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from agelens.data.audit import painted
 from agelens.data.audit.audit import Models
 from agelens.data.dataset import Dataset
 from agelens.errors import AgelensError
@@ -19,7 +20,7 @@ FILE = "out-of-fold.parquet"
 
 
 def ask(data: Path, given: Path | None, progress: Progress) -> tuple[Models, dict[str, float]]:
-    """Get out-of-fold answers and face descriptors; and the seconds each step took.
+    """Get out-of-fold answers, face descriptors, and how painted faces look; and each step's time.
 
     `given` are answers to take. Otherwise those in the dataset folder are taken if they are of
     the dataset as it is, or else made there. What cannot be had is left out, with the reason.
@@ -28,12 +29,18 @@ def ask(data: Path, given: Path | None, progress: Progress) -> tuple[Models, dic
     seconds: dict[str, float] = {}
     at_hand, missing = _at_hand()
     descriptors: NDArray[np.float32] | None = None
+    looks: NDArray[np.float64] | None = None
     answers = given or _kept(dataset)
     try:
         if "dlib" in at_hand:
             began = time.perf_counter()
             descriptors = embed(extract(dataset, "dlib", progress))
             seconds["describe the faces (dlib)"] = round(time.perf_counter() - began, 2)
+        if painted.BACKBONE in at_hand:
+            began = time.perf_counter()
+            looks = painted.score(extract(dataset, painted.BACKBONE, progress)[:, 0])
+            step = f"look for painted faces ({painted.BACKBONE})"
+            seconds[step] = round(time.perf_counter() - began, 2)
         if answers is None and at_hand:
             table, about = out_of_fold.out_of_fold(dataset, progress, at_hand)
             answers = data / FILE
@@ -42,7 +49,7 @@ def ask(data: Path, given: Path | None, progress: Progress) -> tuple[Models, dic
             seconds["train heads for each fold"] = about["seconds"]["heads"]
     except (AgelensError, OSError) as error:
         missing = f"{error}."
-    return Models(answers, descriptors, "" if answers else missing), seconds
+    return Models(answers, descriptors, looks, "" if answers else missing), seconds
 
 
 def _at_hand() -> tuple[tuple[str, ...], str]:

@@ -1,14 +1,16 @@
 """Training chips: the decoded chips of a dataset, cut into batches, plain or augmented."""
 
+import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agelens.training.augment import Augment
+from agelens.training.share import ALONE, Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,38 @@ class Loader:
         self.female = female
         self._batch = batch
         self._weights = weights
+        self._share = ALONE
+
+    @property
+    def faces(self) -> int:
+        """How many faces there are."""
+        return len(self._rows)
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch)
 
+    def shared(self, share: Share) -> Self:
+        """Give a loader of the same batches that gives one worker's share of each."""
+        loader = copy.copy(self)
+        loader._share = share
+        return loader
+
     def plain(self) -> Iterator[Batch]:
         """Give every face once, in order, as it is."""
-        for start in range(0, len(self._rows), self._batch):
-            picked = np.arange(start, min(start + self._batch, len(self._rows)))
+        for picked in self._in_order():
             yield self._take(picked, self._chips[self._rows[picked]])
+
+    def _in_order(self) -> Iterator[NDArray[np.int64]]:
+        mine = self._share.of(np.arange(len(self._rows)))
+        for start in range(0, len(mine), self._batch):
+            yield mine[start : start + self._batch]
 
     def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Give every face once, in random order, augmented to `size` pixels.
 
         One batch is prepared in a thread while the caller works on the one before.
         """
-        groups = self._groups(seed, epoch)
+        groups = [self._share.of(group) for group in self._groups(seed, epoch)]
 
         def prepare(picked: NDArray[np.int64]) -> Batch:
             made = np.empty((len(picked), size, size, 3), np.uint8)
@@ -80,7 +98,8 @@ class Loader:
     def _groups(self, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         order = np.random.default_rng([seed, epoch]).permutation(len(self._rows))
         groups = [order[i : i + self._batch] for i in range(0, len(order), self._batch)]
-        if len(groups) > 1 and len(groups[-1]) == 1:  # batch statistics need two
+        # batch statistics need two faces, and each worker one
+        if len(groups) > 1 and len(groups[-1]) < max(2, self._share.workers):
             groups[-2:] = [np.concatenate(groups[-2:])]
         return groups
 
@@ -113,13 +132,13 @@ class Recall(Loader):
 
     def plain(self) -> Iterator[Batch]:
         """Give every face once, in order, as it is."""
-        for start in range(0, len(self._rows), self._batch):
-            picked = np.arange(start, min(start + self._batch, len(self._rows)))
+        for picked in self._in_order():
             yield self._take(picked, self._features[self._rows[picked], 0])
 
     def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Give every face once, in random order, mirrored by chance; `size` does not matter."""
         random = np.random.default_rng([seed, epoch, 1])
-        for picked in self._groups(seed, epoch):
-            side = (random.random(len(picked)) < augment.flip).astype(np.int64)
+        for group in self._groups(seed, epoch):
+            sides = (random.random(len(group)) < augment.flip).astype(np.int64)
+            picked, side = self._share.of(group), self._share.of(sides)
             yield self._take(picked, self._features[self._rows[picked], side])

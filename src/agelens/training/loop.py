@@ -31,6 +31,7 @@ from agelens.training.config import Config, OptimizerConfig
 from agelens.training.features import of_network
 from agelens.training.loss import Targets, batch_loss, labelled, loss
 from agelens.training.network import Network, Standardise
+from agelens.training.share import ALONE, Share
 
 LOOKED_AT = 64
 """Batches of training faces after which the spread of features is known."""
@@ -81,6 +82,24 @@ class Training:
         self.autocast = precision.choose(config, self.network)
         self._teacher = teacher.read(config, dataset)
         self.state = State()
+        self._share = ALONE
+        self._called: torch.nn.Module = self.network
+
+    def join(self, share: Share) -> None:
+        """Take part in a run on several workers, each of which has this training.
+
+        Raises TrainingError where the network or the data cannot be shared.
+        """
+        fewest = min(self.config.optimizer.batch, self.train.faces, self.validation.faces)
+        if share.workers > fewest:
+            raise TrainingError(
+                f"{share.workers} workers: expected at most {fewest}, so that each has a face of "
+                "each batch; take fewer, or a larger optimizer.batch"
+            )
+        self.train, self.validation = self.train.shared(share), self.validation.shared(share)
+        self.autocast = share.agree(self.autocast)
+        self._called = share.spread(self.network)
+        self._share = share
 
     def _set_age_prior(self, ages: NDArray[np.int64]) -> None:
         """Start the age head at the ages' own distribution; saves it an epoch of learning."""
@@ -132,14 +151,16 @@ class Training:
             if better:
                 self.state.best_mae = row["validation_mae"]
                 self.state.best_epoch = self.state.epoch
-            self._save(better)
+            if self._share.first:
+                self._save(better)
             if on_epoch:
                 on_epoch(row)
         return self.state
 
     def _epoch(self) -> dict[str, float]:
         config, epoch = self.config, self.state.epoch
-        torch.manual_seed(config.run.seed * 100_003 + epoch)  # the same after a resume
+        seed = config.run.seed * 100_003 + epoch  # the same after a resume
+        torch.manual_seed(seed + self._share.seed)
         augment = Augment(config.augment)
         task = self._progress.add_task(f"epoch {epoch + 1}", total=len(self.train))
         losses, faces, began = 0.0, 0, time.monotonic()
@@ -147,7 +168,7 @@ class Training:
         self.network.train()
         batches = self.train.shuffled(augment, config.model.size, config.run.seed, epoch)
         for batch in batches:
-            value = self._step(batch, accuracy)
+            value = self.step(batch, accuracy)
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss became {value} in epoch {epoch + 1}: lower optimizer.rate, "
@@ -159,18 +180,20 @@ class Training:
                 task, advance=1, description=f"epoch {epoch + 1} · loss {losses / faces:.3f}"
             )
         seconds = time.monotonic() - began
+        (faces_of_all,) = self._share.total(faces)
         self._progress.remove_task(task)
         return {
             "epoch": epoch + 1,
             "train_loss": losses / faces,
-            **accuracy.figures("train"),
+            **accuracy.figures("train", self._share),
             **self.validate(),
             "rate": self.optimizer.param_groups[0]["lr"],
             "train_seconds": round(seconds, 1),
-            "faces_per_second": round(faces / seconds, 1),
+            "faces_per_second": round(faces_of_all / seconds, 1),
         }
 
-    def _step(self, batch: Batch, accuracy: Accuracy) -> float:
+    def step(self, batch: Batch, accuracy: Accuracy) -> float:
+        """Learn from one batch; gives its loss."""
         rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
@@ -179,13 +202,15 @@ class Training:
             chips, targets, weights = self._mixed(
                 torch.from_numpy(batch.chips), self._targets(batch), weights
             )
-            age, female = self.network(chips)
+            age, female = self._called(chips)
         each = loss(age, female, targets, self.config.loss)
         if weights is not None:
             each = each * weights
         value = batch_loss(each, self.config.loss.trim)
+        faces, losses = self._share.total(len(each), float(value.detach()) * len(each))
         self.optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        # gradients come out as means over workers: this makes them means over faces
+        (value * (len(each) * self._share.workers / faces)).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip)
         self.optimizer.step()
         self._pull.step(rate)
@@ -193,7 +218,7 @@ class Training:
         self._average()
         if not self.config.augment.mixup:  # else there is no one label for a face
             accuracy.add(batch, age, female)
-        return float(value.detach())
+        return losses / faces
 
     def _targets(self, batch: Batch) -> Targets:
         labels = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
@@ -259,7 +284,9 @@ class Training:
                 accuracy.add(batch, age_logits, female_logits)
                 self._progress.advance(task)
         self._progress.remove_task(task)
-        return {"validation_loss": total / faces, **accuracy.figures("validation")}
+        loss_of_all, faces_of_all = self._share.total(total, faces)
+        figures = accuracy.figures("validation", self._share)
+        return {"validation_loss": loss_of_all / faces_of_all, **figures}
 
     def _save(self, better: bool) -> None:
         about: dict[str, Any] = {

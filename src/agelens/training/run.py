@@ -15,6 +15,7 @@ from agelens.training.chips import Loader
 from agelens.training.config import Config
 from agelens.training.loop import Training, loaders
 from agelens.training.network import Network
+from agelens.training.share import ALONE, Share
 
 
 def train(
@@ -31,23 +32,39 @@ def train(
     With `resume` a run that was stopped goes on from its last epoch (and one that has
     finished is left as it is). Raises TrainingError, ConfigError or DatasetError.
     """
-    started = (folder / "last.safetensors").is_file()
-    if started and not resume:
+    may_begin(folder, resume)
+    training = begin(config, data, folder, progress)
+    training.fit(on_epoch)
+    return conclude(folder, training.validation)
+
+
+def may_begin(folder: Path, resume: bool) -> None:
+    """Raise TrainingError for a folder that holds a run, unless it is to be resumed."""
+    if _started(folder) and not resume:
         raise TrainingError(
             f"{folder} holds a run already: go on with --resume, or give another --run"
         )
+
+
+def begin(
+    config: Config, data: Path, folder: Path, progress: Progress, share: Share = ALONE
+) -> Training:
+    """Prepare a training, as it was left where it has begun, and write its record."""
+    started = _started(folder)
     dataset = Dataset(data)
     folder.mkdir(parents=True, exist_ok=True)
     training = Training(config, dataset, folder, progress)
     if started:
         training.resume()
+    if not share.first:
+        return training
     about = record.describe(config, dataset)
+    about["workers"] = share.workers
     about["precision"] = "bfloat16" if training.autocast else "float32"
     about["started"] = _record(folder)["started"] if started else provenance.now()
     about["parameters"] = sum(p.numel() for p in training.network.parameters())
     checkpoint.write_json(folder / "run.json", about)
-    training.fit(on_epoch)
-    return conclude(folder, training.validation)
+    return training
 
 
 def export_again(folder: Path, data: Path, progress: Progress) -> dict[str, Any]:
@@ -82,6 +99,10 @@ def export_run(folder: Path, validation: Loader) -> float:
         "validation": {k: v for k, v in about["figures"].items() if k.startswith("validation")},
     }
     return export.finish(network, folder / "model.onnx", card, validation)
+
+
+def _started(folder: Path) -> bool:
+    return (folder / "last.safetensors").is_file()
 
 
 def _record(folder: Path) -> dict[str, Any]:

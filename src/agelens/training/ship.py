@@ -1,4 +1,4 @@
-"""Put a run's model into the package: only measured, small enough, and better than the old one.
+"""Put a run's model into the package: only measured, small enough, and no worse than the old one.
 
 python -m agelens.training.ship runs/finetune default
 """
@@ -31,9 +31,9 @@ def ship(run: Path, name: str) -> Path:
     mae = model.card["validation"]["validation_mae"]
     if name in shipped():
         old = Model(name).card["validation"]["validation_mae"]
-        if not mae < old:
+        if mae > old:
             raise TrainingError(
-                f"{run} has validation MAE {mae:.3f}, the shipped {name} {old:.3f}: not better"
+                f"{run} has validation MAE {mae:.3f}, the shipped {name} {old:.3f}: worse"
             )
     card = {**model.card, "test": _test_figures(run, model)}
     WEIGHTS.mkdir(exist_ok=True)

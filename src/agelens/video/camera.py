@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Protocol, Self
 
 import cv2
 
 from agelens.errors import SourceError
 from agelens.video.reading import SCHEMES, Clip, Frame
+
+WAKES = 0.2
+"""Seconds after which who waits for a frame looks whether any is wanted still."""
 
 
 class Feed(Protocol):
@@ -101,8 +104,12 @@ class Newest:
     Frames that come while the last one is worked on are let go, so nothing ever lags.
     """
 
-    def __init__(self, feed: Feed) -> None:
-        """Prepare to read a feed, in a thread which also closes it in the end."""
+    def __init__(self, feed: Feed, until: Event | None = None) -> None:
+        """Prepare to read a feed, in a thread which also closes it in the end.
+
+        Once `until` is set no frame is waited for any more.
+        """
+        self._until = until or Event()
         self._changed = Condition()
         self._frame: Frame | None = None
         self._ended = False
@@ -127,16 +134,17 @@ class Newest:
                 self._changed.notify()
 
     def __iter__(self) -> Iterator[Frame]:
-        while True:
+        while not self._until.is_set():
             with self._changed:
-                self._changed.wait_for(lambda: self._frame is not None or self._ended)
+                # Now and then it wakes: `until` may be set by a signal, which wakes nobody.
+                self._changed.wait_for(lambda: self._frame is not None or self._ended, WAKES)
                 frame, self._frame = self._frame, None
-                error = self._error
+                error, ended = self._error, self._ended
             if frame is not None:
                 yield frame
             elif error is not None:
                 raise error
-            else:
+            elif ended:
                 return
 
     def close(self) -> None:

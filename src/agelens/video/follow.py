@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 import numpy as np
@@ -162,10 +163,15 @@ def _followed(
 
 
 def watch(
-    predictor: Predicts, source: int | str | Path = 0, *, gap: float = 1.0, timeout: float = 10.0
+    predictor: Predicts,
+    source: int | str | Path = 0,
+    *,
+    gap: float = 1.0,
+    timeout: float = 10.0,
+    until: Event | None = None,
 ) -> Generator[Moment, None, None]:
     """Follow the people before a camera; see `Predictor.watch`."""
-    return _watched(predictor, Follower(predictor, gap), Newest(live(source, timeout)))
+    return _watched(predictor, Follower(predictor, gap), Newest(live(source, timeout), until))
 
 
 def _watched(

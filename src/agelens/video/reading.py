@@ -3,11 +3,13 @@
 PyAV (FFmpeg's libraries) does the work. A file may be of the usual containers only: some formats
 that FFmpeg knows are lists of other files and addresses, which a clip must not make us open. The
 limit of pixels holds before a frame is decoded. Frames are turned upright as the clip says,
-stretched where its pixels are not square, and keep their own times, also where the rate varies.
+stretched where its pixels are not square, and keep their own times, also where the rate varies; of
+a stream that tells none, as most cameras over HTTP, a frame is of the time at which it came.
 What is damaged is passed over and told, and of a clip that is cut off the frames before are given.
 """
 
 import re
+import time as clock
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,8 @@ SCHEMES = ("http://", "https://", "rtsp://", "rtsps://")
 
 MOST_PIXELS = 36_000_000
 """Width x height of a frame: 8192 x 4320 is below, and takes 108 MB as RGB."""
+NO_TIMES = 0x80
+"""FFmpeg's flag of formats without times: it makes them up, at 25 frames a second."""
 MOST_FAILURES = 20
 """Times that a file may be damaged between its frames before it counts as cut off."""
 
@@ -73,6 +77,7 @@ class Clip:
         self._most_pixels = most_pixels
         self._timeout = timeout if live else None
         self._container = self._open(live)
+        self._untimed = live and bool(self._container.format.flags & NO_TIMES)
         try:
             self._stream = self._choose()
         except BaseException:
@@ -116,9 +121,14 @@ class Clip:
 
     def _unreached(self, error: Exception) -> str:
         return (
-            f"cannot open {self.name!r}: {_reason(error)}; expected a stream that answers "
+            f"cannot open {self.name!r}: {self._why(error)}; expected a stream that answers "
             f"within {self._timeout:g} s"
         )
+
+    def _why(self, error: Exception) -> str:
+        # FFmpeg's own words for our time limit are "Immediate exit requested".
+        late = isinstance(error, pyav().ExitError)
+        return f"nothing came for {self._timeout:g} s" if late else _reason(error)
 
     def _choose(self) -> "VideoStream":
         av = pyav()
@@ -165,11 +175,12 @@ class Clip:
         index, last, first = 0, -1.0, None
         for image in self._images():
             self._check_size(image.width, image.height)
-            time = float(image.time) if image.pts is not None else None
+            time = self._time_of(image)
             if first is None:
                 first = time or 0.0
                 started = self._container.start_time
-                self.lead = max(0.0, first - (started or 0) / 1e6) if time is not None else 0.0
+                if time is not None and not self._untimed:
+                    self.lead = max(0.0, first - (started or 0) / 1e6)
             time = None if time is None else time - first
             if time is None or not last < time:  # without times, or times that go back
                 time = last + 1 / self.rate if index else 0.0
@@ -182,6 +193,11 @@ class Clip:
         if not index:
             raise BadClip("damaged or cut off: not one frame of it can be decoded")
 
+    def _time_of(self, image: "VideoFrame") -> float | None:
+        if self._untimed:
+            return clock.monotonic()
+        return float(image.time) if image.pts is not None else None
+
     def _images(self) -> "Iterator[VideoFrame]":
         av = pyav()
         packets = self._container.demux(self._stream)
@@ -193,7 +209,7 @@ class Clip:
                 return
             except (av.FFmpegError, OSError) as error:
                 if self._timeout is not None:
-                    raise SourceError(f"{self.name!r} broke off: {_reason(error)}") from error
+                    raise SourceError(f"{self.name!r} broke off: {self._why(error)}") from error
                 failures += 1
                 if not isinstance(error, av.InvalidDataError) or failures > MOST_FAILURES:
                     return  # what is missing shows in `damage`

@@ -40,6 +40,7 @@ class Models:
 
     out_of_fold: Path | None = None  # answers by models that never saw the face
     descriptors: NDArray[np.float32] | None = None  # (N, 128), dlib's, in the dataset's order
+    looks_painted: NDArray[np.float64] | None = None  # (N,), as `painted.score` tells
     missing: str = ""  # why there are no answers, and what to do
 
 
@@ -115,7 +116,7 @@ def audit(
         )
     with clock.step("measure the pictures") as counted:
         measured = quality.measure(dataset, counted, threads)
-        faults = faces.find(measured, checked.beyond)
+        faults = faces.find(measured, checked.beyond, models.looks_painted)
     doubts = None
     if said is not None:
         with clock.step("judge the labels"):

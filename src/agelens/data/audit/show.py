@@ -4,6 +4,7 @@ from agelens.data.audit.copies import SAME_FACE, SAME_PHOTO
 from agelens.data.audit.facts import Copied, Facts
 from agelens.data.audit.gallery import Gallery
 from agelens.data.audit.hashing import BITS, REACH
+from agelens.data.audit.painted import BACKBONE
 from agelens.data.explore.words import percent
 from agelens.page import Cell, Part, Pictures, Section, Table, Text
 
@@ -82,15 +83,17 @@ def faces_section(facts: Facts, gallery: Gallery) -> Section:
         [name, one.count, one.meaning] for name, one in facts.faces.items()
     ]  # fmt: skip
     rows.append(["grey", facts.grey, "no colour at all; listed in no action"])
+    painted = (
+        "Faces that look painted or drawn are ranked by a face network: pencil, cartoons and "
+        "posters come first, soft oil paintings and statues often escape, and most of those listed "
+        "are photos that look unlike others (prints in dots, hard light, edited). "
+        if "looks painted" in facts.faces
+        else "Painted and drawn faces were not looked for: that needs torch and the backbone "
+        f"{BACKBONE} (extra train; agelens backbones get {BACKBONE}). "
+    )
     parts: list[Part] = [
         Table(["fault", "faces", "meaning"], rows, "Faces that are hard to learn from", wide=True),
-        Text(
-            [
-                "Nothing here tells a painting from a photo: drawings can be among the faces of "
-                "one tint, and among those in which no face is found. The detector can be wrong: "
-                "look before a face is left out."
-            ]
-        ),
+        Text([painted + "The detector can be wrong: look before a face is left out."]),
     ]
     for name, pictures in gallery.faces.items():
         count = facts.faces[name].count

@@ -13,11 +13,13 @@ function fail(message) {
   $("camera-bad").textContent = message;
   $("camera-bad").hidden = false;
   $("video").hidden = true;
+  $("shoot").hidden = true;
 }
 
 export async function open() {
   $("camera-bad").hidden = true;
   $("video").hidden = false;
+  $("shoot").hidden = false;
   $("shoot").disabled = true;
   $("camera-box").showModal();
   if (!navigator.mediaDevices?.getUserMedia) {

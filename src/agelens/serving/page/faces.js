@@ -6,7 +6,8 @@ const percent = (share) => `${Math.round(share * 100)} %`;
 const sure = (face) => Math.max(face.female_probability, 1 - face.female_probability);
 const doubtful = (face) => face.status !== "ok";
 const years = (face) => face.age_interval.map(Math.round);
-const reasons = (face) => face.reasons.map((reason) => reason.replaceAll("_", " ")).join(", ");
+const words = (reason) => reason === "unlike" ? "unlike the training" : reason.replaceAll("_", " ");
+const reasons = (face) => face.reasons.map(words).join(", ");
 const STATUS = { ok: "ok", unsure: "unsure", poor: "poorly seen" };
 
 // Who it seems to be, by the rule of the command line: grown up from 18 years, and a neutral
@@ -119,8 +120,8 @@ export function panel(face, number, count) {
   const [low, high] = years(face);
   const parts = [which, age, element("p", "span", `${low} to ${high} years, nine times in ten`), curve(face), meter(face)];
   if (doubtful(face)) {
-    const words = reasons(face);
-    parts.push(element("p", "doubts", `${words[0].toUpperCase()}${words.slice(1)}: take these numbers with care.`));
+    const why = reasons(face);
+    parts.push(element("p", "doubts", `${why[0].toUpperCase()}${why.slice(1)}: take these numbers with care.`));
   }
   const [left, top, right, bottom] = face.box;
   parts.push(

@@ -160,5 +160,9 @@ def repeat(model: Node, measured: bool) -> Section:
     if measured and model["command"].value:
         steps.append(shown_command(model["command"].value))
     rows: list[list[Cell]] = [[word(step)] for step in steps]
-    note = Sentence("The exact recipe, seed, versions and machine are in the run's run.json.")
+    note = Sentence(
+        "A recipe that starts from another run's weights, or learns from answers made before, "
+        "says in its first lines how to make them. The exact recipe, seed, versions and machine "
+        "are in the run's run.json."
+    )
     return Section("To repeat", [Table(["command"], rows, note=note, wide=True)])

@@ -1,0 +1,93 @@
+"""A Ray cluster, reached or started on this machine, and kept quiet."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from agelens.errors import BatchError
+
+_STORE_BYTES = 200_000_000  # of a Ray that is started here: only words and small models go there
+_VARIABLES = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # the working folder is not sent to the machines
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what it has to say comes as an exception
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about its own change to come
+    "RAY_worker_niceness": "0",  # as quick as processes of the local engine
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay what they are
+}
+
+
+@contextmanager
+def connected(address: str | None, cores: int | None) -> Iterator[None]:
+    """Be connected to a cluster: as it is, or the one at `address`.
+
+    None is RAY_ADDRESS, or else a Ray with `cores` (None: all) that is started here and ended
+    afterwards. While connected, standard output is Ray's, which prints what it thinks of lost
+    actors, and goes nowhere. Raises BatchError where Ray does not answer or ends the work.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    own = not ray.is_initialized()
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        try:
+            if own:
+                _connect(address or os.environ.get("RAY_ADDRESS") or "local", cores)
+            yield
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise BatchError(
+                f"Ray ended the run: {last_line(error)}; run the same command again: what is "
+                "kept stays"
+            ) from error
+        finally:
+            if own:
+                ray.shutdown()
+
+
+def last_line(error: Exception) -> str:
+    """Give what an error of Ray says in the end, below its traces."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
+def _connect(where: str, cores: int | None) -> None:
+    import ray
+
+    here: dict[str, Any] = {}
+    if where == "local":
+        here = {"num_cpus": cores, "include_dashboard": False}
+        here["object_store_memory"] = _STORE_BYTES
+    try:
+        with _no_stderr():  # it says there how loud it has been told to be
+            ray.init(
+                address=where,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                runtime_env={"env_vars": _VARIABLES},
+                **here,
+            )
+    except Exception as error:  # Ray raises of all kinds, a bare Exception among them
+        hint = "expected HOST:PORT of a cluster's head, or auto on one of its machines"
+        if where == "local":
+            hint = "run the same command again, or do without it"
+        raise BatchError(
+            f"Ray does not start or answer ({where}): {last_line(error)}; {hint}"
+        ) from error
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Keep what is not Python's, too, off standard error."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

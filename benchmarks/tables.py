@@ -276,6 +276,44 @@ def unlike() -> str:
     return f"{table(['made worse by', 'found'], rows)}\n\n{note}"
 
 
+def service() -> str:
+    """How the service stands up to many clients."""
+    record = result("service")
+    memory = record["memory_mb"]
+    parts = (
+        ("32 clients without a pause", record["clients"]),
+        ("photos at twice the rate that it can answer", record["twice_the_load"]),
+        ("10,000 requests answered, 39 of 40 small", record["many_requests"]),
+    )
+    rows = [
+        [
+            name,
+            f"{part['seconds']:.0f}",
+            f"{part['statuses']['200']:,}",
+            f"{part['statuses'].get('429', 0):,}",
+            f"{sum(n for code, n in part['statuses'].items() if code not in ('200', '429')):,}",
+            f"{part['answered_per_second']:.1f}",
+            f"{part['accepted_ms']['p50']:,.0f} / {part['accepted_ms']['p99']:,.0f}",
+        ]
+        for name, part in parts
+    ]
+    headings = [
+        "load", "seconds", "answered", "told to come later (429)", "anything else",
+        "answered a second", "ms, p50 / p99",
+    ]  # fmt: skip
+    before, after = (record["in_process"][when] for when in ("before", "after"))
+    note = (
+        f"Photos of {record['photos']['long_side']} px, several faces each. In process the same "
+        f"predictor does {before:.1f} a second before and {after:.1f} after: the service does "
+        f"{record['share_of_in_process']:.0%} of the mean. Memory of the service: "
+        f"{memory['first_tenth']:.0f} MB in the first tenth of the 10,000 requests, "
+        f"{memory['last_tenth']:.0f} MB in the last. {record['cores']} cores "
+        f"({record['machine']['processor']}), on which the load generator (locust) ran too. "
+        f"`{record['command']}`, {record['date'][:10]}."
+    )
+    return f"{table(headings, rows)}\n\n{note}"
+
+
 def throughput() -> str:
     """How fast training is, against the network's bare forward and backward."""
     record = result("training")
@@ -294,7 +332,7 @@ def throughput() -> str:
     ]  # fmt: skip
     machine = record["machine"]
     note = (
-        f"{machine['threads']} thread(s) of {machine['processor']}, medians of {record['rounds']} "
+        f"Threads: {machine['threads']}, of {machine['processor']}; medians of {record['rounds']} "
         f"rounds of {record['batches']} batches. `{record['command']}`, {record['date'][:10]}."
     )
     return f"{table(headings, rows)}\n\n{note}"
@@ -662,7 +700,7 @@ TABLES = {
     for f in (
         headline, details, decades, groups, training, hybrid, copies, planted, painted, pasted,
         coverage, intervals, poor, unlike, throughput, heads, joining, tuned, quantised,
-        corruptions, speed, views,
+        corruptions, speed, service, views,
     )
 }  # fmt: skip
 

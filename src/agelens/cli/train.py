@@ -17,7 +17,10 @@ def train(
     workers: Annotated[
         int,
         typer.Option(
-            "--workers", "-w", min=1, help="Processes that share each batch, by Ray (extra scale)."
+            "--workers",
+            "-w",
+            min=1,
+            help="Processes that share each batch, by Ray (extra scale; experimental).",
         ),
     ] = 1,
     address: Annotated[

@@ -23,6 +23,7 @@ from agelens.cli import (
     quantize,
     report,
     serve,
+    soup,
     train,
     tune,
     watch,
@@ -48,6 +49,7 @@ app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(tune.tune)
 app.command()(benchmark.benchmark)
+app.command()(soup.soup)
 app.command()(combine.combine)
 app.command()(export.export)
 app.command()(quantize.quantize)

@@ -220,6 +220,7 @@ def _card(best: dict[str, Any], members: Sequence[Member], fitted: Pool) -> dict
                 "name": m.config.name,
                 "backbone": m.config.model.backbone,
                 "size": m.config.model.size,
+                **record.lineage(m.config),
             }
             for m in picked
         ],

@@ -1,11 +1,13 @@
 """What a run folder tells of its run: recipe, versions, commit, data, seed, machine."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
+from agelens.errors import ConfigError
 from agelens.training.config import Config
 
 
@@ -19,6 +21,25 @@ def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
         "machine": machine(),
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset.samples)},
     }
+
+
+def lineage(config: Config) -> dict[str, Any]:
+    """Give what a recipe went on from: names of runs, the first one first, and if it was taught.
+
+    As far as their run folders are there.
+    """
+    taught, names = config.data.teacher is not None, [config.name]
+    while config.model.weights:
+        file = Path(config.model.weights).with_suffix(".json")
+        try:
+            config = Config.check(json.loads(file.read_text("utf-8"))["config"], str(file))
+        except (OSError, ValueError, KeyError, TypeError, ConfigError):
+            break
+        if config.name in names:
+            break
+        names.insert(0, config.name)
+        taught = taught or config.data.teacher is not None
+    return {"after": names[:-1], "taught": taught}
 
 
 def machine() -> dict[str, Any]:

@@ -97,6 +97,7 @@ def export_run(folder: Path, validation: Loader) -> float:
         "input_size": config.model.size,
         "epoch": about["epoch"],
         "validation": {k: v for k, v in about["figures"].items() if k.startswith("validation")},
+        **record.lineage(config),
     }
     return export.finish(network, folder / "model.onnx", card, validation)
 

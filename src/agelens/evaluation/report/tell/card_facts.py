@@ -140,6 +140,10 @@ def cost(tree: Node, model: Node) -> Section:
     return Section("Cost", [Text([paragraph])])
 
 
+def _train(name: str) -> str:
+    return f"agelens train --config configs/{name}.toml --data utkface --run runs/{name}"
+
+
 def repeat(model: Node, measured: bool) -> Section:
     """Give the commands that make the model and its figures again."""
     own = model["about"]["card"].value
@@ -147,16 +151,23 @@ def repeat(model: Node, measured: bool) -> Section:
     if "faceres-deep" in _starts(own):
         steps.append("agelens backbones get faceres-deep")
     members = own.get("members")
+    made = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else [own]
+    if any(one.get("taught") for one in made):
+        split = own.get("data", {}).get("split", 0)
+        steps.append(
+            f"agelens data out-of-fold utkface --split {split} "
+            f"--output utkface/out-of-fold-{split}.parquet"
+        )
+    earlier = [str(name) for one in made for name in one.get("after", [])]
+    steps += [_train(name) for name in dict.fromkeys(earlier)]
     if isinstance(members, list) and "how" in own:
         runs = [f"runs/{one.get('name')}" for one in members]
-        steps += [f"agelens train --config configs/{run[5:]}.toml --data utkface --run {run}"
-                  for run in runs]  # fmt: skip
+        steps += [_train(run[5:]) for run in runs]
         steps.append(
             f"agelens combine {' '.join(runs)} --data utkface --run runs/{own.get('name')}"
         )
     elif own.get("name"):
-        made = own["name"]
-        steps.append(f"agelens train --config configs/{made}.toml --data utkface --run runs/{made}")
+        steps.append(_train(own["name"]))
     if measured and model["command"].value:
         steps.append(shown_command(model["command"].value))
     rows: list[list[Cell]] = [[word(step)] for step in steps]

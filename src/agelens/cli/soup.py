@@ -1,0 +1,47 @@
+"""`agelens soup`: the mean of several runs' weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agelens.cli import console
+from agelens.cli.extras import need_train
+
+
+def soup(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")],
+    data: Annotated[Path, typer.Option(help="The dataset folder they were trained on.")],
+    run: Annotated[Path, typer.Option(help="The run folder to write.")],
+) -> None:
+    """Average the weights of runs that began alike: better than each, and as fast as one.
+
+    The best one by validation MAE is taken first; each other stays in the mean if that becomes
+    better by it.
+
+    [bold]Example[/]
+
+      agelens soup runs/finetune-taught runs/finetune-again --data utkface --run runs/finetune-soup
+    """
+    need_train()
+    from rich.table import Table
+
+    from agelens.cli.progress import bar
+    from agelens.training.soup import soup as start
+
+    with bar() as progress:
+        about = start(runs, data, run, progress)
+    table = Table(title="On validation folds")
+    for heading in ("runs", "MAE", "CS@5", "gender"):
+        table.add_column(heading, justify="left" if heading == "runs" else "right")
+    alone = [{**one, "runs": [one["run"]]} for one in about["alone"]]
+    for one in alone + about["tries"]:
+        table.add_row(
+            " + ".join(one["runs"]),
+            f"{one['validation_mae']:.3f}",
+            f"{one['validation_cs5']:.1%}",
+            f"{one['validation_gender_accuracy']:.1%}",
+        )
+    console.out.print(table)
+    console.note(f"kept: {', '.join(about['kept'])}")
+    console.out.print(str(run / "model.onnx"), soft_wrap=True, highlight=False)

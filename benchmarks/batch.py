@@ -8,6 +8,8 @@ bytes of the answers.
 
     python benchmarks/batch.py [--pictures 20000] [--engines local-1 local-2 ray-2] [--model NAME]
 
+One worker can be given fewer of them (`--single`): it takes the longest, and its rate is the same.
+
 To be run on a machine that does nothing else.
 """
 
@@ -72,10 +74,10 @@ def memory(driver: int) -> dict[int, float]:
     return found
 
 
-def measure(folder: Path, output: Path, engine: str, model: str | None) -> dict[str, Any]:
+def measure(source: Path, output: Path, engine: str, model: str | None) -> dict[str, Any]:
     """Run one engine to its end; give what was measured."""
     name, workers = engine.rsplit("-", 1)
-    words = [sys.executable, "-m", "agelens", "batch", str(folder), "--output", str(output)]
+    words = [sys.executable, "-m", "agelens", "batch", str(source), "--output", str(output)]
     words += ["--engine", name, "--workers", workers, *(["--model", model] if model else [])]
     marks: list[tuple[int, dict[int, float]]] = []
     first = None
@@ -133,6 +135,7 @@ def main() -> int:
     """Make the photos, run the engines, print and write; 1 where a limit is not kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--single", type=int, help="pictures for one worker (default: all)")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--model", default=None)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/batch.json")
@@ -143,8 +146,12 @@ def main() -> int:
         photos.mkdir()
         portraits = make_pictures(photos, given.pictures)
         size = sum(p.stat().st_size for p in photos.iterdir()) / given.pictures
+        some = Path(folder, "some.txt")
+        names = sorted(photos.iterdir())[: given.single or given.pictures]
+        some.write_text("".join(f"{name}\n" for name in names), "utf-8")
         for engine in given.engines:
-            runs.append(measure(photos, Path(folder, engine), engine, given.model))
+            source = some if engine.endswith("-1") else photos
+            runs.append(measure(source, Path(folder, engine), engine, given.model))
             print(json.dumps(runs[-1], indent=2))
     speed = {run["engine"]: run["pictures_per_second"] for run in runs}
     record = {

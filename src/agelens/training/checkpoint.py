@@ -27,7 +27,7 @@ def write_json(path: Path, value: Any) -> None:
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write `path` (safetensors), with `about` in its header and readable beside it as JSON."""
     partial = path.with_name(path.name + ".part")
-    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(whole, partial, {"about": json.dumps(about)})
     partial.replace(path)
     write_json(path.with_suffix(".json"), about)

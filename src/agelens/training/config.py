@@ -143,6 +143,7 @@ class RunConfig(_Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Annotated[int, Field(ge=0)] = 0  # 0: all cores
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto takes a GPU where torch sees one
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto measures both
 
 

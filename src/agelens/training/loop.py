@@ -22,7 +22,7 @@ from agelens import distribution
 from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.training import checkpoint, precision, record, teacher, trust
+from agelens.training import checkpoint, device, precision, record, teacher, trust
 from agelens.training.accuracy import Accuracy
 from agelens.training.allocator import keep_memory
 from agelens.training.augment import Augment
@@ -76,6 +76,8 @@ class Training:
         if config.model.weights is None or config.model.weights == "hub":
             self._set_age_prior(self.train.ages)
             self._fit_standard()
+        self.device = device.choose(config)
+        self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self._pull = Pull(self.network, config.optimizer)
@@ -197,12 +199,12 @@ class Training:
         rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             weights = None if batch.weights is None else torch.from_numpy(batch.weights)
             chips, targets, weights = self._mixed(
                 torch.from_numpy(batch.chips), self._targets(batch), weights
             )
-            age, female = self._called(chips)
+            age, female = (logits.cpu() for logits in self._called(chips.to(self.device)))
         each = loss(age, female, targets, self.config.loss)
         if weights is not None:
             each = each * weights
@@ -274,9 +276,10 @@ class Training:
         task = self._progress.add_task("validation", total=len(self.validation))
         with torch.inference_mode():
             for batch in self.validation.plain():
-                with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-                    logits = self.averaged(torch.from_numpy(batch.chips))
-                age_logits, female_logits = (one.float() for one in logits)
+                chips = torch.from_numpy(batch.chips).to(self.device)
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                    logits = self.averaged(chips)
+                age_logits, female_logits = (one.float().cpu() for one in logits)
                 true = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
                 targets = labelled(*true, self.config.loss)
                 total += float(loss(age_logits, female_logits, targets, self.config.loss).sum())

@@ -4,14 +4,20 @@ import time
 
 import torch
 
+from agelens.training import device as devices
 from agelens.training.config import Config
 from agelens.training.network import Network
 
 
 def choose(config: Config, network: Network) -> bool:
-    """Say whether to train under bfloat16 autocast; "auto" times a step of each."""
+    """Say whether to train under bfloat16 autocast; "auto" times a step of each.
+
+    On a GPU it is not timed: what can do bfloat16 does it.
+    """
     if config.run.precision != "auto":
         return config.run.precision == "bfloat16"
+    if devices.choose(config).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
     return step_seconds(network, bfloat16=True) < 0.95 * step_seconds(network, bfloat16=False)
 
 

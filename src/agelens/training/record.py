@@ -70,7 +70,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> lis
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         where = f"{path}{key}"
-        if where in ("run.threads", "name", "schedule.patience"):
+        if where in ("run.threads", "run.device", "name", "schedule.patience"):
             continue
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):

@@ -75,17 +75,19 @@ def _fit(
             f"{workers} workers of {cores} cores: the cluster has {have:.0f} cores; take fewer "
             "--workers, or a lower run.threads"
         )
+    gpus = _gpus(config, workers, resources().get("GPU", 0))
     said = Queue(actor_options={"num_cpus": 0})
     table = config.table()
     trainer = TorchTrainer(
         _work,
         train_loop_config={
             "here": str(Path.cwd()), "recipe": table, "data": str(data), "folder": str(folder),
-            "cores": cores, "said": said,
+            "cores": cores, "gpus": gpus, "said": said,
         },
-        torch_config=TorchConfig(backend="gloo"),
+        # sums of single numbers stay on the processor: so both, where there are GPUs
+        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if gpus else "gloo"),
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=False, resources_per_worker={"CPU": cores}
+            num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": cores}
         ),
         run_config=RunConfig(
             name="run", storage_path=str(own),
@@ -110,6 +112,16 @@ def _fit(
         ) from error
     finally:
         pool.shutdown(wait=False)
+
+
+def _gpus(config: Config, workers: int, have: float) -> bool:
+    """Say whether each worker gets a GPU; raise TrainingError where the recipe wants more."""
+    if config.run.device == "cuda" and have < workers:
+        raise TrainingError(
+            f"run.device = 'cuda' with {workers} workers: the cluster has {have:.0f} GPUs; take "
+            "fewer --workers, or run.device = 'auto'"
+        )
+    return config.run.device != "cpu" and have >= workers
 
 
 def _hear(said: Any, told: "_Told", seconds: float) -> None:
@@ -182,9 +194,8 @@ def _work(given: dict[str, Any]) -> None:
     share = Share(context.get_world_rank(), context.get_world_size())
     tell = _teller(given["said"]) if share.first else _unheard
     config = Config.check(given["recipe"], "recipe")
-    config = config.model_copy(
-        update={"run": config.run.model_copy(update={"threads": given["cores"]})}
-    )
+    own = {"threads": given["cores"], "device": "cuda" if given["gpus"] else "cpu"}
+    config = config.model_copy(update={"run": config.run.model_copy(update=own)})
     try:
         training = _built(config, Path(given["data"]), Path(given["folder"]), share, tell)
         training.fit(lambda row: tell("epoch", row))

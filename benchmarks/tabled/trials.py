@@ -1,0 +1,98 @@
+"""Tables of what was tried on validation folds: heads, ways to join, tuning, 8 bits."""
+
+import csv
+import json
+
+from tabled.reading import ROOT, result, signed, table
+
+
+def heads() -> str:
+    """What losses, widths and doubted labels are worth, on frozen features."""
+    said = result("heads")
+    rows = []
+    for name, trial in said["trials"].items():
+        gap = trial["against_baseline"]["mae"]
+        rows.append(
+            [
+                trial["about"],
+                f"{trial['validation_mae']:.3f}",
+                "" if name == "baseline" else signed(gap),
+                f"{trial['validation_cs5']:.1%}",
+                f"{trial['validation_gender_accuracy']:.1%}",
+            ]
+        )
+    reads = ", ".join(f"{way} {mae:.3f}" for way, mae in said["estimators"].items())
+    note = (
+        f"{said['faces']:,} faces of the {said['part']}, mean of {said['seeds']} seeds; "
+        "differences are paired, with 95 % bootstrap intervals over faces. One age read off the "
+        f"baseline's distribution: {reads}. `{said['command']}`, {said['date'][:10]}."
+    )
+    headings = ["change", "MAE", "against the baseline", "CS@5", "gender accuracy"]
+    return table(headings, rows) + "\n\n" + note
+
+
+def joining() -> str:
+    """Whether two frozen backbones are better joined by their answers or by their features."""
+    said = result("heads")["joining"]
+    words = {
+        "average": "both, distributions averaged",
+        "stack": "both, logits summed by learned weights",
+        "features": "both, one head on the features of both",
+    }
+    rows = [
+        [
+            words.get(name, f"{name} alone"),
+            f"{way['validation_mae']:.3f}",
+            "" if name == said["better_half"] else signed(way["against_better_half"]["mae"]),
+            f"{way['validation_cs5']:.1%}",
+            f"{way['validation_gender_accuracy']:.1%}",
+        ]
+        for name, way in said["ways"].items()
+    ]
+    headings = ["frozen backbones", "MAE", "against the better half", "CS@5", "gender accuracy"]
+    return table(headings, rows)
+
+
+def tuned() -> str:
+    """The best trials of the recorded study."""
+    text = (ROOT / "runs" / "tune-frozen-dlib" / "trials.csv").read_text("utf-8")
+    trials = list(csv.DictReader(text.splitlines()))
+    done = sorted(
+        (one for one in trials if one["state"] == "complete"),
+        key=lambda one: float(one["validation_mae"]),
+    )
+    keys = [key for key in trials[0] if "." in key]
+    rows = [
+        [
+            one["trial"],
+            f"{float(one['validation_mae']):.3f}",
+            f"{float(one['gender_accuracy']):.1%}",
+        ]
+        + [f"{float(one[key]):.4g}" for key in keys]
+        for one in done[:3]
+    ]
+    note = (
+        f"The best three of {len(trials)} trials, {len(done)} of them not pruned, on the "
+        "validation folds of split 0."
+    )
+    return table(["trial", "MAE", "gender", *(f"`{key}`" for key in keys)], rows) + "\n\n" + note
+
+
+def quantised() -> str:
+    """What the settings of the quantiser cost the small model, on validation folds."""
+    said = json.loads((ROOT / "runs" / "fast-int8" / "run.json").read_text("utf-8"))
+    tries = {f"{one['method']}, {one['whole']} in float": one for one in said["tries"]}
+    rows = [
+        [
+            name,
+            f"{one['validation_mae']:.3f}",
+            f"{one['validation_cs5']:.1%}",
+            f"{one['validation_gender_accuracy']:.1%}",
+            f"{one['age_moved']:.2f}" if "age_moved" in one else "",
+        ]
+        for name, one in {"float32": said["whole"], **tries}.items()
+    ]
+    kept = said["chosen"]
+    note = f"Kept: {kept['method']}, {kept['whole']} convolutions in float."
+    headings = ["setting", "MAE", "CS@5", "gender accuracy", "age moved by, years"]
+    return table(headings, rows) + "\n\n" + note

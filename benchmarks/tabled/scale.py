@@ -102,7 +102,7 @@ def kills() -> str:
             f"`{name.partition('::')[2].removeprefix('test_')}`",
             "Ray" if "ray" in name else "local",
             f"{test['passed']} of {record['rounds']}",
-            f"{test['median_seconds']:.0f} / {test['longest_seconds']:.0f}",
+            f"{test['median_seconds']:.1f} / {test['longest_seconds']:.1f}",
         ]
         for name, test in record["tests"].items()
     ]

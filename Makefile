@@ -1,11 +1,11 @@
 # make demo   predict on an example picture        make test    run the tests
 # make check  style, types, import layers          make bench   measure speed
-# make docs   write docs/cli.md from --help
+# make docs   write docs/cli.md from --help     make test-ray  those on a Ray cluster, minutes more
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test test-ray check bench docs clean
 
 demo: .venv/base.stamp
 	$(BIN)/agelens predict examples/pictures/group.jpg --annotate demo-output --png
@@ -13,6 +13,10 @@ demo: .venv/base.stamp
 
 test: .venv/all.stamp
 	$(BIN)/python -m pytest -n auto
+
+# Not side by side: each starts a cluster of its own.
+test-ray: .venv/ray.stamp
+	$(BIN)/python -m pytest -p no:xdist tests/test_batch_ray.py tests/test_workers.py
 
 check: .venv/all.stamp
 	$(BIN)/ruff check .
@@ -38,6 +42,10 @@ docs: .venv/all.stamp
 .venv/all.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --constraint constraints.txt --editable '.[data,train,serve,batch,video,dev]'
 	@touch $@ .venv/base.stamp
+
+.venv/ray.stamp: .venv/all.stamp
+	$(PIP) --constraint constraints.txt --editable '.[scale]'
+	@touch $@
 
 clean:
 	rm -rf .venv demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

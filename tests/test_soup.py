@@ -64,6 +64,8 @@ def test_what_cannot_be_averaged_is_refused(tmp_path: Path) -> None:
         train(Config.read(TINY, short | way), data, tmp_path / name, QUIET)
     with pytest.raises(TrainingError, match="1 run to average"):
         soup([tmp_path / "a"], data, tmp_path / "soup", QUIET)
+    with pytest.raises(TrainingError, match=r"nosuch' has no best\.safetensors: expected"):
+        soup([tmp_path / "a", tmp_path / "nosuch"], data, tmp_path / "soup", QUIET)
     with pytest.raises(TrainingError, match=r"wider is another network than .*a \(age"):
         soup([tmp_path / "a", tmp_path / "wider"], data, tmp_path / "soup", QUIET)
     with pytest.raises(TrainingError, match="pixels: expected one size"):

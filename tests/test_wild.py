@@ -2,14 +2,13 @@ import csv
 import io
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
-from agelens.align import SIDE, TEMPLATE
+from agelens.align import TEMPLATE
 from agelens.cli.app import app
 from agelens.data.dlib_chip import Cutter
 from agelens.data.importing import import_dataset
@@ -21,6 +20,7 @@ from agelens.errors import BadLabel, DatasetError, SourceError
 from agelens.face import Landmarks
 from agelens.images import Picture, read
 from labelled import write_any, write_folder
+from pasted_chips import paste
 
 NAME = "36_1_0_20170101000000000.jpg"
 
@@ -44,21 +44,6 @@ def rows(dest: Path) -> list[dict[str, str]]:
 def points(row: dict[str, str]) -> NDArray[np.float64]:
     names = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
     return np.array([(float(row[n + "_x"]), float(row[n + "_y"])) for n in names])
-
-
-def paste(chip: Picture, scale: float, degrees: float) -> tuple[Picture, NDArray[np.float64]]:
-    """Lay a chip on a larger grey picture; give also the matrix (2, 3) from chip to picture."""
-    side = round(SIDE * scale * 1.9) + 60
-    matrix = np.asarray(cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), degrees, scale))
-    matrix[:, 2] += side / 2 - SIDE / 2
-    canvas = np.full((side, side, 3), 110, np.uint8)
-    if scale < 1:  # so that fine detail does not alias
-        small = max(1, round(SIDE * scale))
-        chip = np.asarray(cv2.resize(chip, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
-    drawn = matrix.copy()
-    drawn[:, :2] *= SIDE / chip.shape[0]
-    cv2.warpAffine(chip, drawn, (side, side), canvas, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
-    return canvas, matrix
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,17 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise TrainingError(f"{path} is not a checkpoint of a run: {error}") from error
 
 
+def load_best(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the best checkpoint of a run folder. Raises TrainingError where there is none."""
+    file = run / "best.safetensors"
+    if not file.is_file():
+        raise TrainingError(
+            f"{str(run)!r} has no best.safetensors: expected the folder of a run, as "
+            "agelens train --run writes it"
+        )
+    return load(file)
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read any safetensors file: its tensors and the words in its header.
 

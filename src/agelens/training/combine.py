@@ -180,7 +180,7 @@ def _against_half(table: list[dict[str, Any]], best: dict[str, Any]) -> dict[str
 
 
 def _load(run: Path) -> Member:
-    tensors, about = checkpoint.load(run / "best.safetensors")
+    tensors, about = checkpoint.load_best(run)
     config = Config.check(about["config"], str(run / "best.json"))
     network = Network(config.model, start=False)
     network.load_state_dict(tensors)

@@ -69,7 +69,7 @@ def begin(
 
 def export_again(folder: Path, data: Path, progress: Progress) -> dict[str, Any]:
     """Export a run folder as it stands, also one that was stopped; give the run's record."""
-    _, about = checkpoint.load(folder / "best.safetensors")
+    _, about = checkpoint.load_best(folder)
     config = Config.check(about["config"], str(folder / "best.json"))
     return conclude(folder, loaders(config, Dataset(data), progress)[1])
 

@@ -38,7 +38,7 @@ def soup(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) -> 
         raise TrainingError(f"{len(runs)} run to average: expected two or more")
     if (folder / "best.safetensors").exists():
         raise TrainingError(f"{folder} holds a run already: give another --run")
-    found = [checkpoint.load(run / "best.safetensors") for run in runs]
+    found = [checkpoint.load_best(run) for run in runs]
     configs = [
         Config.check(about["config"], str(run / "best.json"))
         for run, (_, about) in zip(runs, found, strict=True)

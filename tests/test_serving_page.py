@@ -157,7 +157,7 @@ def test_a_folder_goes_at_once_and_its_results_can_be_copied(
     assert page.text_content("#live") == "Finished: 2 of 2 pictures, 2 faces"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click("#copy")
-    page.wait_for_function("document.querySelector('#copy').textContent === 'Copied'")
+    page.wait_for_selector("#copy:text-is('Copied')")
     copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
     assert [one["file"] for one in copied] == ["people/a.jpg", "people/more/b.jpg"]
     assert {"status", "reasons", "doubt"} <= set(copied[0]["faces"][0])
@@ -182,7 +182,7 @@ def test_colours_follow_the_system_and_the_button(browser, client) -> None:
     page = browser.new_page(color_scheme="dark")
     page.goto(str(client.base_url))
     theme = "document.documentElement.dataset.theme"
-    page.wait_for_function(f"{theme} === 'dark'")
+    page.wait_for_selector("html[data-theme=dark]", state="attached")
     page.click("#theme")
     assert page.evaluate(theme) == "light"
     page.close()

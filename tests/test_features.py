@@ -12,6 +12,8 @@ from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, TrainingError
 from agelens.training import features, remembered
+from agelens.training.config import Config
+from agelens.training.network import Network
 from drawn import write_dataset
 
 
@@ -98,3 +100,28 @@ def test_mistakes_are_named(dataset: Dataset) -> None:
     dataset.image_path(9).write_bytes(b"no picture")
     with pytest.raises(DatasetError, match="cannot be used"):
         features.extract(dataset, "dlib", quiet())
+
+
+def test_members_of_a_hybrid_are_kept_each_for_itself(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(remembered, "_faster", lambda describe: "float32")
+    small = {"backbone": "scratch", "size": 32, "widths": [8, 16], "depths": [1, 1]}
+
+    def network(*members: dict) -> Network:
+        table = {"backbone": "hybrid", "join": "beside", "size": 200, "frozen": len(members)}
+        return Network(Config.check({"model": {**table, "members": list(members)}}, "drawn").model)
+
+    dataset = Dataset(write_dataset(tmp_path, 12))
+    torch.manual_seed(0)
+    pair = network({**small, "padding": 0.1}, small)
+    made = features.of_network(dataset, pair, quiet())
+    seen = np.stack([chips.read(dataset.image_path(row)) for row in range(12)])
+    for side, shown in enumerate((seen, seen[:, :, ::-1])):
+        with torch.inference_mode():
+            expected = pair.eval().describe(torch.from_numpy(np.ascontiguousarray(shown)))
+        assert np.allclose(made[:, side], expected.numpy(), rtol=2e-3, atol=1e-3)
+    kept = set(dataset.folder.glob("features-*.npy"))
+    assert len(kept) == 2
+    other = network(small, small)
+    other.backbone.members[0] = pair.backbone.members[1]  # known
+    features.of_network(dataset, other, quiet())
+    assert len(set(dataset.folder.glob("features-*.npy")) - kept) == 1

@@ -87,8 +87,8 @@ def test_members_beside_each_other_speak_as_they_are(runs: list[Path]) -> None:
     assert not Network(hybrid(*runs, frozen=2)).still  # its gates learn
     x = torch.rand(2, 3, 64, 64) * 255
     parts = [
-        member(resized(x, size)).mean((2, 3))
-        for size, member in zip(net.backbone.sizes, net.backbone.members, strict=True)
+        member(resized(x, size, padding)).mean((2, 3))
+        for (size, padding), member in zip(net.backbone.views, net.backbone.members, strict=True)
     ]
     assert torch.equal(net.backbone(x)[:, :, 0, 0], torch.cat(parts, 1))
 
@@ -96,3 +96,23 @@ def test_members_beside_each_other_speak_as_they_are(runs: list[Path]) -> None:
 def test_join_is_for_hybrids() -> None:
     with pytest.raises(ConfigError, match="join belongs to the backbone hybrid"):
         Config.check({"model": {**SMALL, "join": "beside"}}, "drawn")
+
+
+def test_padding_is_black_and_the_picture_keeps_its_place() -> None:
+    x = torch.full((1, 3, 100, 100), 200.0)
+    made = resized(x, 120, 0.1)
+    assert made.shape == (1, 3, 120, 120)
+    assert torch.equal(made[..., 10:110, 10:110], x)
+    assert made.sum() == x.sum()
+
+
+def test_a_member_sees_its_picture_padded() -> None:
+    members = [{**SMALL, "padding": 0.25}, SMALL]
+    table = {"backbone": "hybrid", "size": 64, "join": "beside", "members": members}
+    net = Network(Config.check({"model": table}, "drawn").model).eval()
+    x = torch.rand(2, 3, 64, 64) * 255
+    framed = torch.nn.functional.pad(x, (16, 16, 16, 16))
+    assert torch.equal(
+        net.backbone.part(0, x), net.backbone.members[0](resized(framed, 32)).mean((2, 3))
+    )
+    assert not torch.allclose(net.backbone.part(0, x), net.backbone.part(1, x))

@@ -58,8 +58,9 @@ def test_a_split_answers_its_training_faces_alone_and_can_teach(tmp_path, monkey
     assert about["faces"] == len(rows)
     assert about["age_mae"] < 26  # a constant is off by 29, and these are few steps
     assert about["gender_accuracy"] > 0.75
-    write(table, about, tmp_path / "teacher.parquet")
-    recipe = {"data": {"teacher": str(tmp_path / "teacher.parquet")}, "loss": {"teacher": 0.5}}
+    write(table, about, tmp_path / "teacher-0.parquet")
+    file = str(tmp_path / "teacher-{split}.parquet")
+    recipe = {"data": {"teacher": file}, "loss": {"teacher": 0.5}}
     targets = teacher.read(Config.check(recipe, "test"), dataset)
     assert targets is not None
     assert np.allclose(targets.distribution[rows].sum(1), 1, atol=1e-4)

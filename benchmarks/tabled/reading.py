@@ -12,6 +12,7 @@ TRAINED = (
     "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "finetune-dlib", "finetune",
     "finetune-taught", "frozen", "frozen-dlib", "fast",
 )  # fmt: skip
+PROTOCOLS = ("fused", "frozen-dlib")  # recipes that were trained on all five splits
 SHIPPED = "hybrid"
 NAMES = {"hybrid": "default", "fast-int8": "fast"}  # of the shipped ones
 

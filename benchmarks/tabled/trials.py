@@ -31,6 +31,44 @@ def heads() -> str:
     return table(headings, rows) + "\n\n" + note
 
 
+def ablations_scratch() -> str:
+    """What parts of the scratch recipe are worth."""
+    return _ablations("scratch")
+
+
+def ablations_finetune() -> str:
+    """What parts of the fine-tuning recipe are worth."""
+    return _ablations("finetune")
+
+
+def _ablations(name: str) -> str:
+    said = result(f"ablations-{name}")
+    base = said["trials"]["baseline"]
+    rows = []
+    for trial, one in said["trials"].items():
+        gap = one["validation_mae"] - base["validation_mae"]
+        rows.append(
+            [
+                one["about"],
+                f"{one['validation_mae']:.2f}",
+                "" if trial == "baseline" else f"{gap:+.2f}",
+                f"{one['validation_cs5']:.1%}",
+                f"{one['validation_gender_accuracy']:.1%}",
+                f"{one['parameters'] / 1e6:.1f} M",
+                f"{one['train_seconds'] / 60:.1f}",
+            ]
+        )
+    headings = [
+        "change", "MAE", "against the baseline", "CS@5", "gender accuracy", "parameters", "minutes",
+    ]  # fmt: skip
+    note = (
+        f"Validation folds of split 0, {base['train_faces']:,} training faces, {base['epochs']} "
+        f"epochs, one thread of {said['machine']['processor']}. `{said['command']} --work DIR`, "
+        f"{said['date'][:10]}."
+    )
+    return table(headings, rows) + "\n\n" + note
+
+
 def joining() -> str:
     """Whether two frozen backbones are better joined by their answers or by their features."""
     said = result("heads")["joining"]

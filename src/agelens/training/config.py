@@ -22,6 +22,7 @@ class _Section(BaseModel):
 
 
 Side = Annotated[int, Field(ge=32, le=512)]
+Padding = Annotated[float, Field(ge=0, le=0.5)]
 Widths = list[Annotated[int, Field(ge=8, le=1024)]]
 Depths = list[Annotated[int, Field(ge=1, le=12)]]
 
@@ -32,6 +33,7 @@ class MemberConfig(_Section):
     backbone: str = Field(pattern=r"^(scratch|dlib|faceres-deep|timm/[\w.\-]+)$")
     weights: str | None = None
     size: Side = 100
+    padding: Padding = 0.0
     widths: Widths = [40, 80, 160, 256]
     depths: Depths = [2, 2, 2, 2]
 
@@ -46,6 +48,7 @@ class ModelConfig(_Section):
     join: Literal["gated", "beside"] = "gated"  # hybrid only: how their features stand together
     weights: str | None = None  # a safetensors file to start from; for timm also "hub"
     size: Side = 100  # pixels, side of the input; each member of a hybrid has its own
+    padding: Padding = 0.0  # share of the picture's side put around it in black, on every side
     widths: Widths = [40, 80, 160, 256]  # scratch only
     depths: Depths = [2, 2, 2, 2]  # scratch only
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # stochastic depth, scratch only
@@ -75,7 +78,8 @@ class DataConfig(_Section):
 
     split: Annotated[int, Field(ge=0, le=4)] = 0  # of the five rotations over the folds
     share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training faces, for short trials
-    teacher: str | None = None  # a predictions.parquet of the training faces, to learn from
+    teacher: str | None = None  # a predictions.parquet of the training faces, to learn from;
+    # {split} in its name stands for the split
     exclude: str | None = None  # an actions.csv of `agelens data audit`: leave out what it says to
     downweight: str | None = None  # an actions.csv: count each training face by its weight
 

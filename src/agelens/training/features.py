@@ -1,6 +1,7 @@
 """Features of every chip of a dataset by a frozen pre-trained backbone, computed once."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import cv2
@@ -15,6 +16,7 @@ from agelens.errors import TrainingError
 from agelens.runtime import CHIP
 from agelens.training import dlib_resnet, pretrained
 from agelens.training.config import ModelConfig
+from agelens.training.fusion import Fusion
 from agelens.training.network import Network
 from agelens.training.remembered import Describer, remember
 
@@ -57,20 +59,53 @@ def extract(dataset: Dataset, backbone: str, progress: Progress) -> NDArray[np.f
 def of_network(dataset: Dataset, network: Network, progress: Progress) -> NDArray[np.float16]:
     """Give what a network with a frozen backbone makes of every chip, float16 (N, 2, F).
 
-    Kept under the SHA-256 of backbone and pooling; see `remember`.
+    Kept under the SHA-256 of backbone and pooling; see `remember`. Members that stand beside each
+    other are kept each for itself, so that another pair has less to compute.
     """
-    digest = hashlib.sha256(f"{network.size} {network.backbone}".encode())
-    for part in (network.backbone, network.pool):
-        for name, tensor in part.state_dict().items():
-            digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
-    made_of = {"network": digest.hexdigest()}
     network.eval()
+    fusion = network.backbone
+    if isinstance(fusion, Fusion) and fusion.join == "beside" and network.pool.kind == "mean":
+        return np.concatenate(
+            [
+                _kept(
+                    dataset,
+                    (f"{network.size} {network.padding} {view} {member}", member),
+                    int(member.features),  # type: ignore[arg-type]
+                    lambda x, place=place: fusion.part(place, network.prepare(x)),  # type: ignore[misc]
+                    progress,
+                )
+                for place, (view, member) in enumerate(
+                    zip(fusion.views, fusion.members, strict=True)
+                )
+            ],
+            axis=-1,
+        )
+    padding = f" {network.padding}" if network.padding else ""
+    what = f"{network.size}{padding} {network.backbone}", network.backbone, network.pool
+    return _kept(dataset, what, network.features, network.describe, progress)
+
+
+def _kept(
+    dataset: Dataset,
+    what: tuple[str | nn.Module, ...],
+    width: int,
+    describe: Callable[[Tensor], Tensor],
+    progress: Progress,
+) -> NDArray[np.float16]:
+    """Give the features that `describe` makes of chips; `what` it is made of names them."""
+    digest = hashlib.sha256()
+    for part in what:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            for name, tensor in part.state_dict().items():
+                digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
     by = Describer(
         name=f"features-{digest.hexdigest()[:12]}",
         title="features by the frozen backbone",
-        made_of=made_of,
-        width=network.features,
-        describe=lambda batch: network.describe(torch.from_numpy(batch)),
+        made_of={"network": digest.hexdigest()},
+        width=width,
+        describe=lambda batch: describe(torch.from_numpy(batch)),
     )
     return remember(dataset, by, progress)
 

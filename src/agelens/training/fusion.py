@@ -18,13 +18,15 @@ class Fusion(nn.Module):
     """
 
     def __init__(
-        self, members: Sequence[tuple[int, nn.Module]], join: Literal["gated", "beside"] = "gated"
+        self,
+        members: Sequence[tuple[int, float, nn.Module]],
+        join: Literal["gated", "beside"] = "gated",
     ) -> None:
-        """Take each member's input size in pixels and its backbone."""
+        """Take each member's input size in pixels, the padding of its picture, and its backbone."""
         super().__init__()
-        self.sizes = [size for size, _ in members]
-        self.members = nn.ModuleList([backbone for _, backbone in members])
-        widths = [int(backbone.features) for _, backbone in members]  # type: ignore[arg-type]
+        self.views = [(size, padding) for size, padding, _ in members]
+        self.members = nn.ModuleList([backbone for _, _, backbone in members])
+        widths = [int(backbone.features) for _, _, backbone in members]  # type: ignore[arg-type]
         self.features = sum(widths)
         self.join = join
         if join == "gated":
@@ -40,13 +42,15 @@ class Fusion(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take (B, 3, S, S) of 0 to 255, give (B, features, 1, 1)."""
-        parts = [
-            member(resized(x, size)).mean((2, 3))
-            for size, member in zip(self.sizes, self.members, strict=True)
-        ]
+        parts = [self.part(place, x) for place in range(len(self.members))]
         if self.join == "gated":
             parts = self._gated(parts)
         return torch.cat(parts, 1)[:, :, None, None]
+
+    def part(self, place: int, x: Tensor) -> Tensor:
+        """Take (B, 3, S, S) of 0 to 255, give the features of one member, (B, F)."""
+        features: Tensor = self.members[place](resized(x, *self.views[place])).mean((2, 3))
+        return features
 
     def _gated(self, parts: list[Tensor]) -> list[Tensor]:
         parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]

@@ -19,7 +19,7 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, *, start: bool = True) -> None:
         """Build from a recipe; with `start`, the backbone has the weights it starts from."""
         super().__init__()
-        self.size = config.size
+        self.size, self.padding = config.size, config.padding
         self.backbone = pretrained.build(config, start=start)
         self._check_size(config)
         self.pool = Pooling(int(self.backbone.features), config.pool)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ class Network(nn.Module):
 
     def prepare(self, chips: Tensor) -> Tensor:
         """Take uint8 (B, H, W, 3) RGB, give float32 (B, 3, size, size) of 0 to 255."""
-        return resized(chips.permute(0, 3, 1, 2).float(), self.size)
+        return resized(chips.permute(0, 3, 1, 2).float(), self.size, self.padding)
 
     def describe(self, chips: Tensor) -> Tensor:
         """Take uint8 (B, H, W, 3) RGB chips; give features (B, `features`).

@@ -172,8 +172,10 @@ def _shape(config: ModelConfig | MemberConfig, start: bool) -> nn.Module:
         return FaceRes()
     if isinstance(config, ModelConfig):
         if config.backbone == "hybrid":
-            members = [(member.size, build(member, start=start)) for member in config.members]
-            return Fusion(members, config.join)
+            return Fusion(
+                [(one.size, one.padding, build(one, start=start)) for one in config.members],
+                config.join,
+            )
         return Scratch(config.widths, config.depths, config.drop_path)
     return Scratch(config.widths, config.depths)
 

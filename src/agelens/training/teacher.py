@@ -21,7 +21,8 @@ def read(config: Config, dataset: Dataset) -> Targets | None:
     """Read the teacher's answers, a row for each face of the dataset; None without a teacher.
 
     Faces that are not trained on have rows of zeros. Raises TrainingError for answers that
-    lack a training face, or where only one of data.teacher and loss.teacher is set.
+    lack a training face, or where only one of data.teacher and loss.teacher is set. `{split}` in
+    the file's name stands for the run's split, so that one recipe serves all five.
     """
     if (config.data.teacher is None) != (config.loss.teacher == 0):
         raise TrainingError(
@@ -30,12 +31,13 @@ def read(config: Config, dataset: Dataset) -> Targets | None:
         )
     if config.data.teacher is None:
         return None
+    file = config.data.teacher.replace("{split}", str(config.data.split))
     columns = ["file", "age_probabilities", "female_probability"]
     try:
-        said = pl.read_parquet(Path(config.data.teacher), columns=columns)
+        said = pl.read_parquet(Path(file), columns=columns)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TrainingError(
-            f"cannot read the teacher's answers {config.data.teacher!r} ({error}): expected the "
+            f"cannot read the teacher's answers {file!r} ({error}): expected the "
             "predictions.parquet of  agelens evaluate MODEL --part train"
         ) from error
     place = {file: row for row, file in enumerate(dataset.samples["file"])}
@@ -44,7 +46,7 @@ def read(config: Config, dataset: Dataset) -> Targets | None:
     lacking = np.setdiff1d(dataset.split(config.data.split).train, rows)
     if len(lacking):
         raise TrainingError(
-            f"{config.data.teacher} lacks {len(lacking):,} of the training faces, such as "
+            f"{file} lacks {len(lacking):,} of the training faces, such as "
             f"{dataset.samples['file'][int(lacking[0])]!r}: expected the answers of "
             f"agelens evaluate MODEL --part train --split {config.data.split}"
         )

@@ -1,8 +1,6 @@
 """Pictures -> their faces, found, cut out as chips and looked over, some pictures ahead."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens import images, inputs, seeing
+from agelens.ahead import ahead
 from agelens.align import warp_all
 from agelens.detect import Detector
 from agelens.errors import AgelensError, ConfigError
@@ -99,18 +98,11 @@ class Finder:
             for name, data in named:
                 yield self.find(name, data, chips=chips, keep=keep)
             return
-        ahead: deque[Future[Found]] = deque()
-        with ThreadPoolExecutor(self._workers, "agelens") as pool:
-            try:
-                for name, data in named:
-                    ahead.append(pool.submit(self.find, name, data, chips=chips, keep=keep))
-                    if len(ahead) > self._workers:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:  # the caller stopped early
-                for future in ahead:
-                    future.cancel()
+
+        def find(one: tuple[str, Any]) -> Found:
+            return self.find(*one, chips=chips, keep=keep)
+
+        yield from ahead(find, named, self._workers, "agelens")
 
     def _choose(self, faces: list[Face]) -> list[Face]:
         """Leave out faces that are too small, or too many; the largest come first."""

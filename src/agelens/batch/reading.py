@@ -8,9 +8,7 @@ error, since there the same picture may be had later.
 
 import os
 import tempfile
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from agelens.ahead import ahead
 from agelens.batch import listing, places
 from agelens.batch.listing import Kind
 from agelens.batch.plan import Unit
@@ -84,18 +83,7 @@ def _missing(place: str, where: Where) -> Item:
 
 
 def _fetched(names: tuple[str, ...], where: Where) -> Iterator[Item]:
-    ahead: deque[Future[Item]] = deque()
-    with ThreadPoolExecutor(AHEAD, "fetch") as pool:
-        try:
-            for name in names:
-                ahead.append(pool.submit(_fetch, name, where))
-                if len(ahead) > AHEAD:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:  # the caller stopped early
-            for future in ahead:
-                future.cancel()
+    yield from ahead(lambda name: _fetch(name, where), names, AHEAD, "fetch")
 
 
 def _fetch(place: str, where: Where) -> Item:

@@ -26,20 +26,27 @@ def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
 def lineage(config: Config) -> dict[str, Any]:
     """Give what a recipe went on from: names of runs, the first one first, and if it was taught.
 
-    As far as their run folders are there.
+    As far as their run folders are there; what the members of a hybrid went on from is in it.
     """
-    taught, names = config.data.teacher is not None, [config.name]
-    while config.model.weights:
-        file = Path(config.model.weights).with_suffix(".json")
+    before: list[Config] = []
+    _add_before(config, before, {config.name})
+    taught = any(one.data.teacher is not None for one in [config, *before])
+    return {"after": [one.name for one in before], "taught": taught}
+
+
+def _add_before(config: Config, before: list[Config], known: set[str]) -> None:
+    for part in (config.model, *config.model.members):
+        if not part.weights:
+            continue
+        file = Path(part.weights).with_suffix(".json")
         try:
-            config = Config.check(json.loads(file.read_text("utf-8"))["config"], str(file))
+            found = Config.check(json.loads(file.read_text("utf-8"))["config"], str(file))
         except (OSError, ValueError, KeyError, TypeError, ConfigError):
-            break
-        if config.name in names:
-            break
-        names.insert(0, config.name)
-        taught = taught or config.data.teacher is not None
-    return {"after": names[:-1], "taught": taught}
+            continue
+        if found.name not in known:
+            known.add(found.name)
+            _add_before(found, before, known)
+            before.append(found)
 
 
 def machine() -> dict[str, Any]:

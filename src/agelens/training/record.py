@@ -35,10 +35,10 @@ def lineage(config: Config) -> dict[str, Any]:
 
 
 def _add_before(config: Config, before: list[Config], known: set[str]) -> None:
-    for part in (config.model, *config.model.members):
-        if not part.weights:
+    for weights in (config.model.weights, *(one.weights for one in config.model.members)):
+        if not weights:
             continue
-        file = Path(part.weights).with_suffix(".json")
+        file = Path(weights).with_suffix(".json")
         try:
             found = Config.check(json.loads(file.read_text("utf-8"))["config"], str(file))
         except (OSError, ValueError, KeyError, TypeError, ConfigError):

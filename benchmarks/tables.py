@@ -48,9 +48,9 @@ TABLES = {
     f.__name__: f
     for f in (
         models.protocol, models.headline, models.details, models.decades, models.groups,
-        models.training, models.hybrid, models.coverage, models.intervals,
-        trials.ablations_scratch, trials.ablations_finetune, trials.heads, trials.joining,
-        trials.tuned, trials.quantised,
+        models.training, models.hybrid, models.gain, models.coverage, models.intervals,
+        trials.ablations_scratch, trials.ablations_finetune, trials.ablations_fused,
+        trials.heads, trials.joining, trials.tuned, trials.quantised,
         data.copies, data.effort, data.planted, data.painted, data.pasted,
         doubt.corruptions, doubt.poor, doubt.unlike, doubt.views,
         speed.speed, speed.throughput, speed.service,

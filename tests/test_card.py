@@ -127,13 +127,16 @@ def test_an_evaluation_on_other_folds_is_not_taken_for_a_test(run: Path, tmp_pat
 def test_a_hybrid_names_its_members(tmp_path: Path) -> None:
     members = [
         {"name": "a", "backbone": "dlib", "after": ["first", "second"], "taught": True},
-        {"name": "b", "backbone": "scratch"},
+        {"name": "b", "backbone": "hybrid", "joins": ["scratch", "faceres-deep"]},
     ]
     card = {"name": "both", "members": members, "how": "stack", "made": "now"}
     page = make(Plan(str(build_tiny_model(tmp_path / "both.onnx", card)), tmp_path, timing=False))
     assert page.subtitle == "hybrid of a and b"
     said = "\n".join(row[0] for s in page.sections for p in s.parts if isinstance(p, Table)
                      for row in p.cells)  # fmt: skip
+    starts = [row[1] for s in page.sections for p in s.parts if isinstance(p, Table)
+              for row in p.cells if row[0] == "starts from"]  # fmt: skip
+    assert [str(start).partition(" ")[0] for start in starts] == ["faceres-deep", "dlib's"]
     steps = ("data out-of-fold utkface --split 0", "train --config configs/first.toml",
              "train --config configs/second.toml", "train --config configs/a.toml",
              "combine runs/a runs/b --data utkface --run runs/both")  # fmt: skip

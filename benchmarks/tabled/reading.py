@@ -6,13 +6,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = (
-    "scratch-128", "scratch-taught-112", "finetune-dlib", "finetune-taught", "hybrid", "fast-int8",
+    "scratch-128", "scratch-taught-112", "finetune-dlib", "finetune-taught", "hybrid-pooled",
+    "hybrid", "fast-int8",
 )  # fmt: skip
 TRAINED = (
     "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "finetune-dlib", "finetune",
-    "finetune-taught", "frozen", "frozen-dlib", "fast",
+    "finetune-taught", "finetune-again", "frozen", "frozen-dlib", "frozen-dlib-tuned-0",
+    "fused-taught", "fast",
 )  # fmt: skip
-PROTOCOLS = ("fused", "frozen-dlib")  # recipes that were trained on all five splits
+PROTOCOLS = ("fused",)  # recipes that were trained on all five splits
 SHIPPED = "hybrid"
 NAMES = {"hybrid": "default", "fast-int8": "fast"}  # of the shipped ones
 

@@ -218,7 +218,7 @@ def _card(best: dict[str, Any], members: Sequence[Member], fitted: Pool) -> dict
         "members": [
             {
                 "name": m.config.name,
-                "backbone": m.config.model.backbone,
+                **record.backbones(m.config),
                 "size": m.config.model.size,
                 **record.lineage(m.config),
             }

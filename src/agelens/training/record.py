@@ -23,6 +23,13 @@ def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def backbones(config: Config) -> dict[str, Any]:
+    """Give what a network stands on, as its card says it."""
+    model = config.model
+    joins = {"joins": [one.backbone for one in model.members]} if model.members else {}
+    return {"backbone": model.backbone, **joins}
+
+
 def lineage(config: Config) -> dict[str, Any]:
     """Give what a recipe went on from: names of runs, the first one first, and if it was taught.
 

@@ -93,7 +93,7 @@ def export_run(folder: Path, validation: Loader) -> float:
     network = Network(config.model, start=False)
     network.load_state_dict(tensors)
     card = export.describe(config.name, config.data.split) | {
-        "backbone": config.model.backbone,
+        **record.backbones(config),
         "input_size": config.model.size,
         "epoch": about["epoch"],
         "validation": {k: v for k, v in about["figures"].items() if k.startswith("validation")},

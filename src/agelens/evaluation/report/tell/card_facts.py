@@ -1,5 +1,7 @@
 """The facts of a model card: what a model is, its licences, data, cost, and how to repeat it."""
 
+from typing import Any
+
 from agelens.data.utkface import TERMS
 from agelens.evaluation.report.quoting import Node, Sentence, say, word
 from agelens.evaluation.report.tell.overview import label_noise, what
@@ -47,10 +49,15 @@ def identity(name: str, model: Node) -> Section:
     return Section("What it is", [Table(["", name], rows, note=note, wide=True)])
 
 
-def _starts(own: dict[str, object]) -> list[str]:
+def _starts(own: dict[str, Any]) -> list[str]:
     members = own.get("members")
-    several = members if isinstance(members, list) else [own]
-    names = [str(one["backbone"]) for one in several if one.get("backbone")]
+    several: list[dict[str, Any]] = members if isinstance(members, list) else [own]
+    names = [
+        str(name)
+        for one in several
+        if one.get("backbone")
+        for name in one.get("joins", [one["backbone"]])
+    ]
     return [name for name in dict.fromkeys(names) if name not in ("scratch", "fusion")]
 
 

@@ -218,6 +218,9 @@ def _kind(card: Node) -> Sentence:
     backbone = card.value.get("backbone")
     if backbone == "scratch":
         return say("trained from scratch{size}", size=size)
+    if "joins" in card:
+        joined = [word(str(one.value)) for one in card["joins"]]
+        return join([Sentence("one head on the features of"), listed(joined)])
     if backbone:
         return say("fine-tuned from {backbone}{size}", backbone=str(backbone), size=size)
     return Sentence("unknown")

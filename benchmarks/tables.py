@@ -14,7 +14,9 @@ from peers import table as peers_table
 from tabled import data, doubt, models, scale, speed, trials
 from tabled.reading import ROOT, result
 
-PAGES = ("README.md", "docs/results.md", "docs/scale.md", "docs/video.md")
+PAGES = (
+    "README.md", "docs/model-card.md", "docs/results.md", "docs/scale.md", "docs/video.md",
+)  # fmt: skip
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 

@@ -31,11 +31,11 @@ _POINTS = np.stack(np.meshgrid(_GRID, _GRID), axis=-1).reshape(-1, 2)
 class Limits:
     """From where on a face is seen poorly."""
 
-    size: float = 20.7  # pixels of the picture under the side of the chip; less is too small
-    sharpness: float = 0.113  # less is blurred
-    dark: float = 24.9  # brightness; less is dark
-    bright: float = 243.8  # brightness; more is bright
-    outside: float = 0.447  # more is cut off
+    size: float = 26.2  # pixels of the picture under the side of the chip; less is too small
+    sharpness: float = 0.149  # less is blurred
+    dark: float = 25.8  # brightness; less is dark
+    bright: float = 236.8  # brightness; more is bright
+    outside: float = 0.399  # more is cut off
     unlike: float = 3.26  # more is unlike the training
 
 

@@ -51,7 +51,7 @@ TABLES = {
     for f in (
         models.headline, models.details, models.decades, models.groups,
         models.training, models.hybrid, models.gain, models.coverage, models.intervals,
-        trials.ablations_scratch, trials.ablations_finetune, trials.ablations_fused,
+        trials.ablations_scratch, trials.ablations_finetune,
         trials.heads, trials.joining, trials.tuned, trials.quantised,
         data.copies, data.effort, data.planted, data.painted, data.pasted,
         doubt.corruptions, doubt.poor, doubt.unlike, doubt.views,

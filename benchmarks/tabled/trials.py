@@ -41,11 +41,6 @@ def ablations_finetune() -> str:
     return _ablations("finetune")
 
 
-def ablations_fused() -> str:
-    """What parts of the hybrid's heads are worth."""
-    return _ablations("fused")
-
-
 def _ablations(name: str) -> str:
     said = result(f"ablations-{name}")
     base = said["trials"]["baseline"]

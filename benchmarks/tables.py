@@ -49,7 +49,7 @@ def peers_origins() -> str:
 TABLES = {
     f.__name__: f
     for f in (
-        models.headline, models.details, models.decades, models.groups,
+        models.protocol, models.headline, models.details, models.decades, models.groups,
         models.training, models.hybrid, models.gain, models.coverage, models.intervals,
         trials.ablations_scratch, trials.ablations_finetune,
         trials.heads, trials.joining, trials.tuned, trials.quantised,

@@ -5,6 +5,7 @@ from typing import Any
 
 from tabled.reading import (
     NAMES,
+    PROTOCOLS,
     ROOT,
     RUNS,
     SHIPPED,
@@ -70,6 +71,35 @@ def plain() -> str:
         f"CS@5 {percent(figures['age_within_5'])}, "
         f"gender accuracy {percent(figures['gender_accuracy'])}."
     )
+
+
+def protocol() -> str:
+    """Recipes on all five splits."""
+    figures = {
+        "age_mae": ("age MAE, years", 1, ".2f"),
+        "age_within_5": ("CS@5, %", 100, ".1f"),
+        "age_mae_21_60": ("age MAE for 21-60, years", 1, ".2f"),
+        "gender_accuracy": ("gender accuracy, %", 100, ".1f"),
+        "gender_accuracy_13": ("13 and older, %", 100, ".1f"),
+    }
+    rows, notes = [], []
+    for name in PROTOCOLS:
+        path = ROOT / "runs" / "protocol" / name / "protocol.json"
+        said = json.loads(path.read_text("utf-8"))
+        for split in said["splits"]:
+            folds = " and ".join(map(str, split["folds"]))
+            cells = [format(split[key] * times, form) for key, (_, times, form) in figures.items()]
+            rows.append([f"{name}, split {split['split']}: folds {folds}", *cells])
+        cells = [
+            f"**{said['mean'][key] * times:{form}}** ± "
+            f"{said['standard_deviation'][key] * times:{form}}"
+            for key, (_, times, form) in figures.items()
+        ]
+        rows.append([f"**{name}**, mean and standard deviation", *cells])
+        notes.append(f"`{said['command']}`, {said['date'][:10]}")
+    flip = "with flip averaging" if said["flip"] else "without flip averaging"
+    headings = ["test folds", *(word for word, _, _ in figures.values())]
+    return table(headings, rows) + f"\n\nWhole age range, {flip}. {'; '.join(notes)}."
 
 
 def details() -> str:

@@ -14,6 +14,7 @@ TRAINED = (
     "finetune-taught", "finetune-again", "frozen", "frozen-dlib", "frozen-dlib-tuned-0",
     "fused-taught", "fast",
 )  # fmt: skip
+PROTOCOLS = ("fused",)  # recipes that were trained on all five splits
 SHIPPED = "hybrid"
 NAMES = {"hybrid": "default", "fast-int8": "fast"}  # of the shipped ones
 

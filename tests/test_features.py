@@ -1,5 +1,6 @@
 """Features by a frozen network: computed once, resumed, and of the mirror image too."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,13 @@ def test_a_stopped_run_goes_on_to_the_same(dataset: Dataset, monkeypatch) -> Non
     assert np.array_equal(features.extract(dataset, "dlib", quiet()), whole)
     assert Halves.calls == 10  # five batches of chips, five of mirror images: none twice
     assert not list(dataset.folder.glob("*.part*"))
+
+
+def test_two_runs_at_once_compute_them_once(dataset: Dataset) -> None:
+    with ThreadPoolExecutor(2) as both:
+        made = list(both.map(lambda _: features.extract(dataset, "dlib", quiet()), range(2)))
+    assert np.array_equal(*made)
+    assert Halves.calls == 2 * 5  # batches of chips and of mirror images
 
 
 def test_padding_is_black_and_around(dataset: Dataset) -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from rich.progress import Progress
 
@@ -10,7 +11,7 @@ from agelens.data.dataset import Dataset
 from agelens.errors import ModelError
 from agelens.runtime import Model
 from agelens.training.config import Config
-from agelens.training.quantize import SETTINGS, quantize
+from agelens.training.quantize import SETTINGS, _first_convolutions, quantize
 from agelens.training.run import train
 from drawn import write_dataset
 
@@ -50,6 +51,15 @@ def test_the_variant_stays_near_the_whole_model(run: Path, dataset: Path, tmp_pa
         small.path.stat().st_size
     )
     assert {path.name for path in (tmp_path / "int8").iterdir()} == {"model.onnx", "run.json"}
+
+
+def test_the_first_convolutions_of_each_backbone_are_found_folded_or_not() -> None:
+    weights = ["a.stages.0.w", "b.stages.0.w", "Fusion_W_a.stages.1.w", "Fusion_W_b.stages.1.w"]
+    nodes = [onnx.helper.make_node("Conv", ["x", w], [w + "y"], name=w) for w in weights]
+    graph = onnx.helper.make_graph(nodes, "two", [], [])
+    model = onnx.helper.make_model(graph)
+    assert _first_convolutions(model, 1) == ["a.stages.0.w", "b.stages.0.w"]
+    assert sorted(_first_convolutions(model, 2)) == sorted(weights)
 
 
 def test_a_run_without_a_model_is_named(dataset: Path, tmp_path: Path) -> None:

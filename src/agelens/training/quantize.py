@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
     QuantType,
     quantize_static,
 )
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.progress import Progress
 
 from agelens import distribution, provenance
@@ -176,12 +177,13 @@ def _change(after: _Measured, before: _Measured) -> dict[str, float]:
 def _write(whole: Path, file: Path, chips: NDArray[np.uint8], setting: Setting) -> None:
     model = onnx.load(whole)
     export.float32_weights(model)
-    aside = file.with_suffix(".whole.onnx")
+    aside, folded = file.with_suffix(".whole.onnx"), file.with_suffix(".folded.onnx")
     onnx.save(model, aside)
-    kept = _first_convolutions(model, setting.whole)
     try:
+        quant_pre_process(aside, folded)  # normalisation into convolutions
+        kept = _first_convolutions(onnx.load(folded), setting.whole)
         quantize_static(
-            aside,
+            folded,
             file,
             _Chips(chips),
             quant_format=QuantFormat.QDQ,
@@ -202,6 +204,6 @@ def _first_convolutions(model: onnx.ModelProto, count: int) -> list[str]:
     by_backbone: dict[str, list[str]] = {}
     for node in model.graph.node:
         if node.op_type == "Conv":
-            backbone = node.input[1].partition("stages")[0]
+            backbone = node.input[1].partition("stages")[0].rpartition("_W_")[2]  # folded: ..._W_
             by_backbone.setdefault(backbone, []).append(node.name)
     return [name for names in by_backbone.values() for name in names[:count]]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor
@@ -47,12 +48,15 @@ def remember(dataset: Dataset, by: Describer, progress: Progress) -> NDArray[np.
     """Give the numbers of every chip and of its mirror image, float16 (N, 2, F), memory-mapped.
 
     Rows are the dataset's. The first call computes them, in bfloat16 where that is faster; one
-    that was stopped goes on. Raises DatasetError for a picture that cannot be read.
+    that was stopped goes on, and one that comes second waits for the first. Raises DatasetError
+    for a picture that cannot be read.
     """
     file = dataset.folder / f"{by.name}.npy"
     made_of = {**by.made_of, "pictures": _pictures(dataset)}
-    if not (file.is_file() and _begun(file.with_suffix(".json"), made_of)):
-        _compute(dataset, by, file, made_of, progress)
+    if not _there(file, made_of):
+        with FileLock(file.with_suffix(".lock")):
+            if not _there(file, made_of):
+                _compute(dataset, by, file, made_of, progress)
     kept: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return kept
 
@@ -124,6 +128,10 @@ def _pictures(dataset: Dataset) -> str:
     for row in dataset.samples.select("file", "sha256").iter_rows():
         digest.update(("\t".join(row) + "\n").encode())
     return digest.hexdigest()
+
+
+def _there(file: Path, made_of: dict[str, Any]) -> bool:
+    return file.is_file() and _begun(file.with_suffix(".json"), made_of) is not None
 
 
 def _begun(mark: Path, made_of: dict[str, Any]) -> dict[str, Any] | None:

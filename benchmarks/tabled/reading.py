@@ -6,12 +6,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = (
-    "scratch-128", "scratch-taught-112", "finetune-dlib", "finetune-taught", "hybrid-pooled",
+    "scratch-taught-112", "scratch-milder", "finetune-dlib", "finetune-taught", "hybrid-pooled",
     "hybrid", "fast-int8",
 )  # fmt: skip
 TRAINED = (
-    "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "finetune-dlib", "finetune",
-    "finetune-taught", "finetune-again", "frozen", "frozen-dlib", "frozen-dlib-tuned-0",
+    "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "scratch-milder",
+    "finetune-dlib", "finetune", "finetune-taught", "finetune-again", "frozen", "frozen-dlib", "frozen-dlib-tuned-0",
     "fused-taught", "fast",
 )  # fmt: skip
 PROTOCOLS = ("fused",)  # recipes that were trained on all five splits

@@ -11,8 +11,8 @@ RUNS = (
 )  # fmt: skip
 TRAINED = (
     "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "scratch-milder",
-    "finetune-dlib", "finetune", "finetune-taught", "finetune-again", "frozen", "frozen-dlib", "frozen-dlib-tuned-0",
-    "fused-taught", "fast",
+    "finetune-dlib", "finetune", "finetune-taught", "finetune-again", "frozen", "frozen-dlib",
+    "frozen-dlib-tuned-0", "fused-taught", "fast",
 )  # fmt: skip
 PROTOCOLS = ("fused",)  # recipes that were trained on all five splits
 SHIPPED = "hybrid"

@@ -52,7 +52,7 @@ TABLES = {
         models.protocol, models.headline, models.details, models.decades, models.groups,
         models.training, models.hybrid, models.gain, models.coverage, models.intervals,
         trials.ablations_scratch, trials.ablations_finetune,
-        trials.heads, trials.joining, trials.tuned, trials.quantised,
+        trials.heads, trials.joining, trials.tuned, trials.quantised, trials.reduced,
         data.copies, data.effort, data.planted, data.painted, data.pasted,
         doubt.corruptions, doubt.poor, doubt.unlike, doubt.views,
         speed.speed, speed.throughput, speed.service,

@@ -180,7 +180,7 @@ def training() -> str:
 def hybrid() -> str:
     """What each member and each way to pool brings to the hybrid, on validation folds."""
     rows, notes = [], []
-    for run in ("hybrid-pooled", "hybrid"):
+    for run in ("hybrid-pooled", "hybrid", "hybrid-both"):
         about = json.loads((ROOT / "runs" / run / "run.json").read_text("utf-8"))
         rows += [
             [

@@ -6,13 +6,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = (
-    "scratch-taught-112", "scratch-milder", "finetune-dlib", "finetune-taught", "hybrid-pooled",
-    "hybrid", "fast-int8",
+    "scratch-taught-112", "scratch-milder", "finetune-dlib", "finetune-dlib-milder",
+    "finetune-taught", "hybrid-pooled", "hybrid", "fast-int8", "fast-dlib-int8",
 )  # fmt: skip
 TRAINED = (
     "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "scratch-milder",
-    "finetune-dlib", "finetune", "finetune-taught", "finetune-again", "frozen", "frozen-dlib",
-    "frozen-dlib-tuned-0", "fused-taught", "fast",
+    "finetune-dlib", "finetune-dlib-milder", "finetune", "finetune-taught", "finetune-again",
+    "frozen", "frozen-dlib", "frozen-dlib-tuned-0", "fused-taught", "fused-both", "fast",
 )  # fmt: skip
 PROTOCOLS = ("fused",)  # recipes that were trained on all five splits
 SHIPPED = "hybrid"

@@ -1,6 +1,6 @@
 """Tables of speed: predicting, training, the service."""
 
-from tabled.reading import result, table
+from tabled.reading import NAMES, result, table
 
 
 def speed() -> str:
@@ -15,6 +15,8 @@ def speed() -> str:
         ],
     ]
     for row in model["models"]:
+        if row["model"] not in NAMES.values():
+            continue
         rows += [
             [
                 f"model `{row['model']}`, one thread, batch 1",

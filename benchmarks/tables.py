@@ -49,7 +49,8 @@ def peers_origins() -> str:
 TABLES = {
     f.__name__: f
     for f in (
-        models.protocol, models.headline, models.details, models.decades, models.groups,
+        models.protocol, models.protocol_splits, models.headline, models.details,
+        models.decades, models.groups,
         models.training, models.hybrid, models.gain, models.coverage, models.intervals,
         trials.ablations_scratch, trials.ablations_finetune,
         trials.heads, trials.joining, trials.tuned, trials.quantised, trials.reduced,

@@ -53,6 +53,21 @@ def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
         Config.read(path)
 
 
+def test_the_split_is_put_into_the_names_of_files() -> None:
+    member = {"backbone": "dlib", "weights": "{split}/a"}
+    table = {
+        "model": {"backbone": "hybrid", "members": [member]},
+        "data": {"teacher": "t-{split}"},
+    }
+    recipe = Config.check(table, "test")
+    filled = recipe.at(3).filled()
+    assert (filled.data.split, filled.data.teacher) == (3, "t-3")
+    assert filled.model.members[0].weights == "3/a"
+    assert recipe.filled().data.teacher == "t-0"
+    assert recipe.data.teacher == "t-{split}"
+    assert filled.filled() == filled
+
+
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         Config.read(tmp_path / "none.toml")

@@ -61,7 +61,7 @@ def test_a_split_answers_its_training_faces_alone_and_can_teach(tmp_path, monkey
     write(table, about, tmp_path / "teacher-0.parquet")
     file = str(tmp_path / "teacher-{split}.parquet")
     recipe = {"data": {"teacher": file}, "loss": {"teacher": 0.5}}
-    targets = teacher.read(Config.check(recipe, "test"), dataset)
+    targets = teacher.read(Config.check(recipe, "test").filled(), dataset)
     assert targets is not None
     assert np.allclose(targets.distribution[rows].sum(1), 1, atol=1e-4)
     unknown = np.setdiff1d(np.arange(len(dataset)), rows)

@@ -11,6 +11,7 @@ from tabled.reading import (
     SHIPPED,
     TRAINED,
     evaluation,
+    five_splits,
     percent,
     result,
     signed,
@@ -74,7 +75,7 @@ def plain() -> str:
 
 
 def protocol() -> str:
-    """Recipes on all five splits."""
+    """Recipes on all five splits, mean and standard deviation."""
     figures = {
         "age_mae": ("age MAE, years", 1, ".2f"),
         "age_within_5": ("CS@5, %", 100, ".1f"),
@@ -82,24 +83,37 @@ def protocol() -> str:
         "gender_accuracy": ("gender accuracy, %", 100, ".1f"),
         "gender_accuracy_13": ("13 and older, %", 100, ".1f"),
     }
-    rows, notes = [], []
+    rows, commands = [], []
     for name in PROTOCOLS:
-        path = ROOT / "runs" / "protocol" / name / "protocol.json"
-        said = json.loads(path.read_text("utf-8"))
-        for split in said["splits"]:
-            folds = " and ".join(map(str, split["folds"]))
-            cells = [format(split[key] * times, form) for key, (_, times, form) in figures.items()]
-            rows.append([f"{name}, split {split['split']}: folds {folds}", *cells])
+        said = five_splits(name)
         cells = [
             f"**{said['mean'][key] * times:{form}}** ± "
             f"{said['standard_deviation'][key] * times:{form}}"
             for key, (_, times, form) in figures.items()
         ]
-        rows.append([f"**{name}**, mean and standard deviation", *cells])
-        notes.append(f"`{said['command']}`, {said['date'][:10]}")
-    flip = "with flip averaging" if said["flip"] else "without flip averaging"
-    headings = ["test folds", *(word for word, _, _ in figures.values())]
-    return table(headings, rows) + f"\n\nWhole age range, {flip}. {'; '.join(notes)}."
+        rows.append([name, "yes" if said["flip"] else "no", *cells])
+        commands.append(f"`{said['command']}`, {said['date'][:10]}")
+    headings = ["recipe", "flip", *(word for word, _, _ in figures.values())]
+    note = "Test folds, whole age range; flip: averaged with mirror images. "
+    return table(headings, rows) + f"\n\n{note}{'; '.join(commands)}."
+
+
+def protocol_splits() -> str:
+    """The same recipes, split by split."""
+    splits = five_splits(PROTOCOLS[0])["splits"]
+    folds = [f"{one['split']}: folds {' and '.join(map(str, one['folds']))}" for one in splits]
+    rows = [
+        [
+            f"{name}, {word}",
+            *(f"{split[key] * times:{form}}" for split in five_splits(name)["splits"]),
+        ]
+        for key, word, times, form in (
+            ("age_mae", "MAE", 1, ".2f"),
+            ("gender_accuracy", "gender accuracy, %", 100, ".1f"),
+        )
+        for name in PROTOCOLS
+    ]
+    return table(["split", *folds], rows)
 
 
 def details() -> str:

@@ -25,6 +25,12 @@ def evaluation(run: str, flip: str = "-flip") -> dict[str, Any]:
     return json.loads(path.read_text("utf-8"))
 
 
+def five_splits(recipe: str) -> dict[str, Any]:
+    """Read what `agelens benchmark` recorded of a recipe."""
+    path = ROOT / "runs" / "protocol" / recipe / "protocol.json"
+    return json.loads(path.read_text("utf-8"))
+
+
 def result(name: str) -> dict[str, Any]:
     """Read a benchmark's recorded result."""
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))

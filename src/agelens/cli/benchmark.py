@@ -1,4 +1,4 @@
-"""`agelens benchmark`: a recipe on the whole protocol."""
+"""`agelens benchmark`: a recipe, or a pool of models, on the whole protocol."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +12,13 @@ PROTOCOLS = ("five-splits",)
 
 
 def benchmark(
-    config: Annotated[Path, typer.Option(help="The recipe, a TOML file.", show_default=False)],
     data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
     run: Annotated[Path, typer.Option(help="The folder that holds the runs of all splits.")],
+    config: Annotated[Path | None, typer.Option(help="The recipe to train, a TOML file.")] = None,
+    members: Annotated[
+        list[Path] | None,
+        typer.Option("--combine", help="Or pool what stands in other such RUNs (repeat it)."),
+    ] = None,
     protocol: Annotated[str, typer.Option(help="five-splits")] = "five-splits",
     splits: Annotated[
         list[int] | None, typer.Option("--split", min=0, max=4, help="Only these (repeat it).")
@@ -27,13 +31,15 @@ def benchmark(
         typer.Option("--set", help="Replace a value of the recipe, as `section.key=value`."),
     ] = None,
 ) -> None:
-    """Train and measure a recipe on all five splits, with mean and standard deviation.
+    """Make and measure a model on each of five splits; give mean and standard deviation.
 
     Stop it at any time: the same command goes on. Writes RUN/protocol.json.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
-      agelens benchmark --config configs/finetune.toml --data utkface --run runs/protocol/finetune
+      agelens benchmark --config configs/fused.toml --data utkface --run runs/protocol/fused
+
+      agelens benchmark --combine runs/a --combine runs/b --data utkface --run runs/both
     """
     need_train()
     import sys
@@ -44,20 +50,29 @@ def benchmark(
     from agelens.cli.progress import bar
     from agelens.cli.train import overrides
     from agelens.training.config import Config
-    from agelens.training.protocol import five_splits
+    from agelens.training.protocol import by_combining, by_recipe, five_splits
 
     if protocol not in PROTOCOLS:
         raise typer.BadParameter(
             f"{protocol!r}: expected {', '.join(PROTOCOLS)}", param_hint="--protocol"
         )
-    recipe = Config.read(config, overrides(change or []))
+    if (config is None) == (not members):
+        raise typer.BadParameter("expected either --config or --combine", param_hint="--config")
+    if members and change:
+        raise typer.BadParameter(
+            "--set changes a recipe: give it with --config", param_hint="--set"
+        )
     wanted = {"splits": tuple(sorted(set(splits)))} if splits else {}
     with bar() as progress:
+        if config:
+            way = by_recipe(Config.read(config, overrides(change or [])), data, progress)
+        else:
+            way = by_combining(members or [], data, progress)
         about = five_splits(
-            recipe, data, run, progress, flip=flip, on_split=_print_split,
+            way, data, run, progress, flip=flip, on_split=_print_split,
             command=provenance.command(["agelens", *sys.argv[1:]]), **wanted,
         )  # fmt: skip
-    table = Table(title=f"{recipe.name}, test folds{', flip' if flip else ''}")
+    table = Table(title=f"{way.name}, test folds{', flip' if flip else ''}")
     for heading in ("split", "MAE", "CS@5", "MAE 21-60", "gender", "gender from 13"):
         table.add_column(heading, justify="right")
     for row in about["splits"]:

@@ -78,8 +78,7 @@ class DataConfig(_Section):
 
     split: Annotated[int, Field(ge=0, le=4)] = 0  # of the five rotations over the folds
     share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training faces, for short trials
-    teacher: str | None = None  # a predictions.parquet of the training faces, to learn from;
-    # {split} in its name stands for the split
+    teacher: str | None = None  # a predictions.parquet of the training faces, to learn from
     exclude: str | None = None  # an actions.csv of `agelens data audit`: leave out what it says to
     downweight: str | None = None  # an actions.csv: count each training face by its weight
 
@@ -152,7 +151,11 @@ class RunConfig(_Section):
 
 
 class Config(_Section):
-    """A whole recipe."""
+    """A whole recipe.
+
+    In the names of files (`weights`, `teacher`, ...) `{split}` stands for the run's split, so that
+    one recipe serves all five: see `filled`.
+    """
 
     name: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_\-]*$")
     model: ModelConfig = ModelConfig()
@@ -193,9 +196,27 @@ class Config(_Section):
         except ValidationError as error:
             raise ConfigError(_explain(error, source)) from error
 
+    def at(self, split: int) -> "Config":
+        """Give the recipe for another split."""
+        table = self.table()
+        return self.check(table | {"data": table["data"] | {"split": split}}, self.name)
+
+    def filled(self) -> "Config":
+        """Give the recipe with the split in place of `{split}` in the names of files."""
+        return self.check(_put(self.table(), "{split}", str(self.data.split)), self.name)
+
     def table(self) -> dict[str, Any]:
         """Give the recipe as a table that TOML and JSON can hold (nothing for None)."""
         return self.model_dump(exclude_none=True)
+
+
+def _put(value: Any, mark: str, text: str) -> Any:
+    """Replace a mark in every string of a table."""
+    if isinstance(value, dict):
+        return {key: _put(one, mark, text) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_put(one, mark, text) for one in value]
+    return value.replace(mark, text) if isinstance(value, str) else value
 
 
 def _explain(error: ValidationError, source: str) -> str:

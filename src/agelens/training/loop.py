@@ -60,7 +60,7 @@ class Training:
 
     def __init__(self, config: Config, dataset: Dataset, run: Path, progress: Progress) -> None:
         """Prepare chips, network and optimizer; nothing is trained yet."""
-        self.config = config
+        self.config = config = config.filled()
         self.run = run
         self._progress = progress
         keep_memory()
@@ -124,7 +124,8 @@ class Training:
     def resume(self) -> None:
         """Go on from `last.safetensors`. Raises TrainingError when the recipe has changed."""
         tensors, about = checkpoint.load(self.run / "last.safetensors")
-        theirs = Config.check(about["config"], str(self.run))  # fills in keys newer than the run
+        # checking fills in keys that are newer than the run
+        theirs = Config.check(about["config"], str(self.run)).filled()
         differing = record.differences(theirs.table(), self.config.table())
         if differing:
             raise TrainingError(

@@ -1,4 +1,4 @@
-"""The whole protocol: one recipe trained and measured on all five splits.
+"""The whole protocol: one way to make a model, gone and measured on all five splits.
 
 Five rotations of 60/20/20 over ten folds, as in the Facial-Age-Estimation-Benchmark (Paplhám
 and Franc, CVPR 2024). Each split is a run folder of its own, `split-0` to `split-4`; what stands
@@ -7,7 +7,8 @@ there already is gone on with, or taken as it is.
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from rich.progress import Progress
 
 from agelens import provenance
 from agelens.data.folds import SPLITS
+from agelens.errors import TrainingError
 from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.runtime import Model
 from agelens.training import checkpoint, export
+from agelens.training.combine import combine
 from agelens.training.config import Config
 from agelens.training.run import train
 
@@ -31,8 +34,50 @@ FIGURES = {
 """The protocol's figures: subset and figure of an evaluation."""
 
 
+Make = Callable[[int, Path], None]
+"""Makes the model of a split in its run folder, unless it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the models are made: by a recipe, or of other models."""
+
+    name: str
+    said: dict[str, Any]  # of it, in the record
+    make: Make
+
+
+def by_recipe(recipe: Config, data: Path, progress: Progress) -> Way:
+    """Train a recipe. A split that was stopped goes on."""
+
+    def make(split: int, run: Path) -> None:
+        if "finished" not in _read(run / "run.json"):
+            train(recipe.at(split), data, run, progress, resume=True)
+
+    return Way(recipe.name, {"recipe": recipe.table()}, make)
+
+
+def by_combining(folders: Sequence[Path], data: Path, progress: Progress) -> Way:
+    """Combine, on each split, the models that other ways made of it: their folders.
+
+    Raises TrainingError, before anything is made, for fewer than two folders.
+    """
+    if len(folders) < 2:
+        raise TrainingError(
+            f"{len(folders)} folder to combine: expected two or more that "
+            "`agelens benchmark` has filled"
+        )
+
+    def make(split: int, run: Path) -> None:
+        if "made" not in _read(run / "run.json"):
+            combine([folder / f"split-{split}" for folder in folders], data, run, progress)
+
+    said = {"members": [str(folder) for folder in folders]}
+    return Way(" + ".join(folder.name for folder in folders), said, make)
+
+
 def five_splits(
-    recipe: Config,
+    way: Way,
     data: Path,
     folder: Path,
     progress: Progress,
@@ -42,23 +87,19 @@ def five_splits(
     command: str = "",
     on_split: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Train and measure a recipe on some splits; give the table, also in `folder/protocol.json`.
+    """Make and measure the models of some splits; give the table, also in `folder/protocol.json`.
 
     A split whose evaluation is of its model as it stands is not measured again.
     """
     rows = []
     for split in splits:
         run = folder / f"split-{split}"
-        config = Config.check(
-            recipe.table() | {"data": recipe.table()["data"] | {"split": split}}, recipe.name
-        )
-        if "finished" not in _read(run / "run.json"):
-            train(config, data, run, progress, resume=True)
+        way.make(split, run)
         rows.append(_measured(run, split, data, flip, command, progress))
-        checkpoint.write_json(folder / "protocol.json", _table(recipe, rows, flip, command))
+        checkpoint.write_json(folder / "protocol.json", _table(way, rows, flip, command))
         if on_split:
             on_split(rows[-1])
-    return _table(recipe, rows, flip, command)
+    return _table(way, rows, flip, command)
 
 
 def _measured(
@@ -89,11 +130,11 @@ def _read(file: Path) -> dict[str, Any]:
     return about
 
 
-def _table(recipe: Config, rows: list[dict[str, Any]], flip: bool, command: str) -> dict[str, Any]:
+def _table(way: Way, rows: list[dict[str, Any]], flip: bool, command: str) -> dict[str, Any]:
     return {
         "protocol": "five-splits",
         "command": command,
-        "recipe": recipe.table(),
+        **way.said,
         "flip": flip,
         "splits": rows,
         "mean": {name: statistics.fmean(row[name] for row in rows) for name in FIGURES},

@@ -58,7 +58,7 @@ def begin(
         training.resume()
     if not share.first:
         return training
-    about = record.describe(config, dataset)
+    about = record.describe(training.config, dataset)
     about["workers"] = share.workers
     about["precision"] = "bfloat16" if training.autocast else "float32"
     about["started"] = _record(folder)["started"] if started else provenance.now()

@@ -21,8 +21,7 @@ def read(config: Config, dataset: Dataset) -> Targets | None:
     """Read the teacher's answers, a row for each face of the dataset; None without a teacher.
 
     Faces that are not trained on have rows of zeros. Raises TrainingError for answers that
-    lack a training face, or where only one of data.teacher and loss.teacher is set. `{split}` in
-    the file's name stands for the run's split, so that one recipe serves all five.
+    lack a training face, or where only one of data.teacher and loss.teacher is set.
     """
     if (config.data.teacher is None) != (config.loss.teacher == 0):
         raise TrainingError(
@@ -31,7 +30,7 @@ def read(config: Config, dataset: Dataset) -> Targets | None:
         )
     if config.data.teacher is None:
         return None
-    file = config.data.teacher.replace("{split}", str(config.data.split))
+    file = config.data.teacher
     columns = ["file", "age_probabilities", "female_probability"]
     try:
         said = pl.read_parquet(Path(file), columns=columns)

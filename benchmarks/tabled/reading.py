@@ -12,9 +12,12 @@ RUNS = (
 TRAINED = (
     "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "scratch-milder",
     "finetune-dlib", "finetune-dlib-milder", "finetune", "finetune-taught", "finetune-again",
-    "frozen", "frozen-dlib", "frozen-dlib-tuned-0", "fused-taught", "fused-both", "fast",
+    "frozen", "frozen-dlib", "frozen-dlib-tuned-0", "fused-taught", "fused-both", "fused-dlib",
+    "fast",
 )  # fmt: skip
-PROTOCOLS = ("fused",)  # recipes that were trained on all five splits
+PROTOCOLS = (  # what was trained on all five splits
+    "frozen-dlib-tuned-0", "fused", "finetune-dlib-milder", "hybrid",
+)  # fmt: skip
 SHIPPED = "hybrid"
 NAMES = {"hybrid": "default", "fast-int8": "fast"}  # of the shipped ones
 

@@ -202,7 +202,7 @@ def test_nothing_of_a_picture_or_a_query_is_logged(client, astronaut_path, caplo
     with caplog.at_level(logging.DEBUG, "agelens"):
         files = {"f": ("secret-name.jpg", astronaut_path.read_bytes())}
         client.post("/v1/predict?note=secret-query", files=files)
-        # a line is written after its answer has gone out, so one of the server's start may come late
+        # lines are written after their answers, so one of the server's start may come late
         until = time.monotonic() + 10
         while "POST /v1/predict" not in caplog.text and time.monotonic() < until:
             time.sleep(0.01)

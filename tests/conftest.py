@@ -1,6 +1,8 @@
 """Shared by the tests: a tiny model, the example picture, drawn faces."""
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,21 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 PICTURES = Path(__file__).parents[1] / "examples" / "pictures"
+_STATUS = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After tests on Ray end at once: its threads may keep the interpreter from ending."""
+    if "ray" in sys.modules and not hasattr(config, "workerinput"):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash.get(_STATUS, 1))
 
 
 def build_tiny_model(path: Path, card: dict[str, Any] | None) -> Path:

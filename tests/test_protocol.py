@@ -19,14 +19,34 @@ def run(*words: object) -> str:
     return result.output
 
 
-def test_two_splits_are_trained_measured_and_not_done_twice(tmp_path: Path) -> None:
-    data, folder = write_dataset(tmp_path / "data"), tmp_path / "runs"
-    common = ("--config", TINY, "--data", data, "--run", folder, "--set", "schedule.epochs=2")
-    run(*common, "--split", 0)
-    model = (folder / "split-0" / "model.onnx").read_bytes()
-    assert "s.d." in run(*common, "--split", 0, "--split", 3)
-    assert (folder / "split-0" / "model.onnx").read_bytes() == model
-    about = json.loads((folder / "protocol.json").read_text("utf-8"))
+class Ways:
+    """Two recipes of which the second goes on from what the first made of each split."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = write_dataset(folder / "data", 100)
+        self.folder, self.first, self.second = folder, folder / "first", folder / "second"
+        common = ("--config", TINY, "--data", self.data, "--set", "schedule.epochs=2")
+        run(*common, "--run", self.first, "--split", 0)
+        self.before = self.model()
+        self.said = run(*common, "--run", self.first, "--split", 0, "--split", 3)
+        start = f"model.weights={self.first}/split-{{split}}/best.safetensors"
+        on = ("--set", start, "--set", "name=on", "--set", "run.seed=1")
+        run(*common, "--run", self.second, "--split", 3, *on)
+
+    def model(self) -> tuple[bytes, int]:
+        file = self.first / "split-0" / "model.onnx"
+        return file.read_bytes(), file.stat().st_mtime_ns
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
+    return Ways(tmp_path_factory.mktemp("ways"))
+
+
+def test_two_splits_are_trained_measured_and_not_done_twice(ways: Ways) -> None:
+    assert "s.d." in ways.said
+    assert ways.model() == ways.before
+    about = json.loads((ways.first / "protocol.json").read_text("utf-8"))
     first, second = about["splits"]
     assert (first["split"], second["split"]) == (0, 3)
     assert set(first["folds"]) == {8, 9}
@@ -37,38 +57,29 @@ def test_two_splits_are_trained_measured_and_not_done_twice(tmp_path: Path) -> N
     assert about["standard_deviation"]["age_mae"] == pytest.approx(gap / 2**0.5)
 
 
-def test_each_split_goes_on_from_its_own_start(tmp_path: Path) -> None:
-    data, first, second = write_dataset(tmp_path / "data"), tmp_path / "first", tmp_path / "second"
-    common = ("--config", TINY, "--data", data, "--set", "schedule.epochs=1", "--split", 3)
-    run(*common, "--run", first)
-    start = f"model.weights={first}/split-{{split}}/best.safetensors"
-    run(*common, "--run", second, "--set", start, "--set", "name=on")
-    card = Model(second / "split-3").card
+def test_each_split_goes_on_from_its_own_start(ways: Ways) -> None:
+    card = Model(ways.second / "split-3").card
     assert card["after"] == ["tiny"]
-    about = json.loads((second / "split-3" / "run.json").read_text("utf-8"))
-    assert about["config"]["model"]["weights"] == f"{first}/split-3/best.safetensors"
-    recipe = json.loads((second / "protocol.json").read_text("utf-8"))["recipe"]
+    about = json.loads((ways.second / "split-3" / "run.json").read_text("utf-8"))
+    assert about["config"]["model"]["weights"] == f"{ways.first}/split-3/best.safetensors"
+    recipe = json.loads((ways.second / "protocol.json").read_text("utf-8"))["recipe"]
     assert "{split}" in recipe["model"]["weights"]
 
 
-def test_what_two_recipes_made_of_a_split_is_pooled(tmp_path: Path) -> None:
-    data, folders = write_dataset(tmp_path / "data", 100), []
-    for seed in range(2):
-        folders.append(tmp_path / f"way-{seed}")
-        few = ("--set", "schedule.epochs=2", "--set", f"run.seed={seed}", "--set", f"name=n{seed}")
-        run("--config", TINY, "--data", data, "--run", folders[-1], "--split", 2, *few)
-    words = ["--combine", folders[0], "--combine", folders[1], "--data", data]
-    words += ["--run", tmp_path / "pooled", "--split", 2]
-    assert "way-0 + way-1" in run(*words)
-    about = json.loads((tmp_path / "pooled" / "protocol.json").read_text("utf-8"))
-    assert about["members"] == list(map(str, folders))
-    made = json.loads((tmp_path / "pooled" / "split-2" / "run.json").read_text("utf-8"))
-    assert made["members"] == [f"{folder}/split-2" for folder in folders]
-    assert Model(tmp_path / "pooled" / "split-2").card["data"]["split"] == 2
-    evaluation = tmp_path / "pooled" / "split-2" / "evaluation-split2-test-flip"
+def test_what_two_recipes_made_of_a_split_is_pooled(ways: Ways) -> None:
+    pooled = ways.folder / "pooled"
+    words = ["--combine", ways.first, "--combine", ways.second, "--data", ways.data]
+    words += ["--run", pooled, "--split", 3]
+    assert "first + second" in run(*words)
+    about = json.loads((pooled / "protocol.json").read_text("utf-8"))
+    assert about["members"] == [str(ways.first), str(ways.second)]
+    made = json.loads((pooled / "split-3" / "run.json").read_text("utf-8"))
+    assert made["members"] == [f"{ways.first}/split-3", f"{ways.second}/split-3"]
+    assert Model(pooled / "split-3").card["data"]["split"] == 3
+    evaluation = pooled / "split-3" / "evaluation-split3-test-flip"
     before = (made["made"], (evaluation / "evaluation.json").stat().st_mtime_ns)
     run(*words)  # nothing is done twice
-    again = json.loads((tmp_path / "pooled" / "split-2" / "run.json").read_text("utf-8"))
+    again = json.loads((pooled / "split-3" / "run.json").read_text("utf-8"))
     assert before == (again["made"], (evaluation / "evaluation.json").stat().st_mtime_ns)
 
 

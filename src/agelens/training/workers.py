@@ -8,9 +8,10 @@ The number of workers is no part of a run, it may be another when it is resumed.
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -95,9 +96,7 @@ def _fit(
         ),
     )  # fmt: skip
     told = _Told(progress, on_epoch)
-    # Not in this thread, where Ray would take Ctrl-C for itself.
-    pool = ThreadPoolExecutor(1)
-    ending = pool.submit(trainer.fit)
+    ending = _aside(trainer.fit)
     try:
         while not ending.done():
             _hear(said, told, 1.0)
@@ -110,8 +109,26 @@ def _fit(
             f"workers ended {MOST_LOST + 1} times, the last time: {cluster.last_line(error)}; "
             "the same command with --resume goes on"
         ) from error
-    finally:
-        pool.shutdown(wait=False)
+
+
+def _aside(fit: Callable[[], object]) -> Future[None]:
+    """Run `fit` in a thread of its own: in this one Ray would take Ctrl-C for itself.
+
+    Nobody waits for the thread when the process ends: stopped in the middle, Ray may never
+    answer it.
+    """
+    ending: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            fit()
+        except BaseException as error:
+            ending.set_exception(error)
+        else:
+            ending.set_result(None)
+
+    threading.Thread(target=run, daemon=True).start()
+    return ending
 
 
 def _gpus(config: Config, workers: int, have: float) -> bool:

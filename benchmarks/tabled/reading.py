@@ -16,7 +16,7 @@ TRAINED = (
     "fast",
 )  # fmt: skip
 PROTOCOLS = (  # what was trained on all five splits
-    "frozen-dlib-tuned-0", "fused", "finetune-dlib-milder", "hybrid",
+    "scratch-80", "frozen-dlib-tuned-0", "fused", "finetune-dlib-milder", "hybrid",
 )  # fmt: skip
 SHIPPED = "hybrid"
 NAMES = {"hybrid": "default", "fast-int8": "fast"}  # of the shipped ones

@@ -2,6 +2,7 @@
 
 import csv
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def _as_one(share: Share, work: Callable[..., None], folder: Path, *given: objec
     )
     work(share, folder, *given)
     distributed.destroy_process_group()
+    os._exit(0)  # the threads of gloo may abort a process that ends while they do
 
 
 def learn(network: nn.Module, called: nn.Module, x: torch.Tensor, weigh: float) -> dict[str, Any]:

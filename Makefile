@@ -16,7 +16,7 @@ test: .venv/all.stamp
 
 # Not side by side: each starts a cluster of its own.
 test-ray: .venv/ray.stamp
-	$(BIN)/python -m pytest -p no:xdist tests/test_batch_ray.py tests/test_workers.py
+	$(BIN)/python -m pytest -p no:xdist tests/batch/test_ray_engine.py tests/training/experiments/test_ray_workers.py
 
 check: .venv/all.stamp
 	$(BIN)/ruff check .

@@ -16,9 +16,9 @@ from typing import Any
 from agelens import provenance
 from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
-from agelens.training import checkpoint
-from agelens.training.config import Config
-from agelens.training.loop import Training
+from agelens.training.loop.trainer import Training
+from agelens.training.networks import checkpoint
+from agelens.training.recipes.config import Config
 
 RESULTS = Path(__file__).parent / "results"
 RECIPES = Path(__file__).parents[1] / "configs"

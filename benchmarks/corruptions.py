@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from rich.progress import track
 from rich.table import Table
 
-from agelens import distribution, images, provenance
+from agelens import provenance
 from agelens.cli import console
 from agelens.data.dataset import Dataset
 from agelens.evaluation import metrics
-from agelens.runtime import CHIP, Model, Output
+from agelens.images import decode
+from agelens.inference import distribution
+from agelens.inference.runtime import CHIP, Model, Output
 
 RESULT = Path(__file__).parent / "results" / "corruptions.json"
 Chip = NDArray[np.uint8]
@@ -195,7 +197,7 @@ def main() -> None:
     samples = dataset.samples[rows]
     ages = samples["age"].to_numpy()
     female = (samples["gender"] == "female").to_numpy()
-    clean = np.stack([images.read(dataset.image_path(int(row))) for row in rows])
+    clean = np.stack([decode.read(dataset.image_path(int(row))) for row in rows])
     models = {name: Model(name) for name in given.models}
     cases = [("clean", 0), *((kind.__name__, level) for kind in KINDS for level in range(3))]
     measured: dict[str, list[dict]] = {name: [] for name in models}

@@ -26,15 +26,18 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.progress import track
 
-from agelens import charts, distribution, doctor, doubt, provenance, seeing
-from agelens.charts import Axes, Line
+from agelens import doctor, provenance
 from agelens.cli import console
 from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.data.quality import measure_chip
-from agelens.detect import Detector
-from agelens.face import Reason
-from agelens.runtime import CHIP, Model
+from agelens.faces import quality as seeing
+from agelens.faces.detector import Detector
+from agelens.inference import distribution, uncertainty
+from agelens.inference.runtime import CHIP, Model
+from agelens.reports import charts
+from agelens.reports.charts import Axes, Line
+from agelens.results import Reason
 from corruptions import Chip, ask, bytes_of, hand, mask, sunglasses
 
 HERE = Path(__file__).parent
@@ -205,8 +208,8 @@ class Faces:
         points = distribution.median(self.ages)
         self.off = np.abs(points - labels)
         self.wrong_gender = (self.female >= 0.5) != women
-        self.wrong = (self.off > doubt.FAR_OFF) | self.wrong_gender
-        self.verdicts = doubt.judge(points, self.ages, self.female)
+        self.wrong = (self.off > uncertainty.FAR_OFF) | self.wrong_gender
+        self.verdicts = uncertainty.judge(points, self.ages, self.female)
         self.doubt = np.array([verdict.doubt for verdict in self.verdicts])
 
 
@@ -347,7 +350,7 @@ def curves(faces: Faces) -> dict:
     shares = np.round(np.arange(0.1, 1.001, 0.05), 2)
     told: dict = {"kept": shares.tolist()}
     risks = {"age_mae": faces.off, "wrong": faces.wrong, "gender_errors": faces.wrong_gender}
-    age_risk = doubt.far_off(distribution.median(faces.ages), faces.ages)
+    age_risk = uncertainty.far_off(distribution.median(faces.ages), faces.ages)
     order = {
         "age_mae": age_risk,
         "wrong": faces.doubt,
@@ -387,7 +390,7 @@ def statuses(faces: Faces) -> dict:
         name: {
             "share": float(those.mean()),
             "age_mae": float(faces.off[those].mean()),
-            "far_off": float((faces.off[those] > doubt.FAR_OFF).mean()),
+            "far_off": float((faces.off[those] > uncertainty.FAR_OFF).mean()),
             "gender_errors": float(faces.wrong_gender[those].mean()),
             "wrong": float(faces.wrong[those].mean()),
         }

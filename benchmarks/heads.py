@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from rich.progress import Progress, track
 from torch import Tensor
 
-from agelens import distribution, provenance
+from agelens import provenance
 from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
 from agelens.evaluation import bootstrap, metrics
-from agelens.training import checkpoint, ensemble
-from agelens.training.features import extract
-from agelens.training.heads import HeadRecipe, train_head
-from agelens.training.loss import Targets
+from agelens.inference import distribution
+from agelens.training.batches.features import extract
+from agelens.training.loop.frozen_heads import HeadRecipe, train_head
+from agelens.training.networks import checkpoint, ensemble
+from agelens.training.networks.loss import Targets
 
 HERE = Path(__file__).parent
 PLAN = HERE / "heads.toml"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from agelens import provenance
-from agelens.runtime import CHIP, Model, shipped
+from agelens.inference.runtime import CHIP, Model, shipped
 
 RESULT = Path(__file__).parent / "results" / "inference.json"
 ROUNDS = 7

@@ -21,9 +21,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens import distribution, provenance
-from agelens.distribution import AGES, Levels
+from agelens import provenance
 from agelens.evaluation import calibration, metrics
+from agelens.inference import distribution
+from agelens.inference.distribution import AGES, Levels
 
 RESULT = Path(__file__).parent / "results" / "interval_levels.json"
 SPLITS = 3

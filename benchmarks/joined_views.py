@@ -19,11 +19,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens import provenance
-from agelens.distribution import median
 from agelens.evaluation import metrics
-from agelens.images import read
-from agelens.predict import load
-from agelens.video.fuse import FLOOR, Pool
+from agelens.images.decode import read
+from agelens.inference.distribution import median
+from agelens.predictor import load
+from agelens.video.fusion import FLOOR, Pool
 
 RESULT = Path(__file__).parent / "results" / "joined_views.json"
 VIEWS = 8

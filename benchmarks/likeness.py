@@ -2,11 +2,12 @@
 
     python benchmarks/likeness.py --data utkface [--model fast]
 
-The outlines of every fourth training face of split 0 are fitted (agelens.likeness). The limit is
-passed by 1 in 100 validation faces; those and as many others as make 700 are answered by the
-model, to see whether its errors are larger. The share found is measured on 200 validation faces
-with each fault of corruptions.py, turned upside down, made a negative, and painted. Test folds are
-not touched. Writes results/likeness.json and src/agelens/likeness.npz.
+The outlines of every fourth training face of split 0 are fitted
+(agelens.faces.out_of_distribution). The limit is passed by 1 in 100 validation faces; those and as
+many others as make 700 are answered by the model, to see whether its errors are larger. The share
+found is measured on 200 validation faces with each fault of corruptions.py, turned upside down,
+made a negative, and painted. Test folds are not touched. Writes results/likeness.json and
+src/agelens/faces/out_of_distribution.npz.
 """
 
 import argparse
@@ -21,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from agelens import distribution, doctor, doubt, likeness, provenance
+from agelens import doctor, provenance
 from agelens.cli import console
 from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.runtime import Model
+from agelens.faces import out_of_distribution
+from agelens.inference import distribution, uncertainty
+from agelens.inference.runtime import Model
 from corruptions import KINDS, Chip, ask, degrade
 
 RESULT = Path(__file__).parent / "results" / "likeness.json"
@@ -57,8 +60,10 @@ def main() -> None:
     read, parts = chips.reader(dataset), dataset.split(0)
 
     training, rows = parts.train[::EVERY], parts.validation
-    fit(np.stack([likeness.outlines(read(int(row))) for row in told(training, "fit")]))
-    values = np.array([likeness.unlikeness(read(int(row))) for row in told(rows, "validation")])
+    fit(np.stack([out_of_distribution.outlines(read(int(row))) for row in told(training, "fit")]))
+    values = np.array(
+        [out_of_distribution.unlikeness(read(int(row))) for row in told(rows, "validation")]
+    )
     limit = float(np.quantile(values, 1 - FALSE_ALARMS))
 
     some = rows[:: len(rows) // DEGRADED][:DEGRADED]
@@ -77,7 +82,7 @@ def main() -> None:
         "machine": provenance.machine(1),
         "versions": provenance.versions(),
         "data": {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"},
-        "sha256": doctor.sha256(likeness.FILE),
+        "sha256": doctor.sha256(out_of_distribution.FILE),
         "fitted_on": len(training),
         "ways": WAYS,
         "faces": len(rows),
@@ -103,12 +108,14 @@ def fit(outlines: Floats) -> None:
     off = outlines - mean
     _, ways = np.linalg.eigh(off.T @ off / len(off))
     main_ways = ways[:, ::-1][:, :WAYS].T
-    np.savez(likeness.FILE, mean=mean.astype(np.float16), ways=main_ways.astype(np.float16))
+    np.savez(
+        out_of_distribution.FILE, mean=mean.astype(np.float16), ways=main_ways.astype(np.float16)
+    )
 
 
 def share(made: Chip, limit: float) -> float:
     """Give the share of chips that pass the limit."""
-    return float(np.mean([likeness.unlikeness(chip) > limit for chip in made]))
+    return float(np.mean([out_of_distribution.unlikeness(chip) > limit for chip in made]))
 
 
 def errors(dataset: Dataset, model: Model, rows: Rows, flagged: NDArray[np.bool_]) -> dict:
@@ -131,7 +138,7 @@ def of(dataset: Dataset, model: Model, rows: Rows) -> dict:
     return {
         "faces": len(rows),
         "age_mae": float(off.mean()),
-        "far_off": float((off > doubt.FAR_OFF).mean()),
+        "far_off": float((off > uncertainty.FAR_OFF).mean()),
         "gender_errors": float(wrong.mean()),
     }
 

@@ -6,7 +6,7 @@ six filters (linear discriminant, on half of the faces), and measured on the oth
 limit that one photo in a hundred, or in five hundred, passes. The filters `oil` and `stone` are
 only measured: fitted, they brought more false alarms than they found. What the first 60 of the
 data set are was judged by eye (painted_by_eye.csv). Writes results/painted_faces.json, and to
-src/agelens/data/audit/painted.npz the lines.
+src/agelens/data/audit/paintings.npz the lines.
 
     python benchmarks/painted_faces.py --data utkface
 """
@@ -25,11 +25,11 @@ from rich.progress import Progress
 
 from agelens import provenance
 from agelens.data import chips, quality
-from agelens.data.audit import painted
+from agelens.data.audit import paintings
 from agelens.data.dataset import Dataset
-from agelens.training import pretrained
-from agelens.training.config import ModelConfig
-from agelens.training.features import VIEWS, extract, show
+from agelens.training.batches.features import VIEWS, extract, show
+from agelens.training.networks import pretrained
+from agelens.training.recipes.config import ModelConfig
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "painted_faces.json"
@@ -70,12 +70,12 @@ def main() -> None:
     lines = fitted(own[faces & learnt], {
         name: drawn[(kinds == names.index(name)) & fit] for name in FITTED
     })  # fmt: skip
-    score = painted.by_lines(own, lines)
+    score = paintings.by_lines(own, lines)
     photo_score = score[faces & ~learnt]
     limits = {share: float(np.quantile(photo_score, 1 - share)) for share in (0.01, LISTED)}
-    said = painted.by_lines(drawn, lines)
+    said = paintings.by_lines(drawn, lines)
     held = ~fit
-    np.savez(painted.FILE, mean=lines.mean, weights=lines.weights,
+    np.savez(paintings.FILE, mean=lines.mean, weights=lines.weights,
              limit=np.float32(limits[LISTED]))  # fmt: skip
     first = [i for i in np.argsort(-score) if faces[i]][:FIRST]
     files = [dataset.samples["file"][int(i)] for i in first]
@@ -91,7 +91,7 @@ def main() -> None:
         "limits": {
             f"{share:.1%} of photos": {
                 "limit": round(limit, 3),
-                "photos_encoded_anew": share_of(painted.by_lines(anew, lines) > limit),
+                "photos_encoded_anew": share_of(paintings.by_lines(anew, lines) > limit),
                 "recall": share_of(said[held] > limit),
                 "recall_by_filter": {
                     name: share_of(said[held & (kinds == kind)] > limit)
@@ -107,16 +107,16 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def fitted(photos: NDArray, drawn: dict[str, NDArray]) -> painted.Lines:
+def fitted(photos: NDArray, drawn: dict[str, NDArray]) -> paintings.Lines:
     """Fit a linear discriminant for each filter, scaled to unit deviation over photos."""
-    photos = painted.flat(photos)
+    photos = paintings.flat(photos)
     mean = photos.mean(axis=0)
     spread = np.cov(photos.T)
     spread[np.diag_indices_from(spread)] += RIDGE * np.trace(spread) / len(spread)
-    apart = np.stack([painted.flat(one).mean(axis=0) - mean for one in drawn.values()])
+    apart = np.stack([paintings.flat(one).mean(axis=0) - mean for one in drawn.values()])
     weights = np.linalg.solve(spread, apart.T).T
     weights /= ((photos - mean) @ weights.T).std(axis=0)[:, None]
-    return painted.Lines(mean.astype(np.float32), weights.astype(np.float32), 0.0)
+    return paintings.Lines(mean.astype(np.float32), weights.astype(np.float32), 0.0)
 
 
 def describe(pictures: list[Chip]) -> NDArray[np.float32]:

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens import provenance
-from agelens.align import SIDE, TEMPLATE, similarity
 from agelens.data import chips
+from agelens.data.alignment import align_pictures
 from agelens.data.dataset import Dataset
-from agelens.data.dlib_chip import Cutter
-from agelens.data.wild import align_pictures
-from agelens.detect import Detector
-from agelens.face import Landmarks
+from agelens.data.dlib_alignment import Cutter
+from agelens.faces.alignment import SIDE, TEMPLATE, similarity
+from agelens.faces.detector import Detector
+from agelens.results import Landmarks
 
 RESULT = Path(__file__).parent / "results" / "pasted_chips.json"
 SCALES = (0.5, 1.0, 2.0, 4.0)

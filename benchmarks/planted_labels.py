@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from sklearn.metrics import roc_auc_score
 
-from agelens import distribution, provenance
-from agelens.data.audit import labels as audit
+from agelens import provenance
+from agelens.data.audit import label_errors as audit
 from agelens.data.dataset import Dataset
-from agelens.training import out_of_fold
-from agelens.training.features import extract
-from agelens.training.out_of_fold import Labels
+from agelens.inference import distribution
+from agelens.training.batches.features import extract
+from agelens.training.experiments import out_of_fold
+from agelens.training.experiments.out_of_fold import Labels
 
 RESULT = Path(__file__).parent / "results" / "planted_labels.json"
 SHARE = 0.05  # of the faces, for age and for gender

@@ -46,7 +46,7 @@ def make_photos(folder: Path, count: int) -> None:
 def measure(folder: str, threads: int, model: str | None) -> None:
     """Predict the folder in this process and print the figures as JSON."""
     import agelens
-    from agelens.sources import find
+    from agelens.images.sources import find
 
     predictor = agelens.load(model, threads)
     start, faces, pictures, marks = time.perf_counter(), 0, 0, []

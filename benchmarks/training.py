@@ -24,11 +24,11 @@ import torch
 from agelens import provenance
 from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
-from agelens.training.accuracy import Accuracy
-from agelens.training.augment import Augment
-from agelens.training.chips import Batch
-from agelens.training.config import Config
-from agelens.training.loop import Training
+from agelens.training.batches.augmentation import Augment
+from agelens.training.batches.loader import Batch
+from agelens.training.loop.accuracy import Accuracy
+from agelens.training.loop.trainer import Training
+from agelens.training.recipes.config import Config
 
 RESULT = Path(__file__).parent / "results" / "training.json"
 RECIPES = ("scratch", "finetune", "finetune-dlib")

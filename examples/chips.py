@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import agelens
-from agelens.align import warp_all
-from agelens.detect import Detector
-from agelens.images import read
+from agelens.faces.alignment import warp_all
+from agelens.faces.detector import Detector
+from agelens.images.decode import read
 
 picture = read(Path(__file__).parent / "pictures/group.jpg")
 faces = Detector().detect(picture)

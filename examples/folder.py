@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import agelens
-from agelens.sources import find
+from agelens.images.sources import find
 
 folder = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "pictures"
 for answer in agelens.load().predict_stream(find([folder])):

@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 import agelens
-from agelens.draw import annotate
-from agelens.images import read
+from agelens.images.decode import read
+from agelens.output.drawing import annotate
 
 photo = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "pictures/astronaut.jpg"
 people = agelens.load().predict(photo)

@@ -116,7 +116,7 @@ def group_path() -> Path:
 @pytest.fixture(scope="session")
 def astronaut(astronaut_path: Path) -> NDArray[np.uint8]:
     """The portrait as upright RGB, uint8 (512, 512, 3)."""
-    from agelens.images import read
+    from agelens.images.decode import read
 
     return read(astronaut_path)
 

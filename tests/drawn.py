@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from agelens.data.importing import import_dataset
+from agelens.data.importer import import_dataset
 
 
 def portrait(age: int, female: bool, seed: int) -> bytes:

@@ -1,12 +1,23 @@
 """Drawn pictures with UTKFace names, and archives of them, for the tests of the data floor."""
 
+import csv
+import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 from PIL import Image
+
+from agelens.data.dataset import SCHEMA
+from agelens.inference import distribution
+
+AGES = [31 + number % 39 for number in range(60)]
+GRID = np.arange(distribution.AGES)
 
 
 def drawn(seed: int, size: tuple[int, int] = (24, 24), kind: str = "JPEG") -> bytes:
@@ -54,3 +65,29 @@ def write_any(path: Path, files: dict[str, bytes]) -> Path:
     if path.suffix == ".zip":
         return write_zip(path, files)
     return write_tar(path, files) if path.suffix else write_folder(path, files)
+
+
+def write_dataset(folder: Path, pictures: dict[str, np.ndarray], fold: int = 8) -> Path:
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number, (name, picture) in enumerate(pictures.items()):
+        Image.fromarray(picture).save(folder / "images" / name)
+        digest = hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest()
+        gender, race = ("male", "female")[number % 2], ("asian", "white", None)[number % 3]
+        size = picture.shape[1], picture.shape[0]
+        rows.append((name, AGES[number], gender, race, *size, digest, fold + number % 2))
+    pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(folder / "samples.parquet")
+    return folder
+
+
+def bells(centres: np.ndarray, width: float = 4.0) -> np.ndarray:
+    curve = np.exp(-((GRID - np.asarray(centres)[:, None]) ** 2) / (2 * width**2))
+    return curve / curve.sum(axis=1, keepdims=True)
+
+
+def table(columns: str, lines: Iterable[Iterable[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns.split(","))
+    writer.writerows(lines)
+    return text.getvalue().encode()

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
 
-from agelens import charts
 from agelens.data.dataset import SCHEMA
 from agelens.evaluation.evaluate import Evaluator, Plan
-from agelens.evaluation.report.quoting import Sentence, at
-from agelens.page import Chart, Page, Pictures, Table, Text
-from agelens.runtime import Model
+from agelens.inference.runtime import Model
+from agelens.reports import charts
+from agelens.reports.page import Chart, Page, Pictures, Table, Text
+from agelens.reports.traced_text import Sentence, at
 
 RACES = ("asian", "black", "white")
 DRAWING = {

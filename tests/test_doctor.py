@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from agelens import doctor
 from agelens.cli.app import app
 from agelens.doctor import Check, Health
-from agelens.runtime import shipped
+from agelens.inference.runtime import shipped
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +48,7 @@ def test_what_is_recorded_is_what_is_shipped() -> None:
 
 
 def test_a_changed_model_is_broken(monkeypatch, tiny_model: Path) -> None:
-    from agelens import runtime
+    from agelens.inference import runtime
 
     monkeypatch.setattr(runtime, "shipped", lambda: {"default": tiny_model})
     checks = by_name(doctor.examine())
@@ -62,7 +62,7 @@ def test_a_changed_model_is_broken(monkeypatch, tiny_model: Path) -> None:
 
 
 def test_a_damaged_model_is_broken(monkeypatch, tmp_path: Path, tiny_model: Path) -> None:
-    from agelens import runtime
+    from agelens.inference import runtime
 
     half = tmp_path / "half.onnx"
     half.write_bytes(tiny_model.read_bytes()[:-500])
@@ -73,7 +73,7 @@ def test_a_damaged_model_is_broken(monkeypatch, tmp_path: Path, tiny_model: Path
 
 
 def test_a_model_that_nobody_recorded_is_a_warning(monkeypatch, tiny_model: Path) -> None:
-    from agelens import runtime
+    from agelens.inference import runtime
 
     monkeypatch.setattr(runtime, "shipped", lambda: {"mine": tiny_model})
     checks = by_name(doctor.examine())

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from agelens import errors
-from agelens.face import Prediction
-from agelens.predict import Predictor, load
+from agelens.predictor import Predictor, load
+from agelens.results import Prediction
 
 FORKS = hasattr(os, "fork")
 

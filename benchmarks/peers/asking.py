@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import AgelensError
-from agelens.runtime import CHIP
+from agelens.inference.runtime import CHIP
 
 HERE = Path(__file__).resolve().parent
 ONE_THREAD = {

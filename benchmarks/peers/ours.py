@@ -4,11 +4,11 @@ from pathlib import Path
 
 from answering import Answer, Peer, Picture, serve, words
 
-from agelens.align import warp_all
-from agelens.detect import Detector
-from agelens.predict import Predictor
+from agelens.faces.alignment import warp_all
+from agelens.faces.detector import Detector
+from agelens.inference.runtime import CHIP, Model
+from agelens.predictor import Predictor
 from agelens.provenance import versions
-from agelens.runtime import CHIP, Model
 
 
 def main() -> None:

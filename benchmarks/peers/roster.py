@@ -11,7 +11,7 @@ from asking import HERE
 import agelens
 from agelens.errors import ConfigError
 from agelens.evaluation.evaluate import model_name
-from agelens.runtime import Model
+from agelens.inference.runtime import Model
 
 TOLD = ("trained_on", "utkface", "sources", "licence")
 PINS = ("package.json", "requirements.txt", "bare.txt")

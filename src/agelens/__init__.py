@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agelens import errors, frames
+    from agelens import errors
     from agelens.errors import AgelensError
-    from agelens.face import Box, Face, Gender, Landmarks, Prediction, Reason, Status
-    from agelens.predict import Predictor, load
-    from agelens.video.follow import people
-    from agelens.video.track import Moment, Track
+    from agelens.output import frames
+    from agelens.predictor import Predictor, load
+    from agelens.results import Box, Face, Gender, Landmarks, Prediction, Reason, Status
+    from agelens.video.pipeline import people
+    from agelens.video.tracks import Moment, Track
 
     __version__: str
 
@@ -47,26 +48,28 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "AgelensError": "agelens.errors",
-    "Box": "agelens.face",
-    "Face": "agelens.face",
-    "Gender": "agelens.face",
-    "Landmarks": "agelens.face",
-    "Moment": "agelens.video.track",
-    "Prediction": "agelens.face",
-    "Predictor": "agelens.predict",
-    "Reason": "agelens.face",
-    "Status": "agelens.face",
-    "Track": "agelens.video.track",
-    "load": "agelens.predict",
-    "people": "agelens.video.follow",
+    "Box": "agelens.results",
+    "Face": "agelens.results",
+    "Gender": "agelens.results",
+    "Landmarks": "agelens.results",
+    "Moment": "agelens.video.tracks",
+    "Prediction": "agelens.results",
+    "Predictor": "agelens.predictor",
+    "Reason": "agelens.results",
+    "Status": "agelens.results",
+    "Track": "agelens.video.tracks",
+    "load": "agelens.predictor",
+    "people": "agelens.video.pipeline",
 }
+
+_MODULES = {"errors": "agelens.errors", "frames": "agelens.output.frames"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value: Any = getattr(import_module(_HOMES[name]), name)
-    elif name in ("errors", "frames"):
-        value = import_module(f"agelens.{name}")
+    elif name in _MODULES:
+        value = import_module(_MODULES[name])
     elif name == "__version__":
         value = _version()
     else:

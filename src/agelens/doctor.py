@@ -94,7 +94,7 @@ def extras() -> list[Extra]:
 
 def answers(model: Path) -> dict[str, Any]:
     """Give what a model file says of the self-test's picture, as it is recorded."""
-    from agelens.predict import load
+    from agelens.predictor import load
 
     predictions = load(model, threads=1).predict(_picture())
     return {
@@ -140,14 +140,14 @@ def _packages() -> Check:
 
 
 def _detector() -> Check:
-    from agelens.detect import Detector
+    from agelens.faces.detector import Detector
 
     file = Path(Detector().file)
     return _compared("detector", file, YUNET, f"{file.name}, ")
 
 
 def _chosen() -> Check:
-    from agelens.runtime import Model
+    from agelens.inference.runtime import Model
 
     model = Model(None, threads=1)
     name = os.environ["AGELENS_MODEL"]
@@ -155,7 +155,7 @@ def _chosen() -> Check:
 
 
 def _model(name: str) -> Check:
-    from agelens.runtime import Model
+    from agelens.inference.runtime import Model
 
     model = Model(name, threads=1)
     about = f"{model.card.get('name', '?')}, {model.path.stat().st_size / 1e6:.1f} MB, "
@@ -178,7 +178,7 @@ def _compared(name: str, file: Path, expected: str | None, about: str) -> Check:
 
 
 def _self_test(name: str) -> Check:
-    from agelens.runtime import locate
+    from agelens.inference.runtime import locate
 
     told = answers(locate(name))
     expected = _recorded(name).get("self_test")
@@ -209,10 +209,10 @@ def _alike(told: dict[str, Any], expected: dict[str, Any]) -> bool:
 
 def _speed(name: str) -> dict[str, float]:
     """Take the time of the model alone for a face, and of all steps for the picture."""
-    from agelens.align import warp
-    from agelens.detect import Detector
-    from agelens.images import read
-    from agelens.predict import load
+    from agelens.faces.alignment import warp
+    from agelens.faces.detector import Detector
+    from agelens.images.decode import read
+    from agelens.predictor import load
 
     predictor = load(name, threads=1)
     picture = read(_picture())
@@ -239,7 +239,7 @@ def _picture() -> bytes:
 
 def _shipped() -> list[str]:
     try:
-        from agelens.runtime import shipped
+        from agelens.inference.runtime import shipped
 
         return list(shipped())
     except ImportError:  # told by the checks of the packages

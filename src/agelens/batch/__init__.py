@@ -1,1 +1,4 @@
-"""Any number of pictures on the cores of a machine or of a cluster, each answered once."""
+"""Predict any number of pictures once each, on the cores of one machine or on a Ray cluster.
+
+Imports `agelens.predictor` and what lies below it.
+"""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from agelens.batch import places, reading
+from agelens.batch import locations, reader
 from agelens.batch.listing import Entry, Kind
 from agelens.batch.pipeline import Job, predictor
 from agelens.batch.plan import Unit
-from agelens.batch.reading import Item, Where
+from agelens.batch.reader import Item, Where
 from agelens.batch.rows import Rows
-from agelens.sources import Source
+from agelens.images.sources import Source
 
 SAMPLE = 200  # pictures
 CONTAINERS = 8  # shards and tables looked into
@@ -105,11 +105,11 @@ class _Sample:
 
     def _items(self) -> Iterator[Item]:
         if self._single:
-            yield from reading.items(Unit(0, Kind.PICTURE, tuple(self._single)), self._where)
+            yield from reader.items(Unit(0, Kind.PICTURE, tuple(self._single)), self._where)
         for entry in self._several:
             unit = Unit(0, entry.kind, (entry.place,), entry.start, entry.stop)
             share = SAMPLE // len(self._several)
-            for item in itertools.islice(reading.items(unit, self._where), share):
+            for item in itertools.islice(reader.items(unit, self._where), share):
                 if entry.kind is Kind.SHARD and isinstance(item.data, bytes):
                     self.shard_pictures += 1
                     self.shard_bytes += (-(-len(item.data) // _BLOCK) + 1) * _BLOCK
@@ -119,7 +119,7 @@ class _Sample:
 def _size(entry: Entry, where: Where) -> int:
     if entry.size is not None:
         return entry.size
-    if places.is_url(entry.place):
+    if locations.is_url(entry.place):
         return 0
     try:
         return Path(where.base, entry.place).stat().st_size

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agelens import provenance
-from agelens.batch import footer
+from agelens.batch import parquet_footer
 from agelens.batch.store import Store
 from agelens.errors import BatchError
 
@@ -133,7 +133,7 @@ class Ledger:
 def read_part(store: Store, name: str) -> Part | None:
     """Read a part's footer; a damaged part counts for nothing and is made again."""
     try:
-        about = footer.metadata(lambda n: store.tail(name, n))
+        about = parquet_footer.metadata(lambda n: store.tail(name, n))
         return Part(**json.loads(about[METADATA]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -19,9 +19,9 @@ from typing import Any
 
 import polars as pl
 
-from agelens.batch import footer, places
+from agelens.batch import locations, parquet_footer
 from agelens.errors import SourceError
-from agelens.images import SUFFIXES
+from agelens.images.decode import SUFFIXES
 
 SHARDS = (".tar", ".tar.gz", ".tgz")
 LISTS = (".txt", ".lst", ".csv", ".tsv")
@@ -76,11 +76,11 @@ def entries(source: str, base: str) -> Iterator[Entry]:
 
 def root(source: str, base: str) -> str:
     """Give the folder or prefix that SOURCE names, or in which it stands."""
-    place = source if places.is_url(source) else places.local(source)
-    if not places.is_url(place) and Path(base, place).is_dir():
+    place = source if locations.is_url(source) else locations.local(source)
+    if not locations.is_url(place) and Path(base, place).is_dir():
         return place
     fixed = re.split(r"[*?\[{]", place)[0]
-    if places.is_url(place):
+    if locations.is_url(place):
         # Of a prefix that names a "folder" the folder itself, as far as can be told by its name.
         whole = fixed == place and not _kind(place) and not place.lower().endswith(LISTS)
         return place.rstrip("/") if whole else fixed.rpartition("/")[0]
@@ -101,10 +101,10 @@ def _numbered(source: str) -> Iterator[str]:
 
 def _expand(place: str, base: str) -> Iterator[Entry]:
     try:
-        if places.is_url(place):
+        if locations.is_url(place):
             yield from _expand_url(place)
         else:
-            yield from _expand_local(places.local(place), base)
+            yield from _expand_local(locations.local(place), base)
     except OSError as error:
         raise SourceError(f"cannot list {place!r}: {error.strerror or error}") from error
 
@@ -140,16 +140,16 @@ def _raise(error: OSError) -> None:
 
 
 def _expand_url(place: str) -> Iterator[Entry]:
-    fs, path = places.filesystem(place)
+    fs, path = locations.filesystem(place)
     if glob.has_magic(path):
-        found = places.persistently(lambda: fs.glob(path, detail=True), f"list {place}")
+        found = locations.persistently(lambda: fs.glob(path, detail=True), f"list {place}")
         for info in found.values():
             if info["type"] == "file":
                 yield from _file(fs.unstrip_protocol(info["name"]), "", info.get("size"))
         return
-    if places.persistently(lambda: fs.isdir(path), f"look at {place}"):
+    if locations.persistently(lambda: fs.isdir(path), f"look at {place}"):
         yield from _folder(_walk_url(fs, path), lambda: _walk_url(fs, path), "")
-    elif places.persistently(lambda: fs.exists(path), f"look at {place}"):
+    elif locations.persistently(lambda: fs.exists(path), f"look at {place}"):
         yield from _file(place, "", None)
     else:
         raise SourceError(f"nothing at {place!r}; check the URL")
@@ -206,7 +206,7 @@ def _listed(manifest: str, names: pl.Series) -> Iterator[Entry]:
     # A picture that is named twice is one picture.
     for name in names.drop_nulls().str.strip_chars().unique(maintain_order=True):
         if name:
-            place = places.beside(manifest, name)
+            place = locations.beside(manifest, name)
             yield Entry(Kind.SHARD if place.lower().endswith(SHARDS) else Kind.PICTURE, place)
 
 
@@ -240,9 +240,9 @@ def _path_column(place: str, columns: list[str]) -> str:
 def content(place: str, base: str) -> bytes:
     """Read a whole file. Raises SourceError for one that is missing or far too large."""
     try:
-        if places.is_url(place):
-            fs, path = places.filesystem(place)
-            data: bytes = places.persistently(
+        if locations.is_url(place):
+            fs, path = locations.filesystem(place)
+            data: bytes = locations.persistently(
                 lambda: fs.cat_file(path, start=0, end=_MANIFEST_BYTES), f"read {place}"
             )
         else:
@@ -258,11 +258,11 @@ def content(place: str, base: str) -> bytes:
 def _table(place: str, base: str, size: int | None) -> Iterator[Entry]:
     """Take a Parquet file: with pictures in it, or with their paths."""
     try:
-        columns, rows = footer.schema(lambda n: _tail(place, base, n))
+        columns, rows = parquet_footer.schema(lambda n: _tail(place, base, n))
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {place!r} as Parquet: {error}") from error
     if picture_column(columns) is not None:
-        step = rows if places.is_url(place) else ROWS  # one that is far away is fetched once
+        step = rows if locations.is_url(place) else ROWS  # one that is far away is fetched once
         for start in range(0, rows, max(1, step)):
             yield Entry(Kind.TABLE, place, start, min(start + step, rows), size)
         return
@@ -282,9 +282,9 @@ def picture_column(columns: dict[str, pl.DataType]) -> str | None:
 
 
 def _tail(place: str, base: str, size: int) -> bytes:
-    if places.is_url(place):
-        fs, path = places.filesystem(place)
-        data: bytes = places.persistently(lambda: fs.tail(path, size), f"read {place}")
+    if locations.is_url(place):
+        fs, path = locations.filesystem(place)
+        data: bytes = locations.persistently(lambda: fs.tail(path, size), f"read {place}")
         return data
     with Path(base, place).open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - size))

@@ -1,6 +1,6 @@
 """A unit -> committed parts: what every worker does, of either engine.
 
-Pictures are decoded, searched, aligned and predicted by `agelens.predict`, on one thread: there
+Pictures are decoded, searched, aligned and predicted by `agelens.predictor`, on one thread: there
 are as many workers as cores. Each slice of a unit becomes one part.
 """
 
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from agelens.batch import reading
+from agelens.batch import reader
 from agelens.batch.ledger import Part
 from agelens.batch.plan import LARGEST, Unit
-from agelens.batch.reading import Item, Where
+from agelens.batch.reader import Item, Where
 from agelens.batch.rows import Rows
 from agelens.batch.store import open_store
 from agelens.errors import AgelensError, BatchError
-from agelens.predict import Predictor, load
-from agelens.runtime import locate, shipped
-from agelens.sources import Source
+from agelens.images.sources import Source
+from agelens.inference.runtime import locate, shipped
+from agelens.predictor import Predictor, load
 
 Tell = Callable[[int, int, int], None]
 """Called with pictures, faces and errors that have come since the last call."""
@@ -121,7 +121,7 @@ class Pipeline:
     def _slices(
         self, unit: Unit, begin: int, tell: Tell, deadly: Mapping[str, str]
     ) -> Iterator[tuple[Part, int]]:
-        items = reading.items(unit, self._job.where)
+        items = reader.items(unit, self._job.where)
         items = itertools.islice(items, begin * LARGEST, None)
         for number in itertools.count(begin):
             before = dict(self._predictor.seconds)

@@ -26,8 +26,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.distribution import AGES
-from agelens.predict import Answer
+from agelens.inference.distribution import AGES
+from agelens.predictor import Answer
 
 NO_FACE = "no_face"
 ERROR = "error"

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agelens.batch import listing, places, plan
+from agelens.batch import listing, locations, plan
 from agelens.batch.events import Committed, Deferred, Event
 from agelens.batch.ledger import Ledger, open_run
 from agelens.batch.pipeline import Job, fingerprint, model_path
 from agelens.batch.plan import Plan
-from agelens.batch.reading import Where
+from agelens.batch.reader import Where
 from agelens.batch.status import FILE, Progress
 from agelens.batch.store import Store, open_store
 from agelens.errors import BatchError
@@ -51,7 +51,7 @@ def begin(source: str, output: str, model: str | None, options: Options) -> tupl
     """
     store = open_store(output)
     base = str(Path.cwd())
-    full = source if places.is_url(source) else str(Path(base, places.local(source)))
+    full = source if locations.is_url(source) else str(Path(base, locations.local(source)))
     about = {"source": full, "model": fingerprint(model), **asdict(options)}
     begun = open_run(
         store, about, {"source": source, "base": base, "root": listing.root(source, base)}
@@ -63,7 +63,7 @@ def begin(source: str, output: str, model: str | None, options: Options) -> tupl
 def job_of(source: str, where: Where, output: str, model: str | None, options: Options) -> Job:
     """Say what a worker has to know."""
     return Job(
-        output=output if places.is_url(output) else str(Path(places.local(output)).resolve()),
+        output=output if locations.is_url(output) else str(Path(locations.local(output)).resolve()),
         where=where,
         source=source,
         model=model_path(model),
@@ -86,7 +86,7 @@ def run(
     ledger = Ledger(store)
     progress = Progress(units.totals, engine.name, engine.workers)
     progress.begin(ledger)
-    teller = _Teller(store, progress, places.is_url(job.output))
+    teller = _Teller(store, progress, locations.is_url(job.output))
     state = "stopped"
     try:
         teller.tell("running")
@@ -129,12 +129,12 @@ def _plan(store: Store, job: Job, listed: Callable[[int], None]) -> Plan:
 def _events(job: Job, units: Plan, ledger: Ledger, engine: Engine) -> Iterator[Event]:
     pending = ledger.pending(units.totals.units)
     if engine.name == "ray":
-        from agelens.batch import on_ray
+        from agelens.batch import ray_engine
 
-        return on_ray.run(job, list(pending), engine.workers, engine.address)
-    from agelens.batch import local
+        return ray_engine.run(job, list(pending), engine.workers, engine.address)
+    from agelens.batch import local_engine
 
-    return local.run(job, units.unit, pending, engine.workers or cores())
+    return local_engine.run(job, units.unit, pending, engine.workers or cores())
 
 
 class _Teller:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from agelens.batch import places
+from agelens.batch import locations
 from agelens.errors import BatchError, SourceError
 
 _ASIDE = ".aside"
@@ -42,7 +42,7 @@ class Store(Protocol):
 
 def open_store(place: str) -> Store:
     """Give the store at a path or URL; a folder is made with the first file."""
-    return _Remote(place) if places.is_url(place) else _Folder(Path(places.local(place)))
+    return _Remote(place) if locations.is_url(place) else _Folder(Path(locations.local(place)))
 
 
 class _Folder:
@@ -124,25 +124,25 @@ class _Folder:
 class _Remote:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._fs, self._root = places.filesystem(self._url)
+        self._fs, self._root = locations.filesystem(self._url)
 
     def write(self, name: str, data: bytes) -> None:
         where = f"{self._root}/{name}"
         try:
-            places.persistently(
+            locations.persistently(
                 lambda: self._fs.pipe_file(where, data), f"write {self._url}/{name}"
             )
         except OSError as error:  # no such bucket, no permission
             raise _cannot_write(f"{self._url}/{name}", error) from error
 
     def read(self, name: str) -> bytes:
-        data: bytes = places.persistently(
+        data: bytes = locations.persistently(
             lambda: self._fs.cat_file(f"{self._root}/{name}"), f"read {self._url}/{name}"
         )
         return data
 
     def tail(self, name: str, size: int) -> bytes:
-        data: bytes = places.persistently(
+        data: bytes = locations.persistently(
             lambda: self._fs.tail(f"{self._root}/{name}", size), f"read {self._url}/{name}"
         )
         return data
@@ -150,7 +150,7 @@ class _Remote:
     def sizes(self, folder: str = "") -> dict[str, int]:
         where = f"{self._root}/{folder}".rstrip("/")
         try:
-            found = places.persistently(
+            found = locations.persistently(
                 lambda: self._fs.ls(where, detail=True), f"list {self._url}/{folder}"
             )
         except FileNotFoundError:

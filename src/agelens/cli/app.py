@@ -28,7 +28,7 @@ from agelens.cli import (
     tune,
     watch,
 )
-from agelens.cli.speaking import Commands
+from agelens.cli.messages import Commands
 from agelens.errors import AgelensError
 
 STOPPED = 130  # what a shell gives for Ctrl-C: 128 + SIGINT

@@ -11,7 +11,7 @@ from agelens.cli.options import Dataset, Output, Threads
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from agelens.data.audit.audit import Models
+    from agelens.data.audit.out_of_fold import Models
 
 
 def audit(
@@ -53,8 +53,8 @@ def audit(
 
     from agelens import provenance
     from agelens.cli.progress import bar
-    from agelens.data.audit.audit import audit as audit_dataset
-    from agelens.data.audit.audit import prepare
+    from agelens.reports.audit.audit import audit as audit_dataset
+    from agelens.reports.audit.audit import prepare
 
     prepare(data, output)  # before anything long
     with bar() as progress:
@@ -84,7 +84,7 @@ def _ask(
 ) -> "tuple[Models, dict[str, float]]":
     """Ask the models that are at hand; where there are none, say what to install."""
     from agelens.cli.extras import need_train
-    from agelens.data.audit.audit import Models
+    from agelens.data.audit.out_of_fold import Models
     from agelens.errors import MissingExtra
 
     if not wanted:
@@ -95,7 +95,7 @@ def _ask(
         return Models(given, missing=f"{error}, and run this again."), {}
     import torch
 
-    from agelens.training import audit_models
+    from agelens.training.experiments import audit_models
 
     if threads:
         torch.set_num_threads(threads)

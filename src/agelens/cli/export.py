@@ -21,7 +21,7 @@ def export(
     """
     need_train()
     from agelens.cli.progress import bar
-    from agelens.training.run import export_again
+    from agelens.training.experiments.run import export_again
 
     with bar() as progress:
         about = export_again(run, data, progress)

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.table import Table
 
 from agelens.cli import console
-from agelens.draw import annotate
+from agelens.output.drawing import annotate
 
 if TYPE_CHECKING:
-    from agelens.images import Picture
-    from agelens.video.track import Moment, Track
+    from agelens.images.decode import Picture
+    from agelens.video.tracks import Moment, Track
 
 RECENT = 3.0
 """Seconds for which who is no longer seen stays in the table."""

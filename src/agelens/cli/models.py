@@ -10,7 +10,7 @@ import typer
 from agelens.cli import console
 
 if TYPE_CHECKING:
-    from agelens.runtime import Model
+    from agelens.inference.runtime import Model
 
 TIMED = 9  # faces, one by one, after one that warms up
 
@@ -31,7 +31,7 @@ def models(
     """
     from rich.table import Table
 
-    from agelens.runtime import Model, shipped
+    from agelens.inference.runtime import Model, shipped
 
     table = Table()
     for heading in ("name", "what", "MB", "ms a face", "age MAE", "CS@5", "gender", "on"):
@@ -67,7 +67,7 @@ def _show(value: float | None, form: str) -> str:
 def _milliseconds(model: "Model") -> float:
     import numpy as np
 
-    from agelens.runtime import CHIP
+    from agelens.inference.runtime import CHIP
 
     face = np.random.default_rng(0).integers(0, 256, (1, CHIP, CHIP, 3), np.uint8)
     took = []

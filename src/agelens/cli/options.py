@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from agelens.outputs import Format as OutputFormat
+    from agelens.output.tables import Format as OutputFormat
 
 Dataset = Annotated[
     Path,
@@ -68,7 +68,7 @@ OutputFile = Annotated[
 
 def format_of(form: str) -> "OutputFormat":
     """Give the format of --format, or end with a wrong call."""
-    from agelens.outputs import Format
+    from agelens.output.tables import Format
 
     try:
         return Format(form)

@@ -56,7 +56,7 @@ def out_of_fold(
 
     from agelens.cli.progress import bar
     from agelens.data.dataset import Dataset
-    from agelens.training import out_of_fold as answers
+    from agelens.training.experiments import out_of_fold as answers
 
     if threads:
         torch.set_num_threads(threads)

@@ -13,12 +13,12 @@ from agelens.cli import console, options
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agelens.cli.clips import Looking
+    from agelens.cli.predict_clips import Looking
     from agelens.errors import AgelensError
-    from agelens.images import Picture
-    from agelens.outputs import Writer
-    from agelens.predict import Answer, Predictor
-    from agelens.sources import Source
+    from agelens.images.decode import Picture
+    from agelens.images.sources import Source
+    from agelens.output.tables import Writer
+    from agelens.predictor import Answer, Predictor
 
 
 def predict(
@@ -86,9 +86,9 @@ def predict(
       agelens predict door.jpg --over 18 --over 21 --gender-threshold 0.9 --min-face 40
       agelens predict clip.mp4 --annotate marked/
     """
-    from agelens.cli.clips import Looking
-    from agelens.outputs import replacing, writer
-    from agelens.sources import find
+    from agelens.cli.predict_clips import Looking
+    from agelens.images.sources import find
+    from agelens.output.tables import replacing, writer
 
     kind = options.format_of(form)
     # paths only; wrong ones end the run before the model loads
@@ -98,7 +98,7 @@ def predict(
     if output is not None:
         _spare_inputs(output, sources)
 
-    from agelens.predict import load
+    from agelens.predictor import load
 
     predictor = load(
         model,
@@ -130,7 +130,7 @@ def _spare_inputs(output: Path, sources: "list[Source]") -> None:
 def _readable(sources: "list[Source]", paths: list[str]) -> "list[Source]":
     """Without PyAV leave out the clips of folders, and refuse those that were asked for."""
     from agelens.errors import MissingExtra
-    from agelens.video.reading import pyav
+    from agelens.video.reader import pyav
 
     clips = [source.name for source in sources if source.clip]
     if clips:
@@ -153,7 +153,7 @@ def _run(
     looking: "Looking",
 ) -> int:
     """Predict all sources and write them; give the number that failed."""
-    from agelens.cli.clips import predict_clips
+    from agelens.cli.predict_clips import predict_clips
     from agelens.cli.progress import bar
 
     failed = 0
@@ -208,7 +208,7 @@ class _Marked:
         self._taken = {s.data.resolve() for s in sources if isinstance(s.data, Path)}
 
     def write(self, answer: "Answer") -> None:
-        from agelens.draw import annotate
+        from agelens.output.drawing import annotate
 
         if answer.picture is not None:
             given = Path("standard-input.png" if answer.name == "-" else answer.name)
@@ -231,7 +231,7 @@ class _Marked:
 def _save(picture: "Picture", target: Path) -> None:
     from PIL import Image
 
-    from agelens.outputs import replacing
+    from agelens.output.tables import replacing
 
     form = {".png": "PNG", ".webp": "WEBP"}.get(target.suffix.lower(), "JPEG")
     with replacing(target, "wb") as stream:

@@ -26,7 +26,7 @@ def quantize(
     from rich.table import Table
 
     from agelens.cli.progress import bar
-    from agelens.training.quantize import quantize as start
+    from agelens.training.export.quantization import quantize as start
 
     with bar() as progress:
         about = start(run, data, output, progress)

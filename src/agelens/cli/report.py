@@ -61,7 +61,7 @@ def report(
 
     from agelens import provenance
     from agelens.cli.progress import stages
-    from agelens.evaluation.report.write import Plan, write
+    from agelens.reports.comparison.report import Plan, write
 
     if saliency_faces == 1:
         raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")

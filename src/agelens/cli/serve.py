@@ -88,7 +88,7 @@ def serve(
 
     need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpcore")
 
-    from agelens.runtime import locate
+    from agelens.inference.runtime import locate
     from agelens.serving.settings import Settings
 
     locate(model)  # a wrong name ends the command before the socket is opened

@@ -27,7 +27,7 @@ def soup(
     from rich.table import Table
 
     from agelens.cli.progress import bar
-    from agelens.training.soup import soup as start
+    from agelens.training.experiments.weight_averaging import soup as start
 
     with bar() as progress:
         about = start(runs, data, run, progress)

@@ -59,7 +59,7 @@ def train(
     if shared:
         need("scale", "ray")
     from agelens.cli.progress import bar
-    from agelens.training.config import Config
+    from agelens.training.recipes.config import Config
 
     changes = overrides(change or [])
     for key, file in (("data.exclude", exclude), ("data.downweight", downweight)):
@@ -68,14 +68,14 @@ def train(
     recipe = Config.read(config, changes)
     with bar() as progress:
         if shared:
-            from agelens.training.workers import train as start_workers
+            from agelens.training.experiments.ray_workers import train as start_workers
 
             about = start_workers(
                 recipe, data, run, progress, workers,
                 address=address, resume=resume, on_epoch=_print_epoch,
             )  # fmt: skip
         else:
-            from agelens.training.run import train as start
+            from agelens.training.experiments.run import train as start
 
             about = start(recipe, data, run, progress, resume=resume, on_epoch=_print_epoch)
     best = about["best"]

@@ -34,9 +34,9 @@ def tune(
     need("train", "optuna", "tomli_w", "matplotlib")
     from agelens.cli.progress import bar
     from agelens.cli.train import overrides
-    from agelens.training.config import Config
-    from agelens.training.tune import read_space
-    from agelens.training.tune import tune as start
+    from agelens.training.experiments.tuning import read_space
+    from agelens.training.experiments.tuning import tune as start
+    from agelens.training.recipes.config import Config
 
     recipe = Config.read(config, overrides(change or []))
     ranges = read_space(space, recipe)

@@ -13,8 +13,8 @@ import typer
 from agelens.cli import options
 
 if TYPE_CHECKING:
-    from agelens.outputs import Writer
-    from agelens.video.track import Moment, Track
+    from agelens.output.tables import Writer
+    from agelens.video.tracks import Moment, Track
 
 
 def watch(
@@ -71,9 +71,9 @@ def watch(
     """
     from agelens.cli.live_view import view
     from agelens.errors import AgelensError, SourceError
-    from agelens.outputs import replacing, writer
-    from agelens.predict import load
-    from agelens.video.reading import pyav, without_password
+    from agelens.output.tables import replacing, writer
+    from agelens.predictor import load
+    from agelens.video.reader import pyav, without_password
 
     kind = options.format_of(form)
     if record is not None:
@@ -136,7 +136,7 @@ class _People:
             self._out.stream.flush()
 
     def write(self, least_views: int) -> None:
-        from agelens.cli.clips import write_people
+        from agelens.cli.predict_clips import write_people
 
         write_people(
             self._out, self._name, list(self._tracks.values()), self.frames, self._end, least_views
@@ -151,9 +151,9 @@ def _recorded(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
         yield lambda moment: None
         return
     from agelens.cli.live_view import marked
-    from agelens.outputs import replacing
-    from agelens.resample import shrink
-    from agelens.video.recording import Recording
+    from agelens.images.resample import shrink
+    from agelens.output.tables import replacing
+    from agelens.video.writer import Recording
 
     with replacing(target, "wb") as stream, ExitStack() as stack:
         film: list[Recording] = []

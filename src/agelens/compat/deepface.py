@@ -23,10 +23,10 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens import images
 from agelens.errors import AgelensError, BadPicture, ConfigError, PictureError
-from agelens.face import Prediction
-from agelens.predict import Predictor, load
+from agelens.images import decode
+from agelens.predictor import Predictor, load
+from agelens.results import Prediction
 
 Image: TypeAlias = str | Path | IO[bytes] | NDArray[Any]
 """A path, "data:image/...;base64,...", an opened file, or BGR (H, W, 3)."""
@@ -151,22 +151,22 @@ def _region(face: Prediction, width: int, height: int) -> dict[str, Any]:
     return region
 
 
-def _read(image: Any) -> images.Picture:
+def _read(image: Any) -> decode.Picture:
     try:
         if isinstance(image, np.ndarray):
-            return images.from_array(_rgb(image))
+            return decode.from_array(_rgb(image))
         if isinstance(image, (str, Path)):
             text = str(image)
             if text.startswith("data:image/"):
-                return images.read(_decoded(text))
+                return decode.read(_decoded(text))
             if text.lower().startswith(("http://", "https://")):
                 raise BadPicture(
                     f"{text!r}: addresses are not fetched; give a path, or a file object"
                 )
-            return images.read(Path(text))
+            return decode.read(Path(text))
         data = image.read() if callable(getattr(image, "read", None)) else None
         if isinstance(data, bytes):
-            return images.read(data)
+            return decode.read(data)
     except PictureError as error:
         raise UnreadableImage(str(error)) from error
     raise UnreadableImage(
@@ -189,7 +189,7 @@ def _decoded(text: str) -> bytes:
         raise BadPicture(f"not base64: {error}; expected data:image/...;base64,...") from None
 
 
-def _square(picture: images.Picture) -> images.Picture:
+def _square(picture: decode.Picture) -> decode.Picture:
     """Lay the picture in the middle of a black square."""
     height, width = picture.shape[:2]
     side = max(height, width)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from agelens.data.forms.form import Labelled
-from agelens.data.journal import Entry, Journal
-from agelens.data.verify import Verified, verify_picture
+from agelens.data.import_journal import Entry, Journal
+from agelens.data.integrity import Verified, verify_picture
+from agelens.data.readers.reader import Labelled
 from agelens.errors import PictureError
 
 _THREADS = 2

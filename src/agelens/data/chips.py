@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens import images
 from agelens.data.dataset import Dataset
 from agelens.errors import PictureError
-from agelens.runtime import CHIP
+from agelens.images import decode as images
+from agelens.inference.runtime import CHIP
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from agelens import sources
 from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.data.journal import write_whole
-from agelens.data.landmark_list import (
+from agelens.data.import_journal import write_whole
+from agelens.data.landmark_lists import (
     LandmarkList,
     Shape,
     from_lines,
@@ -31,8 +30,9 @@ from agelens.data.landmark_list import (
     write_table,
 )
 from agelens.errors import DatasetError, MissingExtra, PictureError
-from agelens.images import Picture
-from agelens.runtime import CHIP
+from agelens.images import sources
+from agelens.images.decode import Picture
+from agelens.inference.runtime import CHIP
 
 FACE_BOX = (14, 14, 194, 194)
 """Where dlib's detector sees the face of a 200 px chip: left, top, right, bottom."""

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.data.journal import write_whole
-from agelens.detect import Detector
+from agelens.data.import_journal import write_whole
 from agelens.errors import PictureError
-from agelens.face import Box, Face, Landmarks
-from agelens.images import Picture
-from agelens.runtime import CHIP
+from agelens.faces.detector import Detector
+from agelens.images.decode import Picture
+from agelens.inference.runtime import CHIP
+from agelens.results import Box, Face, Landmarks
 
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 """The five points; each has a column `..._x` and `..._y`, in pixels of the 200 px chip."""

@@ -8,10 +8,10 @@ page (Zhang, Song and Qi, CVPR 2017): age 0 to 116 in years, gender 0 male and 1
 import re
 from pathlib import Path
 
-from agelens.data.label import RACES, Label
-from agelens.distribution import AGES
+from agelens.data.labels import RACES, Label
 from agelens.errors import BadLabel
-from agelens.face import Gender
+from agelens.inference.distribution import AGES
+from agelens.results import Gender
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 """Endings, in lower case, of the files that are taken for pictures."""

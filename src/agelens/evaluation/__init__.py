@@ -1,1 +1,4 @@
-"""How good a model is: metrics, evaluation."""
+"""How good a model is: metrics, bootstrap, calibration, groups, comparison. Figures only, no page.
+
+Imports `agelens.data`, `agelens.predictor` and what lies below them.
+"""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
-from agelens import distribution
-from agelens.distribution import AGES, Levels
+from agelens.inference import distribution
+from agelens.inference.distribution import AGES, Levels
 
 COVERAGE = 0.9
 SPREAD = 3.0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agelens import provenance
-from agelens.runtime import CHIP, Model
+from agelens.inference.runtime import CHIP, Model
 
 ROUNDS = 5
 FACES = 16  # timed in each round, at each batch size

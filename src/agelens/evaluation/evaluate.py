@@ -22,8 +22,9 @@ from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.data.folds import SPLITS, published_fold, split_folds
 from agelens.errors import DatasetError
-from agelens.evaluation import answers, bootstrap, figures, groups, label_noise, metrics
-from agelens.runtime import Model, shipped
+from agelens.evaluation import bootstrap, figures, groups, label_noise, metrics
+from agelens.evaluation import predictions as answers
+from agelens.inference.runtime import Model, shipped
 
 FORMAT = 1
 """Version of `evaluation.json`."""

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens import distribution
 from agelens.evaluation import metrics
 from agelens.evaluation.bootstrap import (
     Draws,
@@ -19,6 +18,7 @@ from agelens.evaluation.bootstrap import (
     mean,
     median,
 )
+from agelens.inference import distribution
 
 CS_YEARS = 16
 """The cumulative score curve: CS@0 to CS@15."""

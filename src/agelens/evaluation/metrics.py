@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agelens.distribution import AGES, mean
+from agelens.inference.distribution import AGES, mean
 
 Groups = tuple[tuple[int, int], ...]
 """Age groups: first and last whole year of each, both included, ascending."""

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens import distribution
 from agelens.evaluation import bootstrap
-from agelens.runtime import CHIP, Model
+from agelens.inference import distribution
+from agelens.inference.runtime import CHIP, Model
 
 Chips = NDArray[np.uint8]  # (B, 200, 200, 3) RGB
 Target = Literal["age", "gender"]

@@ -1,1 +1,4 @@
-"""The service: predictions over HTTP, and the web page; needs the extra `serve`."""
+"""The HTTP service and its web page; needs the extra `serve`.
+
+Imports `agelens.predictor` and what lies below it.
+"""

@@ -13,14 +13,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from agelens import __version__
-from agelens.serving import pages, schema
+from agelens.serving import schema, static_files
 from agelens.serving.batching import Outcome
-from agelens.serving.envelope import Envelope
-from agelens.serving.fetching import Fetcher
+from agelens.serving.middleware import Envelope
 from agelens.serving.problems import CODES, Problem
+from agelens.serving.request_body import Intake, Upload, drain
 from agelens.serving.service import Service
 from agelens.serving.settings import Settings
-from agelens.serving.upload import Intake, Upload, drain
+from agelens.serving.url_fetch import Fetcher
 
 ABOUT = """Age and gender of every person in a picture, with honest doubt.
 
@@ -60,7 +60,7 @@ def create_app(
     app.state.service = service
     _add_routes(app, service)
     if settings.page:
-        app.router.routes.extend(pages.routes())
+        app.router.routes.extend(static_files.routes())
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -16,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
 
-from agelens import images
 from agelens.errors import AgelensError
-from agelens.face import Prediction
-from agelens.predict import Predictor
+from agelens.images import decode
+from agelens.predictor import Predictor
+from agelens.results import Prediction
 from agelens.serving.metrics import Metrics
 from agelens.serving.problems import Problem, internal, of_picture, timed_out
 from agelens.serving.settings import Settings
@@ -53,7 +53,7 @@ class Batcher:
         self._predictor = predictor
         self._settings = settings
         self._metrics = metrics
-        self._limits = images.Limits(pixels=settings.pixels, bytes=settings.request_bytes)
+        self._limits = decode.Limits(pixels=settings.pixels, bytes=settings.request_bytes)
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._waiting = 0
         self._pace = 0.05  # seconds a picture takes a worker: a guess, then a running mean
@@ -175,14 +175,14 @@ class Batcher:
         outcomes: dict[int, Outcome] = {}
         sizes: list[tuple[int, int, int]] = []  # place, width, height
 
-        def readable() -> Iterator[images.Picture]:
+        def readable() -> Iterator[decode.Picture]:
             # Decoded one by one as the predictor takes them, so that few are held at once.
             for place, job in enumerate(batch):
                 if job.outcome.done():  # given up meanwhile
                     outcomes[place] = Outcome([], 0, 0, timed_out(self._settings.seconds))
                     continue
                 try:
-                    picture = images.read(job.data, self._limits)
+                    picture = decode.read(job.data, self._limits)
                 except AgelensError as error:
                     outcomes[place] = Outcome([], 0, 0, of_picture(error))
                     continue

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from agelens.errors import AgelensError
-from agelens.predict import Predictor, load
+from agelens.predictor import Predictor, load
 from agelens.serving.batching import Batcher
-from agelens.serving.fetching import Fetcher
 from agelens.serving.metrics import Metrics
 from agelens.serving.problems import Problem
+from agelens.serving.request_body import Room
 from agelens.serving.settings import Settings
-from agelens.serving.upload import Room
+from agelens.serving.url_fetch import Fetcher
 
 log = logging.getLogger("agelens.serving")
 
@@ -114,7 +114,7 @@ def _load(settings: Settings) -> Predictor:
     )
     import numpy as np
 
-    from agelens.runtime import CHIP
+    from agelens.inference.runtime import CHIP
 
     # The first run of a model takes longer than the others: nobody should wait for it.
     predictor.predict(np.zeros((CHIP, CHIP, 3), np.uint8), chips=True)

@@ -1,1 +1,4 @@
-"""From a dataset folder to a model file; the only part that knows torch."""
+"""From a data set folder to a trained, exported model. The only package that imports torch.
+
+Imports `agelens.evaluation`, `agelens.data` and what lies below them.
+"""

@@ -1,1 +1,4 @@
-"""Clips, streams and cameras: read, people followed in them, marked, recorded."""
+"""Clips, streams and cameras: read frames, track people, fuse their answers, annotate, write.
+
+Imports `agelens.faces`, `agelens.output` and what lies below them.
+"""

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 import cv2
 
 from agelens.errors import SourceError
-from agelens.video.reading import SCHEMES, Clip, Frame
+from agelens.video.reader import SCHEMES, Clip, Frame
 
 WAKES = 0.2
 """Seconds after which who waits for a frame looks whether any is wanted still."""

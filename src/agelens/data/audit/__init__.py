@@ -1,1 +1,4 @@
-"""Audit of a dataset folder: files, copies, faces and labels that may be wrong."""
+"""What may be wrong in a data set: damaged files, duplicates, odd faces, label errors.
+
+Figures only; `agelens.reports.audit` shows them.
+"""

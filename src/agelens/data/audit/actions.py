@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens import distribution
-from agelens.data.audit.answers import Answers
-from agelens.data.audit.copies import Copies
-from agelens.data.audit.faces import Fault
-from agelens.data.audit.labels import Doubts
-from agelens.data.journal import write_whole
-from agelens.face import Gender
+from agelens.data.audit.duplicates import Copies
+from agelens.data.audit.face_problems import Fault
+from agelens.data.audit.label_errors import Doubts
+from agelens.data.audit.out_of_fold import Answers
+from agelens.data.import_journal import write_whole
+from agelens.inference import distribution
+from agelens.results import Gender
 
 Suggestion = Literal["exclude", "relabel", "downweight", "look"]
 SUGGESTIONS: tuple[Suggestion, ...] = get_args(Suggestion)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.images import Picture
+from agelens.images.decode import Picture
 
 BLACK = 4  # largest channel up to which a pixel is black; JPEG leaves little in a flat area
 CONVEX = 0.965  # share of its convex hull that the rest of the chip must fill

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from agelens.data.audit.actions import SUGGESTIONS, Action
-from agelens.data.audit.copies import Conflicts, Copies, conflicts
-from agelens.data.audit.faces import MEANINGS, Fault
-from agelens.data.audit.labels import Doubts
-from agelens.data.explore.bands import bands_of
+from agelens.data.audit.duplicates import Conflicts, Copies, conflicts
+from agelens.data.audit.face_problems import MEANINGS, Fault
+from agelens.data.audit.label_errors import Doubts
+from agelens.data.exploration.age_bands import bands_of
 
 
 @dataclass(frozen=True, slots=True)

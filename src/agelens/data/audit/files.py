@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens import images
-from agelens.data.audit import hashing
+from agelens.data.audit import perceptual_hash
 from agelens.data.audit.edges import beyond_edge
 from agelens.data.dataset import Dataset
 from agelens.errors import PictureError
+from agelens.images import decode
 
 Report = Callable[[int, int], None]
 """Called with the pictures done, and of how many."""
@@ -40,7 +40,7 @@ class _Seen:
 def check(dataset: Dataset, report: Report | None = None, threads: int | None = None) -> Files:
     """Read every picture of a dataset and compare it with what was imported."""
     rows = list(dataset.samples.select("file", "sha256").iter_rows())
-    hashes = np.zeros((len(rows), hashing.WORDS), np.uint64)
+    hashes = np.zeros((len(rows), perceptual_hash.WORDS), np.uint64)
     beyond = np.zeros(len(rows))
     faults: dict[str, str] = {}
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
@@ -62,7 +62,7 @@ def _look(dataset: Dataset, file: str, expected: str) -> _Seen | str:
     """Give what is seen of a picture, or what is wrong with it."""
     try:
         content = dataset.image_path(file).read_bytes()
-        picture = images.read(content)
+        picture = decode.read(content)
     except FileNotFoundError:
         return "missing from images/"
     except OSError as error:
@@ -71,7 +71,7 @@ def _look(dataset: Dataset, file: str, expected: str) -> _Seen | str:
         return str(error)
     if hashlib.sha256(content).hexdigest() != expected:
         return "its bytes have changed since the import"
-    return _Seen(hashing.perceptual(picture), beyond_edge(picture))
+    return _Seen(perceptual_hash.perceptual(picture), beyond_edge(picture))
 
 
 def _rejects(dataset: Dataset) -> dict[str, str]:

@@ -1,0 +1,238 @@
+"""Pictures in the wild -> chips by the UTKFace template, with the five points of each face.
+
+DEST holds chips/ (the pictures' own names with `.chip.jpg`, as UTKFace has them), chips.csv
+(where each face was), rejects.csv (file, reason) and align.json, written last.
+"""
+
+import csv
+import io
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from agelens.data.alignment_journal import Done, Journal, check_same
+from agelens.data.archives import Limits
+from agelens.data.dlib_alignment import Cutter
+from agelens.data.import_journal import write_whole
+from agelens.data.readers.file_names import not_a_picture
+from agelens.data.source import Member, Origin
+from agelens.errors import DatasetError, PictureError, SourceError
+from agelens.faces.detector import Detector
+from agelens.images import decode
+from agelens.results import Face
+
+COLUMNS = (
+    "chip", "picture", "face", "detection_score", "left", "top", "right", "bottom",
+    "right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y", "nose_x", "nose_y",
+    "right_mouth_x", "right_mouth_y", "left_mouth_x", "left_mouth_y",
+)  # fmt: skip
+"""Of chips.csv: box and points in pixels of the picture; face 1 is the largest."""
+
+QUALITY = 95
+_WAITING_FILES = 16
+_WAITING_BYTES = 2**27
+
+_Align = Callable[[int, Member], tuple[Done, list[bytes]]]
+
+Report = Callable[[str, int, int | None], None]
+"""Called with the stage ("check" or "align"), the pictures done, and of how many if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """What came of a source."""
+
+    pictures: int  # all that were looked at
+    chips: int
+    rejects: int
+    before: int  # pictures that an earlier, interrupted run had done
+    already: bool  # everything was done; nothing was changed
+
+
+def align_pictures(
+    source: Path,
+    dest: Path,
+    *,
+    every: bool = False,
+    workers: int | None = None,
+    detector: Detector | None = None,
+    report: Report | None = None,
+) -> Alignment:
+    """Cut the main (largest) face of every picture, or with `every` all its faces, into chips.
+
+    SOURCE is a folder or an archive. A second run does nothing, an interrupted one goes on.
+    Raises SourceError for a missing source, ArchiveRefused, and DatasetError for a DEST that
+    holds other things or a source without a face.
+    """
+    say = report or (lambda stage, done, total: None)
+    try:
+        return _align_source(source, dest, every, workers, detector, say)
+    except OSError as error:
+        raise DatasetError(
+            f"cannot write {error.filename or str(dest)!r}: {error.strerror or error}; "
+            "mend that and run the same command again to go on"
+        ) from error
+
+
+def _align_source(
+    source: Path, dest: Path, every: bool, workers: int | None,
+    detector: Detector | None, say: Report,
+) -> Alignment:  # fmt: skip
+    origin = Origin.open(source)
+    if origin.kind in ("csv", "parquet"):
+        raise DatasetError(
+            f"{str(source)!r} holds no files: expected a folder or archive of pictures"
+        )
+    if dest.resolve() == source.resolve() or source.resolve() in dest.resolve().parents:
+        raise SourceError(f"{str(dest)!r} lies in the source: choose a folder apart")
+    about = {"source": origin.path.name, "sha256": origin.sha256, "faces": _faces(every)}
+    finished = _finished(dest, about)
+    if finished is not None:
+        return finished
+    limits = Limits()
+    total = 0
+    for total, _ in enumerate(origin.survey(limits), 1):
+        say("check", total, None)
+    journal = Journal(dest, about)
+    before = len(journal.done)
+    try:
+        say("align", before, total)
+        align = partial(_align, detector=detector or Detector(), cutter=Cutter(), every=every)
+        work = _align_all(origin.members(limits), journal, align, workers)
+        for count in work:
+            say("align", count, total)
+    finally:
+        journal.close()
+    _write_tables(dest, about, journal)
+    journal.remove()
+    finished = _finished(dest, about)
+    if finished is None:
+        raise DatasetError(f"{str(dest)!r} changed meanwhile: run the same command again")
+    return Alignment(finished.pictures, finished.chips, finished.rejects, before, already=False)
+
+
+def chip_name(picture: str, face: int) -> str:
+    """Name a chip after its picture, as UTKFace does; further faces cannot pass for labelled."""
+    folder, _, name = picture.rpartition("/")
+    name = name.removesuffix(".chip.jpg") + ".chip.jpg"
+    if face > 1:
+        name = f"face{face}_of_{name}"
+    return f"{folder}/{name}" if folder else name
+
+
+def _faces(every: bool) -> str:
+    return "all" if every else "main"
+
+
+def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
+    """Give what a complete DEST says; None if it is still to do or to go on."""
+    if dest.exists() and not dest.is_dir():
+        raise DatasetError(f"{str(dest)!r} is a file: expected a new or empty folder")
+    file = dest / "align.json"
+    if not file.is_file():
+        begun = (dest / ".align").is_dir()
+        if not begun and dest.is_dir() and any(dest.iterdir()):
+            raise DatasetError(f"{str(dest)!r} is not empty: choose a new folder")
+        return None
+    try:
+        facts = json.loads(file.read_text("utf-8"))
+        counts = [int(facts[name]) for name in ("pictures", "chips", "rejects")]
+        check_same(dest, facts, about)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"cannot read {str(file)!r}: delete the folder and align again") from (
+            error
+        )
+    return Alignment(counts[0], counts[1], counts[2], before=0, already=True)
+
+
+def _align_all(
+    members: Iterable[Member], journal: Journal, align: _Align, workers: int | None
+) -> Iterator[int]:
+    """Align pictures on several threads; store and record them in their order."""
+    taken = {row[0] for one in journal.done.values() for row in one.rows}
+    waiting: deque[tuple[int, Future[tuple[Done, list[bytes]]]]] = deque()
+    held = 0
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="align")
+
+    def settle() -> int:
+        size, future = waiting.popleft()
+        one, contents = future.result()
+        if any(row[0] in taken for row in one.rows):
+            one, contents = Done(one.number, one.picture, reason="its name is taken"), []
+        taken.update(row[0] for row in one.rows)
+        journal.add(one, contents)
+        return size
+
+    try:
+        for number, member in enumerate(members):
+            if number in journal.done:
+                continue
+            waiting.append((len(member.content), pool.submit(align, number, member)))
+            held += len(member.content)
+            while len(waiting) > _WAITING_FILES or held > _WAITING_BYTES:
+                held -= settle()
+                yield len(journal.done)
+        while waiting:
+            settle()
+            yield len(journal.done)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _align(
+    number: int, member: Member, *, detector: Detector, cutter: Cutter, every: bool
+) -> tuple[Done, list[bytes]]:
+    problem = not_a_picture(member) or member.problem
+    if problem:
+        return Done(number, member.name, reason=problem), []
+    try:
+        picture = decode.read(member.content)
+    except PictureError as error:
+        return Done(number, member.name, reason=str(error)), []
+    faces = detector.detect(picture)[: None if every else 1]
+    if not faces:
+        return Done(number, member.name, reason="no face found"), []
+    rows = [_row(member.name, place, face) for place, face in enumerate(faces, 1)]
+    return Done(number, member.name, rows), [_jpeg(cutter.cut(picture, f.landmarks)) for f in faces]
+
+
+def _row(picture: str, place: int, face: Face) -> list[Any]:
+    box = (face.box.left, face.box.top, face.box.right, face.box.bottom)
+    points = face.landmarks.array().ravel().tolist()
+    pixels = [round(value, 2) for value in (*box, *points)]
+    return [chip_name(picture, place), picture, place, round(face.score, 4), *pixels]
+
+
+def _jpeg(chip: decode.Picture) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(chip).save(file, "JPEG", quality=QUALITY, subsampling=0)
+    return file.getvalue()
+
+
+def _write_tables(dest: Path, about: dict[str, str], journal: Journal) -> None:
+    done = [journal.done[number] for number in sorted(journal.done)]
+    rows = [row for one in done for row in one.rows]
+    rejects = [(one.picture, one.reason) for one in done if one.reason is not None]
+    if not rows:
+        first = f", the first: {rejects[0][0]!r}, {rejects[0][1]}" if rejects else ""
+        raise DatasetError(f"no face in {about['source']!r}: {len(rejects)} files rejected{first}")
+    facts = about | {"pictures": len(done), "chips": len(rows), "rejects": len(rejects)}
+    write_whole(dest / "chips.csv", _csv(COLUMNS, rows))
+    write_whole(dest / "rejects.csv", _csv(("file", "reason"), rejects))
+    write_whole(dest / "align.json", json.dumps(facts, indent=2).encode() + b"\n")
+
+
+def _csv(columns: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode(errors="backslashreplace")

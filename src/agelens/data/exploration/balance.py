@@ -1,0 +1,180 @@
+"""Whether the parts of every split, and the folds, hold the same mix of faces.
+
+Ages are compared by the two-sample Kolmogorov-Smirnov test, whose p-values are on the safe side
+for whole years; genders and races by the chi-square test of homogeneity, rare classes
+put together until each is expected 5 times in each part. All tests are one family: p-values
+are Holm's (1979), and with N faces small differences show, so each comes with its size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agelens.data.exploration.age_bands import NOT_TOLD, told
+from agelens.data.folds import FOLDS, SPLITS, split_folds
+from agelens.data.labels import RACES
+from agelens.results import Gender
+
+ALPHA = 0.05
+LEAST = 20  # faces in a part below which nothing is tested
+_EXPECTED = 5.0
+
+Rows = NDArray[np.int64]
+Words = NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The mix of faces in one part of a split, or in one fold."""
+
+    name: str
+    faces: int
+    mean_age: float | None  # years
+    median_age: float | None
+    female: float | None  # share of those with a gender
+    races: dict[str, float]  # shares of those with a race
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One comparison; `effect` is the Kolmogorov-Smirnov distance or Cramér's V, 0 to 1."""
+
+    where: str  # "split 0" or "folds"
+    of: str  # "age", "gender" or "race"
+    between: str
+    p: float
+    effect: float
+    years: float | None  # difference of mean ages, first less second
+    p_holm: float = 1.0
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is more than chance, all tests counted."""
+        return self.p_holm < ALPHA
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The mix of every split and fold, and the tests."""
+
+    splits: dict[int, list[Part]]  # train, validation, test
+    folds: list[Part]
+    tests: list[Comparison]
+    identical_across_folds: int  # files whose very bytes are in another fold too
+    identical: int  # files whose very bytes are there more than once
+    untested: list[str] = field(default_factory=list)  # labels that could not be tested
+
+
+def look_at_balance(samples: pl.DataFrame) -> Balance:
+    """Describe and compare the parts of the five splits and the ten folds."""
+    fold = samples["fold"].to_numpy()
+    ages = samples["age"].to_numpy().astype(np.int64)
+    words = {"gender": told(samples["gender"]), "race": told(samples["race"])}
+    tests: list[Comparison] = []
+    splits = {}
+    for number in range(SPLITS):
+        folds = split_folds(number)
+        rows = {
+            name: np.flatnonzero(np.isin(fold, part))
+            for name, part in (
+                ("train", folds.train), ("validation", folds.validation), ("test", folds.test)
+            )
+        }  # fmt: skip
+        splits[number] = [_part(name, ages, words, part) for name, part in rows.items()]
+        where = f"split {number}"
+        tests += [
+            _ages(where, f"train and {other}", ages[rows["train"]], ages[rows[other]])
+            for other in ("validation", "test")
+            if min(len(rows["train"]), len(rows[other])) >= LEAST
+        ]
+        tests += _mixes(where, "train, validation and test", words, list(rows.values()))
+    alone = [np.flatnonzero(fold == number) for number in range(FOLDS)]
+    for number, rows_ in enumerate(alone):
+        others = np.flatnonzero(fold != number)
+        if min(len(rows_), len(others)) >= LEAST:
+            tests.append(_ages("folds", f"{number} and the others", ages[rows_], ages[others]))
+    tests += _mixes("folds", "all ten", words, alone)
+    tested = {test.of for test in tests}
+    copies = samples.filter(pl.col("sha256").is_duplicated())
+    crossing = copies.filter(pl.col("fold").n_unique().over("sha256") > 1)
+    return Balance(
+        splits=splits,
+        folds=[_part(str(i), ages, words, rows) for i, rows in enumerate(alone)],
+        tests=holm(tests),
+        identical_across_folds=crossing.height,
+        identical=copies.height,
+        untested=[of for of in ("age", "gender", "race") if of not in tested],
+    )
+
+
+def holm(tests: Sequence[Comparison]) -> list[Comparison]:
+    """Correct for their number: no more than a 5 % chance that any is called by chance."""
+    order = sorted(range(len(tests)), key=lambda i: tests[i].p)
+    corrected = [1.0] * len(tests)
+    least = 0.0
+    for place, i in enumerate(order):
+        least = max(least, min(1.0, (len(tests) - place) * tests[i].p))
+        corrected[i] = least
+    return [replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True)]
+
+
+def _part(name: str, ages: Rows, words: dict[str, Words], rows: Rows) -> Part:
+    gender, race = words["gender"][rows], words["race"][rows]
+    known, raced = gender != NOT_TOLD, race != NOT_TOLD
+    return Part(
+        name, len(rows),
+        float(ages[rows].mean()) if len(rows) else None,
+        float(np.median(ages[rows])) if len(rows) else None,
+        float((gender[known] == Gender.FEMALE.value).mean()) if known.any() else None,
+        {r: float((race[raced] == r).mean()) for r in RACES if (words["race"] == r).any()}
+        if raced.any() else {},
+    )  # fmt: skip
+
+
+def _ages(where: str, between: str, a: Rows, b: Rows) -> Comparison:
+    from scipy.stats import ks_2samp
+
+    found = ks_2samp(a, b, method="asymp")
+    years = float(a.mean() - b.mean())
+    return Comparison(where, "age", between, float(found.pvalue), float(found.statistic), years)
+
+
+def _mixes(
+    where: str, between: str, words: dict[str, Words], parts: list[Rows]
+) -> list[Comparison]:
+    if min(map(len, parts)) < LEAST:
+        return []
+    found = []
+    for of, column in words.items():
+        classes = [word for word in np.unique(column.astype(str)) if word != NOT_TOLD]
+        table = np.array([[(column[rows] == word).sum() for word in classes] for rows in parts])
+        tested = _homogeneity(table)
+        if tested is not None:
+            found.append(Comparison(where, of, between, *tested, years=None))
+    return found
+
+
+def _homogeneity(table: NDArray[np.int64]) -> tuple[float, float] | None:
+    """Give p and Cramér's V of counts (parts, classes); None where it cannot be tested."""
+    from scipy.stats import chi2_contingency
+
+    # The rarest classes go together until every one is expected often enough in every part.
+    table = table[:, np.argsort(-table.sum(axis=0))]
+    while table.shape[1] > 1 and _rarest(table) < _EXPECTED:
+        table = np.column_stack([table[:, :-2], table[:, -2:].sum(axis=1)])
+        table = table[:, np.argsort(-table.sum(axis=0))]
+    if table.shape[1] < 2 or _rarest(table) < _EXPECTED:
+        return None
+    found = chi2_contingency(table, correction=False)
+    size = float(np.sqrt(found.statistic / (table.sum() * (min(table.shape) - 1))))
+    return float(found.pvalue), size
+
+
+def _rarest(table: NDArray[np.int64]) -> float:
+    """Give the smallest count to be expected in any cell."""
+    if not table.size or not table.sum():
+        return 0.0
+    return float(np.outer(table.sum(axis=1), table.sum(axis=0)).min() / table.sum())

@@ -1,0 +1,23 @@
+"""Everything that an exploration found, together."""
+
+from dataclasses import dataclass
+
+from agelens.data.exploration.balance import Balance
+from agelens.data.exploration.class_weights import Imbalance
+from agelens.data.exploration.label_statistics import Labels
+from agelens.data.exploration.landmark_statistics import Shapes
+from agelens.data.exploration.picture_statistics import Pixels
+from agelens.data.exploration.shortcuts import Shortcuts
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found, the same in the page and in the JSON."""
+
+    labels: Labels
+    pixels: Pixels
+    shortcuts: Shortcuts
+    shapes: Shapes | None  # None where no landmarks were given
+    imbalance: list[Imbalance]
+    weights: str  # the scheme of weights.csv
+    balance: Balance

@@ -1,1 +1,0 @@
-"""The forms in which labelled faces come, one module for each; registry.py tells which it is."""

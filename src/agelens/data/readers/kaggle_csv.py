@@ -1,0 +1,120 @@
+"""The Kaggle CSV: labels in UTKFace's codes and each picture as text, 0 to 255 per pixel."""
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from posixpath import basename
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agelens.data import utkface
+from agelens.data.archives import Limits
+from agelens.data.labels import RACES, Label, read_age, read_gender, read_race
+from agelens.data.readers.csv_rows import first_row, lines, open_table, rows
+from agelens.data.readers.label_table import candidates
+from agelens.data.readers.reader import Labelled, Survey
+from agelens.errors import DatasetError
+
+_PIXELS = ("pixels", "image")
+_LEAST = 16 * 16  # numbers in a row for it to be a picture
+
+
+class PixelCsv:
+    """A CSV file with the columns age, gender, ethnicity and pixels (or image), streamed."""
+
+    terms = utkface.TERMS
+
+    def __init__(self, path: Path, column: str, first: str) -> None:
+        """Count the rows; `first` is the first picture's text."""
+        self._path = path
+        self._column = column
+        with open_table(path) as stream:
+            self.total = max(0, sum(1 for line in lines(stream, path.name) if line.strip()) - 1)
+        try:
+            shape = pixels(first).shape
+        except ValueError as error:
+            raise DatasetError(f"{str(path)!r}, first row: {error}") from error
+        kind = "grey" if len(shape) == 2 else "colour"
+        size = f"{shape[1]} x {shape[0]} {kind}"
+        self.said = f"a CSV of pixels as text ({path.name}: {self.total:,} rows of {size})"
+
+    @classmethod
+    def recognise(cls, survey: Survey) -> "PixelCsv | None":
+        """Take a CSV file whose first row holds a picture, given itself or alone in a folder."""
+        if survey.origin.kind == "csv":
+            with open_table(survey.origin.path) as file:
+                first = first_row(file.read(2**20), survey.origin.path.name)
+            found = [(survey.origin.path, first)]
+        else:
+            found = [(survey.origin.path / name, row) for name, row in candidates(survey)]
+        for path, row in found:
+            for column in _PIXELS:
+                text = row.get(column, "")
+                if "age" not in row or text.count(" ") + 1 < _LEAST:
+                    continue
+                if survey.origin.kind not in ("csv", "folder"):
+                    raise DatasetError(
+                        f"{str(survey.origin.path)!r} holds a CSV of pixels, {path.name!r}: "
+                        "unpack the archive and import the CSV itself"
+                    )
+                return cls(path, column, text)
+        return None
+
+    def pictures(self, limits: Limits) -> Iterator[Labelled]:
+        """Yield a PNG for each row, named as UTKFace would where the row carries a time."""
+        with open_table(self._path) as stream:
+            for number, row in enumerate(rows(stream, self._path.name), 1):
+                name = f"{self._path.name}/row {number:06}"
+                file = _file(row, number)
+                try:
+                    content = _png(pixels(row.get(self._column, "")))
+                    yield Labelled(name, file, content, _label(row))
+                except ValueError as error:
+                    yield Labelled(name, file, b"", None, str(error))
+
+
+def pixels(text: str) -> NDArray[np.uint8]:
+    """Read numbers 0 to 255 into uint8 (S, S) grey or (S, S, 3) RGB.
+
+    Raises ValueError for other numbers, or a count that makes no square.
+    """
+    words = text.strip(" []\"'").replace(",", " ").split()
+    try:
+        values = np.array([float(word) for word in words])
+    except ValueError:
+        raise ValueError("pixels that are no numbers: expected 0 to 255 with spaces") from None
+    if len(values) and not (values.min() >= 0 and values.max() <= 255):  # also with NaN
+        raise ValueError(f"pixels from {values.min():g} to {values.max():g}: expected 0 to 255")
+    for channels in (1, 3):
+        side = math.isqrt(len(values) // channels)
+        if side and side * side * channels == len(values):
+            shape = (side, side) if channels == 1 else (side, side, 3)
+            return values.reshape(shape).astype(np.uint8)
+    raise ValueError(f"{len(values):,} pixel values: expected a square, grey or RGB")
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def _label(row: dict[str, str]) -> Label:
+    age = read_age(row.get("age", ""))
+    gender, race = row.get("gender", "").strip(), row.get("ethnicity", row.get("race", "")).strip()
+    named = read_gender(gender) if gender not in ("0", "1") else utkface.GENDERS[int(gender)]
+    code = int(race) if race.isascii() and race.isdigit() else None
+    known = read_race(race) if code is None else RACES[code] if code < len(RACES) else None
+    return Label(age.years, named, known, age.low, age.high)
+
+
+def _file(row: dict[str, str], number: int) -> str:
+    """Give UTKFace's own name where the row allows it, so that its folds are known."""
+    time = basename(row.get("img_name", "").strip()).split(".")[0]
+    codes = (row.get("age", "").strip(), row.get("gender", "").strip(), row.get("ethnicity", ""))
+    if time.isascii() and time.isdigit() and all(c.strip().isdigit() for c in codes):
+        return f"{codes[0]}_{codes[1]}_{codes[2].strip()}_{time}.png"
+    return f"row_{number:06}.png"

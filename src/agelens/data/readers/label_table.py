@@ -1,0 +1,174 @@
+"""Folders of pictures with label tables: a CSV that names the pictures and labels them."""
+
+import io
+from collections.abc import Iterator
+from posixpath import basename, dirname, join, normpath
+
+from agelens.data.archives import Limits
+from agelens.data.labels import Label
+from agelens.data.readers.csv_rows import Columns, first_row, open_table, rows
+from agelens.data.readers.file_names import not_a_picture
+from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey, flat_name
+from agelens.errors import DatasetError
+
+_HEAD = 2**20  # bytes that hold the first row
+
+FAIRFACE_TERMS = (
+    "FairFace is published under CC BY 4.0: name its makers (Kärkkäinen and Joo, WACV 2021). "
+    "Its ages are ranges."
+)
+
+
+class LabelTable:
+    """Pictures and one or several CSV files that label them."""
+
+    def __init__(self, survey: Survey, tables: list[str], said: str, terms: str) -> None:
+        """Read the tables. Raises DatasetError for a table that cannot be read or has no row."""
+        self._origin = survey.origin
+        self.terms = terms
+        self._tables = set(tables)
+        self._exact: dict[str, _Row] = {}  # by path in the source
+        self._loose: dict[str, _Row | None] = {}  # by the path as written; None if ambiguous
+        for table in tables:
+            self._read(survey, table)
+        if not self._exact:
+            raise DatasetError(f"{', '.join(tables)}: no row that names a picture")
+        found = {id(row) for name in survey.names if (row := self._find(name)) is not None}
+        self._missing = [row for row in self._exact.values() if id(row) not in found]
+        self.total = len([n for n in survey.names if n not in self._tables]) + len(self._missing)
+        self.said = f"{said} ({', '.join(tables)}: {len(self._exact):,} rows)"
+
+    def _read(self, survey: Survey, table: str) -> None:
+        columns: Columns | None = None
+        with io.BytesIO(content(survey, table)) as stream:
+            for number, values in enumerate(rows(stream, table), 2):
+                columns = columns or Columns.of(values)
+                key = normpath(values[columns.file or ""].strip().replace("\\", "/")).lstrip("/")
+                if key in ("", "."):
+                    continue
+                row = _Row(table, number, key)
+                try:
+                    row.label = columns.label(values)
+                except ValueError as error:
+                    row.problem = f"{table} row {number}: {error}"
+                self._add(join(dirname(table), key), row)
+                if len(self._exact) > survey.limits.files:
+                    raise DatasetError(
+                        f"{table!r} has over {survey.limits.files:,} rows, the limit"
+                    )
+
+    def _add(self, path: str, row: "_Row") -> None:
+        before = self._exact.get(path)
+        if before is None:
+            self._exact[path] = row
+            self._loose[row.key] = None if row.key in self._loose else row
+        elif before.label != row.label:
+            before.label = None
+            before.problem = (
+                f"two rows that differ: {before.table} row {before.number}, "
+                f"{row.table} row {row.number}"
+            )
+
+    def _find(self, name: str) -> "_Row | None":
+        """Find a picture's row: by its path beside the table, or by the end of its path."""
+        if name in self._exact:
+            return self._exact[name]
+        parts = name.split("/")
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((row for end in ends if (row := self._loose.get(end)) is not None), None)
+
+    def pictures(self, limits: Limits) -> Iterator[Labelled]:
+        """Yield every file but the tables, then the rows whose pictures are missing."""
+        for member in self._origin.members(limits):
+            if member.name in self._tables:
+                continue
+            row = self._find(member.name)
+            problem = not_a_picture(member) or ("" if row else "no row in the label table")
+            file = basename(member.name)
+            if row is not None:
+                problem = problem or row.problem
+                unique = self._loose.get(row.key) is row
+                file = flat_name(row.key if unique else member.name)
+            label = row.label if row else None
+            yield Labelled(member.name, file, member.content, label, problem or member.problem)
+        for row in self._missing:
+            why = f"named in {row.table} row {row.number}, but there is no such picture"
+            yield Labelled(join(dirname(row.table), row.key), basename(row.key), b"", None, why)
+
+
+class _Row:
+    """One row of a label table."""
+
+    __slots__ = ("key", "label", "number", "problem", "table")
+
+    def __init__(self, table: str, number: int, key: str) -> None:
+        self.table, self.number, self.key = table, number, key
+        self.label: Label | None = None
+        self.problem = ""
+
+
+def recognise_fairface(survey: Survey) -> LabelTable | None:
+    """Take FairFace label files: file, age as a range, gender, race."""
+    tables = []
+    for table, row in candidates(survey):
+        if {"file", "age", "gender", "race"} <= row.keys() and row["file"]:
+            age = row["age"].strip().lower()
+            if "-" in age or age.startswith("more than"):
+                tables.append(table)
+    return LabelTable(survey, tables, "FairFace label files", FAIRFACE_TERMS) if tables else None
+
+
+def recognise_metadata(survey: Survey) -> LabelTable | None:
+    """Take Hugging Face image folders: a metadata.csv with file_name and an age."""
+    tables = [
+        table
+        for table, row in candidates(survey)
+        if basename(table) == "metadata.csv" and "file_name" in row and Columns.of(row).has_age
+    ]
+    said = "a Hugging Face image folder"
+    return LabelTable(survey, tables, said, YOUR_TERMS) if tables else None
+
+
+def recognise_labels(survey: Survey) -> LabelTable | None:
+    """Take a folder with labels.csv, or with one other CSV file that names files and ages."""
+    found = {
+        table: columns
+        for table, row in candidates(survey)
+        if (columns := Columns.of(row)).file and columns.has_age
+    }
+    tables = [table for table in found if basename(table) == "labels.csv"]
+    if not tables and len(found) == 1:
+        tables = list(found)
+    said = "a folder of pictures with a label table"
+    return LabelTable(survey, tables, said, YOUR_TERMS) if tables else None
+
+
+def candidates(survey: Survey) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield every CSV file of a folder or archive with its first row."""
+    for name in survey.names:
+        if name.lower().endswith(".csv"):
+            row = first_row(_head(survey, name), name)
+            if row:
+                yield name, row
+
+
+def _head(survey: Survey, name: str) -> bytes:
+    if survey.origin.kind != "folder":
+        return survey.tables.get(name, b"")[:_HEAD]
+    path = survey.origin.path / name
+    if not path.is_file():
+        return b""
+    with open_table(path) as file:
+        return file.read(_HEAD)
+
+
+def content(survey: Survey, name: str) -> bytes:
+    """Give a whole CSV file. Raises DatasetError when it is over the limit."""
+    if survey.origin.kind != "folder":
+        return survey.tables[name]
+    path = survey.origin.path / name
+    size, limit = path.stat().st_size, survey.limits.member_bytes
+    if size > limit:
+        raise DatasetError(f"{name!r} has {size:,} bytes: over the limit of {limit:,}")
+    with open_table(path) as file:
+        return file.read()

@@ -1,0 +1,138 @@
+"""Hugging Face Parquet files: one row for each picture, with its bytes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from posixpath import basename
+from typing import Any
+
+import polars as pl
+
+from agelens.data.archives import Limits
+from agelens.data.readers.csv_rows import Columns
+from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey, flat_name
+from agelens.errors import DatasetError
+
+_BATCH = 64  # rows read at a time
+_KINDS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
+
+
+class ParquetFiles:
+    """A Parquet file, or a folder of them, with a column of pictures and their labels."""
+
+    terms = YOUR_TERMS
+
+    def __init__(self, folder: Path, paths: dict[Path, str]) -> None:
+        """Count the rows; `paths` gives the column of pictures of each file."""
+        self._folder = folder
+        self._paths = paths
+        counts = [_read(pl.scan_parquet(path).select(pl.len()), path).item() for path in paths]
+        self.total = sum(counts)
+        columns = ", ".join(sorted(set(paths.values())))
+        self.said = (
+            f"Hugging Face Parquet ({len(paths)} file{'s' * (len(paths) > 1)}, "
+            f"{self.total:,} rows, pictures in the column {columns})"
+        )
+
+    @classmethod
+    def recognise(cls, survey: Survey) -> "ParquetFiles | None":
+        """Take Parquet files whose columns are a picture's bytes and an age.
+
+        Raises DatasetError when a file of this ending cannot be read.
+        """
+        origin = survey.origin
+        if origin.kind == "parquet":
+            folder, paths = origin.path.parent, [origin.path]
+        elif origin.kind == "folder":
+            folder = origin.path
+            paths = [folder / name for name in survey.names if name.lower().endswith(".parquet")]
+        else:
+            return None
+        taken = {path: column for path in paths if (column := _picture_column(path))}
+        return cls(folder, taken) if taken else None
+
+    def pictures(self, limits: Limits) -> Iterator[Labelled]:
+        """Yield every row."""
+        for path, picture in self._paths.items():
+            table = pl.scan_parquet(path)
+            names = table.collect_schema().names()
+            used = Columns.of([name.lower() for name in names])
+            wanted = {used.age, used.low, used.high, used.gender, used.race}
+            table = table.select(
+                [name for name in names if name.lower() in wanted or name == picture]
+            )
+            classes = _classes(path)
+            short = path.relative_to(self._folder).as_posix()
+            start = 0
+            while len(rows := _read(table.slice(start, _BATCH), path)):
+                for number, row in enumerate(rows.iter_rows(named=True), start + 1):
+                    value = row.pop(picture)
+                    yield _labelled(short, number, value, row, used, classes, limits)
+                start += len(rows)
+
+
+def _labelled(
+    short: str, number: int, value: Any, row: dict[str, Any], used: Columns,
+    classes: Mapping[str, list[str]], limits: Limits,
+) -> Labelled:  # fmt: skip
+    path = value.get("path") if isinstance(value, dict) else None
+    content = value.get("bytes") if isinstance(value, dict) else value
+    content = content if isinstance(content, bytes) else b""
+    suffix = _KINDS.get(content[:2], ".jpg")
+    stem = basename(path) if path else f"{number:06}.x"
+    name, file = f"{short}/row {number:06}", flat_name(f"{short[:-8]}/{stem}", suffix)
+    if not content:
+        return Labelled(name, file, b"", None, "no picture in this row")
+    if len(content) > limits.member_bytes:
+        large = f"{len(content):,} bytes: over the limit of {limits.member_bytes:,}"
+        return Labelled(name, file, b"", None, large)
+    words = {key.lower(): _word(each, classes.get(key)) for key, each in row.items()}
+    try:
+        return Labelled(name, file, content, used.label(words))
+    except ValueError as error:
+        return Labelled(name, file, b"", None, str(error))
+
+
+def _read(table: pl.LazyFrame, path: Path) -> pl.DataFrame:
+    try:
+        return table.collect()
+    except Exception as error:  # polars' exceptions share no public base class
+        raise DatasetError(f"cannot read {str(path)!r} as Parquet: {error}") from error
+
+
+def _picture_column(path: Path) -> str | None:
+    """Give the column with pictures; None when there is none, or no age beside it."""
+    try:
+        schema = pl.scan_parquet(path).collect_schema()
+    except Exception as error:  # polars' exceptions share no public base class
+        raise DatasetError(f"cannot read {str(path)!r} as Parquet: {error}") from error
+    if not Columns.of([name.lower() for name in schema]).has_age:
+        return None
+    for name, kind in schema.items():
+        if isinstance(kind, pl.Struct) and "bytes" in {field.name for field in kind.fields}:
+            return name
+        if kind == pl.Binary:
+            return name
+    return None
+
+
+def _classes(path: Path) -> dict[str, list[str]]:
+    """Give the words behind numbered classes, as the `datasets` library notes them in the file."""
+    try:
+        about = json.loads(pl.read_parquet_metadata(path)["huggingface"])
+        features = about["info"]["features"]
+        return {
+            column: [str(word) for word in feature["names"]]
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _word(value: Any, names: list[str] | None) -> str:
+    if value is None:
+        return ""
+    if names is not None and isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    return str(value)

@@ -1,0 +1,69 @@
+"""What every form gives: a sentence on what was recognised, and its labelled pictures."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from posixpath import basename, splitext
+from typing import Protocol
+
+from agelens.data.archives import Limits
+from agelens.data.folds import published_fold
+from agelens.data.labels import Label
+from agelens.data.source import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One picture of a source; it has a label, or a problem that rules it out."""
+
+    name: str  # where it is in the source
+    file: str  # what it is to be called in images/
+    content: bytes
+    label: Label | None
+    problem: str = ""
+    subject: str | None = None  # pictures of one person share a fold
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A source at first sight."""
+
+    origin: Origin
+    names: list[str]  # of its visible files, in order
+    tables: dict[str, bytes]  # the whole .csv files of an archive
+    limits: Limits
+
+
+class Form(Protocol):
+    """A form that was recognised in a source."""
+
+    said: str  # what was recognised, a phrase
+    terms: str  # what its makers ask of those who use it
+    total: int  # what `pictures` will give
+
+    def pictures(self, limits: Limits) -> Iterator[Labelled]:
+        """Yield every file or row, always in the same order."""
+        ...
+
+
+YOUR_TERMS = (
+    "Pictures of people: use them only as their makers and the people in them allow, and mind "
+    "that the terms of a data set go with its copies."
+)
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x20\x7f\ud800-\udfff]+')
+_NAME_BYTES = 200
+
+
+def flat_name(path: str, suffix: str | None = None) -> str:
+    """Give a file name for a path in a source: `train/1.jpg` becomes `train_1.jpg`.
+
+    `suffix` takes the place of the path's own. Long names keep their end. A name that the
+    published folds know stays as it is, so that the picture keeps its fold.
+    """
+    if suffix in (None, splitext(path)[1].lower()) and published_fold(basename(path)) is not None:
+        return basename(path)
+    stem, own = splitext(path)
+    plain = _FORBIDDEN.sub("_", stem).strip("._") or "picture"
+    while len(plain.encode()) > _NAME_BYTES:
+        plain = plain[1:]
+    return plain + _FORBIDDEN.sub("", own if suffix is None else suffix).lower()

@@ -1,0 +1,183 @@
+"""A model file with another calibration: the same graph, with a few nodes behind it.
+
+What the model says goes through a temperature (age) and a line (gender logit) before it leaves
+the graph; the levels of the intervals go into the card. So the new file is a model like any
+other: predict, serve and evaluate take it as it is.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.parser
+from numpy.typing import NDArray
+
+from agelens.errors import ModelError
+from agelens.evaluation.calibration import TINY, Scaling, sharpened
+from agelens.inference import distribution
+from agelens.inference.distribution import AGES, Levels
+from agelens.inference.runtime import CARD_KEY, Model
+
+PARITY_YEARS = 1e-2
+PARITY_SHARE = 1e-3
+OLDEST_OPSET = 13
+OUTPUTS = ("age_probabilities", "age_years", "female_probability")
+
+_GRAPH = """
+calibration (float[B,{ages}] {p}said, float[B] {p}said_female)
+  => (float[B,{ages}] age_probabilities, float[B] age_years, float[B] female_probability)
+<
+  float {p}least = {{1e-30}}, float {p}age = {{{age}}},
+  int64 {p}last_axis = {{1}}, int64[1] {p}axes = {{1}}, int64 {p}last = {{{last}}},
+  float {p}half = {{0.5}}, float {p}tiny = {{1e-9}},
+  float {p}youngest = {{0.0}}, float {p}oldest = {{{last}.0}},
+  float {p}low = {{{low}}}, float {p}high = {{{high}}}, float {p}one = {{1.0}},
+  float {p}gender = {{{gender}}}, float {p}bias = {{{bias}}}
+>
+{{
+  {p}held = Max({p}said, {p}least)
+  {p}logits = Log({p}held)
+  {p}scaled = Mul({p}logits, {p}age)
+  age_probabilities = Softmax<axis = 1>({p}scaled)
+
+  {p}upto = CumSum(age_probabilities, {p}last_axis)
+  {p}under = Less({p}upto, {p}half)
+  {p}counted = Cast<to = 7>({p}under)
+  {p}count = ReduceSum<keepdims = 1>({p}counted, {p}axes)
+  {p}k = Min({p}count, {p}last)
+  {p}mass = GatherElements<axis = 1>(age_probabilities, {p}k)
+  {p}reached = GatherElements<axis = 1>({p}upto, {p}k)
+  {p}before = Sub({p}reached, {p}mass)
+  {p}missing = Sub({p}half, {p}before)
+  {p}divisor = Max({p}mass, {p}tiny)
+  {p}into = Div({p}missing, {p}divisor)
+  {p}whole = Cast<to = 1>({p}k)
+  {p}start = Sub({p}whole, {p}half)
+  {p}median = Add({p}start, {p}into)
+  {p}years = Clip({p}median, {p}youngest, {p}oldest)
+  age_years = Squeeze({p}years, {p}axes)
+
+  {p}female = Clip({p}said_female, {p}low, {p}high)
+  {p}male = Sub({p}one, {p}female)
+  {p}odds = Div({p}female, {p}male)
+  {p}logit = Log({p}odds)
+  {p}steep = Mul({p}logit, {p}gender)
+  {p}moved = Add({p}steep, {p}bias)
+  female_probability = Sigmoid({p}moved)
+}}
+"""
+"""The median is that of `inference.distribution`, the age's mass spread evenly over its year."""
+
+
+def write(
+    model: Model,
+    file: Path,
+    scaling: Scaling,
+    levels: Levels,
+    about: Mapping[str, Any],
+    chips: NDArray[np.uint8],
+    threads: int | None = None,
+) -> Model:
+    """Write a model with another calibration, and load it; `about` goes into its card.
+
+    The new file is held against the old on some chips, (B, 200, 200, 3). Raises ModelError for
+    a model that cannot be changed so, and where they disagree; then no file is left.
+    """
+    graph = _calibrated(model, scaling)
+    card = _card(model.card, scaling, levels, about)
+    entries = {entry.key: entry.value for entry in graph.metadata_props}
+    onnx.helper.set_model_props(
+        graph, entries | {CARD_KEY: json.dumps(card, ensure_ascii=False, allow_nan=False)}
+    )
+    onnx.checker.check_model(graph)
+    partial = file.with_name(file.name + ".part")
+    try:
+        onnx.save(graph, partial)
+        _hold_against(model, Model(partial, 1), scaling, chips)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Model(file, threads)
+
+
+def _calibrated(model: Model, scaling: Scaling) -> onnx.ModelProto:
+    graph = onnx.load(model.path)
+    opset = next((one.version for one in graph.opset_import if one.domain in ("", "ai.onnx")), 0)
+    if opset < OLDEST_OPSET:
+        raise ModelError(
+            f"{str(model.path)!r} has ONNX opset {opset}, expected {OLDEST_OPSET} or newer: "
+            "export the model again"
+        )
+    prefix = _free_prefix(graph.graph)
+    for node in graph.graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name in OUTPUTS:
+                    names[place] = {
+                        "age_probabilities": prefix + "said",
+                        "female_probability": prefix + "said_female",
+                    }.get(name, prefix + "said_years")
+    tail = onnx.parser.parse_graph(
+        _GRAPH.format(
+            p=prefix,
+            ages=AGES,
+            last=AGES - 1,
+            low=TINY,
+            high=1 - TINY,
+            **{key: repr(float(value)) for key, value in asdict(scaling).items()},
+        )
+    )
+    graph.graph.node.extend(tail.node)
+    graph.graph.initializer.extend(tail.initializer)
+    return graph
+
+
+def _free_prefix(graph: onnx.GraphProto) -> str:
+    """Give a start of names that no other has: a model may be calibrated twice."""
+    names = {name for node in graph.node for name in node.output}
+    number = 1
+    while any(name.startswith(f"calibration{number}_") for name in names):
+        number += 1
+    return f"calibration{number}_"
+
+
+def _card(
+    card: Mapping[str, Any], scaling: Scaling, levels: Levels, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give the card of the new file; figures of the old one are not its own."""
+    kept = {key: value for key, value in card.items() if key not in ("test", "validation")}
+    if "scaling" in card:
+        old = Scaling(**card["scaling"])
+        whole = Scaling(
+            old.age * scaling.age,
+            old.gender * scaling.gender,
+            old.bias * scaling.gender + scaling.bias,
+        )
+        kept["scaling"] = {key: round(value, 4) for key, value in asdict(whole).items()}
+    return kept | {
+        "interval": {
+            "low": levels.low.round(4).tolist(),
+            "high": levels.high.round(4).tolist(),
+        },
+        "recalibrated": {**about, "scaling": asdict(scaling)},
+    }
+
+
+def _hold_against(old: Model, new: Model, scaling: Scaling, chips: NDArray[np.uint8]) -> None:
+    before, after = old.run(chips), new.run(chips)
+    wanted = distribution.median(sharpened(before.age_probabilities, scaling.age))
+    p = np.clip(before.female_probability.astype(np.float64), TINY, 1 - TINY)
+    logit = np.log(p / (1 - p)) * scaling.gender + scaling.bias
+    off = np.abs(after.age_years - wanted).max(initial=0)
+    off_gender = np.abs(after.female_probability - 1 / (1 + np.exp(-logit))).max(initial=0)
+    if not (off < PARITY_YEARS and off_gender < PARITY_SHARE):
+        raise ModelError(
+            f"the recalibrated model is off by {off:.4f} years and {off_gender:.5f} in gender from "
+            f"what was fitted, expected under {PARITY_YEARS} and {PARITY_SHARE}: another version "
+            "of onnx or onnxruntime may agree"
+        )

@@ -1,0 +1,4 @@
+"""From a picture to its faces: detection, alignment, face quality, out-of-distribution score.
+
+Imports `agelens.images`, `agelens.inference` and what lies below them.
+"""

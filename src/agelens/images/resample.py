@@ -1,0 +1,87 @@
+"""One resampling: a turned, scaled part of a picture -> a small upright square.
+
+Shrinking averages every pixel that falls into a target pixel, so that a face cut
+from a large photo does not alias.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agelens.images.decode import Picture
+
+MOST_SAMPLES = 4
+"""Samples per target pixel and axis; beyond, the source is averaged in blocks first."""
+
+
+def cut(picture: Picture, to_source: NDArray[np.float64], size: int) -> Picture:
+    """Cut a square, uint8 (size, size, 3), out of uint8 (H, W, 3); black beyond the edges.
+
+    `to_source` (2, 3) takes a point of the square to the picture, both in pixels with
+    (0, 0) at the outer corner of the first pixel. It must be a similarity.
+
+    Black is what dlib put beyond the photo's edge when UTKFace's chips were made.
+    """
+    step = math.hypot(to_source[0, 0], to_source[1, 0])  # source pixels per target pixel
+    source, to_source = _near(picture, to_source, size)
+    blocks = int(step // MOST_SAMPLES)
+    if blocks > 1:
+        source = _shrink(source, blocks)
+        to_source = to_source / blocks
+        step /= blocks
+    samples = max(1, min(MOST_SAMPLES, math.ceil(step - 0.25)))
+    matrix = to_source.copy()
+    matrix[:, :2] /= samples
+    # from outer-corner coordinates to OpenCV's, whose (0, 0) is the first pixel's centre
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    fine = cv2.warpAffine(
+        source,
+        matrix,
+        (size * samples, size * samples),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0, 0, 0),
+    )
+    if samples > 1:
+        fine = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(fine, np.uint8)
+
+
+def shrink(picture: Picture, width: int, height: int) -> Picture:
+    """Resize uint8 (H, W, 3) to uint8 (height, width, 3): areas when shrinking, else linear."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    smaller = width * height < picture.shape[0] * picture.shape[1]
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=way), np.uint8)
+
+
+def _near(
+    picture: Picture, to_source: NDArray[np.float64], size: int
+) -> tuple[Picture, NDArray[np.float64]]:
+    """Narrow the picture to what the square can touch (OpenCV's warp ends at 32,767 px)."""
+    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float64)
+    reached = corners @ to_source[:, :2].T + to_source[:, 2]
+    margin = 2 + math.hypot(to_source[0, 0], to_source[1, 0])
+    low = np.floor(reached.min(axis=0) - margin).astype(int)
+    high = np.ceil(reached.max(axis=0) + margin).astype(int)
+    height, width = picture.shape[:2]
+    left, top = (int(v) for v in np.clip(low, 0, (width - 1, height - 1)))
+    right, bottom = (int(v) for v in np.clip(high, (left + 1, top + 1), (width, height)))
+    moved = to_source.copy()
+    moved[:, 2] -= (left, top)
+    return picture[top:bottom, left:right], moved
+
+
+def _shrink(source: Picture, blocks: int) -> Picture:
+    """Average blocks of `blocks` x `blocks` pixels; the edge is filled up with black."""
+    height, width = source.shape[:2]
+    below, right = -height % blocks, -width % blocks
+    if below or right:
+        source = np.asarray(
+            cv2.copyMakeBorder(source, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8
+        )
+    size = (source.shape[1] // blocks, source.shape[0] // blocks)
+    return np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,4 @@
+"""The page of `agelens data audit`.
+
+Facts come from `agelens.data.audit`.
+"""

@@ -1,0 +1,4 @@
+"""The page of `agelens report`: models side by side.
+
+Facts come from `agelens.evaluation`.
+"""

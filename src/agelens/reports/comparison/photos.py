@@ -1,0 +1,74 @@
+"""The pictures behind an evaluation, and their quality."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agelens.data import chips
+from agelens.data import quality as picture_quality
+from agelens.data.dataset import Dataset
+from agelens.errors import DatasetError, PictureError
+from agelens.evaluation import picture_quality as quality
+from agelens.evaluation.evaluation_folder import Evaluated
+from agelens.evaluation.groups import Names
+
+Report = Callable[[str, int, int], None]
+"""Is told what is going on, how much of it is done, and of how much (0: not known)."""
+
+
+class Photos:
+    """The pictures behind an evaluation."""
+
+    def __init__(self, data: Path, evaluated: Evaluated) -> None:
+        """Open the dataset. Raises DatasetError where it is not the one that was measured."""
+        self.dataset = Dataset(data)
+        expected = evaluated.about["data"]["fingerprint"]
+        if self.dataset.fingerprint != expected:
+            raise DatasetError(
+                f"{str(data)!r} is not the dataset of the evaluations: fingerprint "
+                f"{self.dataset.fingerprint[:16]}, expected {expected[:16]}; give the one that "
+                "they were made with"
+            )
+        self.files: list[str] = evaluated.samples["file"].to_list()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The pictures that were measured, in order."""
+        return [self.dataset.image_path(file) for file in self.files]
+
+    def chip(self, file: str) -> NDArray[np.uint8]:
+        """Give one face, uint8 (200, 200, 3) RGB."""
+        try:
+            return chips.read(self.dataset.image_path(file))
+        except PictureError as error:
+            raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
+
+    def look(
+        self, threads: int | None, report: Report
+    ) -> tuple[dict[str, Names], list[dict[str, Any]]]:
+        """Part the faces by the quality of their pictures; give also what the parts are like."""
+        measured = picture_quality.measure(
+            self.dataset,
+            lambda done, total: report("picture quality", done, total),
+            threads,
+        )
+        order = pl.DataFrame({"file": self.files})
+        table = order.join(measured, "file", how="left", maintain_order="left").join(
+            self.dataset.samples.select("file", "age", "width", "height"),
+            "file",
+            how="left",
+            maintain_order="left",
+        )
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            report("picture detail", done, len(self.files))
+
+        named = quality.parts(table, quality.details(self.paths, threads, advance))
+        return named, quality.describe(named, table["age"].to_numpy())

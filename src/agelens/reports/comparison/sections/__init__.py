@@ -1,0 +1,4 @@
+"""The chapters of the page.
+
+Facts come from `agelens.evaluation`.
+"""

@@ -1,0 +1,4 @@
+"""The page of `agelens data explore`.
+
+Facts come from `agelens.data.exploration`.
+"""

@@ -1,0 +1,4 @@
+"""The page of `agelens audit-model`.
+
+Facts come from `agelens.evaluation.recalibration`.
+"""

@@ -1,0 +1,169 @@
+"""From a user's labelled pictures to verdicts on a model: what `agelens audit-model` calls.
+
+An audit folder holds
+  report.html, report.md, report.json  as `agelens report` writes them, verdicts first
+  evaluation/                          as `agelens evaluate` writes it, of all faces
+  recalibrated.onnx                    where that was asked for, and is better
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agelens import provenance
+from agelens.data import chips
+from agelens.data.dataset import Dataset
+from agelens.errors import DatasetError
+from agelens.evaluation import bootstrap, evaluate, predictions
+from agelens.evaluation.calibration import COVERAGE
+from agelens.evaluation.evaluation_folder import load
+from agelens.evaluation.figures import Faces
+from agelens.evaluation.recalibration import recalibrate, verdicts
+from agelens.evaluation.recalibration.split_half import Halves, halve
+from agelens.inference.runtime import Model
+from agelens.reports.comparison import report as reports
+from agelens.reports.model_audit import tell
+from agelens.reports.page import Page
+from agelens.reports.traced_text import Node
+
+RECALIBRATED = "recalibrated.onnx"
+PARITY_FACES = 16
+
+Report = Callable[[str, int, int], None]
+"""Is told what is going on, how much of it is done, and of how much (0: not known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to audit, and how."""
+
+    data: Path
+    output: Path
+    model: str | None = None  # a shipped name, a run folder, an ONNX file; None: the default
+    recalibrate: bool = False
+    flip: bool | None = None  # None: as the model's card says
+    seed: int = 0  # of the halves
+    saliency_faces: int = 0
+    threads: int | None = None  # None: one per core
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audited:
+    """What came of an audit."""
+
+    page: Page
+    audit: Node  # the figures behind the verdicts, as in report.json
+    recalibrated: Path | None  # the new model, where one was kept
+
+
+def audit(plan: Plan, report: Report, command: str = "") -> Audited:
+    """Measure a model on all faces of a dataset and write the audit folder.
+
+    Raises DatasetError for a folder that is no dataset, for faces that are too few to recalibrate
+    on, and for damaged pictures; ModelError for no model; SourceError where it cannot write.
+    """
+    dataset = _open(plan.data)
+    model = Model(plan.model, plan.threads)
+    halves = halve(dataset.samples, plan.seed) if plan.recalibrate else None
+    name = evaluate.model_name(model)
+    reports.make_folder(plan.output)
+    evaluator = evaluate.Evaluator(
+        evaluate.Plan(plan.data, part="all", flip=plan.flip, threads=plan.threads), command
+    )
+    folder = plan.output / "evaluation"
+    evaluator.run(model, folder, name, report)
+    tree, page = reports.make(
+        reports.Plan(
+            [f"{name}={folder}"], plan.output, plan.data, [str(model.path)], plan.saliency_faces,
+            plan.threads,
+        ),
+        report,
+        command,
+    )  # fmt: skip
+    faces = load(folder).faces
+    weights = bootstrap.resample(dataset.samples["sha256"].to_numpy())
+    report("verdicts", 0, 0)
+    tree["audit"] = verdicts.measure(faces, weights)
+    new = plan.output / RECALIBRATED
+    new.unlink(missing_ok=True)  # of an earlier audit: it shall not stand beside this page
+    tried = new.with_name(new.name + ".tried")
+    try:
+        kept = False
+        if halves is not None:
+            found = _recalibrate(plan, model, dataset, halves, faces, tried, report)
+            kept = bool(found["better"])
+            tree["audit"]["recalibration"] = {**found, "kept": kept}
+        page = tell.page(Node(tree), page, name)
+        reports.save(tree, page, plan.output)
+        if kept:
+            tried.replace(new)
+    finally:
+        tried.unlink(missing_ok=True)
+    return Audited(page, Node(tree)["audit"], new if kept else None)
+
+
+def _open(folder: Path) -> Dataset:
+    """Open the dataset; say what to do with a folder that is none."""
+    if folder.is_dir() and not (folder / "samples.parquet").is_file():
+        raise DatasetError(
+            f"{str(folder)!r} is not a dataset folder: it has no samples.parquet. Import it first: "
+            f"agelens data import {folder} DATASET  for aligned chips with labels; or, for whole "
+            f"photos,  agelens data align {folder} ALIGNED  and then import ALIGNED/chips"
+        )
+    return Dataset(folder)
+
+
+def _recalibrate(
+    plan: Plan,
+    model: Model,
+    dataset: Dataset,
+    halves: Halves,
+    faces: Faces,
+    file: Path,
+    report: Report,
+) -> dict[str, Any]:
+    """Fit on one half, write the model, ask it about the other half, and compare."""
+    from agelens.evaluation.recalibration import (
+        onnx_graph,  # it needs onnx, and the rest of an audit does not
+    )
+
+    report("recalibration", 0, 0)
+    scaling, levels = recalibrate.fit(faces.take(halves.fit))
+    check = dataset.samples.filter(halves.check)
+    paths = [dataset.image_path(file) for file in check["file"]]
+    about = {
+        "of": evaluate.describe_model(model, "")["sha256"],
+        "on": plan.data.resolve().name,
+        "fingerprint": dataset.fingerprint,
+        "faces": int(halves.fit.sum()),
+        "seed": plan.seed,
+        "date": provenance.now(),
+    }
+    few = np.stack([chips.read(path) for path in paths[:PARITY_FACES]])
+    new = onnx_graph.write(model, file, scaling, levels, about, few, plan.threads)
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        report("the recalibrated model", done, len(paths))
+
+    said = predictions.on_chips(
+        new, paths, evaluate.flips(model, evaluate.Plan(plan.data, flip=plan.flip)),
+        plan.threads, advance,
+    )  # fmt: skip
+    after = predictions.faces(check, said, new.interval_levels())
+    weights = bootstrap.resample(check["sha256"].to_numpy())
+    return {
+        "fitted_on": int(halves.fit.sum()),
+        "together": halves.by,
+        "people_told": halves.people_told,
+        "seed": plan.seed,
+        "promised": COVERAGE,
+        "scaling": asdict(scaling),
+        "file": str(Path(plan.output.resolve().name, RECALIBRATED)),
+        **recalibrate.compare(faces.take(halves.check), after, weights),
+    }

@@ -1,0 +1,4 @@
+"""From chips to training batches: loading, augmentation, sample weights, distillation targets.
+
+Imports `agelens.training.networks` and what lies below it.
+"""

@@ -1,0 +1,123 @@
+"""Random changes to a training chip that leave its age and gender as they are."""
+
+from collections.abc import Callable
+from math import cos, radians, sin
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from agelens.training.recipes.config import AugmentConfig
+
+Chip = NDArray[np.uint8]
+GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+class Augment:
+    """Turns, scales, shifts, recolours, degrades and covers one chip."""
+
+    def __init__(self, config: AugmentConfig) -> None:
+        self._config = config
+        self.flip = config.flip
+
+    def __call__(self, chip: Chip, size: int, random: Generator) -> Chip:
+        """Take uint8 (H, H, 3) RGB, give uint8 (size, size, 3)."""
+        config = self._config
+        chip = cv2.warpAffine(
+            chip,
+            self._placement(chip.shape[0], size, random),
+            (size, size),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # type: ignore[assignment]
+        if random.random() < config.degrade:
+            chip = DEGRADATIONS[random.integers(len(DEGRADATIONS))](chip, random)
+        chip = cv2.transform(chip, self._colours(random))  # type: ignore[assignment]
+        if random.random() < config.erase:
+            _erase(chip, random)
+        return chip
+
+    def _placement(self, side: int, size: int, random: Generator) -> NDArray[np.float64]:
+        """Give the 2 x 3 matrix from source to target pixels, about the centres of both."""
+        config = self._config
+        angle = radians(random.uniform(-config.rotate, config.rotate))
+        zoom = size / side * np.exp(random.uniform(-1, 1) * np.log1p(config.scale))
+        mirror = -1.0 if random.random() < config.flip else 1.0
+        linear = zoom * np.array(
+            [[cos(angle) * mirror, -sin(angle)], [sin(angle) * mirror, cos(angle)]]
+        )
+        shift = random.uniform(-config.shift, config.shift, 2) * size
+        centre = np.full(2, (side - 1) / 2)
+        offset = np.full(2, (size - 1) / 2) + shift - linear @ centre
+        return np.hstack([linear, offset[:, None]])
+
+    def _colours(self, random: Generator) -> NDArray[np.float32]:
+        """Give the 3 x 4 matrix of saturation, contrast and brightness."""
+        config = self._config
+        grey = random.random() < config.grey
+        saturation = 0.0 if grey else 1 + random.uniform(-config.saturation, config.saturation)
+        contrast = 1 + random.uniform(-config.contrast, config.contrast)
+        brightness = 255 * random.uniform(-config.brightness, config.brightness) / 2
+        mix = saturation * np.eye(3, dtype=np.float32) + (1 - saturation) * GREY
+        offset = np.full((3, 1), 128 * (1 - contrast) + brightness, np.float32)
+        return np.hstack([contrast * mix, offset]).astype(np.float32)
+
+
+def _erase(chip: Chip, random: Generator) -> None:
+    """Paint one rectangle of 2 to 15 % of the chip (Zhong et al., 2020)."""
+    side = chip.shape[0]
+    area, shape = random.uniform(0.02, 0.15), np.exp(random.uniform(-1, 1))
+    wide = min(int(side * np.sqrt(area * shape)), side)
+    high = min(int(side * np.sqrt(area / shape)), side)
+    left, top = random.integers(side - wide + 1), random.integers(side - high + 1)
+    chip[top : top + high, left : left + wide] = random.integers(0, 256, 3)
+
+
+def _low_resolution(chip: Chip, random: Generator) -> Chip:
+    side = chip.shape[0]
+    small = int(side * random.uniform(0.2, 0.6))
+    tiny = cv2.resize(chip, (small, small), interpolation=cv2.INTER_AREA)
+    return cv2.resize(tiny, (side, side), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def _out_of_focus(chip: Chip, random: Generator) -> Chip:
+    sigma = chip.shape[0] * random.uniform(0.005, 0.025)
+    return cv2.GaussianBlur(chip, (0, 0), sigma)  # type: ignore[return-value]
+
+
+def _motion(chip: Chip, random: Generator) -> Chip:
+    length = max(3, int(chip.shape[0] * random.uniform(0.03, 0.1)) | 1)
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1
+    turn = cv2.getRotationMatrix2D((length // 2, length // 2), random.uniform(0, 180), 1)
+    kernel = cv2.warpAffine(kernel, turn, (length, length))  # type: ignore[assignment]
+    return cv2.filter2D(chip, -1, kernel / max(float(kernel.sum()), 1e-6))  # type: ignore[return-value]
+
+
+def _jpeg(chip: Chip, random: Generator) -> Chip:
+    quality = int(random.integers(8, 50))
+    _, coded = cv2.imencode(".jpg", chip, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(coded, cv2.IMREAD_COLOR)  # type: ignore[return-value]
+
+
+def _dark_and_noisy(chip: Chip, random: Generator) -> Chip:
+    gain = random.uniform(0.3, 1.0)
+    noise = random.standard_normal(chip.shape, np.float32) * random.uniform(4, 22)
+    return np.clip(chip * np.float32(gain) + noise, 0, 255).astype(np.uint8)
+
+
+def _tint(chip: Chip, random: Generator) -> Chip:
+    gains = random.uniform(0.65, 1.3, 3).astype(np.float32)
+    tinted: Chip = np.clip(chip * gains, 0, 255).astype(np.uint8)
+    return tinted
+
+
+DEGRADATIONS: tuple[Callable[[Chip, Generator], Chip], ...] = (
+    _low_resolution,
+    _out_of_focus,
+    _motion,
+    _jpeg,
+    _dark_and_noisy,
+    _tint,
+)

@@ -1,0 +1,113 @@
+"""A whole training run: folder, training, export, record; what `agelens train` calls."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from agelens import provenance
+from agelens.data.dataset import Dataset
+from agelens.errors import TrainingError
+from agelens.training.batches.distributed import ALONE, Share
+from agelens.training.batches.loader import Loader
+from agelens.training.export import exporter
+from agelens.training.loop import run_record
+from agelens.training.loop.trainer import Training, loaders
+from agelens.training.networks import checkpoint
+from agelens.training.networks.network import Network
+from agelens.training.recipes.config import Config
+
+
+def train(
+    config: Config,
+    data: Path,
+    folder: Path,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a recipe on a dataset folder into a run folder; give the run's record.
+
+    With `resume` a run that was stopped goes on from its last epoch (and one that has
+    finished is left as it is). Raises TrainingError, ConfigError or DatasetError.
+    """
+    may_begin(folder, resume)
+    training = begin(config, data, folder, progress)
+    training.fit(on_epoch)
+    return conclude(folder, training.validation)
+
+
+def may_begin(folder: Path, resume: bool) -> None:
+    """Raise TrainingError for a folder that holds a run, unless it is to be resumed."""
+    if _started(folder) and not resume:
+        raise TrainingError(
+            f"{folder} holds a run already: go on with --resume, or give another --run"
+        )
+
+
+def begin(
+    config: Config, data: Path, folder: Path, progress: Progress, share: Share = ALONE
+) -> Training:
+    """Prepare a training, as it was left where it has begun, and write its record."""
+    started = _started(folder)
+    dataset = Dataset(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    training = Training(config, dataset, folder, progress)
+    if started:
+        training.resume()
+    if not share.first:
+        return training
+    about = run_record.describe(training.config, dataset)
+    about["workers"] = share.workers
+    about["precision"] = "bfloat16" if training.autocast else "float32"
+    about["started"] = _record(folder)["started"] if started else provenance.now()
+    about["parameters"] = sum(p.numel() for p in training.network.parameters())
+    checkpoint.write_json(folder / "run.json", about)
+    return training
+
+
+def export_again(folder: Path, data: Path, progress: Progress) -> dict[str, Any]:
+    """Export a run folder as it stands, also one that was stopped; give the run's record."""
+    _, about = checkpoint.load_best(folder)
+    config = Config.check(about["config"], str(folder / "best.json"))
+    return conclude(folder, loaders(config, Dataset(data), progress)[1])
+
+
+def conclude(folder: Path, validation: Loader) -> dict[str, Any]:
+    """Export a run's best checkpoint and complete its record."""
+    about = _record(folder)
+    state = checkpoint.load(folder / "last.safetensors")[1]["state"]
+    about["parity_years"] = export_run(folder, validation)
+    about["finished"] = provenance.now()
+    about["epochs"] = state["epoch"]
+    about["best"] = state["history"][state["best_epoch"] - 1]
+    checkpoint.write_json(folder / "run.json", about)
+    return about
+
+
+def export_run(folder: Path, validation: Loader) -> float:
+    """Write `model.onnx` from a run's best checkpoint; give the parity with torch in years."""
+    tensors, about = checkpoint.load(folder / "best.safetensors")
+    config = Config.check(about["config"], str(folder / "best.json"))
+    network = Network(config.model, start=False)
+    network.load_state_dict(tensors)
+    card = exporter.describe(config.name, config.data.split) | {
+        **run_record.backbones(config),
+        "input_size": config.model.size,
+        "epoch": about["epoch"],
+        "validation": {k: v for k, v in about["figures"].items() if k.startswith("validation")},
+        **run_record.lineage(config),
+    }
+    return exporter.finish(network, folder / "model.onnx", card, validation)
+
+
+def _started(folder: Path) -> bool:
+    return (folder / "last.safetensors").is_file()
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+    return about

@@ -1,0 +1,247 @@
+"""From a checkpoint to the one file that is evaluated and shipped: ONNX with its card.
+
+Preprocessing is inside the graph, outputs are in human units; see `agelens.inference.runtime`.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import math
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+import torch
+from torch import Tensor, nn
+
+from agelens import provenance
+from agelens.errors import TrainingError
+from agelens.evaluation import calibration
+from agelens.evaluation.calibration import Scaling, sharpened
+from agelens.inference import distribution
+from agelens.inference.runtime import CARD_KEY, CHIP, Model
+from agelens.training.batches.loader import Loader
+from agelens.training.loop import run_record
+from agelens.training.networks.network import median
+
+OPSET = 18
+PARITY_YEARS = 1e-3
+AS_TRAINED = Scaling()
+LARGE = 1024  # numbers in a tensor that is worth storing as float16
+LICENCE = (
+    "Weights: non-commercial research only, like the UTKFace data they were trained on. Code: MIT."
+)
+
+
+class Answer(nn.Module):
+    """A network whose outputs are calibrated probabilities, and years."""
+
+    def __init__(self, network: nn.Module, scaling: Scaling) -> None:
+        super().__init__()
+        self.network = network
+        self.scaling = scaling
+
+    def forward(self, chips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Take uint8 (B, 200, 200, 3); give age probabilities, age years, female probability."""
+        age, female = self.network(chips)
+        probabilities = (age * self.scaling.age).softmax(-1)
+        logit = female * self.scaling.gender + self.scaling.bias
+        return probabilities, median(probabilities), logit.sigmoid()
+
+
+def export(
+    network: nn.Module,
+    file: Path,
+    card: dict[str, Any],
+    scaling: Scaling = AS_TRAINED,
+    *,
+    half: bool = False,
+) -> float:
+    """Write a network as an ONNX file with its card; give the parity with torch in years.
+
+    With `half` the file holds its weights as float16 (the network's must be `rounded`): half
+    the size, and the same numbers and speed once it is loaded.
+
+    The largest difference in age between torch and ONNX Runtime, on random chips, must be
+    under 0.001 years: otherwise TrainingError, and no file is left.
+    """
+    answer = Answer(network, scaling).eval()
+    example = torch.randint(0, 256, (2, CHIP, CHIP, 3), dtype=torch.uint8)
+    partial = file.with_name(file.name + ".part")
+    try:
+        with _quiet():
+            torch.onnx.export(
+                answer,
+                (example,),
+                partial,
+                input_names=["chips"],
+                output_names=["age_probabilities", "age_years", "female_probability"],
+                dynamic_shapes={"chips": {0: torch.export.Dim("batch", min=1, max=4096)}},
+                opset_version=OPSET,
+                external_data=False,
+                dynamo=True,
+                verbose=False,
+            )
+        if half:
+            store_as_float16(partial)
+        attach(partial, card)
+        difference = parity(answer, partial)
+        if not difference < PARITY_YEARS:
+            raise TrainingError(
+                f"the exported model differs from torch by {difference:.4f} years, more than "
+                f"{PARITY_YEARS}; another version of torch or onnxruntime may agree"
+            )
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    return difference
+
+
+def attach(file: Path, card: dict[str, Any]) -> None:
+    """Put a card into an ONNX file, in place of the one it has."""
+    model = onnx.load(file)
+    for node in model.graph.node:  # the exporter notes there where its code stands on this disk
+        del node.metadata_props[:]
+        node.doc_string = ""
+    kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != CARD_KEY]
+    del model.metadata_props[:]
+    for key, value in [*kept, (CARD_KEY, json.dumps(card, ensure_ascii=False))]:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model)
+    partial = file.with_name(file.name + ".card")
+    onnx.save(model, partial)
+    partial.replace(file)
+
+
+def rounded(network: nn.Module) -> None:
+    """Round the weights of a network to what float16 can hold."""
+    with torch.no_grad():
+        for weight in network.state_dict().values():
+            if weight.dtype == torch.float32:
+                weight.copy_(weight.half())
+
+
+def store_as_float16(file: Path) -> None:
+    """Store the large tensors of an ONNX file that float16 can hold so, cast back in the graph.
+
+    The exporter folds batch normalisation into convolutions; their weights stay as they are.
+    """
+    model = onnx.load(file)
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= LARGE:
+            name, whole = tensor.name, onnx.numpy_helper.to_array(tensor)
+            values = whole.astype(np.float16)
+            if not np.array_equal(values.astype(np.float32), whole):
+                continue
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, name + "_float16"))
+            casts.append(
+                onnx.helper.make_node(
+                    "Cast", [name + "_float16"], [name], to=onnx.TensorProto.FLOAT
+                )
+            )
+    for place, node in enumerate(casts):
+        model.graph.node.insert(place, node)
+    onnx.save(model, file)
+
+
+def float32_weights(model: onnx.ModelProto) -> None:
+    """Undo `store_as_float16` in a loaded model."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in list(model.graph.node):
+        if node.op_type == "Cast" and node.input[0].endswith("_float16"):
+            tensor = stored[node.input[0]]
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, node.output[0]))
+            model.graph.node.remove(node)
+
+
+def sha256(file: Path) -> str:
+    """Give the SHA-256 of a file, 64 hex digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def parity(answer: Answer, file: Path) -> float:
+    """Give the largest difference in years between torch and ONNX Runtime on 16 chips."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (16, 10, 10, 3), np.uint8)  # blobs, and noise on half
+    chips = coarse.repeat(CHIP // 10, 1).repeat(CHIP // 10, 2)
+    chips[8:] ^= random.integers(0, 32, chips[8:].shape, np.uint8)
+    with torch.inference_mode():
+        ours = [output.numpy() for output in answer(torch.from_numpy(chips))]
+    theirs = Model(file).run(chips)
+    if np.abs(ours[2] - theirs.female_probability).max() > PARITY_YEARS:
+        return float("inf")
+    mean_gap = distribution.mean(ours[0]) - distribution.mean(theirs.age_probabilities)
+    return float(max(np.abs(ours[1] - theirs.age_years).max(), np.abs(mean_gap).max()))
+
+
+def describe(name: str, split: int) -> dict[str, Any]:
+    """Give the part of a card that every model made here has."""
+    return {
+        "name": name,
+        "estimator": "median",
+        "data": {"name": "UTKFace", "folds": "v1", "split": split},
+        "gender": "the appearance label that the data carry, female or male",
+        "licence": LICENCE,
+        "made": provenance.now(),
+        "commit": run_record.commit(Path(__file__).parent),
+    }
+
+
+def finish(
+    network: nn.Module,
+    file: Path,
+    card: dict[str, Any],
+    validation: Loader,
+    *,
+    half: bool = False,
+) -> float:
+    """Export a network, calibrated on validation faces; give the parity in years.
+
+    The scaling of its logits goes into the graph, the levels of its intervals into the card.
+    `half` stores its weights as float16, which changes the network's.
+    """
+    if half:
+        rounded(network)
+    raw = Answer(network, AS_TRAINED).eval()
+    with torch.inference_mode():
+        said = [raw(torch.from_numpy(batch.chips)) for batch in validation.plain()]
+    spread, _, female = (torch.cat(part).numpy() for part in zip(*said, strict=True))
+    scaling = calibration.fit_scaling(spread, female, validation.ages, validation.female)
+    levels = calibration.fit_levels(sharpened(spread, scaling.age), validation.ages)
+    return export(
+        network,
+        file,
+        card
+        | {
+            "scaling": {key: round(value, 4) for key, value in asdict(scaling).items()},
+            "interval": {
+                "low": levels.low.round(4).tolist(),
+                "high": levels.high.round(4).tolist(),
+            },
+        },
+        scaling,
+        half=half,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the exporter's many notes off the user's screen; its errors still rise."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

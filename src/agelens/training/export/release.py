@@ -1,0 +1,82 @@
+"""Put a run's model into the package: only measured, small enough, and no worse than the old one.
+
+python -m agelens.training.export.release runs/finetune default
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from agelens import doctor
+from agelens.errors import AgelensError, TrainingError
+from agelens.inference.runtime import Model, shipped
+from agelens.training.export import exporter
+from agelens.training.networks import checkpoint
+
+LARGEST = 25_000_000  # bytes
+WEIGHTS = Path(__file__).parents[1] / "weights"
+FIGURES = ("age_mae", "age_within_5", "gender_accuracy", "interval_coverage", "gender_ece")
+
+
+def ship(run: Path, name: str) -> Path:
+    """Copy `run/model.onnx` to the weights as NAME, with its test figures in the card.
+
+    The run must have been evaluated on test folds. Old and new are compared on validation
+    figures: test folds choose nothing. Raises TrainingError when the run may not be shipped.
+    """
+    model = Model(run)
+    size = model.path.stat().st_size
+    if size > LARGEST:
+        raise TrainingError(f"{model.path} has {size:,} bytes: expected at most {LARGEST:,}")
+    mae = model.card["validation"]["validation_mae"]
+    if name in shipped():
+        old = Model(name).card["validation"]["validation_mae"]
+        if mae > old:
+            raise TrainingError(
+                f"{run} has validation MAE {mae:.3f}, the shipped {name} {old:.3f}: worse"
+            )
+    card = {**model.card, "test": _test_figures(run, model)}
+    WEIGHTS.mkdir(exist_ok=True)
+    file = WEIGHTS / f"{name}.onnx"
+    partial = file.with_name(file.name + ".part")
+    partial.write_bytes(model.path.read_bytes())
+    exporter.attach(partial, card)
+    partial.replace(file)
+    checkpoint.write_json(file.with_suffix(".json"), card)
+    record(file)
+    return file
+
+
+def record(file: Path) -> None:
+    """Write beside a shipped model what `agelens doctor` shall find: its hash, its answers."""
+    place = file.with_name("recorded.json")
+    recorded = json.loads(place.read_text("utf-8")) if place.is_file() else {}
+    recorded[file.stem] = {"sha256": exporter.sha256(file), "self_test": doctor.answers(file)}
+    checkpoint.write_json(place, recorded)
+
+
+def _test_figures(run: Path, model: Model) -> dict[str, Any]:
+    digest = exporter.sha256(model.path)
+    for path in sorted(run.glob("evaluation-*-test*/evaluation.json"), reverse=True):
+        said = json.loads(path.read_text("utf-8"))
+        if said["model"]["sha256"] == digest:
+            figures = said["subsets"]["all"]["figures"]
+            return {
+                "faces": said["faces"],
+                "folds": said["data"]["folds"],
+                "flip": said["flip"],
+                "date": said["date"],
+                **{key: round(figures[key]["value"], 4) for key in FIGURES},
+            }
+    raise TrainingError(
+        f"{run} has no evaluation of this model.onnx on test folds: "
+        f"run  agelens evaluate {run} --data DATA --flip"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{ship(Path(sys.argv[1]), sys.argv[2])}\n")
+    except AgelensError as error:
+        sys.exit(f"error: {error}")

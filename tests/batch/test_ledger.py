@@ -1,0 +1,183 @@
+"""The store, the plan and the ledger: whole files, stable units, commits that are found again."""
+
+import io
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agelens.batch import parquet_footer, plan
+from agelens.batch.ledger import Ledger, Part, open_run, read_part
+from agelens.batch.listing import Entry, Kind
+from agelens.batch.rows import Rows
+from agelens.batch.store import open_store
+from agelens.errors import BatchError, SourceError
+
+PICTURES = [Entry(Kind.PICTURE, f"{n:05}.jpg") for n in range(2500)]
+
+
+@pytest.fixture(params=["folder", "url"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "out") if request.param == "folder" else f"memory:/{tmp_path}/out"
+
+
+def part(unit: int, number: int = 0, last: bool = True) -> Part:
+    return Part(unit, number, last, pictures=3, faces=2, errors=1, rows=3, seconds={"detect": 0.5})
+
+
+def commit(place: str, what: Part) -> int:
+    rows = Rows("f" * 64)
+    for name in "abc":
+        rows.add_error(name, "no such file")
+    data = rows.parquet(what.metadata())
+    open_store(place).write(what.name, data)
+    return len(data)
+
+
+def test_a_store_writes_whole_files_and_lists_them(place: str) -> None:
+    store = open_store(place)
+    assert store.sizes("parts") == {}
+    store.write("parts/a", b"123456")
+    store.write("parts/a", b"1234567")
+    assert store.sizes("parts") == {"a": 7}
+    assert (store.read("parts/a"), store.tail("parts/a", 3)) == (b"1234567", b"567")
+    store.remove("parts/a")
+    store.remove("parts/a")
+    with pytest.raises(FileNotFoundError):
+        store.read("parts/a")
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    store = open_store(str(tmp_path / "out"))
+    store.write("parts/a", b"old")
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(BatchError, match="No space left"):
+        store.write("parts/a", b"new")
+    assert [path.name for path in (tmp_path / "out/parts").iterdir()] == ["a"]
+    assert store.read("parts/a") == b"old"
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    with store.alone(), pytest.raises(BatchError, match="another run"), store.alone():
+        pass
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/.a.17.aside").write_bytes(b"half")
+    with store.alone():
+        assert list((tmp_path / "parts").iterdir()) == []
+
+
+def test_an_output_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(SourceError, match="--output"), open_store(str(tmp_path / "out")).alone():
+        pass
+
+
+def test_a_plan_gives_each_entry_once_in_units(place: str) -> None:
+    shards = [Entry(Kind.SHARD, "a.tar"), Entry(Kind.TABLE, "t.parquet", 0, 70)]
+    listed = [*PICTURES[:100], *shards, *PICTURES[100:]]
+    store = open_store(place)
+    made = plan.make(store, listed, lambda count: None)
+    assert plan.Plan(store).totals == made.totals
+    assert (made.totals.pictures, made.totals.shards) == (2570, 1)
+    units = [made.unit(number) for number in range(made.totals.units)]
+    assert [place for unit in units for place in unit.places] == [e.place for e in listed]
+    assert [u.number for u in units] == list(range(len(units)))
+    table = next(u for u in units if u.kind is Kind.TABLE)
+    assert (table.start, table.stop, table.pictures) == (0, 70, 70)
+    assert max(u.pictures or 0 for u in units) <= plan.LARGEST
+
+
+@given(kinds=st.lists(st.sampled_from([Kind.PICTURE, Kind.PICTURE, Kind.SHARD]), min_size=1))
+def test_units_never_mix_kinds(kinds: list[Kind]) -> None:
+    entries = [Entry(kind, str(number)) for number, kind in enumerate(kinds)]
+    numbered = list(plan._number(entries, 0, 3))
+    by_unit: dict[int, list[str]] = {}
+    for row in numbered:
+        by_unit.setdefault(row["unit"], []).append(row["kind"])
+    assert list(by_unit) == list(range(len(by_unit)))
+    for of_unit in by_unit.values():
+        assert set(of_unit) == {"picture"} or of_unit == ["shard"]
+        assert len(of_unit) <= 3
+
+
+def test_plans_of_several_files(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(plan, "CHUNK", 600)
+    made = plan.make(open_store(str(tmp_path)), iter(PICTURES), lambda count: None)
+    units = [made.unit(number) for number in range(made.totals.units)]
+    assert len(list((tmp_path / "plan").iterdir())) == 5
+    assert [place for unit in units for place in unit.places] == [e.place for e in PICTURES]
+
+
+def test_the_ledger_finds_what_is_committed(place: str) -> None:
+    for done in (part(0), part(2, 0, last=False), part(2, 1, last=False), part(4, 1)):
+        commit(place, done)
+    ledger = Ledger(open_store(place))
+    assert list(ledger.pending(6)) == [(1, 0), (2, 2), (3, 0), (4, 0), (5, 0)]
+    assert [p.faces for p in ledger.parts()] == [2, 2, 2, 2]
+    assert next(ledger.parts()) == part(0)
+
+
+def test_the_manifest_spares_reading_footers_and_may_be_missing(place: str, monkeypatch) -> None:
+    store = open_store(place)
+    ledger = Ledger(store)
+    for done in (part(0), part(1)):
+        ledger.add(done, commit(place, done))
+    ledger.sum_up(whole=False)
+    commit(place, part(2))
+    read: list[str] = []
+
+    def counted(store, name):
+        read.append(name)
+        return read_part(store, name)
+
+    monkeypatch.setattr("agelens.batch.ledger.read_part", counted)
+    assert [p.unit for p in Ledger(store).parts()] == [0, 1, 2]
+    assert read == [part(2).name]
+    store.write("manifest.json", b"{}")
+    assert [p.unit for p in Ledger(store).parts()] == [0, 1, 2]
+
+
+def test_a_damaged_part_is_made_again(tmp_path: Path) -> None:
+    commit(str(tmp_path), part(0))
+    commit(str(tmp_path), part(1))
+    file = tmp_path / part(1).name
+    file.write_bytes(file.read_bytes()[:-9])
+    (tmp_path / "parts/part-0000002-000000.parquet").write_bytes(b"")
+    (tmp_path / "parts/strange.parquet").write_bytes(b"")
+    assert list(Ledger(open_store(str(tmp_path))).pending(3)) == [(1, 0), (2, 0)]
+
+
+def test_another_run_in_the_same_place_is_refused(place: str) -> None:
+    store = open_store(place)
+    about = {"source": "photos", "model": "abc", "longest": 1280}
+    assert open_run(store, about, {"source": "photos", "base": "/a"})["base"] == "/a"
+    assert open_run(store, about, {"source": "photos", "base": "/b"})["base"] == "/a"
+    with pytest.raises(BatchError, match="another longest: 1280 there, 640"):
+        open_run(store, about | {"longest": 640}, {})
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    with pytest.raises(BatchError, match=r"photo\.jpg"):
+        open_run(open_store(str(tmp_path)), {}, {})
+
+
+@given(data=st.binary(max_size=200))
+def test_footers_of_hostile_bytes_are_value_errors(data: bytes) -> None:
+    for content in (data, data + b"PAR1", b"PAR1" + data + b"\x10\0\0\0PAR1"):
+        with pytest.raises(ValueError):
+            parquet_footer.schema(lambda n, content=content: content[-n:])
+
+
+def test_a_long_footer_is_read_by_its_length() -> None:
+    file = io.BytesIO()
+    pl.DataFrame({"a": [1, 2]}).write_parquet(file, metadata={"long": "x" * 300_000})
+    data = file.getvalue()
+    assert parquet_footer.schema(lambda n: data[-n:]) == ({"a": pl.Int64}, 2)

@@ -1,0 +1,160 @@
+"""Pictures of a unit: files, shards and tables, near and far, and what becomes of damaged ones."""
+
+import tarfile
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from agelens.batch import locations, reader
+from agelens.batch.listing import Kind
+from agelens.batch.plan import Unit
+from agelens.batch.reader import Item, Where, items
+from agelens.errors import SourceUnreachable
+from batches import chip, write_chips, write_shard
+
+
+def read(kind: Kind, *named: str, root: str = "/", stop: int | None = None) -> list[Item]:
+    return list(items(Unit(0, kind, named, 0, stop), Where("/", root)))
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+
+def test_files_and_missing_files(tmp_path: Path) -> None:
+    paths = write_chips(tmp_path / "in", 2)
+    gone = str(tmp_path / "in/gone.png")
+    one, missing, two = read(Kind.PICTURE, paths[0], gone, paths[1], root=str(tmp_path))
+    assert (one.data, two.data) == (Path(paths[0]), Path(paths[1]))
+    assert missing.data is None
+    assert "gone.png" in str(missing.error)
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_source_that_is_gone_as_a_whole_is_no_answer(tmp_path: Path, left: bool) -> None:
+    if left:  # as an unmounted disk leaves it
+        (tmp_path / "in").mkdir()
+    with pytest.raises(SourceUnreachable, match="gone or empty"):
+        read(Kind.PICTURE, str(tmp_path / "in/a.png"), root=str(tmp_path / "in"))
+
+
+def test_a_shard_gives_its_pictures_by_name(tmp_path: Path) -> None:
+    named = write_shard(tmp_path / "s.tar", ["a/1", "a/2", "b"])
+    found = read(Kind.SHARD, str(tmp_path / "s.tar"))
+    assert [item.name for item in found] == named
+    assert [item.data for item in found] == [chip(0), chip(1), chip(2)]
+
+
+def test_a_damaged_shard_gives_what_is_whole_and_says_so(tmp_path: Path) -> None:
+    shard = tmp_path / "s.tar"
+    named = write_shard(shard, [str(n) for n in range(9)])
+    shard.write_bytes(shard.read_bytes()[: 4 * 4 * 512 + 512 + 40])  # in the fifth picture's label
+    *whole, end = read(Kind.SHARD, str(shard))
+    assert [item.name for item in whole] == named[: len(whole)]
+    assert len(whole) == 4
+    assert end.name == str(shard)
+    assert "damaged" in str(end.error)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar at all", None])
+def test_shards_that_are_none(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "s.tar").write_bytes(content)
+    (tmp_path / "other").write_bytes(b"")
+    (item,) = read(Kind.SHARD, str(tmp_path / "s.tar"), root=str(tmp_path))
+    assert item.data is None
+    assert "s.tar" in str(item.error)
+
+
+def test_a_shard_without_pictures_has_a_row_too(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("a.cls"))
+    (item,) = read(Kind.SHARD, str(tmp_path / "s.tar"))
+    assert "no picture" in str(item.error)
+
+
+def test_rows_of_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_ROWS", 3)
+    file = tmp_path / "t.parquet"
+    pl.DataFrame({"jpg": [chip(n) for n in range(8)], "key": list("abcdefgh")}).write_parquet(file)
+    found = list(items(Unit(0, Kind.TABLE, (str(file),), 2, 7), Where("/", "/")))
+    assert [item.name for item in found] == [
+        f"{file}/row {n}/{k}" for n, k in zip(range(2, 7), "cdefg", strict=True)
+    ]
+    assert [item.data for item in found] == [chip(n) for n in range(2, 7)]
+    hugging = [{"bytes": chip(1), "path": "x.png"}, {"bytes": None, "path": None}]
+    pl.DataFrame({"image": hugging}).write_parquet(file)
+    found = read(Kind.TABLE, str(file), stop=2)
+    assert [(item.name, item.data) for item in found] == [
+        (f"{file}/row 0/x.png", chip(1)), (f"{file}/row 1", b"")
+    ]  # fmt: skip
+
+
+def test_far_files_are_fetched_in_order() -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for number in range(30):
+        memory.pipe_file(f"/far/{number}.png", chip(number) if number != 7 else b"")
+    named = [f"memory://far/{number}.png" for number in range(31)]
+    found = read(Kind.PICTURE, *named, root="memory://far")
+    assert [item.name for item in found] == named
+    assert [item.data for item in found[:7]] == [chip(n) for n in range(7)]
+    assert found[7].data == b""
+    assert "30.png" in str(found[30].error)
+    memory.pipe_file("/far/s.tar", b"none")
+    (item,) = read(Kind.SHARD, "memory://far/s.tar", root="memory://far")
+    assert "not an archive" in str(item.error)
+
+
+def test_a_store_that_fails_for_a_while_is_asked_again(no_waiting: None) -> None:
+    tries = iter([OSError("503"), TimeoutError("slow"), 7])
+
+    def ask() -> object:
+        said = next(tries)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    assert locations.persistently(ask, "read it") == 7
+
+
+def test_a_store_that_never_answers(no_waiting: None) -> None:
+    asked = []
+
+    def ask() -> None:
+        asked.append(1)
+        raise OSError("503 Slow Down")
+
+    with pytest.raises(SourceUnreachable, match="read it after 5 tries: 503 Slow Down"):
+        locations.persistently(ask, "read it")
+    assert len(asked) == 5
+
+
+def test_what_is_not_there_is_an_answer_at_once() -> None:
+    asked = []
+
+    def ask() -> None:
+        asked.append(1)
+        raise FileNotFoundError("no key")
+
+    with pytest.raises(FileNotFoundError):
+        locations.persistently(ask, "read it")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("manifest", "name", "seen"),
+    [
+        ("lists/a.txt", "b.jpg", "lists/b.jpg"),
+        ("s3://bucket/lists/a.txt", "x/b.jpg", "s3://bucket/lists/x/b.jpg"),
+        ("lists/a.txt", "/b.jpg", "/b.jpg"),
+        ("lists/a.txt", "file:///b%20c.jpg", "/b c.jpg"),
+        ("/lists/a.txt", "s3://bucket/b.jpg", "s3://bucket/b.jpg"),
+    ],
+)
+def test_names_are_seen_from_their_manifest(manifest: str, name: str, seen: str) -> None:
+    assert locations.beside(manifest, name) == seen

@@ -1,0 +1,87 @@
+"""The rows of a part: one for each face, one for each picture without."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from agelens.batch.rows import SCALE, SCHEMA, Rows, whole
+from agelens.predictor import Answer, Predictor, load
+from agelens.results import Prediction
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_model: Path) -> Predictor:
+    return load(tiny_model, threads=1)
+
+
+def frame(rows: Rows) -> pl.DataFrame:
+    return pl.read_parquet(io.BytesIO(rows.parquet({"a": "b"})))
+
+
+def test_a_face_keeps_its_answer(predictor: Predictor, astronaut: NDArray[np.uint8]) -> None:
+    people = predictor.predict(astronaut)
+    rows = Rows("e" * 64)
+    rows.add(Answer("a.jpg", people, None, None, 512, 512))
+    (row,) = frame(rows).rows(named=True)
+    one: Prediction = people[0]
+    assert (row["source"], row["face"], row["width"], row["height"]) == ("a.jpg", 1, 512, 512)
+    assert row["age"] == pytest.approx(one.age, abs=1e-4)
+    assert (row["age_low"], row["age_high"]) == pytest.approx(one.age_interval, abs=1e-4)
+    assert one.box is not None
+    assert one.landmarks is not None
+    box = [row[side] for side in ("left", "top", "right", "bottom")]
+    assert box == pytest.approx(
+        [one.box.left, one.box.top, one.box.right, one.box.bottom], abs=1e-3
+    )
+    np.testing.assert_allclose(row["landmarks"], one.landmarks.array(), atol=1e-3)
+    given = np.array(row["age_distribution"]) / SCALE
+    np.testing.assert_allclose(given, one.age_probabilities, atol=0.5 / SCALE + 1e-9)
+    assert row["gender"] == one.gender
+    assert row["status"] == one.status
+    assert row["reasons"] == list(one.reasons)
+    assert row["model"] == "e" * 64
+    assert row["error"] is None
+
+
+def test_pictures_with_and_without_faces_share_a_part(
+    predictor: Predictor, astronaut: NDArray[np.uint8]
+) -> None:
+    people = predictor.predict(astronaut)
+    for order in ([people, []], [[], people]):
+        rows = Rows("e" * 64)
+        for number, found in enumerate(order):
+            rows.add(Answer(f"{number}.jpg", found, None, None, 512, 512))
+        rows.add_error("bad.jpg", "not a picture")
+        table = frame(rows)
+        empty = [not found for found in order] + [True]
+        assert table["landmarks"].is_null().to_list() == empty
+        assert table["age_distribution"].is_null().to_list() == empty
+
+
+def test_pictures_without_faces_and_with_errors_have_one_row() -> None:
+    rows = Rows("e" * 64)
+    rows.add(Answer("empty.jpg", [], None, None, 30, 20))
+    rows.add_error("bad.jpg", "not a picture")
+    table = frame(rows)
+    assert dict(table.schema) == SCHEMA
+    assert table.select("source", "face", "status", "error", "width").rows() == [
+        ("empty.jpg", 0, "no_face", None, 30), ("bad.jpg", 0, "error", "not a picture", None)
+    ]  # fmt: skip
+    assert (rows.pictures, rows.faces, rows.errors, len(rows)) == (2, 0, 1, 2)
+
+
+def test_chips_have_no_box(predictor: Predictor) -> None:
+    rows = Rows("e" * 64)
+    chip = np.full((60, 60, 3), 99, np.uint8)
+    rows.add(Answer("c.png", predictor.predict(chip, chips=True), None, None, 60, 60))
+    (row,) = frame(rows).rows(named=True)
+    assert (row["left"], row["landmarks"], row["detection_score"]) == (None, None, None)
+    assert row["age"] == pytest.approx(99 * 100 / 255, abs=0.1)
+
+
+def test_whole_numbers_stay_in_range() -> None:
+    assert whole(np.array([0, 1e-9, 0.5, 1.0000001, -1e-9])).tolist() == [0, 0, 32768, SCALE, 0]

@@ -1,0 +1,133 @@
+"""Object stores: a run from and to a real S3-speaking server, with failures and slow answers."""
+
+import io
+import itertools
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import polars as pl
+import pytest
+
+pytest.importorskip("s3fs")
+pytest.importorskip("flask")
+server = pytest.importorskip("moto.server", reason="needs moto, flask and flask-cors")
+
+from agelens.batch import locations  # noqa: E402
+from batches import answer, chip, write_shard  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # moto's and botocore's own
+
+
+class Store:
+    """S3 on loopback, whose answers a test can disturb."""
+
+    def __init__(self) -> None:
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+
+        self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.disturb: Callable[[str, str], str | None] = lambda method, path: None
+        self.asked: list[tuple[str, str]] = []
+        Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> object:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        self.asked.append((method, path))
+        status = self.disturb(method, path)
+        if status is not None:
+            start(status, [("Content-Type", "text/plain")])
+            return [b"disturbed"]
+        return self._moto(environ, start)
+
+    def close(self) -> None:
+        self._server.shutdown()
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    store = Store()
+    reset = urllib.request.Request(f"{store.url}/moto-api/reset", method="POST")  # noqa: S310
+    urllib.request.urlopen(reset).close()  # noqa: S310
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", store.url),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    locations._filesystem.cache_clear()
+    fs, _ = locations.filesystem("s3://shelf")
+    fs.clear_instance_cache()
+    locations._filesystem.cache_clear()
+    fs, _ = locations.filesystem("s3://shelf")
+    fs.mkdir("shelf")
+    yield store
+    store.close()
+    locations._filesystem.cache_clear()
+
+
+def put(name: str, data: bytes) -> str:
+    fs, path = locations.filesystem(f"s3://shelf/{name}")
+    fs.pipe_file(path, data)
+    return f"s3://shelf/{name}"
+
+
+def rows(where: str) -> pl.DataFrame:
+    fs, path = locations.filesystem(where)
+    parts = [name for name in fs.ls(f"{path}/parts", detail=False) if name.endswith(".parquet")]
+    return pl.concat(pl.read_parquet(io.BytesIO(fs.cat_file(part))) for part in parts)
+
+
+def test_pictures_and_shards_in_a_bucket_answered_into_it(
+    s3: Store, tmp_path: Path, tiny_model: Path
+) -> None:
+    named = [put(f"in/{n % 3}/{n:03}.png", chip(n)) for n in range(40)]
+    named += [put("in/empty.jpg", b"")]
+    shard = write_shard(tmp_path / "s.tar", ["a", "b"])
+    place = put("in/s.tar", (tmp_path / "s.tar").read_bytes())
+    named += [name.replace(str(tmp_path / "s.tar"), place) for name in shard]
+    done = answer("s3://shelf/in", "s3://shelf/out", tiny_model)
+    assert sorted(rows("s3://shelf/out")["source"]) == sorted(named)
+    assert (done.pictures, done.errors) == (43, 1)
+    before = len([path for method, path in s3.asked if method == "PUT" and "/parts/" in path])
+    again = answer("s3://shelf/in", "s3://shelf/out", tiny_model)
+    puts = [path for method, path in s3.asked if method == "PUT" and "/parts/" in path]
+    assert (again.pictures, len(puts)) == (43, before)
+
+
+def test_errors_of_the_server_and_slow_answers_are_outlived(
+    s3: Store, tmp_path: Path, tiny_model: Path
+) -> None:
+    named = [put(f"in/{n:03}.png", chip(n)) for n in range(30)]
+    turn = itertools.count()
+
+    def disturb(method: str, path: str) -> str | None:
+        number = next(turn)
+        if number % 5 == 2:
+            return "503 Slow Down"
+        if number % 7 == 3:
+            return "500 Internal Server Error"
+        if number % 11 == 4:
+            time.sleep(0.3)
+        return None
+
+    s3.disturb = disturb
+    done = answer("s3://shelf/in/*.png", str(tmp_path / "out"), tiny_model)
+    s3.disturb = lambda method, path: None
+    table = pl.read_parquet(tmp_path / "out/parts/*.parquet")
+    assert sorted(table["source"]) == named
+    assert (done.errors, done.deferred) == (0, {})
+
+
+def test_an_object_that_vanished_has_a_row(s3: Store, tmp_path: Path, tiny_model: Path) -> None:
+    put("in/a.png", chip(3))
+    manifest = put("in/list.txt", b"a.png\ngone.png\n")
+    done = answer(manifest, str(tmp_path / "out"), tiny_model)
+    table = pl.read_parquet(tmp_path / "out/parts/*.parquet").sort("source")
+    assert table["source"].to_list() == ["s3://shelf/in/a.png", "s3://shelf/in/gone.png"]
+    assert table["status"].to_list()[1] == "error"
+    assert done.errors == 1

@@ -1,0 +1,230 @@
+"""`agelens watch`: who was there, in a terminal, a window or neither; films; how it ends."""
+
+import io
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from agelens.cli import console, live_view
+from agelens.errors import SourceError
+from agelens.predictor import Predictor
+from agelens.results import Box, Gender, Prediction
+from agelens.video.reader import Clip
+from agelens.video.tracks import Moment, Track
+from filmed import caller, film, head_of, moving
+from streamed import streaming
+
+
+@pytest.fixture
+def run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run `agelens watch WORDS...` in this process; give (exit code, out, err)."""
+    return caller("watch", tiny_model, monkeypatch, capsys)
+
+
+@pytest.fixture
+def clip(tmp_path: Path, astronaut) -> Path:
+    frames = moving([head_of(astronaut)], lambda i: [(90 + 12 * i, 120)], 6)
+    return film(tmp_path / "door.mp4", frames)
+
+
+def moment(frame: int, time: float, *numbers: int) -> Moment:
+    one = Prediction(
+        34, (28, 41), np.full(117, 1 / 117, np.float32), Gender.MALE, 0.1,
+        Box(20, 20, 60, 70), None, 0.9,
+    )  # fmt: skip
+    tracks = [Track(n, 0, frame, 0.0, time, frame + 1, one) for n in numbers]
+    return Moment(frame, time, np.full((120, 160, 3), 90, np.uint8), tracks, [one] * len(tracks))
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch):
+    """Let a predictor see what the test says, in place of a camera; give what was asked for."""
+    asked: list[object] = []
+
+    def script(*moments: "Moment | Exception | None", then=None) -> list[object]:
+        def watch(self, source, **settings):
+            asked.append(source)
+
+            def play():
+                for one in moments:
+                    if isinstance(one, Exception):
+                        raise one
+                    if one is None:  # nothing comes until it is told to end
+                        assert settings["until"].wait(30)
+                        return
+                    yield one
+                    if then is not None:
+                        then(one)
+
+            return play()
+
+        monkeypatch.setattr(Predictor, "watch", watch)
+        return asked
+
+    return script
+
+
+def test_a_clip_is_watched_like_a_camera(run, clip: Path) -> None:
+    code, out, err = run(clip, "-f", "jsonl", "--per-frame", "--min-views", "1")
+    *frames, end = map(json.loads, out.splitlines())
+    assert (code, err) == (0, "")
+    assert frames[-1]["frame"] == 5
+    assert [face["person"] for frame in frames for face in frame["faces"]] == [1] * len(frames)
+    assert end["frames"] == len(frames)
+    (face,) = end["faces"]
+    assert (face["person"], face["views"]) == (1, len(frames))
+
+
+def test_the_first_camera_is_the_default(run, scripted) -> None:
+    asked = scripted(*(moment(i, i / 5, 1) for i in range(4)))
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert asked == [0]
+    assert "0.0-0.6 s, 4 views" in out
+    run("--camera", "2")
+    assert asked == [0, 2]
+
+
+def test_it_ends_after_the_seconds(run, scripted) -> None:
+    scripted(*(moment(i, i / 5, 1) for i in range(100)))
+    _, out, _ = run("--seconds", "1", "-f", "jsonl")
+    assert json.loads(out)["seconds"] == 1.0
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_it_with_the_table(run, scripted, name) -> None:
+    scripted(
+        *(moment(i, i / 5, 1) for i in range(100)),
+        then=lambda one: os.kill(os.getpid(), name) if one.frame == 3 else None,
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "5 views" in out
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_ends_it_while_nothing_comes(run, scripted) -> None:
+    scripted(moment(0, 0.0, 1), None, then=lambda _: os.kill(os.getpid(), signal.SIGINT))
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "1 views" in out
+
+
+def test_a_stream_over_http_is_followed_until_it_dies(run, astronaut) -> None:
+    frames = moving([head_of(astronaut)], lambda i: [(90 + 12 * i, 120)], 6)
+    with streaming(frames) as url:
+        code, out, err = run(url, "-f", "jsonl", "--timeout", "20")
+    assert code == 2
+    assert err.startswith(f"error: {url!r} broke off: ")
+    said = json.loads(out)
+    assert said["file"] == url
+    assert 1 <= said["frames"] <= 6
+    (face,) = said["faces"]
+    assert face["views"] == said["frames"]
+
+
+def test_a_camera_that_breaks_off_leaves_who_was_there_and_the_film(
+    run, scripted, tmp_path
+) -> None:
+    scripted(*(moment(i, i / 5, 1) for i in range(4)), SourceError("unplugged"))
+    code, out, err = run("--record", tmp_path / "film.mp4")
+    assert code == 2
+    assert "4 views" in out
+    assert err == "error: unplugged\n"
+    with Clip(tmp_path / "film.mp4") as recorded:
+        assert len(list(recorded)) == 4
+
+
+def test_no_camera_is_one_line(run, tmp_path) -> None:
+    code, out, err = run("--camera", "63", "--record", tmp_path / "film.mp4")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: camera 63 cannot be opened")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_is_marked_and_keeps_the_times(run, scripted, tmp_path) -> None:
+    times = [0, 0.3, 0.35, 1.2]
+    scripted(*(moment(i, time, 7) for i, time in enumerate(times)))
+    code, _, _ = run("--record", tmp_path / "film.mp4")
+    with Clip(tmp_path / "film.mp4") as recorded:
+        frames = list(recorded)
+    assert code == 0
+    assert [frame.time for frame in frames] == pytest.approx(times, abs=1e-3)
+    picture = frames[2].picture()
+    assert picture.shape == (120, 160, 3)
+    assert 0.01 < (np.abs(picture.astype(int) - 90).max(axis=-1) > 50).mean() < 0.5
+    assert [item.name for item in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_film_does_not_replace_the_clip(run, clip: Path) -> None:
+    before = clip.read_bytes()
+    code, _, err = run(clip, "--record", clip)
+    assert code == 2
+    assert "is the clip itself" in err
+    assert clip.read_bytes() == before
+
+
+def test_output_goes_to_a_file(run, scripted, tmp_path) -> None:
+    scripted(*(moment(i, i / 5, 1, 2) for i in range(3)))
+    code, out, _ = run("-f", "csv", "--output", tmp_path / "people.csv")
+    assert (code, out) == (0, "")
+    header, *rows = (tmp_path / "people.csv").read_text().splitlines()
+    assert "last_time" in header
+    assert [row.split(",")[:2] for row in rows] == [["camera 0", "1"], ["camera 0", "2"]]
+
+
+def test_the_terminal_shows_who_is_there(monkeypatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(console, "err", terminal)
+    shown = live_view.view(None if not live_view.has_window() else False)
+    assert isinstance(shown, live_view.Terminal)
+    assert shown.show(moment(0, 0.0, 1, 2))
+    assert shown.show(moment(10, 1.0, 2))
+    text = screen.getvalue()
+    assert "man, 34 (28-41)" in text or "person, 34 (28-41)" in text
+    assert "1.0 of 10.0 frames a second looked at" in text
+    screen.truncate(0)
+    assert shown.show(moment(60, 6.0, 2))
+    shown.close()
+    assert " 1 │" not in screen.getvalue()  # long gone
+
+
+def test_a_window_where_there_can_be_one(monkeypatch) -> None:
+    seen: list[np.ndarray] = []
+    keys = iter([-1, ord("q")])
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:                 QT5\n")
+    monkeypatch.setattr(cv2, "imshow", lambda name, picture: seen.append(picture))
+    monkeypatch.setattr(cv2, "waitKey", lambda delay: next(keys))
+    monkeypatch.setattr(cv2, "destroyAllWindows", lambda: seen.append(None))
+    monkeypatch.setenv("DISPLAY", ":0")
+    shown = live_view.view(None)
+    assert isinstance(shown, live_view.Window)
+    assert shown.show(moment(0, 0.0, 1))
+    assert not shown.show(moment(1, 0.1, 1))
+    shown.close()
+    assert seen[0].shape == (120, 160, 3)
+    assert (seen[0] == [233, 180, 86]).all(axis=-1).sum() > 100  # the box, in BGR
+    assert seen[-1] is None
+
+
+def test_no_window_without_a_desk_or_in_a_headless_build(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI:   GTK3")
+    assert not live_view.has_window()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert live_view.has_window()
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI:   NONE")
+    assert not live_view.has_window()
+    assert isinstance(live_view.view(None), live_view.Nothing)

@@ -1,0 +1,115 @@
+"""The DeepFace-shaped call: its result, its errors, its inputs."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agelens.compat import deepface
+from agelens.errors import AgelensError, ConfigError
+from agelens.predictor import load
+
+
+@pytest.fixture(autouse=True)
+def own_model(monkeypatch, tiny_model):
+    monkeypatch.setenv("AGELENS_MODEL", str(tiny_model))
+    deepface._predictor.cache_clear()
+    yield
+    deepface._predictor.cache_clear()
+
+
+def test_the_result_has_deepfaces_form(astronaut_path: Path, astronaut, tiny_model) -> None:
+    (face,) = deepface.analyze(
+        str(astronaut_path), actions=["age", "gender"], detector_backend="retinaface", silent=True
+    )
+    assert list(face) == ["age", "gender", "dominant_gender", "region", "face_confidence"]
+    (ours,) = load(tiny_model).predict(astronaut)
+    assert face["age"] == round(ours.age) and type(face["age"]) is int
+    assert face["gender"]["Woman"] == pytest.approx(100 * ours.female_probability)
+    assert sum(face["gender"].values()) == pytest.approx(100)
+    assert face["dominant_gender"] == max(face["gender"], key=face["gender"].get)
+    region = face["region"]
+    assert list(region) == ["x", "y", "w", "h", "left_eye", "right_eye"]
+    assert (region["x"], region["y"]) == (int(ours.box.left), int(ours.box.top))
+    assert region["w"] == pytest.approx(ours.box.width, abs=1)
+    # The person's left eye stands to the right in the picture.
+    assert region["left_eye"][0] > region["right_eye"][0] > region["x"]
+    assert 0.7 < face["face_confidence"] <= 1
+
+
+def test_each_kind_of_input_says_the_same(astronaut_path: Path, astronaut) -> None:
+    file = io.BytesIO()
+    Image.fromarray(astronaut).save(file, "PNG")
+    bgr = np.ascontiguousarray(astronaut[..., ::-1])
+    uri = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    file.seek(0)
+    first = deepface.analyze(bgr)
+    assert deepface.analyze(np.dstack([bgr, np.full(bgr.shape[:2], 255, np.uint8)])) == first
+    assert deepface.analyze(uri) == first
+    assert deepface.analyze(file) == first
+    assert deepface.analyze(astronaut_path) == first
+    # Colours matter to the tiny model: RGB taken for BGR would be told another gender.
+    assert deepface.analyze(astronaut)[0]["gender"] != first[0]["gender"]
+
+
+def test_several_pictures_give_several_lists(astronaut) -> None:
+    one = deepface.analyze(astronaut)
+    assert deepface.analyze([astronaut, astronaut]) == [one, one]
+    assert deepface.analyze(np.stack([astronaut, astronaut])) == [one, one]
+
+
+@pytest.mark.parametrize("actions", ["age", ("age",), ["gender"]])
+def test_only_what_is_asked_is_told(astronaut, actions) -> None:
+    (face,) = deepface.analyze(astronaut, actions=actions)
+    assert ("age" in face) == ("age" in actions)
+    assert ("gender" in face) == ("gender" in actions) == ("dominant_gender" in face)
+
+
+def test_no_face_is_a_value_error_unless_told_otherwise() -> None:
+    empty = np.full((80, 120, 3), 130, np.uint8)
+    with pytest.raises(ValueError, match="Face could not be detected") as caught:
+        deepface.analyze(empty)
+    assert isinstance(caught.value, AgelensError)
+    (face,) = deepface.analyze(empty, enforce_detection=False)
+    assert face["region"] == {
+        "x": 0, "y": 0, "w": 119, "h": 79, "left_eye": None, "right_eye": None,
+    }  # fmt: skip
+    assert face["face_confidence"] == 0
+    assert 0 <= face["age"] <= 116
+    assert deepface.analyze(empty, detector_backend="skip") == [face]
+
+
+@pytest.mark.parametrize("action", ["emotion", "race"])
+def test_emotion_and_race_are_refused_in_words(astronaut, action: str) -> None:
+    with pytest.raises(ValueError, match=f"{action}.*not predicted by agelens"):
+        deepface.analyze(astronaut, actions=("age", action))
+
+
+def test_wrong_calls_are_told() -> None:
+    with pytest.raises(ValueError, match="'smile': expected 'age' or 'gender'"):
+        deepface.analyze("x.jpg", actions=["smile"])
+    with pytest.raises(ValueError, match="no actions"):
+        deepface.analyze("x.jpg", actions=[])
+    with pytest.raises(ConfigError, match="anti_spoofing"):
+        deepface.analyze("x.jpg", anti_spoofing=True)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("no such file.jpg", "no such file"),
+        ("https://example.org/a.jpg", "addresses are not fetched"),
+        ("data:image/png;base64,@@@", "not base64"),
+        ("data:image/png;base64,aGFsbG8=", "not a picture"),
+        (np.zeros((4, 4, 3)), "float64"),
+        (io.StringIO("text"), "StringIO"),
+        (7, "type int"),
+    ],
+)
+def test_what_is_no_picture_is_a_value_error(bad, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        deepface.analyze(bad)
+    assert isinstance(caught.value, AgelensError)

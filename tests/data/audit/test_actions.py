@@ -1,0 +1,116 @@
+"""What is suggested, and that training takes it."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from agelens.data.audit import actions, duplicates
+from agelens.data.audit.face_problems import Fault
+from agelens.data.audit.label_errors import Doubt, Doubts
+from agelens.data.audit.out_of_fold import Answers
+from agelens.data.dataset import Dataset
+from agelens.training.batches import sample_weights
+from agelens.training.recipes.config import DataConfig
+from drawn import write_dataset
+from labelled import bells
+
+NOTHING = pl.DataFrame()
+
+
+def samples(*rows: tuple[str, int, str | None, str]) -> pl.DataFrame:
+    return pl.DataFrame(rows, ["file", "age", "gender", "sha256"], orient="row")
+
+
+def group(*rows: int) -> duplicates.Copies:
+    return duplicates.Copies([np.array(rows)], [], NOTHING)
+
+
+THREE = samples(
+    ("a.jpg", 20, "male", "x"), ("b.jpg", 31, "female", "x"), ("c.jpg", 30, "female", "y")
+)
+
+
+def test_of_copies_the_one_that_the_others_bear_out_is_kept() -> None:
+    found = actions.of_copies(THREE, group(0, 1, 2), None)
+    excluded = {one.file: one.evidence for one in found if one.suggestion == "exclude"}
+    # ages: the median is 30; gender: two of three are female
+    assert set(excluded) == {"a.jpg", "b.jpg"}
+    assert excluded["a.jpg"] == (
+        "the photo of c.jpg, encoded anew; labelled 20 male, there 30 female"
+    )
+    kept = [one for one in found if one.file == "c.jpg"]
+    assert [(one.problem, one.suggestion, one.weight) for one in kept] == [
+        ("copies disagree", "look", 0.5)
+    ]
+    assert kept[0].evidence == "3 copies of this photo are labelled 20 male, 31 female, 30 female"
+
+
+def test_answers_overrule_the_other_copies() -> None:
+    said = Answers(bells(np.array([21, 21, 21])), np.full(3, 0.05))
+    found = actions.of_copies(THREE, group(0, 1, 2), said)
+    assert {one.file for one in found if one.suggestion == "exclude"} == {"b.jpg", "c.jpg"}
+
+
+def test_copies_that_agree_are_left_out_byte_for_byte_without_a_word_more() -> None:
+    same = samples(("a.jpg", 20, None, "x"), ("b.jpg", 22, None, "x"), ("c.jpg", 5, None, "z"))
+    found = actions.of_copies(same, group(0, 1), None)
+    assert [(one.file, one.suggestion, one.weight) for one in found] == [("b.jpg", "exclude", 0)]
+    assert "byte for byte; labelled 22 not told, there 20 not told" in found[0].evidence
+
+
+def doubts() -> Doubts:
+    age = Doubt(np.array([30.0, 1, 20]), np.array([0.02, 1, 0.3]), np.array([True, False, True]))
+    gender = Doubt(np.array([0.1, 0.99, 0.2]), np.array([1, 0.01, 1.0]), np.array([0, 1, 0], bool))
+    years = np.array([60.0, 30, 55])
+    return Doubts(age, gender, years, years - 5, years + 5, np.array([0.1, 0.01, 0.2]))  # fmt: skip
+
+
+def test_suspect_labels_weigh_their_plausibility() -> None:
+    found = actions.of_labels(THREE, doubts())
+    assert [(one.file, one.problem, one.suggestion, one.weight) for one in found] == [
+        ("a.jpg", "age", "relabel", 0.02),
+        ("c.jpg", "age", "downweight", 0.3),
+        ("b.jpg", "gender", "relabel", 0.01),
+    ]
+    assert found[0].evidence == ("labelled 20; models that never saw it say 60 (8 in 10: 55 to 65)")
+    assert found[2].evidence == "labelled female; models that never saw it say male (99.0 %)"
+
+
+def test_faces_are_to_be_looked_at_and_nothing_is_no_face() -> None:
+    faults = {"no face": [Fault(1, "no face found", 0)], "blurred": [Fault(0, "dull", 0)]}
+    found = actions.of_faces(THREE, faults)
+    assert [(one.file, one.suggestion, one.weight) for one in found] == [
+        ("b.jpg", "exclude", 0), ("a.jpg", "look", 1),
+    ]  # fmt: skip
+
+
+def test_training_reads_what_is_written(tmp_path: Path) -> None:
+    dataset = Dataset(write_dataset(tmp_path, 40))
+    first, second, third, fourth = dataset.samples["file"].to_list()[:4]
+    found = [
+        actions.Action(first, "copy", 'the photo of "x", encoded anew; labelled 1', "exclude", 0),
+        actions.Action(second, "age", "labelled 1", "relabel", 0.02),
+        actions.Action(second, "gender", "labelled male", "downweight", 0.3),
+        actions.Action(third, "blurred", "sharpness 1", "look", 1),
+        *actions.of_files({fourth: "missing from images/"}),
+    ]
+    path = tmp_path / "actions.csv"
+    actions.write(found, path)
+    left_out = sample_weights.read(DataConfig(exclude=str(path)), dataset)
+    weighed = sample_weights.read(DataConfig(downweight=str(path)), dataset)
+    assert left_out is not None
+    assert left_out[:5].tolist() == [0, 1, 1, 0, 1]
+    assert weighed is not None
+    assert weighed[:5].tolist() == pytest.approx([0, 0.02, 1, 0, 1])
+
+
+def test_nothing_found_is_a_file_that_training_takes(tmp_path: Path) -> None:
+    dataset = Dataset(write_dataset(tmp_path, 12))
+    path = tmp_path / "actions.csv"
+    actions.write([], path)
+    assert path.read_text("utf-8").strip() == "file,problem,evidence,suggestion,weight"
+    weights = sample_weights.read(DataConfig(exclude=str(path), downweight=str(path)), dataset)
+    assert weights is not None
+    assert (weights == 1).all()

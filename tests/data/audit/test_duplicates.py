@@ -1,0 +1,142 @@
+"""Copies: found by bytes, by hash and by face, and the labels they disagree about."""
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agelens.data.audit import duplicates, perceptual_hash
+from agelens.images import decode
+from photos import encoded, photo
+
+
+def bits(a: np.ndarray, b: np.ndarray) -> int:
+    return int(np.bitwise_count(a ^ b).sum())
+
+
+def test_a_hash_survives_encoding_and_scaling_and_tells_photos_apart() -> None:
+    hashes = [perceptual_hash.perceptual(photo(seed)) for seed in range(12)]
+    for seed, own in enumerate(hashes):
+        worse = decode.read(encoded(photo(seed), 40))
+        small = np.asarray(cv2.resize(photo(seed), (120, 120), interpolation=cv2.INTER_AREA))
+        assert bits(own, perceptual_hash.perceptual(worse)) <= perceptual_hash.REACH
+        assert bits(own, perceptual_hash.perceptual(small)) <= perceptual_hash.REACH
+        brighter = np.clip(photo(seed) * 0.8 + 30, 0, 255).astype(np.uint8)
+        assert bits(own, perceptual_hash.perceptual(brighter)) <= perceptual_hash.REACH
+    apart = [bits(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
+    assert min(apart) > 80
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, perceptual_hash.REACH))
+def test_neighbours_are_those_of_a_comparison_of_all_with_all(seed: int, reach: int) -> None:
+    random = np.random.default_rng(seed)
+    hashes = random.integers(0, 2**64, (12, 4), np.uint64)
+    hashes = hashes[random.integers(0, 12, 40)]
+    for row in range(0, 40, 2):  # let some differ in a few bits
+        for bit in random.choice(256, random.integers(0, 20), replace=False):
+            hashes[row, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
+    pairs, apart = perceptual_hash.neighbours(hashes, reach)
+    every = [
+        (a, b, d)
+        for a in range(40)
+        for b in range(a + 1, 40)
+        if (d := bits(hashes[a], hashes[b])) <= reach
+    ]
+    assert [(*pair, d) for pair, d in zip(pairs.tolist(), apart.tolist(), strict=True)] == every
+
+
+def test_a_reach_that_cannot_be_kept_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected 0 to 15 bits"):
+        perceptual_hash.neighbours(np.zeros((2, 4), np.uint64), 16)
+
+
+def test_no_and_one_picture_have_no_neighbours() -> None:
+    for count in (0, 1):
+        pairs, apart = perceptual_hash.neighbours(np.zeros((count, 4), np.uint64))
+        assert pairs.shape == (0, 2)
+        assert apart.shape == (0,)
+
+
+# rows 0 and 1 are one file; 2 is row 0 encoded anew; 3 and 4 are others
+DIGESTS = np.array(["a", "a", "b", "c", "d"])
+
+
+def hashed() -> np.ndarray:
+    first = photo(0)
+    return np.stack(
+        [
+            perceptual_hash.perceptual(pixels)
+            for pixels in (first, first, decode.read(encoded(first, 60)), photo(1), photo(2))
+        ]
+    )
+
+
+def rows(groups: list[np.ndarray]) -> list[list[int]]:
+    return [group.tolist() for group in groups]
+
+
+def test_copies_by_bytes_and_by_hash() -> None:
+    found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool))
+    assert rows(found.identical) == [[0, 1]]
+    assert rows(found.near) == [[0, 1, 2]]
+    assert rows(list(found.groups())) == [[0, 1, 2]]
+    assert found.pairs.select("a", "b").rows() == [(0, 2)]
+    assert found.pairs["distance"].to_list() == [None]
+
+
+def test_identical_files_alone_are_a_group_too() -> None:
+    found = duplicates.find(DIGESTS[[0, 1, 3]], hashed()[[0, 1, 3]], np.ones(3, bool))
+    assert rows(found.near) == []
+    assert rows(list(found.groups())) == [[0, 1]]
+
+
+def test_what_cannot_be_read_is_no_copy() -> None:
+    nothing = np.zeros((5, 4), np.uint64)
+    found = duplicates.find(np.array(list("abcde")), nothing, np.zeros(5, bool))
+    assert rows(list(found.groups())) == []
+
+
+def test_faces_confirm_refute_and_find() -> None:
+    descriptors = np.zeros((5, 128), np.float32)
+    descriptors[:, 0] = [0, 0, 0.4, 3, 3.1]
+    found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool), descriptors)
+    # like hashes, one person: a copy; unlike hashes, one face: a copy cut otherwise
+    assert rows(found.near) == [[0, 1, 2], [3, 4]]
+    assert found.pairs.filter(pl.col("a") == 3)["distance"].to_list() == [pytest.approx(0.1)]
+    assert found.pairs.filter(pl.col("a") == 3)["bits"][0] > 80
+    descriptors[2, 0] = 0.7  # like hashes, two people
+    found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool), descriptors)
+    assert rows(found.near) == [[3, 4]]
+
+
+def test_close_faces_are_found_across_blocks(monkeypatch) -> None:
+    monkeypatch.setattr(duplicates, "_BLOCK", 3)
+    random = np.random.default_rng(0)
+    descriptors = random.normal(0, 1, (11, 128)).astype(np.float32)
+    descriptors[9] = descriptors[1] + 0.01
+    descriptors[10] = descriptors[9]
+    names = np.array([str(i) for i in range(11)])
+    hashes = random.integers(0, 2**64, (11, 4), np.uint64)
+    found = duplicates.find(names, hashes, np.ones(11, bool), descriptors)
+    assert rows(found.near) == [[1, 9, 10]]
+
+
+def test_conflicts_count_every_pair() -> None:
+    samples = pl.DataFrame(
+        {
+            "age": [10, 10, 30, 50, 53],
+            "gender": ["male", "female", "male", None, "male"],
+            "race": ["white"] * 5,
+            "fold": [0, 0, 1, 2, 2],
+        }
+    )
+    groups = [np.array([0, 1, 2]), np.array([3, 4])]
+    told = duplicates.conflicts(samples, groups)
+    assert told == duplicates.Conflicts(
+        pairs=4, other_age=3, age_difference=pytest.approx(43 / 4), beyond_5=2,
+        other_gender=2, other_race=0, other_fold=2,
+    )  # fmt: skip
+    assert duplicates.conflicts(samples, []).pairs == 0

@@ -1,0 +1,128 @@
+"""Files that changed, faces beyond the photo's edge, and faces that are hard to learn from."""
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+
+from agelens.data.audit import edges, face_problems, files, paintings
+from agelens.data.dataset import Dataset
+from agelens.data.quality import POINTS, SCHEMA
+from agelens.faces.alignment import TEMPLATE
+from conftest import draw_chip
+from drawn import write_dataset
+from photos import encoded, photo
+
+
+def test_files_that_are_not_what_was_imported(tmp_path) -> None:
+    dataset = Dataset(write_dataset(tmp_path, 12))
+    (dataset.folder / "rejects.csv").write_text("file,reason\nx.jpg,no age\n", "utf-8")
+    gone, cut, other, *sound = dataset.samples["file"].to_list()
+    folder = dataset.folder / "images"
+    (folder / gone).unlink()
+    (folder / cut).write_bytes((folder / cut).read_bytes()[:900])
+    (folder / other).write_bytes(encoded(photo(1)))
+    told: list[tuple[int, int]] = []
+    seen = files.check(dataset, lambda done, total: told.append((done, total)))
+    assert seen.faults[gone] == "missing from images/"
+    assert "damaged or cut off" in seen.faults[cut]
+    assert "changed since the import" in seen.faults[other]
+    assert len(seen.faults) == 3
+    assert seen.rejects == {"x.jpg": "no age"}
+    assert seen.sound.tolist() == [file in sound for file in dataset.samples["file"]]
+    assert (seen.hashes[seen.sound] != 0).any(axis=1).all()
+    assert not seen.hashes[~seen.sound].any()
+
+
+def test_fill_beyond_the_edge_is_told_from_a_dark_wall() -> None:
+    chip = draw_chip(170)
+    chip[chip.max(axis=2) < 60] = 60  # no black of its own
+    assert edges.beyond_edge(chip) == 0
+    cut = chip.copy()
+    corners = np.array([(0, 150), (200, 130), (200, 200), (0, 200)])
+    cv2.fillConvexPoly(cut, corners, (0, 0, 0))
+    assert 0.1 < edges.beyond_edge(cut) < 0.3
+    inside = chip.copy()
+    cv2.circle(inside, (100, 100), 40, (0, 0, 0), -1)  # not at the edge
+    assert edges.beyond_edge(inside) == 0
+    wall = np.zeros_like(chip)
+    cv2.ellipse(wall, (98, 90), (45, 60), 0, 0, 360, (150, 120, 100), -1)  # a head,
+    cv2.ellipse(wall, (98, 200), (95, 50), 0, 0, 360, (90, 90, 120), -1)  # and its shoulders
+    assert edges.beyond_edge(wall) == 0
+    assert edges.beyond_edge(np.zeros_like(chip)) == 1
+
+
+def measured(**changes: object) -> pl.DataFrame:
+    """Make the measurements of a sound face, with changes."""
+    row: dict[str, object] = {
+        "file": "a.jpg", "problem": None, "brightness": 120, "contrast": 40, "sharpness": 50,
+        "saturation": 60, "colours": 9, "grey": False, "faces": 1, "left": 20, "top": -20,
+        "right": 180, "bottom": 195, "score": 0.93, "yaw": 0, "pitch": 0.5, "roll": 0,
+        "checked": False,
+    }  # fmt: skip
+    for point, (x, y) in zip(POINTS, TEMPLATE.tolist(), strict=True):
+        row |= {f"{point}_x": x, f"{point}_y": y}
+    nothing = dict.fromkeys(SCHEMA)
+    return pl.DataFrame([nothing | row | changes], schema=SCHEMA)
+
+
+UNSEEN = dict.fromkeys(
+    [name for name in SCHEMA if name in ("left", "top", "right", "bottom", "score", "roll")]
+    + [f"{point}_{axis}" for point in POINTS for axis in "xy"]
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "beyond", "fault", "evidence"),
+    [
+        ({"faces": 0, **UNSEEN}, 0, "no face", "no face found"),
+        ({"faces": 3}, 0, "several faces", "3 faces found"),
+        ({"left": 60, "right": 130, "top": 70, "bottom": 145}, 0, "tiny", "a face of 75 px"),
+        ({"roll": -170}, 0, "upside down", "seen turned by -170 degrees"),
+        ({"roll": 40}, 0, "turned", "seen turned by +40 degrees"),
+        (
+            {f"{p}_x": x + 30 for p, (x, _) in zip(POINTS, TEMPLATE.tolist(), strict=True)},
+            0, "misplaced", "five points 30 px off the template",
+        ),
+        ({}, 0.12, "cut off", "12 % of the face's place"),
+        ({"sharpness": 3.2}, 0, "blurred", "sharpness 3.2"),
+        ({"colours": 0.5}, 0, "one tint", "colours spread by 0.5"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_found_alone(changes, beyond, fault, evidence) -> None:
+    table = pl.concat([measured(), measured(**changes)])
+    found = face_problems.find(table, np.array([0.0, beyond]))
+    assert list(found) == [name for name in face_problems.MEANINGS if name != "looks painted"]
+    assert {name: [one.row for one in some] for name, some in found.items() if some} == {fault: [1]}
+    assert evidence in found[fault][0].evidence
+
+
+def test_a_doubtful_face_upside_down_is_misplaced_at_most() -> None:
+    off = {f"{p}_x": x + 30 for p, (x, _) in zip(POINTS, TEMPLATE.tolist(), strict=True)}
+    table = pl.concat([measured(roll=-170, score=0.81), measured(roll=-170, score=0.81, **off)])
+    found = face_problems.find(table, np.zeros(2))
+    assert {name: [one.row for one in some] for name, some in found.items() if some} == {
+        "misplaced": [1]
+    }
+
+
+def test_faces_that_look_painted_are_ranked_where_a_network_was_asked() -> None:
+    limit = paintings.shipped().limit
+    table = pl.concat([*(measured() for _ in range(3)), measured(faces=0, **UNSEEN)])
+    found = face_problems.find(
+        table, np.zeros(4), np.array([limit + 1, limit, limit + 2, limit + 9])
+    )
+    assert [one.row for one in found["looks painted"]] == [2, 0]  # a face must be there
+    assert list(found) == list(face_problems.MEANINGS)
+    assert "looks painted or drawn" in found["looks painted"][0].evidence
+
+
+def test_grey_and_unreadable_pictures_have_no_fault() -> None:
+    unread = pl.DataFrame([dict.fromkeys(SCHEMA) | {"file": "b.jpg", "problem": "cut"}], SCHEMA)
+    table = pl.concat([measured(grey=True, colours=0), unread])
+    assert not any(face_problems.find(table, np.zeros(2)).values())
+
+
+def test_the_worst_comes_first() -> None:
+    table = pl.concat([measured(sharpness=s) for s in (5, 2, 5.5)])
+    assert [one.row for one in face_problems.find(table, np.zeros(3))["blurred"]] == [1, 0, 2]

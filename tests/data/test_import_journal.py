@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from agelens.data.import_journal import Entry, Journal, write_whole
+from agelens.data.source import Origin
+from agelens.errors import DatasetError
+
+ORIGIN = Origin(Path("set.zip"), "zip", "ab" * 32)
+TAKEN = Entry(0, "s/1_0_0_a.jpg", "1_0_0_a.jpg", 24, 24, 3, "cd" * 32)
+REJECTED = Entry(1, "s/bad\udcff.jpg", reason="no age")
+COPY = Entry(2, "t/1_0_0_a.jpg", copy_of="s/1_0_0_a.jpg")
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    journal = Journal(tmp_path, ORIGIN)
+    journal.add(TAKEN, b"abc")
+    journal.add(REJECTED)
+    journal.add(COPY)
+    journal.close()
+    return tmp_path
+
+
+def reopened(dest: Path) -> list[Entry]:
+    journal = Journal(dest, ORIGIN)
+    journal.close()
+    return list(journal.entries.values())
+
+
+def test_remembers_all_in_order(dest: Path) -> None:
+    assert reopened(dest) == [TAKEN, REJECTED, COPY]
+    assert (dest / "images" / "1_0_0_a.jpg").read_bytes() == b"abc"
+    assert [path.name for path in (dest / "images").iterdir()] == ["1_0_0_a.jpg"]
+
+
+@pytest.mark.parametrize("tail", [b'{"number": 3, "na', b"\xff\xfe\n", b"[]\n", b'{"number": 3}\n'])
+def test_a_broken_line_counts_for_nothing_and_spoils_no_other(dest: Path, tail: bytes) -> None:
+    with (dest / ".import" / "journal.jsonl").open("ab") as file:
+        file.write(tail)
+    journal = Journal(dest, ORIGIN)
+    later = Entry(3, "z.txt", reason="later")
+    journal.add(later)
+    journal.close()
+    assert reopened(dest) == [TAKEN, REJECTED, COPY, later]
+
+
+@pytest.mark.parametrize("content", [None, b"ab"])
+def test_a_missing_or_short_picture_is_to_do_again(dest: Path, content: bytes | None) -> None:
+    picture = dest / "images" / "1_0_0_a.jpg"
+    picture.unlink() if content is None else picture.write_bytes(content)
+    assert reopened(dest) == [REJECTED, COPY]
+
+
+def test_refuses_another_source(dest: Path) -> None:
+    with pytest.raises(DatasetError, match=r"unfinished import of another source, 'set.zip'"):
+        Journal(dest, Origin(Path("other.zip"), "zip", "00" * 32))
+
+
+def test_remove_leaves_the_pictures(dest: Path) -> None:
+    Journal(dest, ORIGIN).remove()
+    assert [path.name for path in dest.iterdir()] == ["images"]
+
+
+def test_write_whole_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for value in (1, 2):
+        write_whole(path, json.dumps(value).encode())
+        assert json.loads(path.read_text()) == value
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,201 @@
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+from agelens.cli.app import app
+from agelens.data.alignment import align_pictures, chip_name
+from agelens.data.dlib_alignment import Cutter
+from agelens.data.importer import import_dataset
+from agelens.data.landmarks import Predictor
+from agelens.data.utkface import read_label
+from agelens.errors import BadLabel, DatasetError, SourceError
+from agelens.faces.alignment import TEMPLATE
+from agelens.faces.detector import Detector
+from agelens.images.decode import Picture, read
+from agelens.results import Landmarks
+from labelled import write_any, write_folder
+from pasted_chips import paste
+
+NAME = "36_1_0_20170101000000000.jpg"
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector()
+
+
+def encoded(picture: Picture, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind)
+    return file.getvalue()
+
+
+def rows(dest: Path) -> list[dict[str, str]]:
+    with (dest / "chips.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def points(row: dict[str, str]) -> NDArray[np.float64]:
+    names = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+    return np.array([(float(row[n + "_x"]), float(row[n + "_y"])) for n in names])
+
+
+@pytest.fixture(scope="module")
+def cutter() -> Cutter:
+    return Cutter()
+
+
+@pytest.fixture(scope="module")
+def chip(astronaut: Picture, detector: Detector, cutter: Cutter) -> Picture:
+    (face,) = detector.detect(astronaut)
+    return cutter.cut(astronaut, face.landmarks)
+
+
+def eyes(chip: Picture, predictor: Predictor) -> NDArray[np.float64]:
+    shape = predictor.predict(chip)
+    return np.array([shape[36:42].mean(axis=0), shape[42:48].mean(axis=0)], np.float64)
+
+
+NEAR = 3  # px of the chip
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_eyes_of_a_pasted_chip_come_back_to_where_they_were(
+    tmp_path: Path, chip: Picture, detector: Detector, cutter: Cutter, scale: float
+) -> None:
+    turns = (0, -35, 140, -90)
+    pasted = {f"{turn}.png": paste(chip, scale, turn) for turn in turns}
+    files = {name: encoded(picture) for name, (picture, _) in pasted.items()}
+    align_pictures(write_folder(tmp_path / "s", files), tmp_path / "d", detector=detector)
+    found = rows(tmp_path / "d")
+    assert [row["picture"] for row in found] == sorted(files)
+    predictor = Predictor()
+    seen = eyes(chip, predictor)
+    for row in found:
+        picture, matrix = pasted[row["picture"]]
+        back = cutter.place(picture, Landmarks.from_array(points(row)))
+        there = seen @ matrix[:, :2].T + matrix[:, 2]
+        again = (np.column_stack([there, np.ones(2)]) @ np.linalg.inv(back).T)[:, :2]
+        off = np.linalg.norm(again - seen, axis=1)
+        assert off.max() <= NEAR, f"{row['picture']}: {off.round(1)} px"
+        made = eyes(read(tmp_path / "d" / "chips" / row["chip"]), predictor)
+        assert np.linalg.norm(made - seen, axis=1).max() <= NEAR
+
+
+def test_a_chip_as_the_makers_cut_it_is_left_where_it_is(chip: Picture, cutter: Cutter) -> None:
+    moved = cutter.place(chip, Landmarks.from_array(TEMPLATE))
+    corners = np.array([[0, 0, 1], [200, 0, 1], [200, 200, 1]], float)
+    assert np.abs(corners @ moved.T - corners).max() < 4
+
+
+def test_points_that_show_no_face_give_the_chip_of_five_points(cutter: Cutter) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    at = TEMPLATE + 40
+    moved = cutter.place(noise, Landmarks.from_array(at))
+    shift = moved @ np.array([59.0, 57.7, 1.0])
+    assert np.linalg.norm(shift[:2] - at[0]) < 40  # never further than a wrong guess may move
+
+
+def test_chips_are_what_the_cutter_gives(
+    tmp_path: Path, astronaut: Picture, detector: Detector, cutter: Cutter
+) -> None:
+    source = write_folder(tmp_path / "s", {"sub/" + NAME: encoded(astronaut, "JPEG")})
+    done = align_pictures(source, tmp_path / "d", detector=detector)
+    assert (done.pictures, done.chips, done.rejects) == (1, 1, 0)
+    (row,) = rows(tmp_path / "d")
+    assert (row["chip"], row["face"]) == (f"sub/{NAME}.chip.jpg", "1")
+    stored = read(tmp_path / "d" / "chips" / row["chip"])
+    expected = cutter.cut(read(source / "sub" / NAME), Landmarks.from_array(points(row)))
+    assert np.abs(stored.astype(int) - expected).mean() < 2
+    imported = import_dataset(tmp_path / "d" / "chips", tmp_path / "e")
+    assert imported.dataset.samples.row(0)[:4] == (f"{NAME}.chip.jpg", 36, "female", "white")
+
+
+def test_every_face_or_the_main_one(tmp_path: Path, group_path: Path, detector: Detector) -> None:
+    source = write_folder(tmp_path / "s", {NAME: group_path.read_bytes()})
+    main = align_pictures(source, tmp_path / "main", detector=detector)
+    every = align_pictures(source, tmp_path / "all", every=True, detector=detector)
+    assert (main.chips, every.chips) == (1, 9)
+    found = rows(tmp_path / "all")
+    assert found[0] == rows(tmp_path / "main")[0]
+    areas = [(float(r["right"]) - float(r["left"])) * (float(r["bottom"]) - float(r["top"]))
+             for r in found]  # fmt: skip
+    assert areas == sorted(areas, reverse=True)
+    for row in found[1:]:  # the label is the main person's alone
+        with pytest.raises(BadLabel):
+            read_label(row["chip"])
+    with pytest.raises(DatasetError, match=r"\(all faces\), not of 's' \(main faces\)"):
+        align_pictures(source, tmp_path / "all")
+
+
+def test_names_of_chips() -> None:
+    assert chip_name("a/b.jpg", 1) == "a/b.jpg.chip.jpg"
+    assert chip_name("b.jpg.chip.jpg", 1) == "b.jpg.chip.jpg"
+    assert chip_name("b.png", 3) == "face3_of_b.png.chip.jpg"
+
+
+def mixed(astronaut: Picture) -> dict[str, bytes]:
+    portrait = encoded(astronaut[:256, 100:356], "JPEG")
+    return {
+        "a.jpg": portrait,
+        "b.jpg": b"no picture",
+        "c.png": encoded(np.full((90, 90, 3), 70, np.uint8)),
+        "d/e.jpg": portrait,
+        "notes.txt": b"x",
+        "z.jpg": portrait,
+    }
+
+
+@pytest.mark.parametrize("kind", ["s", "s.zip", "s.tar.gz"])
+def test_rejects_and_a_second_run(tmp_path: Path, astronaut: Picture, kind: str) -> None:
+    source = write_any(tmp_path / kind, mixed(astronaut))
+    command = ["data", "align", str(source), str(tmp_path / "d"), "--workers", "2"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "3 chips of 6 pictures" in result.stdout
+    with (tmp_path / "d/rejects.csv").open(newline="") as file:
+        why = {row["file"]: row["reason"] for row in csv.DictReader(file)}
+    assert list(why) == ["b.jpg", "c.png", "notes.txt"]
+    assert why["c.png"] == "no face found"
+    again = CliRunner().invoke(app, command)
+    assert "nothing to do" in again.stderr
+    assert "3 rejects" in again.stdout
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path, astronaut: Picture) -> None:
+    source = write_folder(tmp_path / "s", mixed(astronaut))
+
+    def stop(stage: str, done: int, total: int | None) -> None:
+        if stage == "align" and done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        align_pictures(source, tmp_path / "d", report=stop)
+    assert not (tmp_path / "d/align.json").exists()
+    (tmp_path / "d/chips/a.jpg.chip.jpg").unlink()
+    with pytest.raises(DatasetError, match="choose another folder"):
+        align_pictures(source, tmp_path / "d", every=True)
+    done = align_pictures(source, tmp_path / "d", workers=1)
+    assert done.before == 3
+    align_pictures(source, tmp_path / "e")
+    for name in ("chips.csv", "rejects.csv", "chips/a.jpg.chip.jpg", "align.json"):
+        assert (tmp_path / "d" / name).read_bytes() == (tmp_path / "e" / name).read_bytes()
+    assert not (tmp_path / "d/.align").exists()
+
+
+def test_what_cannot_be_aligned_is_said(tmp_path: Path, astronaut: Picture) -> None:
+    with pytest.raises(SourceError, match="no such file or folder"):
+        align_pictures(tmp_path / "none", tmp_path / "d")
+    source = write_folder(tmp_path / "s", {"b.jpg": b"no picture"})
+    with pytest.raises(DatasetError, match="no face in 's': 1 files rejected"):
+        align_pictures(source, tmp_path / "d")
+    with pytest.raises(SourceError, match="lies in the source"):
+        align_pictures(source, source / "d")
+    with pytest.raises(DatasetError, match="is not empty"):
+        align_pictures(source, tmp_path)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from agelens.evaluation import metrics
+from agelens.evaluation.calibration import fit_levels, fit_scaling, sharpened
+from agelens.inference import distribution
+
+GRID = np.arange(117)
+
+
+def curves(centre: np.ndarray, width: float) -> np.ndarray:
+    spread = np.exp(-((GRID - centre[:, None]) ** 2) / (2 * width**2))
+    return (spread / spread.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def labels(centre: np.ndarray, width: float, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, width, len(centre))
+    return np.clip(np.round(centre + noise), 0, 116).astype(np.int64)
+
+
+@pytest.mark.parametrize("true_width", [4.0, 6.0])
+def test_scaling_finds_the_temperature(true_width: float) -> None:
+    centre = np.random.default_rng(0).uniform(25, 85, 4000)
+    said = curves(centre, 4.0)
+    half = np.full(4000, 0.5)
+    scaling = fit_scaling(said, half, labels(centre, true_width, 1), np.arange(4000) % 2)
+    # a normal curve s times as wide has logits 1 / s**2 times as large
+    assert scaling.age == pytest.approx((4.0 / true_width) ** 2, rel=0.05)
+    widened = distribution.quantile(sharpened(said, scaling.age), 0.84) - centre
+    assert widened.mean() == pytest.approx(true_width, rel=0.05)
+
+
+def test_scaling_mends_a_gender_that_is_too_sure() -> None:
+    random = np.random.default_rng(2)
+    logit = random.normal(0, 3, 6000)
+    female = (random.random(6000) < 1 / (1 + np.exp(-(0.5 * logit + 0.4)))).astype(int)
+    said = 1 / (1 + np.exp(-logit))
+    spread = curves(np.full(6000, 40.0), 5)
+    scaling = fit_scaling(spread, said, np.full(6000, 40), female)
+    assert scaling.gender == pytest.approx(0.5, abs=0.06)
+    assert scaling.bias == pytest.approx(0.4, abs=0.12)
+    mended = 1 / (1 + np.exp(-(scaling.gender * logit + scaling.bias)))
+    before, after = (metrics.expected_calibration_error(p, female) for p in (said, mended))
+    assert after < 0.02 < before
+
+
+def test_intervals_cover_every_age_though_the_model_fails_the_old() -> None:
+    """A model that says 60 at most: its old faces still lie in nine intervals of ten."""
+    random = np.random.default_rng(3)
+    ages = random.integers(10, 91, 12_000)
+    centre = np.minimum(ages + random.normal(0, 4, 12_000), 60 + random.normal(0, 3, 12_000))
+    said = curves(centre, 5.0)
+    fitted, fresh = np.arange(12_000) < 6000, np.arange(12_000) >= 6000
+    levels = fit_levels(said[fitted], ages[fitted])
+    low, high = levels.ends(said[fresh])
+    inside = metrics.interval_hits(low, high, ages[fresh])
+    assert inside.mean() == pytest.approx(0.9, abs=0.025)
+    for decade in range(1, 9):
+        assert inside[ages[fresh] // 10 == decade].mean() > 0.86, decade
+    flat = distribution.Levels.between(0.05, 0.95).ends(said[fresh])
+    missed = (flat[1] < ages[fresh])[ages[fresh] >= 80]
+    assert missed.mean() > 0.9  # what quantiles alone would do
+
+
+def test_few_faces_give_wide_but_sound_levels() -> None:
+    levels = fit_levels(curves(np.array([30.0, 40.0]), 4.0), np.array([31, 44]))
+    assert (levels.low < levels.high).all()
+    assert (levels.low >= 0).all()
+    assert (levels.high <= 1).all()

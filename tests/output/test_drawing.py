@@ -1,0 +1,109 @@
+"""Boxes and labels: where they belong, readable, inside the picture."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agelens.output.drawing import COLOURS, PANEL, annotate, labels
+from agelens.output.drawing import _place as place
+from agelens.results import Box, Gender, Prediction, Status
+
+AGES = np.full(117, 1 / 117, np.float32)
+
+
+def person(box: Box | None, female: float = 0.9, status: Status = Status.OK) -> Prediction:
+    gender = Gender.FEMALE if female >= 0.5 else Gender.MALE
+    return Prediction(34.2, (28.4, 40.6), AGES, gender, female, box, None, None, status)
+
+
+def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
+    return int((picture == colour).all(axis=-1).sum())
+
+
+def test_words() -> None:
+    assert labels(person(None)) == ("woman, 34 (28-41)", "34 (28-41)", "34")
+    doubted = labels(person(None, 0.1, Status.UNSURE))
+    assert doubted == ("man, 34 (28-41)?", "34 (28-41)?", "34?")
+
+
+@pytest.mark.parametrize("ground", [0, 128, 255])
+def test_box_and_label_show_on_any_ground(ground: int) -> None:
+    picture = np.full((400, 600, 3), ground, np.uint8)
+    marked = annotate(picture, [person(Box(200, 150, 320, 300))])
+    assert (picture == ground).all()  # the input is left as it is
+    colour = COLOURS[Gender.FEMALE]
+    assert marked[225, 200].tolist() == list(colour)
+    assert marked[225, 319].tolist() == list(colour)
+    assert marked[225, 199].tolist() == list(PANEL)
+    assert count(marked, PANEL) > 500  # the label's ground
+    rows, columns = np.nonzero((marked[:145] == PANEL).all(axis=-1))
+    label = marked[rows.min() : rows.max(), columns.min() : columns.max()]
+    assert 0.03 < (label == 255).all(axis=-1).mean() < 0.5  # white letters on it
+    assert (marked[160:290, 210:310] == ground).all()  # the face itself is free
+
+
+def test_genders_differ_in_colour() -> None:
+    picture = np.zeros((200, 200, 3), np.uint8)
+    marked = annotate(picture, [person(Box(50, 80, 120, 160), female=0.1)])
+    assert count(marked, COLOURS[Gender.MALE]) > 100
+    assert count(marked, COLOURS[Gender.FEMALE]) == 0
+
+
+def test_lines_and_letters_grow_with_the_picture() -> None:
+    shares = []
+    for scale in (1, 4):
+        picture = np.zeros((400 * scale, 600 * scale, 3), np.uint8)
+        box = Box(200 * scale, 150 * scale, 320 * scale, 300 * scale)
+        marked = annotate(picture, [person(box)])
+        shares.append((marked > 0).any(axis=-1).mean())
+    assert shares[1] == pytest.approx(shares[0], rel=0.35)
+
+
+def test_nothing_to_draw_changes_nothing() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (50, 60, 3), np.uint8)
+    np.testing.assert_array_equal(annotate(picture, []), picture)
+    np.testing.assert_array_equal(annotate(picture, [person(None)]), picture)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 300), (12, 12), (60, 40)])
+def test_tiny_pictures_do_not_fail(shape: tuple[int, int]) -> None:
+    marked = annotate(np.zeros((*shape, 3), np.uint8), [person(Box(0, 0, shape[1], shape[0]))])
+    assert marked.shape == (*shape, 3)
+
+
+edge = st.floats(-50, 850)
+
+
+@settings(max_examples=100, deadline=None)
+@given(edge, edge, st.floats(1, 800), st.floats(1, 600), st.floats(20, 300), st.floats(8, 60))
+def test_labels_never_leave_the_picture(
+    x: float, y: float, wide: float, high: float, label: float, tall: float
+) -> None:
+    spot = place(Box(x, y, x + wide, y + high), label, tall, (800, 600), [], [], 2)
+    assert spot.left >= 0
+    assert spot.top >= 0
+    assert spot.right <= 801
+    assert spot.bottom <= 601
+
+
+def test_labels_of_neighbours_do_not_cover_each_other_or_their_faces() -> None:
+    faces = [Box(40 + 90 * i, 100 + 60 * j, 100 + 90 * i, 150 + 60 * j)
+             for i in range(4) for j in range(2)]  # fmt: skip
+    taken: list[Box] = []
+    for box in faces:
+        others = [other for other in faces if other is not box]
+        spot = place(box, 80, 9, (500, 400), taken, others, 1)
+        assert all(spot.overlap(other) == 0 for other in taken)
+        assert all(spot.overlap(other) == 0 for other in faces)
+        taken.append(spot)
+
+
+def test_numbers_stand_before_the_words() -> None:
+    picture = np.full((400, 600, 3), 128, np.uint8)
+    people = [person(Box(50, 150, 170, 300)), person(None), person(Box(400, 150, 520, 300))]
+    plain, numbered = annotate(picture, people), annotate(picture, people, [1, 2, 3])
+    assert count(numbered, PANEL) > count(plain, PANEL)
+    assert (annotate(picture, people, []) == plain).all()
+    with pytest.raises(ValueError, match="zip"):
+        annotate(picture, people, [1, 2])

@@ -1,0 +1,119 @@
+"""Predictions as frames and as supervision's detections."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agelens.errors import MissingExtra
+from agelens.output import frames
+from agelens.results import Box, Gender, Landmarks, Prediction, Reason, Status
+
+BOX = Box(1, 2, 31.04, 42)
+POINTS = Landmarks((1, 2), (3, 2), (2, 3), (1, 4), (3, 4))
+
+
+def person(
+    age: float = 34.126, box: Box | None = BOX, gender: Gender | None = Gender.MALE
+) -> Prediction:
+    p = np.zeros(117, np.float32)
+    p[int(age)] = 1
+    return Prediction(
+        age, (age - 2, age + 3), p, gender, 0.25, box, POINTS if box else None,
+        0.9 if box else None, Status.UNSURE, (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR), 0.125,
+    )  # fmt: skip
+
+
+def test_a_row_holds_what_the_csv_holds() -> None:
+    frame = frames.to_polars([[person()], [], [person(8.0), person(70.0, None, None)]], over=(18,))
+    assert frame.columns == [*frames.COLUMNS, "p_over_18"]
+    assert frame["file"].to_list() == ["0", "2", "2"]
+    assert frame["face"].to_list() == [1, 1, 2]
+    first = frame.row(0, named=True)
+    assert first["age"] == 34.13
+    assert (first["age_low"], first["age_high"]) == (32.13, 37.13)
+    assert (first["gender"], first["female_probability"]) == ("male", 0.25)
+    assert first["reasons"] == "age_unclear gender_unclear"
+    assert (first["left"], first["right"], first["detection_score"]) == (1.0, 31.0, 0.9)
+    assert frame["p_over_18"].to_list() == [1.0, 0.0, 1.0]
+    last = frame.row(2, named=True)
+    assert last["gender"] is None and last["left"] is None and last["detection_score"] is None
+
+
+def test_pandas_and_polars_say_the_same() -> None:
+    answers = [[person()], [person(8.0, None, None)]]
+    ours = frames.to_polars(answers, files=["a.jpg", "b.jpg"], over=(18, 21))
+    other = frames.to_pandas(answers, files=["a.jpg", "b.jpg"], over=(18, 21))
+    assert list(other.columns) == ours.columns
+    for name in ours.columns:
+        given_ = [None if value != value else value for value in other[name].astype(object)
+                  .where(other[name].notna(), None)]  # fmt: skip
+        assert given_ == ours[name].to_list(), name
+    assert str(other["age"].dtype) == "float64"
+
+
+@pytest.mark.parametrize("answers", [[], [[], []]])
+def test_no_face_keeps_the_columns_and_their_types(answers) -> None:
+    ours, other = frames.to_polars(answers), frames.to_pandas(answers)
+    assert len(ours) == len(other) == 0
+    full = frames.to_polars([person()])
+    assert ours.schema == full.schema
+    assert (other.dtypes == frames.to_pandas([person()]).dtypes).all()
+
+
+def test_the_distribution_is_a_column_of_lists() -> None:
+    frame = frames.to_polars([person(40.0)], distribution=True)
+    shares = frame["age_probabilities"][0].to_list()
+    assert len(shares) == 117
+    assert shares[40] == 1.0
+    assert frames.to_pandas([person(40.0)], distribution=True)["age_probabilities"][0] == shares
+
+
+def test_names_must_be_as_many_as_pictures() -> None:
+    with pytest.raises(ValueError, match="1 files for the answers of 2 pictures"):
+        frames.to_polars([[person()], []], files=["a.jpg"])
+    assert len(frames.to_polars([], files=[])) == 0
+    assert len(frames.to_polars([], files=["a.jpg"])) == 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(2, 110), max_size=4))
+def test_frames_agree_with_to_json(ages: list[float]) -> None:
+    people = [person(age) for age in ages]
+    frame = frames.to_polars(people)
+    told = [json.loads(one.to_json()) for one in people]
+    assert frame["age"].to_list() == [one["age"] for one in told]
+
+
+def test_supervision_gets_boxes_scores_and_labels() -> None:
+    detections = frames.to_supervision([person(), person(8.0, gender=None)])
+    assert detections.xyxy.tolist()[0] == pytest.approx([1, 2, 31.04, 42])
+    assert detections.confidence.tolist() == pytest.approx([0.9, 0.9])
+    assert detections.data["label"].tolist() == ["person, 34 (32-37)", "child, 8 (6-11)"]
+    assert detections.data["gender"].tolist() == ["male", None]
+    older = detections[detections.data["age"] > 18]
+    assert len(older) == 1
+    assert len(frames.to_supervision([])) == 0
+
+
+def test_supervision_needs_boxes() -> None:
+    with pytest.raises(ValueError, match="face 0 has no box"):
+        frames.to_supervision([person(box=None)])
+
+
+@pytest.mark.parametrize(
+    ("give", "package", "extra"),
+    [
+        (frames.to_polars, "polars", "frames"),
+        (frames.to_pandas, "pandas", "frames"),
+        (frames.to_supervision, "supervision", "supervision"),
+    ],
+)
+def test_what_is_missing_is_said(give, package: str, extra: str, monkeypatch) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(frames, "find_spec", lambda name: None if name == package else there(name))
+    with pytest.raises(MissingExtra, match=rf"{package}.*agelens\[{extra}\]"):
+        give([person()])

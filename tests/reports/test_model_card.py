@@ -1,0 +1,170 @@
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agelens.cli.app import app
+from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
+from agelens.inference.runtime import Model
+from agelens.reports.model_card.card import Plan, find_evaluation, make
+from agelens.reports.page import Table
+from conftest import build_tiny_model
+from reported import evaluate, write_faces
+
+CARD = {
+    "name": "mine", "backbone": "faceres-deep", "input_size": 160, "made": "2026-01-01T00:00:00",
+    "licence": "Weights: research only. Code: MIT.", "data": {"name": "UTKFace", "folds": "v1",
+    "split": 0}, "commit": "abc",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a model and its evaluation on test folds."""
+    root = tmp_path_factory.mktemp("card")
+    folder = root / "runs" / "mine"
+    folder.mkdir(parents=True)
+    model = build_tiny_model(folder / "model.onnx", CARD)
+    (folder / "run.json").write_text(json.dumps({"parameters": 3_316_982}))
+    data = write_faces(root / "faces")
+    terms = {"form": {"terms": "Drawn: free for all."}}
+    (data / "dataset.json").write_text(json.dumps(terms))
+    evaluate(model, data, folder / "evaluation-split0-test", "mine")
+    evaluate(model, data, folder / "evaluation-split0-test-flip", "mine", flip=True)
+    return folder
+
+
+def invoke(*words: object):
+    return CliRunner().invoke(app, ["card", *map(str, words)])
+
+
+def test_a_card_says_what_a_reader_needs(run: Path, tmp_path: Path) -> None:
+    result = invoke(run, "--output", tmp_path / "docs")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "docs" / "model-card.md")
+    assert sorted(p.name for p in (tmp_path / "docs").iterdir()) == [
+        "model-card.html", "model-card.md"
+    ]  # fmt: skip
+    text = (tmp_path / "docs" / "model-card.md").read_text("utf-8")
+    headings = re.findall(r"^## (.*)", text, re.M)
+    assert headings == [
+        "What it is", "Use", "Licences", "Data", "The figures", "By age", "By group",
+        "Calibration", "Cost", "To repeat", "Limits",
+    ]  # fmt: skip
+    figures = json.loads((run / "evaluation-split0-test" / "evaluation.json").read_text())
+    mae = figures["subsets"]["all"]["figures"]["age_mae"]
+    assert f"Off by {mae['value']:.2f} years ({mae['low']:.2f} to {mae['high']:.2f})" in text
+    assert f"| age MAE, years | {mae['value']:.2f} ({mae['low']:.2f} to" in text
+    assert "fine-tuned from faceres-deep at 160 px" in text
+    assert "| parameters | 3.3 million |" in text
+    assert "| weights and code | Weights: research only. Code: MIT. |" in text
+    assert "| data | Drawn: free for all. |" in text
+    assert "of 1 pair of byte-identical pictures" in text
+    assert "Measured on 100 of the 100 faces, the test folds of split 0, without flip" in text
+    assert re.search(r"MB; \d+\.\d ms for a face at batch 1, \d+\.\d ms at batch 16", text)
+    assert "agelens train --config configs/mine.toml --data utkface --run runs/mine" in text
+    assert "agelens backbones get faceres-deep" in text
+    assert "| race label: asian | 34 |" in text
+    assert "These figures are not corrected for age" in text
+    assert "None" not in text
+    assert "nan" not in text
+    assert "<svg" in (tmp_path / "docs" / "model-card.html").read_text("utf-8")
+
+
+def test_the_evaluation_as_the_model_is_asked_by_default_comes_first(run: Path) -> None:
+    assert find_evaluation(Model(run, 1)) == run / "evaluation-split0-test"
+
+
+def test_another_evaluation_can_be_given(run: Path, tmp_path: Path) -> None:
+    page = make(Plan(str(run), tmp_path, run / "evaluation-split0-test-flip", timing=False))
+    said = " ".join(p for s in page.sections for part in s.parts
+                    for p in getattr(part, "paragraphs", ()))  # fmt: skip
+    assert "with flip averaging; by default it is asked without" in said
+    assert "The time for a face was not measured." in said
+
+
+def test_a_shipped_file_is_the_model_of_its_run(run: Path, tmp_path: Path) -> None:
+    shipped = build_tiny_model(tmp_path / "shipped.onnx", {**CARD, "test": {"age_mae": 3.0}})
+    page = make(Plan(str(shipped), tmp_path, run / "evaluation-split0-test", timing=False))
+    tables = [p for s in page.sections for p in s.parts if isinstance(p, Table)]
+    assert any("age MAE, years" in row for t in tables for row in t.cells)
+
+
+def test_an_evaluation_of_another_model_is_refused(run: Path, tmp_path: Path) -> None:
+    other = build_tiny_model(tmp_path / "other.onnx", {**CARD, "made": "2026-02-02T00:00:00"})
+    with pytest.raises(DatasetError, match="is an evaluation of another model \\('mine'"):
+        make(Plan(str(other), tmp_path, run / "evaluation-split0-test", timing=False))
+
+
+def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
+    test = {"faces": 4605, "age_mae": 4.3354, "age_within_5": 0.7207, "gender_accuracy": 0.9407}
+    alone = build_tiny_model(tmp_path / "alone.onnx", {**CARD, "test": test})
+    page = make(Plan(str(alone), tmp_path, timing=False))
+    assert page.findings[0].kind == "strange"
+    assert "No evaluation was given" in page.findings[0].text
+    assert page.findings[1].text == (
+        "The card in the file says: age MAE 4.34 years, CS@5 72.1%, gender accuracy 94.1%, on "
+        "4,605 test faces."
+    )
+    assert "By group" not in [section.title for section in page.sections]
+
+
+def test_an_evaluation_on_other_folds_is_not_taken_for_a_test(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "mine")
+    for file in copy.glob("evaluation*/evaluation.json"):
+        about = json.loads(file.read_text())
+        about["data"]["part"] = "validation"
+        file.write_text(json.dumps(about))
+    (copy / "evaluation-broken").mkdir()
+    (copy / "evaluation-broken" / "evaluation.json").write_text("{")
+    assert find_evaluation(Model(copy, 1)) is None
+
+
+def test_a_hybrid_names_its_members(tmp_path: Path) -> None:
+    members = [
+        {"name": "a", "backbone": "dlib", "after": ["first", "second"], "taught": True},
+        {"name": "b", "backbone": "hybrid", "joins": ["scratch", "faceres-deep"]},
+    ]
+    card = {"name": "both", "members": members, "how": "stack", "made": "now"}
+    page = make(Plan(str(build_tiny_model(tmp_path / "both.onnx", card)), tmp_path, timing=False))
+    assert page.subtitle == "hybrid of a and b"
+    said = "\n".join(row[0] for s in page.sections for p in s.parts if isinstance(p, Table)
+                     for row in p.cells)  # fmt: skip
+    starts = [row[1] for s in page.sections for p in s.parts if isinstance(p, Table)
+              for row in p.cells if row[0] == "starts from"]  # fmt: skip
+    assert [str(start).partition(" ")[0] for start in starts] == ["faceres-deep", "dlib's"]
+    steps = ("data out-of-fold utkface --split 0", "train --config configs/first.toml",
+             "train --config configs/second.toml", "train --config configs/a.toml",
+             "combine runs/a runs/b --data utkface --run runs/both")  # fmt: skip
+    places = [said.index(f"agelens {step}") for step in steps]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "message"),
+    [
+        (["nosuch"], ModelError, "no model 'nosuch'"),
+        (["RUN", "--evaluation", "nowhere"], SourceError, "'nowhere' is no evaluation"),
+    ],
+)
+def test_mistakes_are_named(
+    run: Path, tmp_path: Path, words: list[str], kind: type[Exception], message: str
+) -> None:
+    named = [run if word == "RUN" else word for word in words]
+    result = invoke(*named, "--output", tmp_path / "x", "--no-timing")
+    assert isinstance(result.exception, kind)
+    assert message in str(result.exception)
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_jinja2_it_says_what_to_install(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr("agelens.cli.extras.find_spec", lambda name: name != "jinja2" or None)
+    result = invoke(run, "--output", tmp_path / "x")
+    assert isinstance(result.exception, MissingExtra)

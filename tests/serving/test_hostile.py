@@ -1,0 +1,60 @@
+"""The service stands hostile requests: each is answered, none by a fault of its own.
+
+The first of the requests that benchmarks/fuzz_service.py sends in thousands.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agelens.serving.app import create_app
+from agelens.serving.settings import Settings
+from served import running
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from asking_raw import ask
+from hostile import Attack, attacks, form, request
+
+KINDS = 9
+FORM = "multipart/form-data; boundary=b"
+
+
+@pytest.fixture(scope="module")
+def client(tiny_model: Path) -> Iterator[httpx.Client]:
+    settings = Settings(
+        model=tiny_model, threads=1, upload_seconds=0.5, pixels=1_000_000, request_bytes=500_000,
+        wait=60,
+    )  # fmt: skip
+    with running(create_app(settings)) as client:
+        yield client
+
+
+def test_the_attacks_are_of_many_kinds_and_can_be_drawn_again() -> None:
+    drawn = list(attacks(3, 40))
+    assert drawn == list(attacks(3, 40))
+    assert drawn != list(attacks(4, 40))
+    assert len({one.kind for one in drawn}) == KINDS
+
+
+def test_every_attack_is_answered_and_the_service_lives(client, astronaut_path, caplog) -> None:
+    url = str(client.base_url)
+    good = Attack("portrait", (request(form(astronaut_path.read_bytes()), FORM),))
+    before = json.loads(ask(url, good, 60).body)["pictures"]
+    with caplog.at_level(logging.WARNING, "agelens"):
+        for attack in attacks(2, 60):
+            answer = ask(url, attack, 60)
+            if attack.leaves:
+                continue
+            assert 200 <= answer.status < 500, attack.parts[0][:300]
+            if answer.body.startswith(b"{") and answer.status >= 400:
+                error = json.loads(answer.body)["error"]
+                assert set(error) == {"code", "message", "details"}
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert json.loads(ask(url, good, 60).body)["pictures"] == before
+    held = client.get("/metrics").text.partition("\nagelens_held_bytes ")[2]
+    assert float(held.split()[0]) == 0

@@ -1,0 +1,258 @@
+"""The Predictor: what goes in, what comes out, batches across pictures, bounded streams."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import agelens
+from agelens.errors import AgelensError, BadPicture, ConfigError, ModelError, SourceError
+from agelens.images.sources import Source, find
+from agelens.inference.runtime import AGES
+from agelens.predictor import BATCH, Predictor, load
+from agelens.results import Gender, Reason, Status
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_model: Path) -> Predictor:
+    return load(tiny_model, threads=1)
+
+
+def flat(value: int, side: int = 200) -> np.ndarray:
+    return np.full((side, side, 3), value, np.uint8)
+
+
+def test_a_person_on_a_photo(predictor, astronaut) -> None:
+    (one,) = predictor.predict(astronaut)
+    low, high = one.age_interval
+    assert 40 < one.age < 75  # the tiny model tells the brightness
+    assert low < one.age < high
+    assert high - low == pytest.approx(2 * 1.645 * 4, abs=0.3)  # its bell is 4 years wide
+    assert one.age_probabilities.shape == (AGES,)
+    assert one.gender is (Gender.FEMALE if one.female_probability >= 0.5 else Gender.MALE)
+    assert one.box is not None
+    assert one.box.left < one.landmarks.right_eye[0] < one.landmarks.left_eye[0] < one.box.right
+    assert 0.7 < one.detection_score <= 1
+
+
+def test_all_kinds_of_input_agree(predictor, astronaut, astronaut_path) -> None:
+    data = astronaut_path.read_bytes()
+    kinds = [str(astronaut_path), astronaut_path, data, bytearray(data), memoryview(data),
+             Image.open(io.BytesIO(data)), Image.fromarray(astronaut)]  # fmt: skip
+    (expected,) = predictor.predict(astronaut)
+    for kind in kinds:
+        (one,) = predictor.predict(kind)
+        assert (one.age, one.box) == (expected.age, expected.box), type(kind)
+
+
+def test_grey_arrays(predictor, astronaut) -> None:
+    assert len(predictor.predict(astronaut[..., 1])) == 1
+
+
+def test_several_give_a_list_of_lists_like_one_by_one(predictor, astronaut, group_path) -> None:
+    empty = np.full((300, 300, 3), 90, np.uint8)
+    mixed = [astronaut, empty, group_path, astronaut[:, ::-1]]
+    together = predictor.predict(mixed)
+    assert [len(people) for people in together] == [1, 0, 9, 1]
+    for picture, people in zip(mixed, together, strict=True):
+        alone = predictor.predict(picture)
+        assert [one.box for one in people] == [one.box for one in alone]
+        np.testing.assert_allclose(
+            [one.age for one in people], [one.age for one in alone], atol=1e-3
+        )
+
+
+def test_tuples_iterators_and_4d_arrays_are_several(predictor, astronaut) -> None:
+    assert len(predictor.predict((astronaut, astronaut))) == 2
+    assert len(predictor.predict(picture for picture in [astronaut])) == 1
+    assert [len(p) for p in predictor.predict(np.stack([astronaut, astronaut]))] == [1, 1]
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize("side", [200, 64, 333])
+def test_aligned_chips_of_any_square_size(predictor, side: int) -> None:
+    (one,) = predictor.predict(flat(102, side), chips=True)
+    assert one.age == pytest.approx(40, abs=0.05)
+    assert one.female_probability == pytest.approx(0.4, abs=1e-3)
+    assert one.gender is Gender.MALE
+    assert one.box is one.landmarks is one.detection_score is None
+
+
+def test_chips_keep_their_order_over_many_batches(predictor) -> None:
+    values = [int(v) for v in np.linspace(30, 250, 75)]
+    answers = predictor.predict([flat(v) for v in values], chips=True)
+    ages = [one.age for (one,) in answers]
+    np.testing.assert_allclose(ages, np.array(values) / 2.55, atol=0.3)
+
+
+def test_chips_that_are_not_square_are_refused(predictor) -> None:
+    with pytest.raises(BadPicture, match="120 x 100"):
+        predictor.predict(np.zeros((100, 120, 3), np.uint8), chips=True)
+
+
+def test_faces_of_many_pictures_share_the_models_batches(tiny_model, monkeypatch) -> None:
+    predictor = load(tiny_model, threads=1)
+    sizes: list[int] = []
+    run = predictor.model.run
+    monkeypatch.setattr(predictor.model, "run", lambda c: (sizes.append(len(c)), run(c))[1])
+    predictor.predict([flat(100)] * 70, chips=True)
+    assert sizes == [BATCH] * (70 // BATCH) + [70 % BATCH]
+
+
+def test_flip_averages_with_the_mirror_image(make_model) -> None:
+    chip = flat(0)
+    chip[:, :100, 0] = 255  # the tiny model looks at the red of the left half
+    plain = load(make_model({"name": "t"}), threads=1)
+    assert plain.predict(chip, chips=True)[0].female_probability == pytest.approx(1)
+    asked = load(make_model({"name": "t"}), threads=1, flip=True)
+    assert asked.predict(chip, chips=True)[0].female_probability == pytest.approx(0.5)
+    by_card = load(make_model({"name": "t", "flip": True}), threads=1)
+    assert by_card.predict(chip, chips=True)[0].female_probability == pytest.approx(0.5)
+    refused = load(make_model({"name": "t", "flip": True}), threads=1, flip=False)
+    assert refused.predict(chip, chips=True)[0].female_probability == pytest.approx(1)
+
+
+def test_the_card_chooses_interval_and_estimator(make_model) -> None:
+    card = {"interval": {"low": 0.25, "high": 0.75}, "estimator": "trimmed mean"}
+    (one,) = load(make_model(card), threads=1).predict(flat(102), chips=True)
+    low, high = one.age_interval
+    assert high - low == pytest.approx(2 * 0.6745 * 4, abs=0.15)
+    assert one.age == pytest.approx(40.25, abs=1e-3)  # age_years of the graph
+
+
+@pytest.mark.parametrize("interval", [{"low": 0.9, "high": 0.1}, {"low": "x"}, 5])
+def test_a_card_with_a_wrong_interval_is_refused(make_model, interval) -> None:
+    with pytest.raises(ModelError, match="interval"):
+        load(make_model({"interval": interval}))
+
+
+@pytest.mark.parametrize("wrong", [3, None, object(), np.zeros((5, 5, 3)), {1: 2}.get])
+def test_other_inputs_are_one_clear_error(predictor, wrong: object) -> None:
+    with pytest.raises(BadPicture, match="expected"):
+        predictor.predict(wrong)
+
+
+@pytest.mark.parametrize("path", ["no/such.jpg", "x" * 5000, "a\0b"])
+def test_missing_files_are_named(predictor, path: str) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        predictor.predict(path)
+
+
+def test_folders_are_refused_with_advice(predictor, tmp_path) -> None:
+    with pytest.raises(SourceError, match="folder"):
+        predictor.predict(tmp_path)
+
+
+def test_in_a_list_the_error_names_the_place(predictor, astronaut) -> None:
+    with pytest.raises(BadPicture, match=r"^picture 1: "):
+        predictor.predict([astronaut, b"no picture", astronaut])
+
+
+def test_small_and_surplus_faces_are_passed_over(tiny_model, group_path) -> None:
+    every = load(tiny_model, threads=1).predict(group_path)
+    sides = [min(one.box.width, one.box.height) for one in every]
+    least = sorted(sides)[4]
+    large = load(tiny_model, threads=1, min_face=least).predict(group_path)
+    assert [one.box for one in large] == [
+        one.box for one, side in zip(every, sides, strict=True) if side >= least
+    ]
+    few = load(tiny_model, threads=1, max_faces=2).predict(group_path)
+    assert [one.box for one in few] == [one.box for one in every[:2]]
+
+
+def test_below_the_threshold_no_gender_is_given(tiny_model) -> None:
+    predictor = load(tiny_model, threads=1, gender_threshold=0.7)
+    genders = [
+        predictor.predict(flat(value), chips=True)[0].gender for value in (250, 100, 40)
+    ]  # the tiny model tells the share of red
+    assert genders == [Gender.FEMALE, None, Gender.MALE]
+
+
+def test_doubt_comes_with_reasons(predictor, drawn_chip) -> None:
+    clear, unclear = (predictor.predict(drawn_chip(v), chips=True)[0] for v in (45, 150))
+    assert (clear.status, clear.reasons) == (Status.POOR, (Reason.UNLIKE,))  # being drawn
+    assert unclear.reasons == (Reason.UNLIKE, Reason.GENDER_UNCLEAR)
+    assert 0 <= clear.doubt < 0.2 < unclear.doubt <= 1
+
+
+def test_a_face_that_cannot_be_seen_well_is_poor(predictor, astronaut) -> None:
+    (good,) = predictor.predict(astronaut)
+    (dark,) = predictor.predict((astronaut * 0.08).astype(np.uint8))
+    assert good.status is not Status.POOR
+    assert dark.status is Status.POOR
+    assert Reason.DARK in dark.reasons
+    (dark_chip,) = predictor.predict(flat(5), chips=True)
+    assert {Reason.DARK, Reason.BLURRED} <= set(dark_chip.reasons)
+
+
+def test_settings_out_of_range_are_ours_to_tell(tiny_model) -> None:
+    for wrong in ({"gender_threshold": 0.4}, {"min_face": -1}, {"max_faces": 0}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            load(tiny_model, **wrong)
+    with pytest.raises(ConfigError, match="threads"):
+        load(tiny_model, threads=0)
+    with pytest.raises(ConfigError, match="longest"):
+        load(tiny_model, longest=1)
+    with pytest.raises(ModelError, match="no-such"):
+        load("no-such")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_stream_answers_the_others_in_order(
+    tiny_model, tmp_path, astronaut_path, threads
+) -> None:
+    good = astronaut_path.read_bytes()
+    for number in range(6):
+        (tmp_path / f"{number}.jpg").write_bytes(b"broken" if number in (1, 4) else good)
+    answers = list(load(tiny_model, threads).predict_stream(find([tmp_path])))
+    assert [Path(answer.name).name for answer in answers] == [f"{n}.jpg" for n in range(6)]
+    for number, answer in enumerate(answers):
+        if number in (1, 4):
+            assert isinstance(answer.error, AgelensError)
+            assert answer.predictions == []
+        else:
+            assert answer.error is None
+            assert (answer.width, answer.height) == (512, 512)
+            assert len(answer.predictions) == 1
+        assert answer.picture is None
+
+
+def test_a_stream_can_keep_the_pictures(predictor, astronaut, astronaut_path) -> None:
+    (answer,) = predictor.predict_stream(find([astronaut_path]), keep_pictures=True)
+    np.testing.assert_array_equal(answer.picture, astronaut)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stream_reads_only_some_pictures_ahead(tiny_model, threads: int) -> None:
+    given = 0
+    blank = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(blank, "PNG")
+
+    def endless() -> Iterator[Source]:
+        nonlocal given
+        while True:
+            given += 1
+            yield Source(str(given), blank.getvalue())
+
+    answers = load(tiny_model, threads).predict_stream(endless())
+    assert [next(answers).name for _ in range(3)] == ["1", "2", "3"]
+    answers.close()
+    assert given < 80
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_turned_pictures_give_the_same_person(predictor, astronaut, quarter: int) -> None:
+    (upright,) = predictor.predict(astronaut)
+    (turned,) = predictor.predict(np.rot90(astronaut, quarter))
+    assert abs(turned.age - upright.age) < 3
+
+
+def test_public_names() -> None:
+    assert dir(agelens) == sorted(agelens.__all__)
+    for name in agelens.__all__:
+        assert getattr(agelens, name) is not None
+    with pytest.raises(AttributeError, match="nothing_such"):
+        _ = agelens.nothing_such

@@ -1,0 +1,71 @@
+"""Training on several workers by Ray Train (needs the extra scale), and what is said without."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from rich.progress import Progress
+from typer.testing import CliRunner
+
+from agelens.cli.app import app
+from agelens.errors import MissingExtra, TrainingError
+from agelens.training.experiments.run import train as train_alone
+from agelens.training.recipes.config import Config
+from drawn import write_dataset
+
+TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agelens.cli.extras.find_spec", lambda name: name != "ray" or None)
+    words = ["train", "--config", str(TINY), "--data", "d", "--run", "r", "--workers", "2"]
+    with pytest.raises(MissingExtra, match=r"pip install 'agelens\[scale\]'"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+def history(run: Path) -> list[dict[str, float]]:
+    rows = csv.DictReader((run / "history.csv").read_text("utf-8").splitlines())
+    timed = ("train_seconds", "faces_per_second")
+    return [{k: float(v) for k, v in row.items() if k not in timed} for row in rows]
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_two_workers_and_then_one_make_the_run_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra scale")
+    from agelens.training.experiments import ray_workers
+
+    paths = str(Path(__file__).parents[3] / "src")
+    monkeypatch.setenv("PYTHONPATH", paths)
+    data = write_dataset(tmp_path / "data")
+    four = Config.read(TINY, {"schedule.epochs": 4})
+    train_alone(four, data, tmp_path / "one", Progress(disable=True))
+
+    class StoppedError(Exception):
+        pass
+
+    told: list[float] = []
+
+    def stop(row: dict[str, float]) -> None:
+        told.append(row["epoch"])
+        if row["epoch"] == 2:
+            raise StoppedError
+
+    run = tmp_path / "shared"
+    with Progress(disable=True) as progress, pytest.raises(StoppedError):
+        ray_workers.train(four, data, run, progress, 2, on_epoch=stop)
+    assert told == [1, 2]
+    assert not (run / ".ray").exists()
+    with pytest.raises(TrainingError, match="--resume"):
+        ray_workers.train(four, data, run, Progress(disable=True), 2)
+    begun = len(history(run))
+    assert begun >= 2
+    train_alone(four, data, run, Progress(disable=True), resume=True)
+    for ours, theirs in zip(history(run), history(tmp_path / "one"), strict=True):
+        # to the last digits sums differ, and a face or two may cross from one year to the next
+        assert ours == pytest.approx(theirs, rel=2e-3, abs=1e-2)
+    about = json.loads((run / "run.json").read_text("utf-8"))
+    assert about["workers"] == 1
+    assert about["parity_years"] < 1e-3

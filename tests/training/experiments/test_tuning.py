@@ -1,0 +1,76 @@
+import csv
+from pathlib import Path
+
+import pytest
+from rich.progress import Progress
+
+from agelens.errors import ConfigError
+from agelens.training.experiments import tuning
+from agelens.training.recipes.config import Config
+from drawn import write_dataset
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+RECIPE = Config.read(CONFIGS / "tiny.toml", {"schedule.epochs": 2, "model.widths": [8, 8]})
+SPACE = {
+    "optimizer.rate": tuning.Range(low=1e-4, high=1e-1, log=True),
+    "loss.gender": tuning.Range(choices=[0.5, 1.0]),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("drawn"), 80)
+
+
+def trials(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "trials.csv").read_text("utf-8").splitlines()))
+
+
+def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(data: Path, tmp_path: Path) -> None:
+    quiet = Progress(disable=True)
+    best = tuning.tune(RECIPE, SPACE, data, tmp_path, 3, quiet)
+    rows = trials(tmp_path)
+    assert len(rows) == 3
+    values = [float(row["validation_mae"]) for row in rows if row["state"] == "complete"]
+    winner = next(row for row in rows if row["validation_mae"] == str(min(values)))
+    found = Config.read(best)
+    assert found.optimizer.rate == pytest.approx(float(winner["optimizer.rate"]))
+    assert found.model == RECIPE.model
+    assert (tmp_path / "history.svg").read_text("utf-8").startswith("<?xml")
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+    tuning.tune(RECIPE, SPACE, data, tmp_path, 3, quiet)
+    assert trials(tmp_path) == rows  # nothing left to do
+    tuning.tune(RECIPE, SPACE, data, tmp_path, 5, quiet)
+    after = trials(tmp_path)
+    assert after[:3] == rows
+    assert len(after) == 5
+    assert len({row["optimizer.rate"] for row in after}) == 5  # none is proposed twice
+
+
+def test_the_shipped_space_fits_the_recipes() -> None:
+    for space, name in (
+        ("space", "scratch"), ("space", "finetune"), ("space-frozen", "frozen-dlib")
+    ):  # fmt: skip
+        ranges = tuning.read_space(CONFIGS / f"{space}.toml", Config.read(CONFIGS / f"{name}.toml"))
+        assert "optimizer.rate" in ranges
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('"optimizer.rte" = { low = 1, high = 2 }', r"unknown key 'optimizer\.rte'"),
+        ('"optimzer.rate" = { low = 1, high = 2 }', "unknown section 'optimzer'"),
+        ('"optimizer.rate" = { low = 2, high = 1 }', "low 2.0 is not below high 1.0"),
+        ('"optimizer.rate" = { low = 0, high = 1, log = true }', "logarithmic"),
+        ('"optimizer.rate" = { low = 1 }', "either low and high, or choices"),
+        ('"optimizer.rate" = { low = -1, high = 1 }', r"optimizer\.rate = -1"),
+        ("", "names no key"),
+        ("[", "not a TOML file"),
+    ],
+)
+def test_a_fault_in_a_space_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        tuning.read_space(path, RECIPE)

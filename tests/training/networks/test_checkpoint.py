@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agelens.errors import TrainingError
+from agelens.training.networks import checkpoint
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    shapes=st.dictionaries(
+        st.text("abc.", min_size=1, max_size=6), st.lists(st.integers(0, 4), max_size=3), min_size=1
+    ),
+    about=st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text(), max_size=3),
+)
+def test_what_is_saved_is_loaded(tmp_path: Path, shapes: dict, about: dict) -> None:
+    tensors = {name: torch.randn(shape) for name, shape in shapes.items()}
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, tensors, about)
+    loaded, words = checkpoint.load(path)
+    assert words == about
+    assert json.loads(path.with_suffix(".json").read_text("utf-8")) == about
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 64])
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "last.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"last\.safetensors"):
+        checkpoint.load(path)
+    with pytest.raises(TrainingError, match=r"none\.safetensors"):
+        checkpoint.load(tmp_path / "none.safetensors")
+
+
+def test_an_optimizer_goes_on_where_it_was() -> None:
+    def steps(count: int, start: dict | None = None) -> tuple[torch.Tensor, dict]:
+        weight = torch.nn.Parameter(torch.ones(3) if start is None else start["weight"].clone())
+        optimizer = torch.optim.AdamW([weight], lr=0.1)
+        if start:
+            checkpoint.restore_optimizer(optimizer, start["state"])
+        for _ in range(count):
+            optimizer.zero_grad()
+            (weight**3).sum().backward()
+            optimizer.step()
+        return weight.detach(), checkpoint.flatten_optimizer(optimizer)
+
+    whole, _ = steps(6)
+    half, state = steps(3)
+    assert set(state) == {"optimizer.0.step", "optimizer.0.exp_avg", "optimizer.0.exp_avg_sq"}
+    rest, _ = steps(3, {"weight": half, "state": state})
+    assert torch.equal(whole, rest)

@@ -1,0 +1,90 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agelens.errors import ConfigError
+from agelens.training.recipes.config import Config
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+RECIPES = [path for path in sorted(CONFIGS.glob("*.toml")) if not path.stem.startswith("space")]
+PLANS = sorted((CONFIGS.parent / "benchmarks" / "plans").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_valid(path: Path) -> None:
+    config = Config.read(path)
+    assert config.name == path.stem
+    assert Config.check(config.table(), "again") == config
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.stem)
+def test_every_ablation_is_a_valid_recipe(plan: Path) -> None:
+    table = tomllib.loads(plan.read_text("utf-8"))
+    recipe = CONFIGS / table["recipe"]
+    base = Config.read(recipe, table["shared"])
+    assert len(table["trials"]) >= 8
+    for name, trial in table["trials"].items():
+        varied = Config.read(recipe, {**table["shared"], **trial["set"]})
+        assert varied != base, f"{name} changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[optimizer]\nrte = 1e-3", r"unknown key 'optimizer.rte'.*\[optimizer\] knows rate"),
+        ("epochs = 3", "unknown key 'epochs'.*the recipe knows name, model"),
+        ("[schedule]\nepochs = 'ten'", "schedule.epochs = 'ten': input should be a valid integer"),
+        ("[schedule]\nepochs = 0", "schedule.epochs = 0: .*greater than or equal to 1"),
+        ("[optimizer]\nrate = -1.0", "optimizer.rate = -1.0: .*greater than 0"),
+        ("[model]\nbackbone = 'vgg'", "model.backbone = 'vgg'"),
+        ("[model]\nwidths = [8]\ndepths = [1, 1]", "widths has 1 stages and depths 2"),
+        ("[model]\nsize = 100.5", "model.size = 100.5"),
+        ("[data]\nsplit = 5", "data.split = 5: .*less than or equal to 4"),
+        ("[run", "not a TOML file"),
+    ],
+)
+def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        Config.read(path)
+
+
+def test_the_split_is_put_into_the_names_of_files() -> None:
+    member = {"backbone": "dlib", "weights": "{split}/a"}
+    table = {
+        "model": {"backbone": "hybrid", "members": [member]},
+        "data": {"teacher": "t-{split}"},
+    }
+    recipe = Config.check(table, "test")
+    filled = recipe.at(3).filled()
+    assert (filled.data.split, filled.data.teacher) == (3, "t-3")
+    assert filled.model.members[0].weights == "3/a"
+    assert recipe.filled().data.teacher == "t-0"
+    assert recipe.data.teacher == "t-{split}"
+    assert filled.filled() == filled
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        Config.read(tmp_path / "none.toml")
+
+
+def test_overrides_replace_values_and_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("[schedule]\nepochs = 3\n")
+    config = Config.read(path, {"schedule.epochs": 5, "data.share": 0.5})
+    assert (config.schedule.epochs, config.data.share) == (5, 0.5)
+    with pytest.raises(ConfigError, match=r"schedule\.epoch'"):
+        Config.read(path, {"schedule.epoch": 5})
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.booleans(), max_size=4))
+def test_any_table_gives_a_config_or_a_config_error(table: dict[str, object]) -> None:
+    try:
+        Config.check(table, "generated")
+    except ConfigError as error:
+        assert "generated" in str(error)

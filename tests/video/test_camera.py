@@ -1,0 +1,229 @@
+"""Live sources: the newest frame only, at a file's own pace, over HTTP, and honest errors."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from agelens.errors import BadClip, SourceError
+from agelens.video.camera import Camera, Newest, Paced, live
+from agelens.video.reader import Clip, Frame
+from filmed import film, room
+from streamed import streaming
+
+
+class Feed:
+    """Frames that come when the test says so."""
+
+    def __init__(self, end: Exception | None = None) -> None:
+        self.closed = threading.Event()
+        self._come = threading.Semaphore(0)
+        self._end = end
+        self.count = 0
+
+    def give(self, count: int = 1) -> None:
+        self._come.release(count)
+
+    def __iter__(self) -> Iterator[Frame]:
+        while self.count < 1000:
+            self._come.acquire()
+            if self.count < 0:
+                break
+            yield Frame(self.count, self.count / 10, np.zeros((2, 2, 3), np.uint8))
+            self.count += 1
+        if self._end is not None:
+            raise self._end
+
+    def finish(self) -> None:
+        self.count = -1
+        self._come.release()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def wait_for(true) -> None:
+    for _ in range(500):
+        if true():
+            return
+        time.sleep(0.01)
+    pytest.fail("it did not come about in 5 s")
+
+
+def test_frames_are_let_go_rather_than_lag() -> None:
+    feed = Feed()
+    with Newest(feed) as newest:
+        frames = iter(newest)
+        feed.give()
+        assert next(frames).index == 0
+        feed.give(7)  # while the first is worked on
+        wait_for(lambda: feed.count == 8)
+        assert next(frames).index == 7
+        feed.give()
+        assert next(frames).index == 8
+        feed.finish()
+        assert list(frames) == []
+    wait_for(feed.closed.is_set)
+
+
+def test_what_breaks_off_is_told_where_the_frames_are_taken() -> None:
+    feed = Feed(end=SourceError("unplugged"))
+    with Newest(feed) as newest:
+        feed.give()
+        wait_for(lambda: feed.count == 1)
+        feed.finish()
+        frames = iter(newest)
+        assert next(frames).index == 0
+        with pytest.raises(SourceError, match="unplugged"):
+            next(frames)
+    assert feed.closed.is_set()
+
+
+def test_an_event_ends_the_waiting_for_a_frame() -> None:
+    feed, until = Feed(), threading.Event()
+    with Newest(feed, until) as newest:
+        frames = iter(newest)
+        feed.give()
+        next(frames)
+        threading.Timer(0.05, until.set).start()
+        assert list(frames) == []  # none comes any more
+    feed.finish()
+    wait_for(feed.closed.is_set)
+
+
+def test_leaving_lets_go_of_the_camera() -> None:
+    feed = Feed()
+    with Newest(feed) as newest:
+        feed.give()
+        next(iter(newest))
+        feed.give()
+    wait_for(feed.closed.is_set)
+
+
+def test_a_file_is_played_at_its_own_pace(tmp_path: Path, monkeypatch) -> None:
+    now, slept = [100.0], []
+    monkeypatch.setattr("agelens.video.camera.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        "agelens.video.camera.time.sleep",
+        lambda s: (slept.append(s), now.__setitem__(0, now[0] + s)),
+    )
+    feed = live(film(tmp_path / "a.mp4", [room()] * 4, times=[0, 0.1, 0.5, 0.6]))
+    assert isinstance(feed, Paced)
+    assert len(list(feed)) == 4
+    feed.close()
+    assert slept == pytest.approx([0, 0.1, 0.4, 0.1], abs=2e-3)
+
+
+class Device:
+    """What cv2.VideoCapture gives."""
+
+    left = 3
+    opened = True
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.released = False
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self.opened
+
+    def set(self, *_: object) -> bool:
+        return True
+
+    def read(self):
+        self.left -= 1
+        blue = np.full((4, 6, 3), (250, 20, 10), np.uint8)  # BGR
+        return (True, blue) if self.left >= 0 else (False, None)
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_camera_gives_rgb_until_it_is_unplugged(monkeypatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Device)
+    camera = live(1)
+    assert isinstance(camera, Camera)
+    frames = iter(camera)
+    assert next(frames).picture()[0, 0].tolist() == [10, 20, 250]
+    assert [next(frames).index, next(frames).index] == [1, 2]
+    with pytest.raises(SourceError, match="camera 1"):
+        next(frames)
+    camera.close()
+    assert camera._device.released
+
+
+def test_a_camera_that_is_not_there_is_named(monkeypatch, capfd) -> None:
+    with pytest.raises(SourceError, match="camera 63 cannot be opened"):
+        live(63)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_no_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no camera, stream or file 'door': expected"):
+        live("door")
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(BadClip):
+        live(tmp_path / "a.txt")
+
+
+@pytest.fixture
+def camera_url() -> Iterator[str]:
+    with streaming(shades(6)) as url:
+        yield url
+
+
+def shades(count: int) -> list[np.ndarray]:
+    return [np.full((48, 64, 3), 40 * i % 256, np.uint8) for i in range(count)]
+
+
+def test_a_stream_over_http(camera_url: str) -> None:
+    feed = live(camera_url, timeout=5)
+    seen = [round(float(frame.picture().mean()) / 40) for frame in islice(feed, 4)]
+    feed.close()
+    assert seen in ([0, 1, 2, 3], [1, 2, 3, 4])  # the first may go to finding out what it is
+
+
+def test_a_stream_without_times_has_those_at_which_its_frames_came(
+    camera_url: str, monkeypatch
+) -> None:
+    came = iter([50.0, 50.5, 50.6, 52.0])
+    now = SimpleNamespace(monotonic=lambda: next(came))
+    monkeypatch.setattr("agelens.video.reader.clock", now)
+    with Clip(camera_url, live=True, timeout=5) as feed:
+        times = [frame.time for frame in islice(feed, 4)]
+        assert times == pytest.approx([0, 0.5, 0.6, 2])
+        assert feed.lead == 0
+
+
+def test_a_stream_that_stalls_breaks_off_after_the_time_limit() -> None:
+    with (
+        streaming(shades(30), stalls=True) as url,
+        Clip(url, live=True, timeout=1.0) as feed,
+        pytest.raises(SourceError, match="broke off: nothing came for 1 s"),
+    ):
+        list(feed)
+
+
+def test_passwords_are_not_told(camera_url: str) -> None:
+    secret = camera_url.replace("//", "//anna:secret@")
+    with Clip(secret, live=True, timeout=5) as feed:
+        assert feed.name == camera_url
+    with pytest.raises(SourceError) as error:
+        Clip("rtsp://anna:secret@127.0.0.1:1/x", live=True, timeout=1)
+    assert "secret" not in str(error.value)
+    assert "rtsp://127.0.0.1:1/x" in str(error.value)
+
+
+def test_an_address_where_no_one_answers() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(SourceError, match=rf"cannot open .*:{port}/.* answers within 2 s"):
+        live(f"http://127.0.0.1:{port}/camera", timeout=2)

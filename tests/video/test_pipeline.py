@@ -1,0 +1,178 @@
+"""Following people through clips: the real detector, drawn clips, a model without training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agelens.errors import BadClip, ConfigError
+from agelens.inference.runtime import Model
+from agelens.predictor import Predictor, load
+from agelens.video.pipeline import Follower, people
+from agelens.video.reader import Frame
+from filmed import film, head_of, moving, room
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_model: Path) -> Predictor:
+    return load(tiny_model, threads=1, flip=False)
+
+
+@pytest.fixture
+def heads(astronaut) -> list[np.ndarray]:
+    """Two that look different: the portrait, and darker, mirrored and of other colours."""
+    head = head_of(astronaut)
+    other = np.ascontiguousarray(head[:, ::-1, ::-1])
+    return [head, (other * 0.6).astype(np.uint8)]
+
+
+def ages(moments) -> list[float]:
+    return [track.prediction.age for moment in moments for track in moment.tracks]
+
+
+def test_a_still_picture_as_a_clip_says_what_the_picture_says(tmp_path, predictor, heads) -> None:
+    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
+    (single,) = predictor.predict(scene)
+    clip = film(tmp_path / "still.mkv", [scene] * 12, codec="ffv1")
+    moments = list(predictor.follow(clip, fps=None))
+    assert len(moments) == 12
+    for moment in moments:  # no flicker
+        (track,), (view,) = moment.tracks, moment.views
+        fused = track.prediction
+        assert view.age == single.age
+        assert fused.age == pytest.approx(single.age, abs=1e-4)
+        assert fused.age_interval == pytest.approx(single.age_interval, abs=1e-4)
+        np.testing.assert_allclose(fused.age_probabilities, single.age_probabilities, atol=1e-6)
+        assert fused.female_probability == pytest.approx(single.female_probability, abs=1e-6)
+        assert (fused.gender, fused.status) == (single.gender, single.status)
+        assert fused.box == single.box
+    (person,) = people(moments)
+    assert person.views == 12
+    assert (person.first_time, person.last_time) == pytest.approx((0, 1.1))
+
+
+def test_views_that_differ_steady_and_narrow_the_answer(tmp_path, predictor, heads) -> None:
+    light = np.random.default_rng(5).uniform(0.8, 1.2, 20)
+    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
+    frames = [np.clip(scene * share, 0, 255).astype(np.uint8) for share in light]
+    moments = list(predictor.follow(film(tmp_path / "a.mkv", frames, codec="ffv1"), fps=None))
+    single = np.array([moment.views[0].age for moment in moments])
+    fused = np.array([moment.tracks[0].prediction.age for moment in moments])
+    assert single.std() > 3
+    assert np.abs(np.diff(fused[10:])).max() < 0.25 * np.abs(np.diff(single[10:])).max()
+    assert fused[-1] == pytest.approx(single.mean(), abs=1.5)
+
+    def width(one) -> float:
+        return one.age_interval[1] - one.age_interval[0]
+
+    widths = [width(moment.views[0]) for moment in moments]
+    assert width(moments[-1].tracks[0].prediction) < 0.9 * np.mean(widths)
+
+
+def test_two_who_cross_are_two_people_all_along(tmp_path, predictor, heads) -> None:
+    clip = film(
+        tmp_path / "a.mp4",
+        moving(heads, lambda i: [(50 + 34 * i, 90), (424 - 34 * i, 150)], 12, room(240, 480)),
+    )
+    moments = list(predictor.follow(clip, fps=None))
+    first, second = people(moments)
+    left = {track.number: track.prediction.box.left for track in moments[0].tracks}
+    right = {track.number: track.prediction.box.left for track in moments[-1].tracks}
+    assert left.keys() == {1, 2}
+    going_right = min(left, key=left.get)
+    assert right[going_right] > 350
+    assert right[3 - going_right] < 100
+    assert (first.views, second.views) >= (9, 9)
+
+
+def test_a_gap_is_bridged_and_who_comes_back_late_is_new(tmp_path, predictor, heads) -> None:
+    def path(i: int):
+        return [None if 3 <= i < 5 or 7 <= i < 14 else (150, 120)]
+
+    clip = film(tmp_path / "a.mp4", moving(heads[:1], path, 17), rate=5)
+    moments = list(predictor.follow(clip, fps=None))
+    found = people(moments)
+    assert [(p.first_frame, p.last_frame, p.views) for p in found] == [(0, 6, 5), (14, 16, 3)]
+    patient = Follower(predictor, gap=2.0)
+    again = [patient.add(Frame(m.frame, m.time, None), m.picture, m.views) for m in moments]
+    assert [(p.first_frame, p.last_frame) for p in people(again)] == [(0, 16)]
+
+
+def test_a_track_ends_at_a_cut_to_another_face(tmp_path, predictor, heads) -> None:
+    frames = moving(heads[:1], lambda i: [(160, 120)], 8)
+    frames += moving(heads[1:], lambda i: [(160, 120)], 8, room(seed=4)[::-1])
+    found = people(predictor.follow(film(tmp_path / "a.mp4", frames), fps=None))
+    assert [(p.first_frame, p.last_frame) for p in found] == [(0, 7), (8, 15)]
+    assert abs(found[0].prediction.age - found[1].prediction.age) > 5
+
+
+def test_only_some_frames_are_looked_at(tmp_path, predictor, heads) -> None:
+    clip = film(tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120)], 11))
+    assert [m.frame for m in predictor.follow(clip, fps=5)] == [0, 2, 4, 6, 8, 10]
+    assert [m.frame for m in predictor.follow(clip, every=4)] == [0, 4, 8]
+
+
+def test_no_one_is_an_empty_moment(tmp_path, predictor) -> None:
+    moments = list(predictor.follow(film(tmp_path / "a.mp4", [room()] * 3), fps=None))
+    assert [moment.tracks for moment in moments] == [[], [], []]
+    assert people(moments) == []
+
+
+def test_who_flickers_is_no_one(tmp_path, predictor, heads) -> None:
+    clip = film(
+        tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120) if i in (3, 4) else None], 9)
+    )
+    moments = list(predictor.follow(clip, fps=None))
+    assert people(moments) == []
+    assert [person.views for person in people(moments, least_views=2)] == [2]
+    assert [person.views for person in people(moments[3:4])] == [1]  # there were no more frames
+
+
+def test_badly_seen_views_make_a_poor_answer_and_weigh_less(predictor, heads) -> None:
+    from dataclasses import replace
+
+    from agelens.results import Reason, Status
+
+    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
+    (good,) = predictor.predict(scene)
+    bad = replace(
+        good, status=Status.POOR, reasons=(Reason.BLURRED,), female_probability=0.999, doubt=0.0
+    )
+    good = replace(good, female_probability=0.001, doubt=0.0)
+    follower = Follower(predictor)
+    seen = [
+        follower.add(Frame(i, i / 5, None), scene, [one]).tracks[0].prediction
+        for i, one in enumerate([good, bad, bad])
+    ]
+    assert [one.status for one in seen] == [Status.OK, Status.OK, Status.POOR]
+    assert seen[1].female_probability < 0.1
+    assert Reason.BLURRED in seen[2].reasons
+
+
+def test_watching_a_file_as_if_it_were_a_camera(tmp_path, predictor, heads) -> None:
+    clip = film(tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120)], 6), rate=20)
+    moments = list(predictor.watch(clip))
+    frames = [moment.frame for moment in moments]
+    assert frames == sorted(set(frames))
+    assert frames[-1] == 5  # the newest is never let go
+    assert {track.number for moment in moments for track in moment.tracks} == {1}
+
+
+@pytest.mark.parametrize("settings", [{"fps": 0}, {"every": 0}, {"gap": -1}])
+def test_settings_out_of_range_are_named(tmp_path, predictor, settings) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        predictor.follow(tmp_path / "a.mp4", **settings)
+
+
+def test_a_bad_clip_is_an_error_at_once(tmp_path, predictor) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no clip")
+    with pytest.raises(BadClip):
+        predictor.follow(tmp_path / "a.mp4")
+
+
+def test_a_model_with_an_estimate_of_its_own_keeps_it(tmp_path, make_model, heads) -> None:
+    own = Predictor(Model(make_model({"name": "own", "estimator": "years"}), 1), threads=1)
+    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
+    (single,) = own.predict(scene)
+    clip = film(tmp_path / "a.mkv", [scene] * 3, codec="ffv1")
+    assert ages(own.follow(clip, fps=None)) == pytest.approx([single.age] * 3, abs=1e-4)

@@ -1,0 +1,220 @@
+"""Reading clips: containers, times, turned and stretched frames, hostile and broken files."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agelens.errors import BadClip, MissingExtra, SourceError
+from agelens.images.media_type import HEAD, is_clip
+from agelens.video.reader import Clip, Frame, sample
+from filmed import film, room
+
+
+def numbered(count: int = 10) -> list[np.ndarray]:
+    """Give frames whose top left quarter is the brighter the later."""
+    frames = [room() for _ in range(count)]
+    for i, frame in enumerate(frames):
+        frame[:120, :160] = 20 * i + 20
+    return frames
+
+
+def marks(clip: Clip) -> list[int]:
+    return [round(float(frame.picture()[10:110, 10:150].mean()) / 20) - 1 for frame in clip]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound"),
+    [
+        ("a.mp4", "libx264", "aac"),
+        ("a.mov", "libx264", "pcm_s16le"),
+        ("a.mkv", "ffv1", None),
+        ("a.webm", "libvpx", "libopus"),
+        ("a.avi", "mjpeg", "mp3"),
+        ("a.ts", "libx264", "mp2"),
+    ],
+)
+def test_every_frame_of_the_usual_containers(tmp_path: Path, name, codec, sound) -> None:
+    file = film(tmp_path / name, numbered(), codec=codec, sound=sound)
+    assert is_clip(file.read_bytes()[:HEAD], "")
+    with Clip(file) as clip:
+        assert marks(clip) == list(range(10))
+        assert clip.damage is None
+        assert clip.end == pytest.approx(1.0, abs=0.15)
+
+
+def test_times_are_the_clips_own(tmp_path: Path) -> None:
+    times = [0, 0.1, 0.15, 0.7, 0.8, 1.9, 2.0, 2.4, 2.5, 2.6]
+    with Clip(film(tmp_path / "a.mp4", numbered(), times=times)) as clip:
+        frames = list(clip)
+    assert [frame.time for frame in frames] == pytest.approx(times, abs=0.002)
+    assert [frame.index for frame in frames] == list(range(10))
+
+
+@pytest.mark.parametrize(("turned", "quarter"), [(90, 1), (-90, 3), (180, 2), (0, 0)])
+def test_frames_are_upright(tmp_path: Path, turned: int, quarter: int) -> None:
+    shown = room()
+    shown[:60, :80] = (250, 30, 30)
+    with Clip(film(tmp_path / "a.mp4", [shown] * 2, turned=turned)) as clip:
+        picture = next(iter(clip)).picture()
+    expected = np.rot90(shown, quarter)
+    assert picture.shape == expected.shape
+    assert np.abs(picture.astype(int) - expected).mean() < 8
+
+
+def test_pixels_that_are_not_square_are_stretched(tmp_path: Path) -> None:
+    file = film(tmp_path / "a.mp4", numbered(2), aspect=Fraction(3, 2))
+    with Clip(file) as clip:
+        assert next(iter(clip)).picture().shape == (240, 480, 3)
+
+
+def test_colours_are_rgb(tmp_path: Path) -> None:
+    red = np.full((64, 64, 3), (200, 40, 20), np.uint8)
+    with Clip(film(tmp_path / "a.mkv", [red] * 2, codec="ffv1")) as clip:
+        assert next(iter(clip)).picture()[32, 32].tolist() == [200, 40, 20]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.mp4", b"", "empty file"),
+        ("text.mp4", b"not a clip at all" * 40, "not a clip"),
+        ("list.mp4", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n", "not a clip"),
+        ("concat.mp4", b"ffconcat version 1.0\nfile a.mp4\n", "not a clip"),
+        ("picture.mp4", b"\xff\xd8\xff\xe0" + bytes(200), "not a clip"),
+    ],
+)
+def test_what_is_no_clip_is_one_error(tmp_path: Path, name, content, says) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadClip, match=says) as error:
+        list(Clip(tmp_path / name))
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no such file: .*none\.mp4"):
+        Clip(tmp_path / "none.mp4")
+    with pytest.raises(SourceError, match="no such file"):
+        Clip("concat:a.mp4|b.mp4")
+
+
+def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        tone = container.add_stream("aac", rate=48000, layout="mono")
+        heard = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
+        heard.sample_rate = 48000
+        container.mux(tone.encode(heard))
+        container.mux(tone.encode(None))
+    with pytest.raises(BadClip, match="no picture"):
+        Clip(tmp_path / "a.mp4")
+
+
+def test_frames_over_the_limit_are_refused_unread(tmp_path: Path) -> None:
+    file = film(tmp_path / "a.mp4", numbered(2))
+    with pytest.raises(BadClip, match=r"320 x 240 pixels: the limit is 10,000"):
+        Clip(file, most_pixels=10_000)
+
+
+def test_stretching_does_not_get_round_the_limit(tmp_path: Path) -> None:
+    file = film(tmp_path / "a.mp4", numbered(2), aspect=Fraction(8, 1))
+    with Clip(file, most_pixels=320 * 240) as clip, pytest.raises(BadClip, match="limit"):
+        list(clip)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mjpeg"), ("a.mkv", "ffv1")])
+def test_of_a_clip_cut_off_the_readable_part_is_given(tmp_path: Path, name, codec) -> None:
+    file = film(
+        tmp_path / name, numbered(), codec=codec,
+        options={"movflags": "faststart"} if name == "a.mp4" else {},
+    )  # fmt: skip
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 6 // 10])
+    with Clip(file) as clip:
+        seen = marks(clip)
+        damage = clip.damage
+    assert 2 <= len(seen) < 9
+    assert seen == list(range(len(seen)))
+    assert damage is not None
+    assert "cut off: 0." in damage
+    assert "of 1.0 s" in damage
+
+
+def test_damaged_frames_are_passed_over_and_told(tmp_path: Path) -> None:
+    file = film(tmp_path / "a.mkv", numbered(), codec="ffv1")
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2  # where the fifth frame ends and the sixth begins
+    data[middle : middle + 3000] = bytes(i * 7 % 251 for i in range(3000))
+    file.write_bytes(data)
+    with Clip(file) as clip:
+        seen = marks(clip)
+        assert seen[:4] == [0, 1, 2, 3]
+        assert len(seen) < 10
+        assert clip.damage is not None
+
+
+@given(st.data())
+def test_whatever_is_broken_ends_in_frames_or_one_error(tmp_path_factory, data) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    whole = folder / "whole.mp4"
+    if not whole.exists():
+        film(whole, [frame[::4, ::4] for frame in numbered(4)], options={"movflags": "faststart"})
+    content = bytearray(whole.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=12)):
+        content[place] = data.draw(st.integers(0, 255))
+    (folder / "broken.mp4").write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    try:
+        with Clip(folder / "broken.mp4") as clip:
+            for frame in clip:
+                assert frame.picture().dtype == np.uint8
+    except (BadClip, SourceError) as error:
+        assert str(error)
+
+
+def test_without_pyav_it_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(MissingExtra, match=r"agelens\[video\]"):
+        Clip(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("head", "suffix", "clip"),
+    [
+        (b"\0\0\0\x20ftypisom", "", True),
+        (b"\0\0\0\x20ftypavif", ".mp4", False),
+        (b"\0\0\0\x20ftypheic", "", False),
+        (b"\xff\xd8\xff\xe0", ".mp4", False),
+        (b"\x1aE\xdf\xa3", ".jpg", True),
+        (b"RIFF....WEBPVP8 ", "", False),
+        (b"RIFF....AVI LIST", "", True),
+        (b"", ".MP4", True),
+        (b"", ".jpg", False),
+        (b"hello", ".webm", True),
+    ],
+)
+def test_a_clip_is_known_by_how_it_begins(head: bytes, suffix: str, clip: bool) -> None:
+    assert is_clip(head, suffix) is clip
+
+
+def frames_at(times) -> list[Frame]:
+    return [Frame(i, time, None) for i, time in enumerate(times)]
+
+
+def test_samples_by_time_and_by_number() -> None:
+    even = frames_at(i / 30 for i in range(91))
+    assert [f.index for f in sample(even, 5)] == list(range(0, 91, 6))
+    assert [f.index for f in sample(even, 5, every=40)] == [0, 40, 80]
+    assert len(list(sample(even, None))) == 91
+    uneven = frames_at([0, 0.1, 0.9, 1.0, 5.0, 5.1, 5.6])
+    assert [f.time for f in sample(uneven, 2)] == [0, 0.9, 1.0, 5.0, 5.6]
+
+
+@given(st.lists(st.floats(0.001, 3), min_size=1, max_size=60), st.floats(0.1, 50))
+def test_no_more_samples_than_asked_for(steps: list[float], fps: float) -> None:
+    times = list(np.cumsum(steps) - steps[0])
+    taken = [frame.time for frame in sample(frames_at(times), fps)]
+    assert taken[0] == 0
+    assert len(taken) <= times[-1] * fps + 1 + 1e-3

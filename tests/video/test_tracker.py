@@ -1,0 +1,143 @@
+"""Following faces: along paths, past each other, through gaps, and not over a cut."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agelens.video.tracker import CUT, SAME_LOOK, Spot, Tracker, look
+
+random = np.random.default_rng(3)
+
+
+def likeness(seed: int, near: "np.ndarray | None" = None, share: float = 0.0) -> np.ndarray:
+    """Draw a look; with `near` one that is alike to it by about `share`."""
+    value = np.random.default_rng(seed).normal(size=768)
+    value -= value.mean()
+    value /= np.linalg.norm(value)
+    if near is not None:
+        value = share * near + np.sqrt(1 - share**2) * value
+        value /= np.linalg.norm(value)
+    return value
+
+
+ROOM, STREET = likeness(100), likeness(101)
+ANNA, BORIS = likeness(1), likeness(2)
+TWIN = likeness(3, ANNA, 0.97)
+
+
+def at(x: float, y: float = 100.0, who: np.ndarray = ANNA, size: float = 50.0) -> Spot:
+    return Spot((x, y), size, who)
+
+
+def follow(frames: list[list[Spot]], step: float = 0.2, tracker: Tracker | None = None):
+    tracker = tracker or Tracker()
+    return [tracker.update(i * step, spots, ROOM) for i, spots in enumerate(frames)]
+
+
+def test_a_face_that_walks_by_is_one_track() -> None:
+    assert follow([[at(20 + 45 * i)] for i in range(12)]) == [[1]] * 12
+
+
+@pytest.mark.parametrize("other", [BORIS, TWIN], ids=["unlike", "alike"])
+@pytest.mark.parametrize("hidden", [0, 1, 3], ids=lambda n: f"{n} frames hidden")
+def test_two_who_cross_keep_their_numbers(other: np.ndarray, hidden: int) -> None:
+    tracker = Tracker()
+    seen = []
+    for i in range(21):
+        spots = [at(20 * i, who=ANNA), at(400 - 20 * i, 104.0, who=other)]
+        if abs(i - 10) <= hidden // 2 and hidden:
+            spots = spots[:1]  # one stands before the other
+        order = list(random.permutation(len(spots)))
+        numbers = tracker.update(i * 0.1, [spots[j] for j in order], ROOM)
+        seen.append([numbers[order.index(j)] for j in range(len(spots))])
+    first = seen[0]
+    assert sorted(first) == [1, 2]
+    assert all(numbers == first[: len(numbers)] for numbers in seen)
+
+
+def test_neighbours_who_move_on_together_are_not_mixed_up() -> None:
+    frames = [[at(100 * k + 60 * i, who=likeness(k)) for k in range(4)] for i in range(6)]
+    assert follow(frames) == [[1, 2, 3, 4]] * 6
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
+    path = [[at(100 + 5 * i)] for i in range(5)]
+    assert follow([*path, [], [], [at(140)]])[-1] == [1]
+    assert follow([*path, *[[]] * 8, [at(165)]])[-1] == [2]
+
+
+def test_few_frames_a_minute_are_followed_too() -> None:
+    assert follow([[at(100)], [at(102)], [], [at(101)]], step=5.0)[-1] == [1]
+
+
+@pytest.mark.parametrize(
+    ("after", "who"),
+    [
+        (at(100, who=BORIS), "another"),
+        (at(100, who=likeness(9, ANNA, 0.7)), "one somewhat alike"),
+        (at(100, who=likeness(8, BORIS, 0.9), size=55), "one like no one before"),
+        (at(500), "an alike face far away"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_track_jumps_to_another_face_at_a_cut(after: Spot, who: str) -> None:
+    tracker = Tracker()
+    for i in range(5):
+        tracker.update(i * 0.2, [at(100)], ROOM)
+    assert tracker.update(1.0, [after], STREET) == [2], who
+
+
+def test_no_track_jumps_to_another_face_in_the_same_room() -> None:
+    assert follow([[at(100)], [at(100)], [at(100, who=BORIS)]])[-1] == [2]
+
+
+def test_a_flash_does_not_part_a_track() -> None:
+    tracker = Tracker()
+    tracker.update(0.0, [at(100)], ROOM)
+    tracker.update(0.2, [], np.zeros_like(ROOM))
+    assert tracker.update(0.4, [at(103)], ROOM) == [1]
+    assert tracker.update(0.6, [at(150, who=likeness(5, ANNA, 0.7))], ROOM) == [1]
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.floats(-50, 700), st.floats(-50, 500), st.floats(1, 300)), max_size=6
+        ),
+        max_size=8,
+    ),
+    st.floats(0.01, 20),
+)
+def test_every_face_has_a_number_of_its_own(frames, step: float) -> None:
+    tracker = Tracker()
+    known = 0
+    for i, frame in enumerate(frames):
+        numbers = tracker.update(
+            i * step, [at(x, y, likeness(i), size) for x, y, size in frame], ROOM
+        )
+        assert len(set(numbers)) == len(frame)
+        new = sorted(n for n in numbers if n > known)
+        assert new == list(range(known + 1, known + 1 + len(new)))
+        known += len(new)
+
+
+def test_the_look_of_a_face_is_its_own(astronaut, drawn_chip: Callable[..., np.ndarray]) -> None:
+    from agelens.faces.detector import Detector
+
+    (face,) = Detector().detect(astronaut)
+    here = Spot.of(astronaut, face.box, face.landmarks)
+    moved = np.roll(astronaut, (7, -9), (0, 1))
+    (there,) = Detector().detect(np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8))
+    again = Spot.of(np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8), there.box, there.landmarks)
+    assert here.look @ again.look > SAME_LOOK
+    assert again.centre[0] == pytest.approx(here.centre[0] - 9, abs=2)
+    assert here.size == pytest.approx(max(face.box.width, face.box.height))
+    assert look(drawn_chip(200), 16, 16) @ here.look < CUT
+
+
+def test_a_plain_picture_has_a_look_without_length() -> None:
+    plain = np.full((40, 30, 3), 90, np.uint8)
+    assert not look(plain, 16, 16).any()

@@ -16,9 +16,10 @@ import asking
 import numpy as np
 from asking import BORDERS, Border
 from comparing import Answers
-from faces import Faces
 from rich.progress import Progress
 from roster import Peer
+
+from faces import Faces
 
 
 @dataclass(frozen=True, slots=True)

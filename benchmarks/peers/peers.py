@@ -23,7 +23,6 @@ import asking
 import timing
 from asking import HERE, Border
 from comparing import beside, standing
-from faces import Faces, shuffled, spread
 from keeping import Keeper, Trial, best
 from roster import Peer, catalogue, roll
 
@@ -33,6 +32,7 @@ from agelens.data.dataset import Dataset
 from agelens.data.folds import split_folds
 from agelens.errors import AgelensError, ConfigError
 from agelens.evaluation import bootstrap
+from faces import Faces, shuffled, spread
 
 RESULT = HERE.parent / "results" / "peers.json"
 VALIDATION_CHIPS = 200  # on which borders are tried

@@ -16,10 +16,12 @@ from agelens.reports.charts.canvas import (
     HATCHES,
     MARKERS,
     PALETTE,
+    RAMP,
     WIDE,
     WIDTH,
     Axes,
     canvas_for,
+    colour_bar,
     fill,
     finish,
     percent,
@@ -126,7 +128,7 @@ def pyramid(
         ax.set_yticks(places, labels)
         reach = 1.05 * max(a.max(initial=0), b.max(initial=0), 1)
         ax.set_xlim(-reach, reach)
-        ax.axvline(0, color="white", linewidth=1)
+        ax.axvline(0, color="#ffffff", linewidth=1)
         ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
         ax.locator_params(axis="x", nbins=7)
         finish(ax, legend=True, grid="x", numbers=False)
@@ -168,15 +170,14 @@ def heat(
             size = 9 if len(columns) <= (20 if wide else 8) else 7
             ax.text(
                 column, row, form.format(value), ha="center", va="center", fontsize=size,
-                color="#111111" if light else "#ffffff",
+                color="#111111" if light else "#fefefe",
             )  # fmt: skip
         ax.set_xticks(np.arange(len(columns)), columns, rotation=40 if len(columns) > 6 else 0)
         ax.set_yticks(np.arange(len(rows)), rows)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-        bar = ax.figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)
-        bar.set_label(unit)
-        bar.outline.set_visible(False)
+        image.set_gid(f"{RAMP}-cells")
+        colour_bar(ax, image, unit)
         finish(ax, legend=False, numbers=False)
     return canvas.svg
 
@@ -231,9 +232,8 @@ def scatter(
         ax = canvas.ax
         if density:
             drawn = ax.hexbin(a, b, gridsize=36, cmap="cividis_r", bins="log", mincnt=1, lw=0)
-            bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.02)
-            bar.set_label(f"{axes.of} (log scale)")
-            bar.outline.set_visible(False)
+            drawn.set_gid(f"{RAMP}-cells")
+            colour_bar(ax, drawn, f"{axes.of} (log scale)")
         else:
             ax.plot(a, b, ".", color=PALETTE[0], markersize=4, alpha=0.6)
         if diagonal:
@@ -271,11 +271,9 @@ def forest(
             words = [f"{label} ({count:,})" for label, count in zip(labels, counts, strict=True)]
         ax.set_yticks(places, words)
         ax.set_ylim(len(labels) - 0.4, -0.6)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="y", length=0)
         percent(ax.xaxis, share)
         finish(ax, legend=False, grid="x", numbers=False)
-        ax.set_ylabel("")
+        ax.set_title("", loc="left")
     return canvas.svg
 
 

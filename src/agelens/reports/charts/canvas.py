@@ -1,4 +1,8 @@
-"""The one style of all charts, and the sheet that they are drawn on."""
+"""The one style of all charts, and the canvas they are drawn on.
+
+Colours of the style are written as CSS variables with the colour itself as the fallback:
+`var(--ink, #222222)`. A page redefines the variables for its dark mode.
+"""
 
 import hashlib
 import io
@@ -16,18 +20,30 @@ HATCHES = ("", "////", "\\\\\\\\", "xxxx", "")
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
 
+_VARIABLES = {
+    "#222222": "--ink", "#444444": "--soft", "#777777": "--faint", "#555555": "--whisker",
+    "#dddddd": "--grid", "#ffffff": "--paper", "#111111": "--on-light", "#fefefe": "--on-dark",
+    **{colour: f"--series-{number}" for number, colour in enumerate(PALETTE)},
+}  # fmt: skip
+"""CSS variables of the colours that depend on the page's ground."""
+
+RAMP = "ramp"
+"""Begins the ids of parts coloured by a colour map; pages turn it around in dark mode."""
+
 WIDTH, WIDE = 5.6, 11.2
 """Inches: half and whole width of a page."""
 
 _STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "agelens", "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"], "font.size": 10,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#555555",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False,
+    "axes.edgecolor": "#777777", "axes.facecolor": "none", "xtick.color": "#777777",
+    "xtick.labelcolor": "#444444", "ytick.labelcolor": "#444444", "ytick.major.size": 0,
+    "ytick.minor.size": 0, "xtick.major.size": 3, "axes.titlesize": 9.5,
     "axes.axisbelow": True, "axes.grid": False, "grid.color": "#dddddd", "grid.linewidth": 0.6,
-    "axes.labelcolor": "#222222", "text.color": "#222222", "xtick.color": "#444444",
-    "ytick.color": "#444444", "legend.frameon": False, "legend.fontsize": 9,
-    "hatch.linewidth": 0.6, "hatch.color": "#ffffff", "figure.facecolor": "none",
-    "savefig.facecolor": "none", "axes.formatter.use_mathtext": False,
+    "axes.labelcolor": "#222222", "text.color": "#222222", "legend.frameon": False,
+    "legend.fontsize": 9, "hatch.linewidth": 0.6, "hatch.color": "#ffffff",
+    "figure.facecolor": "none", "savefig.facecolor": "none", "axes.formatter.use_mathtext": False,
 }  # fmt: skip
 
 
@@ -67,6 +83,14 @@ def finish(
             ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
+def colour_bar(ax: Any, image: Any, unit: str) -> None:
+    """Draw the scale of a chart's colours beside it."""
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)
+    bar.set_label(unit)
+    bar.outline.set_visible(False)
+    bar.solids.set_gid(f"{RAMP}-bar")
+
+
 class Canvas:
     """A figure outside pyplot's global state, and its SVG text once it is done."""
 
@@ -91,10 +115,12 @@ def canvas_for(
         canvas = Canvas(figure)
         if not several:
             canvas.ax = figure.add_subplot()
-            canvas.ax.set(xlabel=axes.x, ylabel=axes.y)
+            canvas.ax.set_xlabel(axes.x)
+            # Read without turning the head: what is upright stands above the axis.
+            canvas.ax.set_title(axes.y, loc="left", color="#222222")
             if axes.n is not None:
                 words = f"n = {axes.n:,} {axes.of}"
-                canvas.ax.set_title(words, loc="right", fontsize=8.5, color="#555555")
+                canvas.ax.set_title(words, loc="right", fontsize=8.5, color="#444444")
         yield canvas
         file = io.StringIO()
         unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -109,4 +135,15 @@ def _embeddable(text: str) -> str:
     # A style element would hold for the whole page.
     text = re.sub(r"<defs>\s*<style.*?</defs>", "", text, count=1, flags=re.S)
     text = text.replace("<svg ", '<svg stroke-linejoin="round" stroke-linecap="butt" ', 1)
-    return re.sub(r'(\bid="|href="#|url\(#)', rf"\1{own}-", text)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{own}-", text)
+
+    def themed(match: re.Match[str]) -> str:
+        variable = _VARIABLES.get(match[2])
+        return f"{match[1]}var({variable}, {match[2]})" if variable else match[0]
+
+    return re.sub(r"(\b(?:fill|stroke): )(#[0-9a-f]{6})", themed, text)
+
+
+def standalone(svg: str) -> str:
+    """Replace CSS variables by their colours, for a file that no page shows."""
+    return re.sub(r"var\(--[\w-]+, (#[0-9a-f]{6})\)", r"\1", svg)

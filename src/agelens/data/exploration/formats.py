@@ -1,0 +1,41 @@
+"""Figures as JSON holds them, and shares as people read them."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+
+def as_json(value: Any) -> Any:
+    """Convert dataclasses, arrays and mappings to what `json` writes.
+
+    Numbers keep five significant digits; NaN and infinity become None.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return as_json(value.tolist())
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    if isinstance(value, np.generic):
+        return as_json(value.item())
+    if isinstance(value, float):
+        short = float(f"{value:.5g}") if np.isfinite(value) else None
+        return value if short is not None and not np.isfinite(short) else short
+    return value
+
+
+def percent(share: float) -> str:
+    """Write a share (0 to 1) with one decimal below 10 % and above 90 %.
+
+    Rounding never turns a share into 0 % or 100 %.
+    """
+    value = 100 * share
+    if 0 < value < 0.05:
+        return "under 0.1 %"
+    if 99.95 <= value < 100:
+        return "over 99.9 %"
+    return f"{value:.1f} %" if 0 < value < 9.95 or 90 < value < 100 else f"{value:.0f} %"

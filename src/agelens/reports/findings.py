@@ -1,0 +1,43 @@
+"""One way to state a finding, for every page.
+
+A rule in Python decides from typed facts whether a finding holds, and how important it is; it
+gives a `Finding` with the name of a macro and the values that the macro needs. The macro, in the
+page's `findings.jinja`, has the words. `write` calls it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agelens.reports import rendering
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that the facts bear out, and one sentence or two that say it."""
+
+    name: str  # of the macro that words it
+    at: str  # name of the chart or table beside which it stands
+    importance: int = 0  # 0 to 100; the page opens with the most important ones
+    strange: bool = False  # marked, for something that a reader should look into
+    values: Mapping[str, Any] = field(default_factory=dict)  # arguments of the macro
+    text: str = ""  # filled in by `write`
+
+    @property
+    def kind(self) -> str:
+        """The word for it in JSON files."""
+        return "strange" if self.strange else "plain"
+
+
+def write(template: str, found: Iterable[Finding]) -> list[Finding]:
+    """Fill in the text of findings from the macros of a template, and keep their order."""
+    macros = rendering.macros(template)
+    return [
+        replace(one, text=" ".join(getattr(macros, one.name)(**one.values).split()))
+        for one in found
+    ]
+
+
+def foremost(found: Iterable[Finding], most: int = 5) -> list[Finding]:
+    """Give the most important findings, the most important first."""
+    return sorted(found, key=lambda one: -one.importance)[:most]

@@ -1,0 +1,172 @@
+"""Render page templates as HTML or as Markdown.
+
+How a page is made:
+
+1. Measure: `data` or `evaluation` gives a frozen dataclass of facts. JSON files hold the same.
+2. Find: rules over the facts give `Finding`s (see `reports.findings`).
+3. Draw: `reports.charts` gives SVG text, in a mapping from chart name to SVG.
+4. Write: `templates/<page>/page.jinja` extends `shell.jinja`, fills its blocks (title, subtitle,
+   hero, figures, opening, chapters, foot) and uses nothing but the macros of `macros.jinja`
+   (chapter, chart, table, pictures, paragraph, key_figures, finding):
+
+       {% extends "shell.jinja" %}
+       {% from "macros.jinja" import chapter, chart, table with context %}
+       {% block title %}Explored: {{ made.data }}{% endblock %}
+       {% block hero %}{{ chart(charts.ages, "Faces by age.") }}{% endblock %}
+       {% block chapters %}
+       {% call chapter("Ages") %}
+       {{ chart(charts.digits, "Last digits of the ages.", at="digits") }}
+       {% endcall %}
+       {% endblock %}
+
+The shell and the macros exist twice, in `templates/html` and `templates/markdown`, so one page
+template serves both. HTML pages escape everything but charts, and load nothing from outside.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agelens.errors import MissingExtra
+from agelens.output.tables import replacing
+from agelens.reports import wording
+from agelens.reports.charts.canvas import standalone
+
+Cell = str | int | None
+"""A cell of a table: words, a whole number (written with thousands separators), or nothing."""
+
+CHARTS = "charts"
+"""The folder of a Markdown page's charts, beside the text."""
+
+_NUMBER = re.compile(r"[+\-−]?[\d,.]+( ?(%|s|px|years|MB|GB|min))?( \(.*\d.*\))?|-|–|")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """Pixels, uint8 (H, W, 3) RGB, with a line below them."""
+
+    pixels: NDArray[np.uint8]
+    label: str
+    description: str = ""  # for readers who cannot see it
+
+    @property
+    def address(self) -> str:
+        """The picture itself, as a data URI (JPEG)."""
+        file = io.BytesIO()
+        Image.fromarray(self.pixels).save(file, "JPEG", quality=82)
+        return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return int(self.pixels.shape[0])
+
+
+def html(template: str, **context: Any) -> str:
+    """Render a page template as HTML. Raises MissingExtra where jinja2 is not installed."""
+    text = _environment("html").get_template(template).render(**_page(context))
+    return str(text).strip() + "\n"
+
+
+def write_html(path: Path, template: str, **context: Any) -> None:
+    """Write a page to a file, whole or not at all. Raises SourceError where it cannot."""
+    text = html(template, **context)
+    with replacing(path) as file:
+        file.write(text)
+
+
+def markdown(template: str, saved: dict[str, str] | None = None, **context: Any) -> str:
+    """Render a page template as Markdown; pictures of faces are left out.
+
+    Charts are put into `saved`, file name to SVG, and linked to; without it they are left out.
+    """
+    text = _environment("markdown").get_template(template).render(**_page(context), saved=saved)
+    return re.sub(r"\n{3,}", "\n\n", str(text)).strip() + "\n"
+
+
+def write_markdown(path: Path, template: str, **context: Any) -> None:
+    """Write a page as Markdown to a file, with its charts in `charts/` beside it."""
+    saved: dict[str, str] = {}
+    text = markdown(template, saved, **context)
+    if saved:
+        (path.parent / CHARTS).mkdir(exist_ok=True)
+    for name, svg in saved.items():
+        with replacing(path.parent / CHARTS / name) as file:
+            file.write(svg + "\n")
+    with replacing(path) as file:
+        file.write(text)
+
+
+def macros(template: str) -> Any:
+    """Give the macros of a template as functions that return plain text."""
+    return _environment("markdown").get_template(template).module
+
+
+def is_wide(svg: str) -> bool:
+    """Tell whether a chart was drawn for the page's whole width."""
+    match = re.search(r'viewBox="0 0 ([\d.]+) ', svg)
+    return match is not None and float(match[1]) > 560
+
+
+def cells(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
+    """Write every cell of a table."""
+    return [
+        ["" if c is None else c if isinstance(c, str) else f"{c:,}" for c in row] for row in rows
+    ]
+
+
+def numeric_columns(rows: Sequence[Sequence[Cell]]) -> list[bool]:
+    """Tell which columns hold nothing but numbers, and stand to the right."""
+    return [
+        any(column) and all(_NUMBER.fullmatch(word) for word in column)
+        for column in zip(*cells(rows), strict=True)
+    ]
+
+
+def slug(text: str) -> str:
+    """Make a name for an address of a heading or a chart."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def markdown_text(text: object) -> str:
+    """Keep text from being read as Markdown: names of files hold what they hold."""
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", str(text)).replace("\n", " ")
+
+
+def _page(context: dict[str, Any]) -> dict[str, Any]:
+    # `chapters` collects the headings as they are rendered; the shell lists them.
+    return {"findings": (), "chapters": []} | context
+
+
+@cache
+def _environment(form: Literal["html", "markdown"]) -> Any:
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from jinja2.loaders import ChoiceLoader
+    except ModuleNotFoundError as error:
+        raise MissingExtra("jinja2", "data") from error
+    loaders = [PackageLoader("agelens.reports", f"templates{of}") for of in (f"/{form}", "")]
+    environment = Environment(
+        loader=ChoiceLoader(loaders), undefined=StrictUndefined,
+        autoescape=form == "html",  # noqa: S701  # Markdown has an escaping of its own
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"],
+    )  # fmt: skip
+    environment.filters |= wording.FILTERS | {
+        "cells": cells, "numeric_columns": numeric_columns, "is_wide": is_wide, "slug": slug,
+        "markdown_text": markdown_text, "standalone": standalone,
+    }  # fmt: skip
+    return environment

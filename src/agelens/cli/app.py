@@ -1,10 +1,12 @@
-"""The `agelens` command: gathers the commands and turns errors into one line."""
+"""The `agelens` command: its subcommands in groups, and errors as one line."""
 
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from agelens.cli import (
     audit_model,
@@ -31,33 +33,53 @@ from agelens.cli import (
 from agelens.cli.messages import Commands
 from agelens.errors import AgelensError
 
-STOPPED = 130  # what a shell gives for Ctrl-C: 128 + SIGINT
+INTERRUPTED = 130  # the exit code that shells use for Ctrl-C: 128 + SIGINT
+
+GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Use a model": {"predict": predict.predict, "batch": batch.batch, "watch": watch.watch},
+    "Serve a model": {"serve": serve.serve},
+    "Prepare data": {"data": data.app},
+    "Make a model": {
+        "train": train.train,
+        "tune": tune.tune,
+        "benchmark": benchmark.benchmark,
+        "soup": soup.soup,
+        "combine": combine.combine,
+        "export": export.export,
+        "quantize": quantize.quantize,
+        "backbones": backbones.app,
+    },
+    "Measure a model": {
+        "evaluate": evaluate.evaluate,
+        "report": report.report,
+        "card": card.card,
+        "audit-model": audit_model.audit_model,
+    },
+    "Look after the installation": {"models": models.models, "doctor": doctor.doctor},
+}
+"""The commands by name, in the groups and the order in which `agelens --help` lists them."""
+
+
+class _InOrder(TyperGroup):
+    """Lists commands in the order of GROUPS; typer lists those with subcommands last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for commands in GROUPS.values() for name in commands]
+
 
 app = Commands(
     name="agelens",
+    cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(predict.predict)
-app.command()(batch.batch)
-app.command()(watch.watch)
-app.command()(serve.serve)
-app.command()(models.models)
-app.command()(doctor.doctor)
-app.add_typer(data.app, name="data")
-app.command()(train.train)
-app.command()(tune.tune)
-app.command()(benchmark.benchmark)
-app.command()(soup.soup)
-app.command()(combine.combine)
-app.command()(export.export)
-app.command()(quantize.quantize)
-app.command()(evaluate.evaluate)
-app.command()(report.report)
-app.command()(card.card)
-app.command()(audit_model.audit_model)
-app.add_typer(backbones.app, name="backbones")
+for group, commands in GROUPS.items():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=group)
+        else:
+            app.command(name, rich_help_panel=group)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -75,10 +97,10 @@ def options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Predict the age and gender of every person in a picture, and make the models that do.
+    """Predict the age and gender of every person in a picture, and train models that do.
 
-    A command ends with 0 when all went well, 1 when something failed, 2 when it was called
-    wrongly or lacks an input or a package, 130 when it was stopped by Ctrl-C.
+    Exit codes: 0 success, 1 something failed, 2 wrong usage or a missing input or package,
+    130 stopped with Ctrl-C.
 
     [bold]Examples[/]
 
@@ -89,15 +111,15 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line on standard error."""
+    """Run the command line; print a user's mistake as one line on standard error."""
     # SystemExit and not KeyboardInterrupt, which typer would turn into a bare "Aborted"
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(STOPPED))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
     try:
         app()
     except AgelensError as error:
         console.fail(str(error))
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code == STOPPED:
-            console.fail("stopped; run the same command again to go on")
+        if end.code == INTERRUPTED:
+            console.fail("stopped; run the same command again to continue")
         raise

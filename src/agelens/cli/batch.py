@@ -16,7 +16,7 @@ def batch(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder, glob, manifest (.txt, .csv, .parquet) or tar shards, or a URL of any.",
+            help="A folder, glob, manifest (.txt, .csv, .parquet) or tar shards; local or a URL.",
             show_default=False,
         ),
     ],
@@ -25,25 +25,18 @@ def batch(
         typer.Option("--output", "-o", help="The folder or URL to write to.", show_default=False),
     ],
     engine: Annotated[
-        str, typer.Option(help="local: this machine's cores; ray: a Ray cluster (extra scale).")
+        str, typer.Option(help="local: the cores of this machine; ray: a cluster (extra `scale`).")
     ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="HOST:PORT of a Ray cluster, or auto on one of its machines (default: made here)."
-        ),
-    ] = None,
+    address: options.RayAddress = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", "-w", min=1, help="Processes, one core each (default: all)."),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Count, try a sample of 200, say what it would take."),
+        typer.Option("--dry-run", help="Count the pictures and estimate the time by a sample."),
     ] = False,
-    chips: Annotated[
-        bool, typer.Option("--chips", help="Pictures are square faces, aligned as in UTKFace.")
-    ] = False,
+    chips: options.Chips = False,
     gender_threshold: options.GenderThreshold = 0.5,
     min_face: options.MinFace = 0,
     max_faces: options.MaxFaces = None,
@@ -51,11 +44,11 @@ def batch(
     flip: options.Flip = None,
     longest: options.Longest = 1280,
 ) -> None:
-    """Predict any number of pictures, each once, on all cores or on a cluster.
+    """Predict any number of pictures, on all cores or on a cluster.
 
-    Writes Parquet files to OUTPUT/parts: a row for each face, and one for each picture without
-    a face or with an error and its reason. OUTPUT/status.json says how far it is. Stop it at any
-    time, or lose a machine: the same command goes on, and what is committed is not done again.
+    Writes Parquet files to OUTPUT/parts: one row per face, and one row per picture that has no
+    face or could not be read, with the reason. OUTPUT/status.json shows the progress. After a
+    stop or a crash, run the same command again: it continues, and finished work is not repeated.
     See docs/scale.md.
 
     [bold]Examples[/]

@@ -5,35 +5,36 @@ from typing import Annotated, Any
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need_train
 
 PROTOCOLS = ("five-splits",)
 
 
 def benchmark(
-    data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
+    data: options.Data,
     run: Annotated[Path, typer.Option(help="The folder that holds the runs of all splits.")],
     config: Annotated[Path | None, typer.Option(help="The recipe to train, a TOML file.")] = None,
     members: Annotated[
         list[Path] | None,
-        typer.Option("--combine", help="Or pool what stands in other such RUNs (repeat it)."),
+        typer.Option(
+            "--combine",
+            help="Instead of a recipe: combine other such RUNs (repeatable).",
+        ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="five-splits")] = "five-splits",
+    protocol: Annotated[str, typer.Option(help="Only five-splits so far.")] = "five-splits",
     splits: Annotated[
-        list[int] | None, typer.Option("--split", min=0, max=4, help="Only these (repeat it).")
+        list[int] | None,
+        typer.Option("--split", min=0, max=4, help="Only this split (repeatable)."),
     ] = None,
     flip: Annotated[
-        bool, typer.Option("--flip/--no-flip", help="Average with mirror images.")
+        bool, typer.Option("--flip/--no-flip", help="Average each face with its mirror image.")
     ] = True,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Replace a value of the recipe, as `section.key=value`."),
-    ] = None,
+    change: options.Changes = None,
 ) -> None:
-    """Make and measure a model on each of five splits; give mean and standard deviation.
+    """Train and evaluate a model on each of five splits: mean and standard deviation.
 
-    Stop it at any time: the same command goes on. Writes RUN/protocol.json.
+    Writes RUN/protocol.json. Run the same command again to continue after a stop.
 
     [bold]Examples[/]
 

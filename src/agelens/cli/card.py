@@ -17,21 +17,21 @@ def card(
     evaluation: Annotated[
         Path | None,
         typer.Option(
-            help="Its evaluation folder (default: one on test folds in its run folder).",
+            help="Its evaluation folder (default: the one on test folds in its run folder).",
             show_default=False,
         ),
     ] = None,
     timing: Annotated[
-        bool, typer.Option("--timing/--no-timing", help="Measure the time that a face takes.")
+        bool, typer.Option("--timing/--no-timing", help="Measure the time per face.")
     ] = True,
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="Processor threads for the timing.")
     ] = 1,
 ) -> None:
-    """Write the model card of a model: use, limits, data, figures by group, cost.
+    """Write the model card of a model: use, limits, data, accuracy by group, cost.
 
-    It writes `model-card.md` and `model-card.html`. The figures are those of the evaluation;
-    the time for a face is measured now.
+    Writes `model-card.md` and `model-card.html`. The figures come from the evaluation; the time
+    per face is measured now.
 
     [bold]Examples[/]
 

@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need_train
 
 
 def combine(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")],
-    data: Annotated[Path, typer.Option(help="The dataset folder they were trained on.")],
-    run: Annotated[Path, typer.Option(help="The run folder to write.")],
+    data: options.TrainingData,
+    run: options.Run,
 ) -> None:
-    """Pool trained runs into one model: every set and way is judged, the best is exported.
+    """Combine trained runs into one ensemble model.
+
+    Tries every subset of the runs with every pooling method on the validation folds, and exports
+    the best.
 
     [bold]Example[/]
 

@@ -20,7 +20,7 @@ app.command("audit")(audit.audit)
 
 @app.callback()
 def data() -> None:
-    """Make and look at dataset folders.
+    """Import, explore and audit dataset folders.
 
     [bold]Examples[/]
 
@@ -41,13 +41,13 @@ def import_(
     ],
     dest: Annotated[Path, typer.Argument(help="The dataset folder to make.", show_default=False)],
 ) -> None:
-    """Check labelled pictures and make a dataset folder of them, with folds.
+    """Import labelled pictures into a dataset folder with cross-validation folds.
 
-    Recognised are UTKFace names (AGE_GENDER_RACE_TIME.jpg or .jpg.chip.jpg, with gender 0 male
-    and 1 female), FG-NET names (001A02.JPG), FairFace label files, folders with a metadata.csv
-    or labels.csv (file, age or age_low and age_high, gender), Kaggle's CSV of pixels, and
-    Parquet with pictures. What cannot be used is listed in DEST/rejects.csv with its reason.
-    Stop it at any time: the same command goes on.
+    Reads UTKFace names (AGE_GENDER_RACE_TIME.jpg or .jpg.chip.jpg, with gender 0 male and 1
+    female), FG-NET names (001A02.JPG), FairFace label files, folders with a metadata.csv or
+    labels.csv (file, age or age_low and age_high, gender), Kaggle's CSV of pixels, and Parquet
+    files with pictures. DEST/rejects.csv lists each unusable file with the reason. Run the same
+    command again to continue after a stop.
 
     [bold]Examples[/]
 
@@ -93,20 +93,20 @@ def align(
     ],
     dest: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
     every: Annotated[
-        bool, typer.Option("--all", help="All faces of a picture, not only the largest.")
+        bool, typer.Option("--all", help="Cut out all faces of a picture, not only the largest.")
     ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, help="Pictures worked on at a time (default: one a core)."
+            "--workers", min=1, help="Pictures processed in parallel (default: one per core)."
         ),
     ] = None,
 ) -> None:
-    """Cut the faces out of pictures of any size, as 200 x 200 chips by the UTKFace template.
+    """Cut faces out of pictures, aligned to 200 x 200 px chips as in UTKFace.
 
-    Writes DEST/chips/ (NAME.chip.jpg; a further face is faceN_of_NAME.chip.jpg), chips.csv with
-    the box and five points of each face, and rejects.csv. Labels in file names stay, so that
-    DEST/chips can be imported. Stop it at any time: the same command goes on.
+    Writes DEST/chips/ (NAME.chip.jpg; further faces are faceN_of_NAME.chip.jpg), chips.csv with
+    the box and five landmarks of each face, and rejects.csv. File names keep their labels, so
+    DEST/chips can be imported. Run the same command again to continue after a stop.
 
     [bold]Examples[/]
 
@@ -146,10 +146,10 @@ def landmarks(
     ],
     dest: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
 ) -> None:
-    """Compute 68 landmarks of aligned chips, in the form of UTKFace's own lists.
+    """Compute 68 landmarks of aligned chips, in the format of UTKFace's own lists.
 
-    Writes DEST/landmarks.txt (a line: file name, then 136 numbers), landmarks.parquet and
-    rejects.csv. Stop it at any time: the same command goes on.
+    Writes DEST/landmarks.txt (per line a file name and 136 numbers), landmarks.parquet and
+    rejects.csv. Run the same command again to continue after a stop.
 
     [bold]Example[/]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 
 if TYPE_CHECKING:
     from agelens.evaluation.evaluate import Evaluation
@@ -20,45 +20,34 @@ def evaluate(
             show_default=False,
         ),
     ],
-    data: Annotated[
-        Path,
-        typer.Option(help="A dataset folder, made by `agelens data import`.", show_default=False),
-    ],
+    data: options.Data,
     split: Annotated[int, typer.Option(min=0, max=4, help="The split, 0 to 4.")] = 0,
     part: Annotated[
         str,
-        typer.Option(help="The part of the split: test, validation or train; or all faces."),
+        typer.Option(help="The faces to use: test, validation, train or all."),
     ] = "test",
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip",
-            help="Average each face with its mirror image (default: as the model says).",
-        ),
-    ] = None,
+    flip: options.Flip = None,
     pipeline: Annotated[
         bool,
-        typer.Option("--pipeline", help="Find and align the faces too, and count the missed."),
+        typer.Option("--pipeline", help="Detect and align the faces first; count the missed ones."),
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Write here; with several models, to a folder for each in here "
+            help="The folder to write; with several models, one subfolder for each "
             "(default: RUN/evaluation-... for run folders, evaluation/NAME-... for others).",
             show_default=False,
         ),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Processor threads (default: all).")
-    ] = None,
+    threads: options.Threads = None,
 ) -> None:
-    """Measure models on the test faces of a dataset, with intervals, and by group.
+    """Measure models on the test faces of a dataset, overall and by group.
 
-    Each model gets a folder with `predictions.parquet`, one row for each face, and
-    `evaluation.json`, every figure with its 95 % interval. Several models are compared to the
-    first, face by face.
+    Writes one folder per model with `predictions.parquet`, one row per face, and
+    `evaluation.json`, every figure with its 95 % confidence interval. Several models are compared
+    with the first one, face by face.
 
     [bold]Examples[/]
 

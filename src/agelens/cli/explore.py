@@ -15,18 +15,17 @@ def explore(
     landmarks: Annotated[
         Path | None,
         typer.Option(
-            help="A list of 68 landmarks, landmarks.parquet or .txt, by `agelens data landmarks`.",
+            help="landmarks.parquet or landmarks.txt from `agelens data landmarks`.",
             exists=True, dir_okay=False, show_default=False,
         ),
     ] = None,
 ) -> None:  # fmt: skip
-    """Look at every label and picture of a dataset, and tell what they hold.
+    """Describe the labels and pictures of a dataset in a report.
 
-    Writes OUTPUT/explore.html, a report of one file that opens without a network (it shows faces:
-    keep it to yourself), explore.json with the same facts, and weights.csv with a weight for
-    each face that `agelens train --downweight` takes. What is measured on the pictures is kept
-    in the dataset folder, so that a second run is quick. Stop it at any time: the same command
-    goes on.
+    Writes OUTPUT/explore.html, a self-contained report (it contains faces: keep it to yourself),
+    explore.json with the same facts, and weights.csv with a weight for each face, for use with
+    `agelens train --downweight`. Measurements of the pictures are cached in the dataset folder,
+    so a second run is fast. Run the same command again to continue after a stop.
 
     [bold]Examples[/]
 

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need_train
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="The dataset folder the run was trained on.")],
+    data: options.TrainingData,
 ) -> None:
-    """Write model.onnx from the best checkpoint of a run, also of one that still trains.
+    """Export the best checkpoint of a run to model.onnx, even while it is training.
 
     [bold]Example[/]
 

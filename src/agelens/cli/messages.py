@@ -16,7 +16,7 @@ Quiet = Annotated[
     typer.Option(
         "--quiet", "-q",
         envvar="AGELENS_QUIET", rich_help_panel="Messages",
-        help="No progress and no notes on standard error, only warnings and errors.",
+        help="Print only warnings and errors on standard error, no progress and no notes.",
     ),
 ]  # fmt: skip
 JsonLogs = Annotated[
@@ -24,7 +24,7 @@ JsonLogs = Annotated[
     typer.Option(
         "--json-logs",
         envvar="AGELENS_JSON_LOGS", rich_help_panel="Messages",
-        help="Progress, notes, warnings and errors on standard error as JSON, one object a line.",
+        help="Print messages on standard error as JSON, one object per line.",
     ),
 ]  # fmt: skip
 

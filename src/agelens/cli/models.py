@@ -17,12 +17,12 @@ TIMED = 9  # faces, one by one, after one that warms up
 
 def models(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Run folders or ONNX files to list too.")
+        list[Path] | None, typer.Argument(help="Run folders or ONNX files to list as well.")
     ] = None,
 ) -> None:
-    """List the shipped models with size, figures and speed; `--model NAME` picks one.
+    """List the shipped models with their size, accuracy and speed.
 
-    The time of a face is taken here and now, on one thread: the median of a few.
+    Use a model with `--model NAME`. The time per face is measured now, on one thread.
 
     [bold]Examples[/]
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, each with one wording and one range."""
+"""Arguments and options that several commands share, each with one wording and one range."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,14 +8,33 @@ import typer
 if TYPE_CHECKING:
     from agelens.output.tables import Format as OutputFormat
 
-Dataset = Annotated[
-    Path,
-    typer.Argument(help="A dataset folder, made by `agelens data import`.", show_default=False),
-]
+# data, runs and what is written
+_DATASET = "A dataset folder, made by `agelens data import`."
+Dataset = Annotated[Path, typer.Argument(help=_DATASET, show_default=False)]
+Data = Annotated[Path, typer.Option("--data", help=_DATASET, show_default=False)]
+TrainingData = Annotated[Path, typer.Option("--data", help="The dataset folder of the training.")]
+Run = Annotated[Path, typer.Option("--run", help="The run folder to write.")]
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="The folder to write to.", show_default=False)
 ]
+Format = Annotated[
+    str, typer.Option("--format", "-f", help="Output format: table, json, jsonl or csv.")
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to this file, not standard output.")
+]
 
+# recipes and clusters
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a value of the recipe: section.key=value (repeatable)."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(help="HOST:PORT of a Ray cluster, or auto (default: start Ray here)."),
+]
+
+# models and predictions
 Model = Annotated[
     str | None,
     typer.Option("--model", "-m", help="A shipped model's name, a run folder, or a file."),
@@ -27,47 +46,38 @@ Flip = Annotated[
     bool | None,
     typer.Option(
         "--flip/--no-flip",
-        help="Average each face with its mirror image (default: as the model says).",
+        help="Average each face with its mirror image (default: set by the model).",
     ),
 ]
 Longest = Annotated[
     int,
     typer.Option(
-        "--longest",
-        min=320,
-        max=8000,
-        help="Long side in pixels at which faces are searched; raise it for crowds.",
+        min=320, max=8000, help="Long side in pixels for face detection; raise it for crowds."
     ),
 ]
 GenderThreshold = Annotated[
-    float,
-    typer.Option(
-        "--gender-threshold",
-        min=0.5,
-        max=1.0,
-        help="Give a gender only from this probability on.",
-    ),
+    float, typer.Option(min=0.5, max=1.0, help="Give a gender only at or above this probability.")
 ]
-MinFace = Annotated[
-    float, typer.Option("--min-face", min=0, help="Pass over faces under this many pixels.")
-]
+MinFace = Annotated[float, typer.Option(min=0, help="Ignore faces smaller than this many pixels.")]
 MaxFaces = Annotated[
-    int | None,
-    typer.Option("--max-faces", min=1, help="Answer only the largest faces of each picture."),
+    int | None, typer.Option(min=1, help="Predict only the N largest faces of each picture.")
+]
+Chips = Annotated[
+    bool, typer.Option("--chips", help="Inputs are aligned square face chips, as in UTKFace.")
+]
+PerFrame = Annotated[
+    bool, typer.Option("--per-frame", help="Also write the prediction of each frame of a clip.")
 ]
 MinViews = Annotated[
-    int, typer.Option("--min-views", min=1, help="Leave out who is seen in fewer frames of a clip.")
+    int, typer.Option(min=1, help="Leave out people who appear in fewer frames of a clip.")
 ]
-Format = Annotated[
-    str, typer.Option("--format", "-f", help="How to write: table, json, jsonl or csv.")
-]
-OutputFile = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to this file, once it is whole.")
+SaliencyFaces = Annotated[
+    int, typer.Option(min=0, help="Number of faces for saliency maps; 0 for none.")
 ]
 
 
 def format_of(form: str) -> "OutputFormat":
-    """Give the format of --format, or end with a wrong call."""
+    """Return the format of --format. Raises BadParameter for an unknown one."""
     from agelens.output.tables import Format
 
     try:

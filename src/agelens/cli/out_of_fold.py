@@ -5,22 +5,21 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need_train
-from agelens.cli.options import Threads
 
 Backbones = Annotated[
     list[str] | None,
     typer.Option(
         "--backbone",
-        help="faceres-deep or dlib, whose features are read; more than once: both (default).",
+        help="Backbone for the features: faceres-deep or dlib (repeatable; default: both).",
         show_default=False,
     ),
 ]
 
 
 def out_of_fold(
-    data: Annotated[Path, typer.Argument(help="A dataset folder, made by `agelens data import`.")],
+    data: options.Dataset,
     output: Annotated[
         Path | None,
         typer.Option(help="The Parquet file to write (default: DATA/out-of-fold.parquet)."),
@@ -31,20 +30,20 @@ def out_of_fold(
         typer.Option(
             min=0,
             max=4,
-            help="Only the training faces of this split: for a teacher (data.teacher).",
+            help="Only the training faces of this split, as a distillation teacher (data.teacher).",
             show_default=False,
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Heads averaged in each fold.")] = 2,
-    threads: Threads = None,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Heads to average in each fold.")] = 2,
+    threads: options.Threads = None,
 ) -> None:
-    """Answer every face by a model that was trained on the other folds.
+    """Predict every face with a model that was trained on the other folds.
 
-    A pre-trained face network stays as it is; on its features a small head is trained for each
-    fold. The features are computed once and kept in DATA. The file has the columns of
-    `agelens evaluate`'s predictions.parquet, so a recipe can learn from it (data.teacher, with
-    --split); with it `agelens data audit` looks for wrong labels. Stop it at any time: the same
-    command goes on.
+    Trains a small head for each fold on the features of a frozen pre-trained face network. The
+    features are computed once and cached in DATA. The file has the columns of `agelens
+    evaluate`'s predictions.parquet. Recipes use it as a distillation teacher (data.teacher, with
+    --split), and `agelens data audit` uses it to find wrong labels. Run the same command again to
+    continue after a stop.
 
     [bold]Examples[/]
 

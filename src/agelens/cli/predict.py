@@ -26,8 +26,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Pictures, clips, folders (searched with subfolders), globs, or - for standard "
-            "input.",
+            help="Pictures, clips, folders (with subfolders), globs, or - for standard input.",
             show_default=False,
         ),
     ],
@@ -35,33 +34,31 @@ def predict(
     output: options.OutputFile = None,
     annotate: Annotated[
         Path | None,
-        typer.Option(
-            "--annotate", "-a", help="Also write pictures and clips with boxes and labels here."
-        ),
+        typer.Option("--annotate", "-a", help="Folder for copies with boxes and labels drawn in."),
     ] = None,
     png: Annotated[
         bool,
-        typer.Option("--png", help="Annotated pictures become PNG, whatever the inputs were."),
+        typer.Option("--png", help="Write annotated pictures as PNG, whatever the input format."),
     ] = False,
-    chips: Annotated[
-        bool, typer.Option("--chips", help="Inputs are square faces, aligned as in UTKFace.")
-    ] = False,
+    chips: options.Chips = False,
     over: Annotated[
         list[int] | None,
-        typer.Option("--over", min=1, max=116, help="Also give the chance to be this old."),
+        typer.Option(
+            "--over",
+            min=1,
+            max=116,
+            help="Also give the probability of this age or more (repeatable).",
+        ),
     ] = None,
     fps: Annotated[
         float,
-        typer.Option("--fps", min=0.01, help="Clips: frames a second that are looked at."),
+        typer.Option("--fps", min=0.01, help="Clips: frames to analyse per second."),
     ] = 5.0,
     every: Annotated[
         int | None,
-        typer.Option("--every", min=1, help="Clips: look at each N-th frame instead."),
+        typer.Option("--every", min=1, help="Clips: analyse every N-th frame instead."),
     ] = None,
-    per_frame: Annotated[
-        bool,
-        typer.Option("--per-frame", help="Clips: also give what each frame by itself says."),
-    ] = False,
+    per_frame: options.PerFrame = False,
     min_views: options.MinViews = 3,
     gender_threshold: options.GenderThreshold = 0.5,
     min_face: options.MinFace = 0,
@@ -73,11 +70,11 @@ def predict(
 ) -> None:
     """Predict the age and gender of every person in pictures and clips.
 
-    In a clip people are followed, and all views of a person make one answer (this needs the
-    extra `video`); annotated clips keep their sound.
+    In a clip each person is tracked, and all views of a person are combined into one prediction
+    (this needs the extra `video`). Annotated clips keep their sound.
 
-    Ends with 0 when every input was read, 1 when some were not (the others are still
-    answered, each failure is one line on standard error), 2 for a wrong call.
+    Exit code 1 means that some inputs could not be read: each failure is one line on standard
+    error, and the other inputs are still predicted.
 
     [bold]Examples[/]
 

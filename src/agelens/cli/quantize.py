@@ -5,18 +5,18 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need_train
 
 
 def quantize(
     run: Annotated[Path, typer.Argument(help="A run folder with a model.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="The dataset folder it was trained on.")],
+    data: options.TrainingData,
     output: Annotated[Path, typer.Option("--run", help="The run folder to write.")],
 ) -> None:
-    """Make a smaller and faster model, with convolutions in 8 bits.
+    """Quantize a model to 8 bits, which makes it smaller and faster.
 
-    Several settings are tried; the one that loses least on the validation folds is kept.
+    Tries several settings and keeps the one that loses least on the validation folds.
 
     [bold]Example[/]
 

@@ -13,7 +13,7 @@ def report(
         list[str],
         typer.Argument(
             metavar="EVALUATION...",
-            help="Evaluation folders, made by `agelens evaluate`; NAME=FOLDER renames the model.",
+            help="Evaluation folders from `agelens evaluate`; NAME=FOLDER renames the model.",
             show_default=False,
         ),
     ],
@@ -21,7 +21,7 @@ def report(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="The dataset folder: adds picture quality, the worst errors and saliency.",
+            help="The dataset folder: adds image quality, the worst errors and saliency.",
             show_default=False,
         ),
     ] = None,
@@ -30,23 +30,18 @@ def report(
         typer.Option(
             "--model",
             "-m",
-            help="A model file for the saliency, where it does not lie beside its evaluation.",
+            help="The model file for saliency, if it is not next to its evaluation.",
             show_default=False,
         ),
     ] = None,
-    saliency_faces: Annotated[
-        int,
-        typer.Option(
-            "--saliency-faces", min=0, help="Faces on which saliency is tested; 0 leaves it out."
-        ),
-    ] = 32,
+    saliency_faces: options.SaliencyFaces = 32,
     threads: options.Threads = None,
 ) -> None:
-    """Write a report: one HTML page, and the same as Markdown and JSON.
+    """Write an evaluation report as one HTML page, Markdown and JSON.
 
-    It says in plain words how good a model is, where it fails, whom it fails, and how sure that
-    is; several models, measured on the same faces, are compared. With --data it shows pictures
-    of the dataset: such a page is for your own use.
+    The report shows how accurate a model is, where it fails, for which groups it fails, and how
+    certain that is. Several models that were measured on the same faces are compared. With --data
+    it contains pictures of the dataset: keep such a page to yourself.
 
     [bold]Examples[/]
 

@@ -17,10 +17,10 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def serve(
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every network.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 for a free one.")
+        int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 picks a free one.")
     ] = 8000,
     model: options.Model = None,
     threads: options.Threads = None,
@@ -29,54 +29,40 @@ def serve(
     gender_threshold: options.GenderThreshold = 0.5,
     min_face: options.MinFace = 0,
     max_bytes: Annotated[
-        int, typer.Option("--max-bytes", min=1000, help="Bytes of one request.")
+        int, typer.Option(min=1000, help="Maximum bytes per request.")
     ] = 32_000_000,
-    max_pictures: Annotated[
-        int, typer.Option("--max-pictures", min=1, help="Pictures of one request.")
-    ] = 32,
+    max_pictures: Annotated[int, typer.Option(min=1, help="Maximum pictures per request.")] = 32,
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, help="Pixels of one picture.")
+        int, typer.Option(min=1, help="Maximum pixels per picture.")
     ] = 25_000_000,
-    max_faces: Annotated[
-        int, typer.Option("--max-faces", min=1, help="Faces of one picture.")
-    ] = 200,
-    seconds: Annotated[
-        float, typer.Option("--seconds", min=0.1, help="Longest wait for an answer.")
-    ] = 30.0,
-    upload_seconds: Annotated[
-        float, typer.Option("--upload-seconds", min=0.1, help="Longest time for a body to arrive.")
-    ] = 60.0,
+    max_faces: Annotated[int, typer.Option(min=1, help="Maximum faces per picture.")] = 200,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Timeout of a response.")] = 30.0,
+    upload_seconds: Annotated[float, typer.Option(min=0.1, help="Timeout of an upload.")] = 60.0,
     queue: Annotated[
-        int, typer.Option("--queue", min=1, help="Pictures that may wait; more are refused (429).")
+        int, typer.Option(min=1, help="Maximum pictures in the queue; more are rejected (429).")
     ] = 128,
     max_wait: Annotated[
-        float,
-        typer.Option(
-            "--max-wait", min=0.01, help="Longest wait in the queue, seconds; else refused (429)."
-        ),
+        float, typer.Option(min=0.01, help="Maximum seconds in the queue, expected; else 429.")
     ] = 0.6,
     batch_wait: Annotated[
-        float,
-        typer.Option("--batch-wait", min=0, help="Milliseconds that a picture waits for others."),
+        float, typer.Option(min=0, help="Milliseconds to wait for more pictures of a batch.")
     ] = 5.0,
     api_keys: Annotated[
-        Path | None,
-        typer.Option("--api-keys", help="File of API keys, one per line; without it all may ask."),
+        Path | None, typer.Option(help="File of API keys, one per line (default: no key needed).")
     ] = None,
     cors_origin: Annotated[
         list[str] | None,
-        typer.Option("--cors-origin", help="Site whose pages may ask, such as https://a.example."),
+        typer.Option(help="Allowed CORS origin, such as https://a.example (repeatable)."),
     ] = None,
-    page: Annotated[bool, typer.Option("--page/--no-page", help="The web page at /.")] = True,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page at /.")] = True,
     fetch: Annotated[
-        bool,
-        typer.Option("--fetch/--no-fetch", help="Fetch pictures named by URL, public hosts only."),
+        bool, typer.Option("--fetch/--no-fetch", help="Fetch pictures by URL, public hosts only.")
     ] = False,
 ) -> None:
-    """Answer predictions over HTTP, with a web page at /.
+    """Serve predictions over HTTP, with a web page at /.
 
-    Pictures are neither stored nor logged. Ctrl-C or SIGTERM finishes what was accepted,
-    then ends. The keys of --api-keys may also stand in AGELENS_API_KEYS, with commas.
+    Pictures are neither stored nor logged. On Ctrl-C or SIGTERM the service finishes the accepted
+    requests and exits. API keys can also be set in AGELENS_API_KEYS, separated by commas.
 
     [bold]Examples[/]
 

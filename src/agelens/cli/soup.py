@@ -5,19 +5,19 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need_train
 
 
 def soup(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")],
-    data: Annotated[Path, typer.Option(help="The dataset folder they were trained on.")],
-    run: Annotated[Path, typer.Option(help="The run folder to write.")],
+    data: options.TrainingData,
+    run: options.Run,
 ) -> None:
-    """Average the weights of runs that began alike: better than each, and as fast as one.
+    """Average the weights of several runs into one model (a model soup).
 
-    The best one by validation MAE is taken first; each other stays in the mean if that becomes
-    better by it.
+    All runs must have started from the same weights. The average starts with the best run by
+    validation MAE; each other run joins it if that lowers the validation MAE.
 
     [bold]Example[/]
 

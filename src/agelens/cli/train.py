@@ -5,44 +5,36 @@ from typing import Annotated, Any
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need, need_train
 
 
 def train(
     config: Annotated[Path, typer.Option(help="The recipe, a TOML file.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
-    run: Annotated[Path, typer.Option(help="The run folder to write.")],
-    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+    data: options.Data,
+    run: options.Run,
+    resume: Annotated[bool, typer.Option(help="Continue a run that was stopped.")] = False,
     workers: Annotated[
         int,
         typer.Option(
             "--workers",
             "-w",
             min=1,
-            help="Processes that share each batch, by Ray (extra scale; experimental).",
+            help="Processes that share each batch, with Ray (extra `scale`; experimental).",
         ),
     ] = 1,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="HOST:PORT of a Ray cluster, or auto on one of its machines (default: made here)."
-        ),
-    ] = None,
+    address: options.RayAddress = None,
     exclude: Annotated[
         Path | None,
         typer.Option(
-            help="An actions.csv of `agelens data audit`: leave out the faces it says to exclude."
+            help="An actions.csv from `agelens data audit`: leave out the faces it excludes."
         ),
     ] = None,
     downweight: Annotated[
         Path | None,
-        typer.Option(help="An actions.csv: count each training face by its weight there."),
+        typer.Option(help="An actions.csv or weights.csv with a weight for each training face."),
     ] = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Replace a value of the recipe, as `section.key=value`."),
-    ] = None,
+    change: options.Changes = None,
 ) -> None:
     """Train a model and export it.
 

@@ -5,25 +5,23 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, options
 from agelens.cli.extras import need, need_train
 
 
 def tune(
     config: Annotated[Path, typer.Option(help="The recipe to start from.", show_default=False)],
-    space: Annotated[Path, typer.Option(help="What may change, a TOML file.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="A dataset folder, made by `agelens data import`.")],
-    run: Annotated[Path, typer.Option(help="The folder of the study; an old one goes on.")],
-    trials: Annotated[int, typer.Option(min=1, help="Trials the study shall have in all.")] = 20,
+    space: Annotated[Path, typer.Option(help="The search space, a TOML file.", show_default=False)],
+    data: options.Data,
+    run: Annotated[Path, typer.Option(help="The study folder; an existing study continues.")],
+    trials: Annotated[int, typer.Option(min=1, help="Total number of trials in the study.")] = 20,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the cores.")] = 1,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Replace a value of the recipe, as `section.key=value`."),
-    ] = None,
+    change: options.Changes = None,
 ) -> None:
-    """Tune a recipe on the validation folds; writes best.toml, trials.csv and plots.
+    """Search for better hyperparameters of a recipe on the validation folds.
 
-    A study that was stopped goes on when the same command is given again.
+    Writes best.toml, trials.csv and plots. Run the same command again to continue a study that
+    was stopped.
 
     [bold]Example[/]
 

@@ -21,33 +21,29 @@ def watch(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Address of a stream (http, https, rtsp), or a clip to play; without it a camera.",
+            help="A stream address (http, https, rtsp) or a clip; the default is a camera.",
             show_default=False,
         ),
     ] = None,
     camera: Annotated[int, typer.Option("--camera", "-c", min=0, help="Number of the camera.")] = 0,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="End after so long.")
+        float | None, typer.Option("--seconds", min=0, help="Stop after this many seconds.")
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option("--record", "-r", help="Write what is seen, marked, to this MP4 file."),
+        typer.Option("--record", "-r", help="Write the annotated video to this MP4 file."),
     ] = None,
     window: Annotated[
         bool | None,
-        typer.Option(
-            "--window/--no-window", help="Show a window (default: where there can be one)."
-        ),
+        typer.Option("--window/--no-window", help="Show a window (default: if the system can)."),
     ] = None,
     form: options.Format = "table",
     output: options.OutputFile = None,
-    per_frame: Annotated[
-        bool,
-        typer.Option("--per-frame", help="Also give what each frame by itself says, as it comes."),
-    ] = False,
+    per_frame: options.PerFrame = False,
     min_views: options.MinViews = 3,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds that a stream may keep us waiting.")
+        float,
+        typer.Option("--timeout", min=0.1, help="Seconds to wait for a stream."),
     ] = 10.0,
     gender_threshold: options.GenderThreshold = 0.5,
     min_face: options.MinFace = 0,
@@ -57,11 +53,12 @@ def watch(
     flip: options.Flip = None,
     longest: options.Longest = 1280,
 ) -> None:
-    """Follow the people before a camera, and say who was there in the end.
+    """Track the people in front of a camera live, and list them at the end.
 
-    Each person's answer is made of all views so far. Frames that come while one is worked on are
-    let go, so that nothing lags. Ctrl-C ends it, with a table of the people. Nothing is kept
-    unless --record asks for it. Streams, clips and --record need the extra `video`.
+    A person's prediction combines all views so far. Frames that arrive while another one is being
+    processed are dropped, so the display does not lag. Press Ctrl-C to stop and print a table of
+    the people. Nothing is stored without --record. Streams, clips and --record need the extra
+    `video`.
 
     [bold]Examples[/]
 

@@ -1,8 +1,8 @@
 """Does the service stand 2,000 hostile requests? Every one must be answered, none with 5xx.
 
 Mutated pictures, decompression bombs, wrong types, huge headers, polyglots, slow uploads,
-malformed multipart and HTTP, drawn by hostile.py from a seed. After every 100 the portrait must
-still get its answer, and the memory is read. Writes results/fuzz_service.json.
+malformed multipart and HTTP, drawn by hostile_requests.py from a seed. After every 100 the
+portrait must still get its answer, and the memory is read. Writes results/fuzz_service.json.
 
     python benchmarks/fuzz_service.py [--requests 2000] [--seed 1]
 """
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agelens import provenance
-from asking_raw import Answer, ask
-from hostile import PORTRAIT, Attack, attacks, request
+from hostile_requests import PORTRAIT, Answer, Attack, attacks, request, send
 from service import resident, serving
 
 RESULT = Path(__file__).resolve().parent / "results" / "fuzz_service.json"
@@ -67,7 +66,7 @@ def main() -> int:
 def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) -> dict[str, Any]:
     """Send everything and judge what came back."""
     good = Attack("portrait", (request(PORTRAIT.read_bytes()),))
-    expected = faces(ask(url, good, LIMIT))
+    expected = faces(send(url, good, LIMIT))
     assert expected, "the portrait has a face"
     answers: list[tuple[Attack, Answer]] = []
     memory: list[float] = []
@@ -77,8 +76,8 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, count, 100):
             part = sent[start : start + 100]
-            answers += zip(part, pool.map(lambda one: ask(url, one, LIMIT), part), strict=True)
-            changed += faces(ask(url, good, LIMIT)) != expected
+            answers += zip(part, pool.map(lambda one: send(url, one, LIMIT), part), strict=True)
+            changed += faces(send(url, good, LIMIT)) != expected
             memory.append(round(resident(process.pid), 1))
             print(f"{len(answers)} of {count}, {memory[-1]} MB", file=sys.stderr)
     first, last = _floors(memory)

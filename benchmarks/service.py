@@ -171,7 +171,7 @@ class Load:
         told = {"PHOTOS": str(photos), "RECORDS": str(self.records), "REQUESTS": str(requests)}
         told |= {"PACE": str(offered / clients)} if offered else {}
         words = [
-            self.program, "--headless", "--locustfile", str(HERE / "service_load.py"),
+            self.program, "--headless", "--locustfile", str(HERE / "locustfile.py"),
             "--host", self.url, "--users", str(clients),
             "--spawn-rate", str(offered or clients),  # offered evenly, not all at once
             "--run-time", f"{max(1, round(seconds))}s", "--stop-timeout", "60",

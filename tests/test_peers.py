@@ -22,7 +22,7 @@ from agelens.evaluation import bootstrap, metrics
 from drawn import write_dataset
 
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
-NAMES = ("asking", "comparing", "faces", "keeping", "peers", "roster", "timing")
+NAMES = ("catalogue", "comparison", "faces", "peers", "runner", "store", "timing")
 
 # Sees the middle of a picture: green is the age, more red than blue is female, white is no face.
 # Its one word is a file in which it counts the pictures, and how far it goes before it breaks.
@@ -30,7 +30,7 @@ FAKE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {peers!r})
-from answering import Peer, serve, words
+from worker import Peer, serve, words
 
 def main():
     print("peers chatter on standard output")
@@ -75,13 +75,13 @@ def modules() -> Any:
 
 
 @pytest.fixture
-def asking(modules: dict[str, ModuleType]) -> Any:
-    return modules["asking"]
+def runner(modules: dict[str, ModuleType]) -> Any:
+    return modules["runner"]
 
 
 @pytest.fixture(scope="module")
-def comparing(modules: dict[str, ModuleType]) -> Any:
-    return modules["comparing"]
+def comparison(modules: dict[str, ModuleType]) -> Any:
+    return modules["comparison"]
 
 
 @pytest.fixture
@@ -100,33 +100,33 @@ ANSWERS = [{"age": 30, "gender": "female"}, None, {"age": 61, "gender": "male"},
            {"age": 8, "gender": None}]  # fmt: skip
 
 
-def test_answers_come_back_in_order(asking: Any, fake: Path, tmp_path: Path) -> None:
-    border = asking.Border(0.25, "black")
+def test_answers_come_back_in_order(runner: Any, fake: Path, tmp_path: Path) -> None:
+    border = runner.Border(0.25, "black")
     words = [sys.executable, str(fake), str(tmp_path / "log")]
-    about, *answers = asking.ask(words, CHIPS, border)
+    about, *answers = runner.ask(words, CHIPS, border)
     assert about["versions"]["fake"] == "1.0"
     assert about["weights"] == {"model": fake.stat().st_size, "pipeline": fake.stat().st_size}
     assert answers == ANSWERS
     assert (tmp_path / "log").read_text().split() == ["0"] * 4  # the corner is the border
 
 
-def test_borders(asking: Any) -> None:
+def test_borders(runner: Any) -> None:
     picture = chip(9, 8, 7)
     picture[0, 0] = 50
-    black = asking.Border(0.5, "black").around(picture)
+    black = runner.Border(0.5, "black").around(picture)
     assert black.shape == (400, 400, 3) and not black[0, 0].any()
     np.testing.assert_array_equal(black[100:300, 100:300], picture)
-    edge = asking.Border(0.25, "edge").around(picture)
+    edge = runner.Border(0.25, "edge").around(picture)
     assert edge.shape == (300, 300, 3) and (edge[0, 0] == 50).all()
-    assert asking.Border().around(picture).shape == picture.shape
-    assert [str(border) for border in asking.BORDERS[:3]] == ["none", "black 25%", "edge 25%"]
-    assert all(border.side == border.around(picture).shape[0] for border in asking.BORDERS)
+    assert runner.Border().around(picture).shape == picture.shape
+    assert [str(border) for border in runner.BORDERS[:3]] == ["none", "black 25%", "edge 25%"]
+    assert all(border.side == border.around(picture).shape[0] for border in runner.BORDERS)
 
 
-def test_a_peer_that_breaks_says_why(asking: Any, fake: Path, tmp_path: Path) -> None:
+def test_a_peer_that_breaks_says_why(runner: Any, fake: Path, tmp_path: Path) -> None:
     words = [sys.executable, str(fake), str(tmp_path / "log"), "2"]
-    with pytest.raises(asking.PeerFailed, match=r"(?s)ended with 1.*the fake peer broke"):
-        list(asking.ask(words, CHIPS, asking.Border()))
+    with pytest.raises(runner.PeerFailed, match=r"(?s)ended with 1.*the fake peer broke"):
+        list(runner.ask(words, CHIPS, runner.Border()))
 
 
 @pytest.mark.parametrize(
@@ -137,36 +137,36 @@ def test_a_peer_that_breaks_says_why(asking: Any, fake: Path, tmp_path: Path) ->
         ("pass", "ended with 0"),
     ],
 )
-def test_a_peer_that_answers_oddly(asking: Any, program: str, says: str) -> None:
+def test_a_peer_that_answers_oddly(runner: Any, program: str, says: str) -> None:
     program = f"import sys; sys.stdin.buffer.read(); {program}"
-    with pytest.raises(asking.PeerFailed, match=says):
-        list(asking.ask([sys.executable, "-c", program], CHIPS, asking.Border()))
+    with pytest.raises(runner.PeerFailed, match=says):
+        list(runner.ask([sys.executable, "-c", program], CHIPS, runner.Border()))
 
 
-def test_a_chip_that_cannot_be_read_is_told(asking: Any, fake: Path, tmp_path: Path) -> None:
+def test_a_chip_that_cannot_be_read_is_told(runner: Any, fake: Path, tmp_path: Path) -> None:
     def chips() -> Any:
         yield CHIPS[0]
         raise OSError("a damaged chip")
 
     with pytest.raises(OSError, match="a damaged chip"):
         list(
-            asking.ask([sys.executable, str(fake), str(tmp_path / "log")], chips(), asking.Border())
+            runner.ask([sys.executable, str(fake), str(tmp_path / "log")], chips(), runner.Border())
         )
 
 
 def test_what_is_missing_is_told(
-    asking: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(asking.PeerFailed, match=r"no Python at .*README\.md"):
-        asking.command(["python", "x.py"], tmp_path / "python")
+    with pytest.raises(runner.PeerFailed, match=r"no Python at .*README\.md"):
+        runner.command(["python", "x.py"], tmp_path / "python")
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(asking.PeerFailed, match=r"no Node\.js.*README\.md"):
-        asking.command(["node", "x.mjs"], tmp_path / "python")
+    with pytest.raises(runner.PeerFailed, match=r"no Node\.js.*README\.md"):
+        runner.command(["node", "x.mjs"], tmp_path / "python")
 
 
-def test_figures_are_of_the_faces_that_are_answered(comparing: Any) -> None:
+def test_figures_are_of_the_faces_that_are_answered(comparison: Any) -> None:
     random = np.random.default_rng(5)
-    truth = comparing.Truth(random.integers(0, 90, 400), random.random(400) < 0.5)
+    truth = comparison.Truth(random.integers(0, 90, 400), random.random(400) < 0.5)
     lines = [
         {"age": float(age + off), "gender": ("male", "female")[int(female ^ wrong)]}
         for age, female, off, wrong in zip(
@@ -176,7 +176,7 @@ def test_figures_are_of_the_faces_that_are_answered(comparing: Any) -> None:
     lost = random.random(400) < 0.2
     kept = [None if gone else line for gone, line in zip(lost, lines, strict=True)]
     weights = bootstrap.resample(np.arange(400))
-    told = comparing.standing(comparing.Answers.read(kept), truth, weights)
+    told = comparison.standing(comparison.Answers.read(kept), truth, weights)
     age = np.array([line["age"] for line in lines])[~lost]
     said = np.array([line["gender"] == "female" for line in lines])[~lost]
     expected = {
@@ -197,17 +197,17 @@ def test_figures_are_of_the_faces_that_are_answered(comparing: Any) -> None:
     assert told["found_without_age"] == told["found_without_gender"] == 0
 
 
-def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparing: Any) -> None:
-    truth = comparing.Truth(np.array([20, 30, 40, 50]), np.array([True, True, False, False]))
-    theirs = comparing.Answers.read(
+def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparison: Any) -> None:
+    truth = comparison.Truth(np.array([20, 30, 40, 50]), np.array([True, True, False, False]))
+    theirs = comparison.Answers.read(
         [{"age": 30, "gender": "male"}, None, {"age": 44, "gender": None},
          {"age": None, "gender": "male"}]
     )  # fmt: skip
-    ours = comparing.Answers.read(
+    ours = comparison.Answers.read(
         [{"age": 21, "gender": "female"}, {"age": 99, "gender": "male"},
          {"age": 40, "gender": "male"}, {"age": 52, "gender": "female"}]
     )  # fmt: skip
-    told = comparing.beside(theirs, ours, truth, bootstrap.resample(np.arange(4)))
+    told = comparison.beside(theirs, ours, truth, bootstrap.resample(np.arange(4)))
     values = {
         side: {name: figure["value"] for name, figure in told[side].items()}
         for side in ("theirs", "ours", "difference")
@@ -218,7 +218,7 @@ def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparing: Any) 
     assert values["theirs"]["gender_accuracy"] == 0.5  # genders: faces 0 and 3
     assert values["ours"]["gender_accuracy"] == 0.5
     assert values["difference"]["gender_accuracy"] == 0
-    alone = comparing.standing(theirs, truth, bootstrap.resample(np.arange(4)))
+    alone = comparison.standing(theirs, truth, bootstrap.resample(np.arange(4)))
     assert (alone["found_without_age"], alone["found_without_gender"]) == (1, 1)
 
 
@@ -235,8 +235,8 @@ def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparing: Any) 
         max_size=30,
     )
 )
-def test_reading_loses_no_answer(comparing: Any, lines: list[dict[str, Any] | None]) -> None:
-    answers = comparing.Answers.read(json.loads(json.dumps(lines)))
+def test_reading_loses_no_answer(comparison: Any, lines: list[dict[str, Any] | None]) -> None:
+    answers = comparison.Answers.read(json.loads(json.dumps(lines)))
     genders = {1.0: "female", 0.0: "male"}
     again = [
         {"age": None if np.isnan(age) else age, "gender": genders.get(female)} if found else None
@@ -245,9 +245,9 @@ def test_reading_loses_no_answer(comparing: Any, lines: list[dict[str, Any] | No
     assert again == lines
 
 
-def test_a_gender_that_is_none_is_refused(comparing: Any) -> None:
+def test_a_gender_that_is_none_is_refused(comparison: Any) -> None:
     with pytest.raises(ValueError, match="gender 'Female': expected"):
-        comparing.Answers.read([{"age": 3, "gender": "Female"}])
+        comparison.Answers.read([{"age": 3, "gender": "Female"}])
 
 
 @pytest.fixture(scope="module")
@@ -264,13 +264,13 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., dict[str, Any]]:
     """Give a function that runs the command with two fake peers, one of them as ours."""
-    roster, log = modules["roster"], tmp_path / "log"
+    roster, log = modules["catalogue"], tmp_path / "log"
     facts = {"trained_on": "colours", "utkface": "no", "sources": ["a page"], "licence": "MIT"}
     entry = {"name": "fake", "package": "fake 1.0 (PyPI)", "detector": "eyes", **facts,
              "program": ["python", str(fake), str(log)]}  # fmt: skip
     left = [{"package": "other 2.0 (PyPI)", "why": "weights not in the package"}]
     catalogue = {"peer": [entry], "left_out": left}
-    for name in ("roster", "peers"):
+    for name in ("catalogue", "peers"):
         monkeypatch.setattr(modules[name], "catalogue", lambda: catalogue)
     own = roster.Peer("agelens fake", "agelens", entry["program"], None, {}, "", ours=True)
     found = roster.Peer("agelens finds", "agelens", entry["program"], "eyes", {}, "", ours=True)
@@ -315,11 +315,11 @@ def test_the_command_writes_the_record_and_asks_once(
 
 
 def test_the_border_that_finds_most_is_taken(
-    modules: dict[str, ModuleType], asking: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    modules: dict[str, ModuleType], runner: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    keeping, comparing = modules["keeping"], modules["comparing"]
+    store, comparison = modules["store"], modules["comparison"]
     faces = modules["faces"].Faces(
-        [], comparing.Truth(np.full(4, 30), np.full(4, True)), np.empty(0)
+        [], comparison.Truth(np.full(4, 30), np.full(4, True)), np.empty(0)
     )
     told = {"none": (0.5, 1.0), "black 25%": (1.0, 5.0), "edge 25%": (1.0, 4.0)}
 
@@ -327,13 +327,13 @@ def test_the_border_that_finds_most_is_taken(
         found, off = told[str(border)]  # a border that is not there must not be asked for
         line = {"age": 30 + off, "gender": "female"}
         lines = [line if place < 4 * found else None for place in range(4)]
-        return {}, comparing.Answers.read(lines)
+        return {}, comparison.Answers.read(lines)
 
-    keeper = keeping.Keeper(tmp_path, {}, None)
+    keeper = store.Keeper(tmp_path, {}, None)
     monkeypatch.setattr(keeper, "answers", answers)
     trials = keeper.trials(None, faces)
     assert {str(border): (t.found, t.age_mae) for border, t in trials.items()} == told
-    assert str(keeping.best(trials)) == "edge 25%"
+    assert str(store.best(trials)) == "edge 25%"
 
 
 def test_a_stopped_run_goes_on(
@@ -389,14 +389,14 @@ def test_times_join_the_record(
 
 
 def test_the_catalogue_is_complete(modules: dict[str, ModuleType]) -> None:
-    roster = modules["roster"]
+    roster = modules["catalogue"]
     for entry in roster.catalogue()["peer"]:
         assert (PEERS / entry["program"][1]).is_file()
         assert entry["utkface"] in ("yes", "no", "not told") and entry["sources"]
     pinned = json.loads((PEERS / "package.json").read_text("utf-8"))["dependencies"]
     pinned |= {
         name: version
-        for file in ("requirements.txt", "bare.txt")
+        for file in ("requirements.txt", "requirements-no-deps.txt")
         for line in (PEERS / file).read_text("utf-8").splitlines()
         if not line.startswith("#")
         for name, version in [line.split("==")]

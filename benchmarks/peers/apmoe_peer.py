@@ -4,10 +4,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import apmoe
-from answering import Answer, Peer, Picture, serve, words
 from apmoe.core.types import ModalityData
 from apmoe.experts.builtin import FaceAgeExpert
 from apmoe.processing.builtin.image_cleaners import ImageCleaner
+from worker import Answer, Peer, Picture, serve, words
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 // @vladmandic/face-api: its default detector, 68 landmarks for alignment, its age and gender net.
 
-import { given, inside, load, serve, start, version } from './answering.mjs';
+import { given, inside, load, serve, start, version } from './worker.mjs';
 
 const { side, time } = given();
 await start();

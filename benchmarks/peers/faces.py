@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from asking import Chip
-from comparing import Truth
+from comparison import Truth
 from numpy.typing import NDArray
+from runner import Chip
 
 from agelens.data import chips
 from agelens.data.dataset import Dataset

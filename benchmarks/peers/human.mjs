@@ -6,7 +6,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { given, inside, load, serve, start, tf, version } from './answering.mjs';
+import { given, inside, load, serve, start, tf, version } from './worker.mjs';
 
 const { side, time, words: [net] } = given();
 const nets = {

@@ -19,12 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import asking
+import runner
 import timing
-from asking import HERE, Border
-from comparing import beside, standing
-from keeping import Keeper, Trial, best
-from roster import Peer, catalogue, roll
+from catalogue import Peer, catalogue, roll
+from comparison import beside, standing
+from runner import HERE, Border
+from store import Keeper, Trial, best
 
 from agelens import provenance
 from agelens.cli.progress import bar
@@ -45,7 +45,7 @@ def main() -> None:
     try:
         dataset = Dataset(given.data)
         peers = roll(given.models or ["default"], given.only)
-        commands = {peer.name: asking.command(peer.program, given.python) for peer in peers}
+        commands = {peer.name: runner.command(peer.program, given.python) for peer in peers}
         if given.time:
             if not target.is_file():
                 raise ConfigError(f"no {target.name} yet: run without --time first")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 import keras
-from answering import Answer, Peer, Picture, serve, words
+from worker import Answer, Peer, Picture, serve, words
 
 
 def old_keras() -> None:

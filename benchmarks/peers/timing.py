@@ -4,10 +4,10 @@ import os
 import statistics
 from typing import Any
 
-import asking
-from asking import BORDERS
+import runner
+from catalogue import Peer
 from rich.progress import Progress
-from roster import Peer
+from runner import BORDERS
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
@@ -42,7 +42,7 @@ def measure(
     for _ in range(TURNS):
         for peer in peers:
             progress.update(task, description=peer.name)
-            told = asking.time(commands[peer.name], sample, chosen[peer.name], rounds)
+            told = runner.time(commands[peer.name], sample, chosen[peer.name], rounds)
             for part, measured in told.items():
                 times.setdefault(peer.name, {}).setdefault(part, []).extend(measured)
             progress.advance(task)

@@ -19,8 +19,8 @@ from agelens.faces.alignment import TEMPLATE
 from agelens.faces.detector import Detector
 from agelens.images.decode import Picture, read
 from agelens.results import Landmarks
+from alignment_accuracy import paste
 from labelled import write_any, write_folder
-from pasted_chips import paste
 
 NAME = "36_1_0_20170101000000000.jpg"
 

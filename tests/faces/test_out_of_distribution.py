@@ -13,7 +13,7 @@ from agelens.faces.alignment import warp
 from agelens.faces.detector import Detector
 from photos import photo
 
-RECORD = Path(__file__).parents[2] / "benchmarks" / "results" / "likeness.json"
+RECORD = Path(__file__).parents[2] / "benchmarks" / "results" / "out_of_distribution.json"
 
 
 def test_outlines_tell_which_way_edges_run() -> None:

@@ -17,7 +17,7 @@ from agelens.images.resample import shrink
 from agelens.results import Landmarks, Reason
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-RECORD, LIKENESS = RESULTS / "doubt.json", RESULTS / "likeness.json"
+RECORD, LIKENESS = RESULTS / "uncertainty.json", RESULTS / "out_of_distribution.json"
 LIMITS = quality.Limits()
 
 

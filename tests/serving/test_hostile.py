@@ -17,8 +17,7 @@ from agelens.serving.settings import Settings
 from served import running
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from asking_raw import ask
-from hostile import Attack, attacks, form, request
+from hostile_requests import Attack, attacks, form, request, send
 
 KINDS = 9
 FORM = "multipart/form-data; boundary=b"
@@ -44,10 +43,10 @@ def test_the_attacks_are_of_many_kinds_and_can_be_drawn_again() -> None:
 def test_every_attack_is_answered_and_the_service_lives(client, astronaut_path, caplog) -> None:
     url = str(client.base_url)
     good = Attack("portrait", (request(form(astronaut_path.read_bytes()), FORM),))
-    before = json.loads(ask(url, good, 60).body)["pictures"]
+    before = json.loads(send(url, good, 60).body)["pictures"]
     with caplog.at_level(logging.WARNING, "agelens"):
         for attack in attacks(2, 60):
-            answer = ask(url, attack, 60)
+            answer = send(url, attack, 60)
             if attack.leaves:
                 continue
             assert 200 <= answer.status < 500, attack.parts[0][:300]
@@ -55,6 +54,6 @@ def test_every_attack_is_answered_and_the_service_lives(client, astronaut_path, 
                 error = json.loads(answer.body)["error"]
                 assert set(error) == {"code", "message", "details"}
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
-    assert json.loads(ask(url, good, 60).body)["pictures"] == before
+    assert json.loads(send(url, good, 60).body)["pictures"] == before
     held = client.get("/metrics").text.partition("\nagelens_held_bytes ")[2]
     assert float(held.split()[0]) == 0

@@ -4,7 +4,7 @@ The directions of edges (N. Dalal, B. Triggs, "Histograms of oriented gradients"
 from the twenty main ways in which those of training faces vary (as in M. Turk, A. Pentland,
 "Eigenfaces for recognition", 1991), and what is left over is the figure. Grey values themselves
 did not do: a mask is smoother than a face and was rebuilt all the better. The file
-`out_of_distribution.npz` is fitted by `benchmarks/likeness.py`.
+`out_of_distribution.npz` is fitted by `benchmarks/out_of_distribution.py`.
 """
 
 from functools import cache

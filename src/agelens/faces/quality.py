@@ -1,11 +1,11 @@
 """Is a face seen well enough to be judged? Its size, sharpness and light, and the picture's edge.
 
 Each limit stands where the age error of the shipped model has risen by a quarter, on validation
-faces that were made smaller, blurred, darkened and so on; `benchmarks/doubt.py` finds them and
-tells how often each is right. What none of these explains may still be unlike the faces of the
+faces that were made smaller, blurred, darkened and so on; `benchmarks/uncertainty.py` finds them
+and tells how often each is right. What none of these explains may still be unlike the faces of the
 training: covered from the nose down, turned far away, or upside down. That limit is passed by one
-validation face in a hundred (`benchmarks/likeness.py`). Sunglasses are not told, nor is a head
-that is turned a little: there the errors are hardly larger.
+validation face in a hundred (`benchmarks/out_of_distribution.py`). Sunglasses are not told,
+nor is a head that is turned a little: there the errors are hardly larger.
 """
 
 import math

@@ -22,7 +22,7 @@ of views made smaller by the correlation r of each answer with the one before, N
 (H. von Storch and F. W. Zwiers, "Statistical Analysis in Climate Research", 1999, 17.1).
 
 `SHARED` bounds how sure a track can get, however many views it has: a limit set by prudence, for
-want of clips with known ages. `benchmarks/joined_views.py` measures the rest. Genders are joined
+want of clips with known ages. `benchmarks/track_fusion.py` measures the rest. Genders are joined
 with n = 1: the mean of the log-odds.
 """
 

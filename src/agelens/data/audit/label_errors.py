@@ -8,7 +8,7 @@ which counts by how many years a label is off as well as how sure the model is.
 
 Of ages made wrong on purpose by 20 years and more, 98 % came into the first tenth of the ranking,
 more than by six other scores, three of the package cleanlab among them; of all that were made
-wrong, 66 %, where the best of the others had 67 % (benchmarks/planted_labels.py).
+wrong, 66 %, where the best of the others had 67 % (benchmarks/label_errors.py).
 """
 
 from dataclasses import dataclass

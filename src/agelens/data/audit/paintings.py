@@ -2,8 +2,8 @@
 
 `paintings.npz` holds a line through the 1,024 features of the backbone faceres-deep for each of six
 ways in which photos were turned into pictures (watercolour, pencil, poster, cartoon, ...). It was
-fitted and measured by benchmarks/painted_faces.py. What it finds is what a face network sees as
-unlike a photo: also prints in dots, masks and strongly edited photos; soft oil paintings and
+fitted and measured by benchmarks/painting_detection.py. What it finds is what a face network sees
+as unlike a photo: also prints in dots, masks and strongly edited photos; soft oil paintings and
 statues often escape it. Being fitted on UTKFace, the file is for non-commercial research only.
 """
 

@@ -1,0 +1,122 @@
+r"""How the levels of age intervals are best fitted: covered alike at all ages, and no leaps.
+
+    agelens evaluate runs/hybrid --data utkface --part validation --no-flip
+    python benchmarks/interval_calibration.py \
+        runs/hybrid/evaluation-split0-validation/predictions.parquet
+
+Each way is fitted on half of the validation faces and read on the other half, both ways round for
+three splits: coverage, width, coverage by decade. Leaps: every answer is moved by a quarter of a
+year, and the share counted in which an end of the interval moves by more than two years.
+Writes results/interval_calibration.json.
+"""
+
+import itertools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agelens import provenance
+from agelens.evaluation import calibration, metrics
+from agelens.inference import distribution
+from agelens.inference.distribution import AGES, Levels
+
+RESULT = Path(__file__).parent / "results" / "interval_calibration.json"
+SPLITS = 3
+LEAP = 2.0  # years
+HEAP = (22, 36)  # years around 26, which one label in eleven of UTKFace says
+Fit = Callable[[NDArray[np.float64], NDArray[np.int64]], Levels]
+
+
+def main() -> None:
+    """Compare, print and write."""
+    table = pl.read_parquet(Path(sys.argv[1]))
+    said = table["age_probabilities"].to_numpy().astype(np.float64)
+    ages = table["age"].to_numpy().astype(np.int64)
+    ways: dict[str, Fit] = {"the 250 nearest in age": nearest}
+    for spread in (2.0, 3.0, 4.0):
+        ways[f"curve of {spread:g} years"] = by_curve(spread)
+    random = np.random.default_rng(0)
+    orders = [random.permutation(len(ages)) for _ in range(SPLITS)]
+    rows = [{"way": name} | judge(fit, said, ages, orders) for name, fit in ways.items()]
+    result = {
+        "command": f"python benchmarks/interval_calibration.py {sys.argv[1]}",
+        "date": provenance.now(),
+        "machine": provenance.machine(threads=1),
+        "versions": provenance.versions(),
+        "faces": len(ages),
+        "splits": SPLITS,
+        "shipped": f"curve of {calibration.SPREAD:g} years",
+        "ways": rows,
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print(json.dumps(rows, indent=2))
+
+
+def by_curve(spread: float) -> Fit:
+    """Give the fit of the package with another spread."""
+    return lambda said, ages: calibration.fit_levels(said, ages, spread=spread)
+
+
+def nearest(said: NDArray[np.float64], ages: NDArray[np.int64], count: int = 250) -> Levels:
+    """Fit the levels of each age to the faces nearest to it, as the package once did."""
+    before = distribution.below(said, ages - 1)
+    after = distribution.below(said, ages + 1)
+    off = np.maximum(0, np.maximum(before - 0.5, 0.5 - after))
+    half = np.empty(AGES)
+    for age in range(AGES):
+        away = np.abs(ages - age)
+        near = np.sort(off[away <= np.sort(away)[min(count, len(ages)) - 1]])
+        half[age] = near[min(int(np.ceil((len(near) + 1) * 0.9)), len(near)) - 1]
+    half = np.clip(half, 0.01, 0.5)
+    return Levels(0.5 - half, 0.5 + half)
+
+
+def judge(
+    fit: Fit, said: NDArray[np.float64], ages: NDArray[np.int64], orders: list[NDArray[np.intp]]
+) -> dict[str, Any]:
+    """Measure one way."""
+    covered: list[float] = []
+    widths: list[float] = []
+    decades: list[list[float]] = []
+    for order in orders:
+        halves = np.array_split(order, 2)
+        for fitted, fresh in (halves, halves[::-1]):
+            low, high = fit(said[fitted], ages[fitted]).ends(said[fresh])
+            inside = metrics.interval_hits(low, high, ages[fresh])
+            covered.append(float(inside.mean()))
+            widths.append(float((high - low).mean()))
+            decade = np.minimum(ages[fresh] // 10, 9)
+            decades.append([float(inside[decade == ten].mean()) for ten in range(10)])
+    levels, medians = fit(said, ages), distribution.median(said)
+    leapt = leaps(levels, said)
+    heap = (medians > HEAP[0]) & (medians < HEAP[1])
+    return {
+        "coverage": round(float(np.mean(covered)), 4),
+        "width_years": round(float(np.mean(widths)), 2),
+        "coverage_by_decade": np.mean(decades, axis=0).round(4).tolist(),  # the last: from 90 on
+        "leaps": round(float(leapt.mean()), 4),
+        "leaps_from_22_to_36": round(float(leapt[heap].mean()), 4),
+    }
+
+
+def leaps(levels: Levels, said: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell of each face whether an end leaps somewhere while its answer moves up by a year."""
+    older = np.zeros_like(said)
+    older[:, 1:] = said[:, :-1]
+    older[:, -1] += said[:, -1]
+    steps = [levels.ends((1 - by) * said + by * older) for by in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    leapt = np.zeros(len(said), np.bool_)
+    for one, following in itertools.pairwise(steps):
+        for end, moved in zip(one, following, strict=True):
+            leapt |= np.abs(moved - end) > LEAP
+    return leapt
+
+
+if __name__ == "__main__":
+    main()

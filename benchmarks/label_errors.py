@@ -1,0 +1,214 @@
+"""Does the audit find wrong labels? Some are made wrong on purpose, before anything is trained.
+
+Five faces in a hundred get the age of another face, drawn by chance, and five in a hundred the
+other gender. Heads are trained out of fold on these labels, as `agelens data out-of-fold` does
+(with one head a fold instead of two), and the audit ranks all labels. It does not know which were
+planted; some of the others are wrong too. Writes results/label_errors.json.
+
+    python benchmarks/label_errors.py --data utkface
+"""
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from sklearn.metrics import roc_auc_score
+
+from agelens import provenance
+from agelens.data.audit import label_errors as audit
+from agelens.data.dataset import Dataset
+from agelens.inference import distribution
+from agelens.training.batches.features import extract
+from agelens.training.experiments import out_of_fold
+from agelens.training.experiments.out_of_fold import Labels
+
+RESULT = Path(__file__).parent / "results" / "label_errors.json"
+SHARE = 0.05  # of the faces, for age and for gender
+TOP = 0.1  # share of the ranking that is looked at
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Labels of which some are wrong."""
+
+    labels: Labels
+    years: NDArray[np.int64]  # (N,), by how much the age is wrong; 0 where it was left alone
+    flipped: NDArray[np.bool_]  # (N,), whether the gender was
+
+
+def main() -> None:
+    """Plant, train, rank, and write."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--data", type=Path, required=True)
+    data = options.parse_args().data
+    torch.set_num_threads(1)
+    dataset = Dataset(data)
+    own = Labels.of(dataset)
+    with Progress(disable=True) as progress:
+        parts = [extract(dataset, backbone, progress) for backbone in out_of_fold.BACKBONES]
+        features = np.concatenate(parts, axis=-1)
+        runs = [one_run(features, own, seed, progress) for seed in range(SEEDS)]
+    result = {
+        "command": f"python benchmarks/label_errors.py --data {data.name}",
+        "date": provenance.now(),
+        "machine": provenance.machine(1),
+        "versions": provenance.versions(),
+        "faces": len(dataset),
+        "share_planted": SHARE,
+        "share_looked_at": TOP,
+        "backbones": list(out_of_fold.BACKBONES),
+        "heads_per_fold": 1,
+        "mean": mean([{k: v for k, v in run.items() if k != "seed"} for run in runs]),
+        "runs": runs,
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print(json.dumps(result["mean"], indent=2))
+
+
+def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Progress) -> dict:
+    """Plant with a seed and measure."""
+    began = time.process_time()
+    made = plant(own, seed)
+    said = out_of_fold.answer(features, made.labels, 1, progress)
+    age = audit.age_doubt(made.labels.ages, said.age_probabilities)
+    gender = audit.gender_doubt(made.labels.female.astype(bool), said.female_probability)
+    trusted = ~(age.suspect | gender.suspect)
+    again = out_of_fold.answer(features, made.labels, 1, progress, trusted)
+    left = made.years == 0
+    run = {
+        "seed": seed,
+        "age": age_figures(age, made.years),
+        "gender": gender_figures(gender, made.flipped, own.ages),
+        "by_other_scores": other_scores(made, said.age_probabilities),
+        "learning": {
+            "mae_of_unplanted_ages": mae(said.age_probabilities, own.ages, left),
+            "mae_with_suspects_left_out": mae(again.age_probabilities, own.ages, left),
+            "gender_of_unplanted": agree(said.female_probability, own.female, ~made.flipped),
+            "gender_with_suspects_left_out": agree(
+                again.female_probability, own.female, ~made.flipped
+            ),
+        },
+        "cpu_seconds": round(time.process_time() - began),
+    }
+    print(json.dumps(run), flush=True)
+    return run
+
+
+def plant(own: Labels, seed: int) -> Planted:
+    """Give some faces the age of another face that is not as old, and some the other gender."""
+    random = np.random.default_rng(seed)
+    count = round(SHARE * len(own.ages))
+    rows = random.choice(len(own.ages), count, replace=False)
+    wrong = random.choice(own.ages, count)
+    while (same := wrong == own.ages[rows]).any():
+        wrong[same] = random.choice(own.ages, int(same.sum()))
+    ages = own.ages.copy()
+    ages[rows] = wrong
+    flipped = np.zeros(len(ages), bool)
+    flipped[random.choice(len(ages), count, replace=False)] = True
+    female = np.where(flipped, 1 - own.female, own.female)
+    return Planted(Labels(ages, female, own.folds), np.abs(ages - own.ages), flipped)
+
+
+def age_figures(doubt: audit.Doubt, years: NDArray[np.int64]) -> dict:
+    """Measure the ranking of ages, for planted errors of some size and more."""
+    figures = {}
+    for least in (20, 10, 1):
+        wrong = years >= least
+        figures[f"{least}_years_and_more"] = {
+            "planted": int(wrong.sum()),
+            "share_in_top": found(doubt.score, wrong),
+            "auc": auc(doubt.score, wrong, years == 0),
+            "share_suspect": round(float(doubt.suspect[wrong].mean()), 4),
+        }
+    figures["suspects"] = int(doubt.suspect.sum())
+    figures["suspects_planted"] = int((doubt.suspect & (years > 0)).sum())
+    return figures
+
+
+def gender_figures(doubt: audit.Doubt, flipped: NDArray[np.bool_], ages: NDArray[np.int64]) -> dict:
+    """Measure the ranking of genders."""
+    older = ages >= 13
+    return {
+        "planted": int(flipped.sum()),
+        "share_in_top": found(doubt.score, flipped),
+        "share_in_top_of_13_and_older": round(
+            float(top(doubt.score)[flipped & older].mean()), 4
+        ),
+        "auc": auc(doubt.score, flipped, ~flipped),
+        "share_suspect": round(float(doubt.suspect[flipped].mean()), 4),
+        "suspects": int(doubt.suspect.sum()),
+        "suspects_planted": int((doubt.suspect & flipped).sum()),
+    }  # fmt: skip
+
+
+def other_scores(made: Planted, spread: NDArray[np.float32]) -> dict:
+    """Rank ages by other scores: those of cleanlab where it is installed, and simple ones."""
+    ages, rows = made.labels.ages, np.arange(len(spread))
+    near = np.abs(np.arange(distribution.AGES) - ages[:, None]) <= 5
+    scores = {
+        "error of the median": np.abs(distribution.median(spread) - ages),
+        "mass within 5 years of the label": -np.where(near, spread, 0).sum(axis=1),
+        "probability of the label": -spread[rows, ages],
+    }
+    try:
+        from cleanlab.rank import get_label_quality_scores
+    except ModuleNotFoundError:
+        pass
+    else:
+        p = spread.astype(np.float64) / spread.sum(axis=1, keepdims=True, dtype=np.float64)
+        for method in ("self_confidence", "normalized_margin", "confidence_weighted_entropy"):
+            scores[f"cleanlab {method}"] = -get_label_quality_scores(ages, p, method=method)
+    return {
+        name: {
+            "share_in_top_of_20_years_and_more": found(score, made.years >= 20),
+            "share_in_top_of_all": found(score, made.years > 0),
+            "auc": auc(score, made.years > 0, made.years == 0),
+        }
+        for name, score in scores.items()
+    }
+
+
+def top(score: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Give which labels stand in the top of the ranking."""
+    first = np.argsort(-score, kind="stable")[: round(TOP * len(score))]
+    return np.isin(np.arange(len(score)), first)
+
+
+def found(score: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float:
+    """Give the share of wrong labels in the top of the ranking."""
+    return round(float(top(score)[wrong].mean()), 4)
+
+
+def auc(score: NDArray[np.floating], wrong: NDArray[np.bool_], right: NDArray[np.bool_]) -> float:
+    """Give the area under the curve of wrong labels against those left alone."""
+    rows = wrong | right
+    return round(float(roc_auc_score(wrong[rows], score[rows])), 4)
+
+
+def mae(spread: NDArray[np.float32], ages: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
+    """Give the mean absolute error of the median of some faces, years."""
+    return round(float(np.abs(distribution.median(spread[rows]) - ages[rows]).mean()), 4)
+
+
+def agree(female: NDArray[np.float64], true: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
+    """Give the gender accuracy of some faces."""
+    return round(float(((female[rows] >= 0.5) == true[rows]).mean()), 4)
+
+
+def mean(runs: list) -> object:
+    """Give the means of figures that are nested alike."""
+    if isinstance(runs[0], dict):
+        return {key: mean([run[key] for run in runs]) for key in runs[0]}
+    return round(float(np.mean(runs)), 4)
+
+
+if __name__ == "__main__":
+    main()

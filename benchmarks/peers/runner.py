@@ -1,0 +1,177 @@
+"""The driver's side of the talk with a peer: a program that gets pictures and says what it sees.
+
+What is said is told in worker.py. A peer runs in its own process and environment, on one
+thread, and sees a picture only while it answers about it: no file of it is written.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agelens.errors import AgelensError
+from agelens.inference.runtime import CHIP
+
+HERE = Path(__file__).resolve().parent
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+COMPLAINT_LINES = 15
+
+Chip = NDArray[np.uint8]
+
+
+class PeerFailed(AgelensError):
+    """A peer that cannot be started, or that did not answer as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """What is put around a chip, so that a detector sees a face in a picture."""
+
+    share: float = 0.0  # of the chip's side, on each side
+    fill: str = "black"  # or "edge", the outermost pixels repeated
+
+    @property
+    def side(self) -> int:
+        """Pixels of the side of a chip within the border."""
+        return CHIP + 2 * round(CHIP * self.share)
+
+    def around(self, chip: Chip) -> Chip:
+        """Put the border around a chip (CHIP, CHIP, 3)."""
+        wide = round(CHIP * self.share)
+        kind = cv2.BORDER_REPLICATE if self.fill == "edge" else cv2.BORDER_CONSTANT
+        return cv2.copyMakeBorder(chip, wide, wide, wide, wide, kind)
+
+    def __str__(self) -> str:
+        return f"{self.fill} {self.share:.0%}" if self.share else "none"
+
+
+BORDERS = (
+    Border(),
+    *(Border(share, fill) for share in (0.25, 0.5, 1.0) for fill in ("black", "edge")),
+)
+"""The borders that are tried, the narrowest first."""
+
+
+def command(program: list[str], python: Path) -> list[str]:
+    """Give the command of a program whose first word is agelens, python or node.
+
+    `python` is that of the peers' environment. Raises PeerFailed where a part of it is missing.
+    """
+    kind, script, *rest = program
+    if kind == "agelens":
+        return [sys.executable, str(HERE / script), *rest]
+    if kind == "python":
+        if not python.is_file():
+            raise PeerFailed(
+                f"no Python at {str(python)!r}: make it as benchmarks/peers/README.md says"
+            )
+        return [str(python), str(HERE / script), *rest]
+    node = shutil.which("node")
+    if node is None or not (HERE / "node_modules").is_dir():
+        lacking = "no Node.js" if node is None else "no benchmarks/peers/node_modules"
+        raise PeerFailed(f"{lacking}: install as benchmarks/peers/README.md says")
+    return [node, "--no-warnings", str(HERE / script), *rest]
+
+
+def ask(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
+    """Ask about chips: gives what the peer says of itself, then its answer on each, in order.
+
+    Raises PeerFailed where it fails, or answers on fewer or more than it was given.
+    """
+    given = _Counted(chips)
+    said = -1
+    for said, line in enumerate(_talk(words, given, border)):  # noqa: B007
+        yield line
+    if said != given.count:
+        raise PeerFailed(f"{' '.join(words)}: {said} answers on {given.count} pictures")
+
+
+def time(
+    words: list[str], chips: list[Chip], border: Border, rounds: int
+) -> dict[str, list[float]]:
+    """Let a peer time itself: of "pipeline" and "model" the milliseconds a face, by round."""
+    _, times = _talk([*words, "--time", str(rounds)], chips, border)
+    return times
+
+
+class _Counted:
+    def __init__(self, chips: Iterable[Chip]) -> None:
+        self._chips, self.count = chips, 0
+
+    def __iter__(self) -> Iterator[Chip]:
+        for chip in self._chips:
+            self.count += 1
+            yield chip
+
+
+def _talk(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
+    """Send the chips and give the lines that come back, read as JSON."""
+    trouble: list[Exception] = []
+    with tempfile.TemporaryFile() as complaints:
+        child = subprocess.Popen(
+            [*words, "--side", str(border.side)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=os.environ | ONE_THREAD,
+        )
+
+        def feed() -> None:
+            try:
+                for chip in chips:
+                    child.stdin.write(border.around(chip).tobytes())
+            except BrokenPipeError:  # it has ended: the caller sees why
+                pass
+            except Exception as error:  # a picture that cannot be read
+                trouble.append(error)
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    child.stdin.close()
+
+        feeder = Thread(target=feed, daemon=True)
+        feeder.start()
+        try:
+            said = 0
+            for line in child.stdout:
+                yield _read(line, words)
+                said += 1
+            code = child.wait()
+            feeder.join()
+        finally:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+        if trouble:
+            raise trouble[0]
+        if code or not said:
+            complaints.seek(0)
+            last = complaints.read().decode("utf-8", "replace").splitlines()[-COMPLAINT_LINES:]
+            raise PeerFailed("\n".join([f"{' '.join(words)} ended with {code}:", *last]))
+
+
+def _read(line: bytes, words: list[str]) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise PeerFailed(
+            f"{' '.join(words)} said {line[:80]!r}: expected a line of JSON"
+        ) from error

@@ -1,0 +1,114 @@
+"""What joining views gives, and what multiplying them would: error, coverage, width of intervals.
+
+Each test face is seen eight times, moved, turned, sheared, lit, blurred and compressed anew:
+
+    python benchmarks/track_fusion.py DATASET --faces 200
+
+Such views have less of their own than those of a clip, where people turn and speak. Writes
+results/track_fusion.json.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agelens import provenance
+from agelens.evaluation import metrics
+from agelens.images.decode import read
+from agelens.inference.distribution import median
+from agelens.predictor import load
+from agelens.video.fusion import FLOOR, Pool
+
+RESULT = Path(__file__).parent / "results" / "track_fusion.json"
+VIEWS = 8
+TEST_FOLDS = [8, 9]
+
+
+def seen_again(chip: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Look at a chip, uint8 (200, 200, 3), once more."""
+    side = chip.shape[0]
+    turn = cv2.getRotationMatrix2D(
+        (side / 2, side / 2), random.normal(0, 4), np.exp(random.normal(0, 0.04))
+    )
+    turn[:, 2] += random.normal(0, 0.015 * side, 2)
+    corners = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
+    moved = corners + random.normal(0, 0.02 * side, (4, 2)).astype(np.float32)
+    edge = {"borderMode": cv2.BORDER_REPLICATE}
+    seen = cv2.warpAffine(chip, turn, (side, side), **edge)
+    seen = cv2.warpPerspective(
+        seen, cv2.getPerspectiveTransform(corners, moved), (side, side), **edge
+    )
+    light = 255 * (seen / 255) ** np.exp(random.normal(0, 0.2)) * np.exp(random.normal(0, 0.1))
+    blur = abs(random.normal(0, 1.2))
+    if blur > 0.3:
+        light = cv2.GaussianBlur(light, (0, 0), blur)
+    noisy = np.clip(light + random.normal(0, 5, light.shape), 0, 255).astype(np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(30, 90))]
+    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", noisy, quality)[1], 1), np.uint8)
+
+
+def main() -> None:
+    """Measure and print one line for each way to answer."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--faces", type=int, default=200)
+    given = parser.parse_args()
+    table = pl.read_parquet(given.dataset / "samples.parquet")
+    table = table.filter(pl.col("fold").is_in(TEST_FOLDS)).sort("file").sample(given.faces, seed=1)
+    predictor = load(threads=1, flip=False)
+    levels = predictor.model.interval_levels()
+    random = np.random.default_rng(0)
+    truth, singles, joined, products, worths = [], [], [], [], []
+    for file, age in zip(table["file"], table["age"], strict=True):
+        chip = cv2.resize(read(given.dataset / "images" / file), (200, 200))
+        views = [seen_again(chip, random) for _ in range(VIEWS)]
+        people = [one for (one,) in predictor.predict(views, chips=True)]
+        pool = Pool()
+        for one in people:
+            pool.add(
+                one.age_probabilities, one.age, one.female_probability, max(0.05, 1 - one.doubt)
+            )
+        truth.append(age)
+        singles.append([one.age_probabilities for one in people])
+        joined.append(pool.joint().age_probabilities)
+        worths.append(pool.joint().worth)
+        log = np.log(np.maximum(singles[-1], FLOOR)).sum(axis=0)
+        products.append(np.exp(log - log.max()))
+    each = np.repeat(truth, VIEWS)
+    ways = {}
+    for name, ages, p in (
+        ("one view", each, np.concatenate(singles)),
+        ("joined", np.array(truth), np.array(joined)),
+        ("product of all views", np.array(truth), np.array(products)),
+    ):
+        points, (low, high) = median(p), levels.ends(p)
+        low, high = np.minimum(low, points), np.maximum(high, points)
+        ways[name] = {
+            "age_mae": round(metrics.age_mae(points, ages), 3),
+            "interval_coverage": round(metrics.interval_coverage(low, high, ages), 4),
+            "interval_width": round(float((high - low).mean()), 2),
+        }
+    result = {
+        "command": provenance.command(["python", "benchmarks/track_fusion.py", *sys.argv[1:]]),
+        "date": provenance.now(),
+        "machine": provenance.machine(threads=1),
+        "versions": provenance.versions(),
+        "model": predictor.model.card["name"],
+        "part": "test folds of split 0",
+        "faces": given.faces,
+        "views": VIEWS,
+        "mean_worth": round(float(np.mean(worths)), 3),
+        "ways": ways,
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print(json.dumps(ways, indent=2))
+
+
+if __name__ == "__main__":
+    main()

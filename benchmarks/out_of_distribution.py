@@ -60,9 +60,16 @@ def main() -> None:
     read, parts = chips.reader(dataset), dataset.split(0)
 
     training, rows = parts.train[::EVERY], parts.validation
-    fit(np.stack([out_of_distribution.outlines(read(int(row))) for row in told(training, "fit")]))
+    fit(
+        np.stack(
+            [out_of_distribution.hog_features(read(int(row))) for row in told(training, "fit")]
+        )
+    )
     values = np.array(
-        [out_of_distribution.unlikeness(read(int(row))) for row in told(rows, "validation")]
+        [
+            out_of_distribution.out_of_distribution_score(read(int(row)))
+            for row in told(rows, "validation")
+        ]
     )
     limit = float(np.quantile(values, 1 - FALSE_ALARMS))
 
@@ -117,7 +124,9 @@ def fit(outlines: Floats) -> None:
 
 def share(made: Chip, limit: float) -> float:
     """Give the share of chips that pass the limit."""
-    return float(np.mean([out_of_distribution.unlikeness(chip) > limit for chip in made]))
+    return float(
+        np.mean([out_of_distribution.out_of_distribution_score(chip) > limit for chip in made])
+    )
 
 
 def errors(dataset: Dataset, model: Model, rows: Rows, flagged: NDArray[np.bool_]) -> dict:
@@ -140,7 +149,7 @@ def of(dataset: Dataset, model: Model, rows: Rows) -> dict:
     return {
         "faces": len(rows),
         "age_mae": float(off.mean()),
-        "far_off": float((off > uncertainty.FAR_OFF).mean()),
+        "far_off": float((off > uncertainty.LARGE_ERROR).mean()),
         "gender_errors": float(wrong.mean()),
     }
 

@@ -208,9 +208,9 @@ class Faces:
         points = distribution.median(self.ages)
         self.off = np.abs(points - labels)
         self.wrong_gender = (self.female >= 0.5) != women
-        self.wrong = (self.off > uncertainty.FAR_OFF) | self.wrong_gender
-        self.verdicts = uncertainty.judge(points, self.ages, self.female)
-        self.doubt = np.array([verdict.doubt for verdict in self.verdicts])
+        self.wrong = (self.off > uncertainty.LARGE_ERROR) | self.wrong_gender
+        self.verdicts = uncertainty.assess(points, self.ages, self.female)
+        self.doubt = np.array([verdict.error_probability for verdict in self.verdicts])
 
 
 MEASURES: dict[str, Callable[[Chip], float]] = {
@@ -350,7 +350,7 @@ def curves(faces: Faces) -> dict:
     shares = np.round(np.arange(0.1, 1.001, 0.05), 2)
     told: dict = {"kept": shares.tolist()}
     risks = {"age_mae": faces.off, "wrong": faces.wrong, "gender_errors": faces.wrong_gender}
-    age_risk = uncertainty.far_off(distribution.median(faces.ages), faces.ages)
+    age_risk = uncertainty.large_error_probability(distribution.median(faces.ages), faces.ages)
     order = {
         "age_mae": age_risk,
         "wrong": faces.doubt,
@@ -390,7 +390,7 @@ def statuses(faces: Faces) -> dict:
         name: {
             "share": float(those.mean()),
             "age_mae": float(faces.off[those].mean()),
-            "far_off": float((faces.off[those] > uncertainty.FAR_OFF).mean()),
+            "far_off": float((faces.off[those] > uncertainty.LARGE_ERROR).mean()),
             "gender_errors": float(faces.wrong_gender[those].mean()),
             "wrong": float(faces.wrong[those].mean()),
         }

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from agelens import doctor
 from agelens.cli.app import app
 from agelens.doctor import Check, Health
+from agelens.faces.detector import SHA256
 from agelens.inference.runtime import shipped
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,7 @@ def test_this_installation_is_whole() -> None:
         facts = checks[f"self-test {name}"].facts
         assert facts["milliseconds_a_picture"] > facts["milliseconds_a_face"] > 0
     assert checks["detector"].health is Health.OK
-    assert checks["detector"].facts["sha256"] == doctor.YUNET
+    assert checks["detector"].facts["sha256"] == SHA256
     assert checks["packages"].health is not Health.BROKEN, checks["packages"].text
 
 

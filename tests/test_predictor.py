@@ -175,7 +175,7 @@ def test_doubt_comes_with_reasons(predictor, drawn_chip) -> None:
     clear, unclear = (predictor.predict(drawn_chip(v), chips=True)[0] for v in (45, 150))
     assert (clear.status, clear.reasons) == (Status.POOR, (Reason.UNLIKE,))  # being drawn
     assert unclear.reasons == (Reason.UNLIKE, Reason.GENDER_UNCLEAR)
-    assert 0 <= clear.doubt < 0.2 < unclear.doubt <= 1
+    assert 0 <= clear.error_probability < 0.2 < unclear.error_probability <= 1
 
 
 def test_a_face_that_cannot_be_seen_well_is_poor(predictor, astronaut) -> None:

@@ -107,8 +107,10 @@ def test_the_word_is_neutral_where_the_gender_is_unclear(years: int, word: str) 
 
 
 def test_plain_values() -> None:
-    one = person(34, doubt=0.123456, status=Status.POOR, reasons=(Reason.TOO_SMALL, Reason.DARK))
-    assert one.remark == "poor: too small, dark"
+    one = person(
+        34, error_probability=0.123456, status=Status.POOR, reasons=(Reason.TOO_SMALL, Reason.DARK)
+    )
+    assert one.remark == "poorly visible (too small; too dark)"
     values = one.to_dict(distribution=True)
     assert len(values.pop("age_probabilities")) == 117
     assert values == json.loads(one.to_json()) == {
@@ -119,7 +121,7 @@ def test_plain_values() -> None:
     assert person(34, gender=None).to_dict()["gender"] is None
 
 
-def test_a_face_unlike_the_training_is_told_in_words() -> None:
+def test_an_unusual_face_is_described_in_plain_words() -> None:
     one = person(34, status=Status.POOR, reasons=(Reason.UNLIKE,))
-    assert one.remark == "poor: unlike the training"
+    assert one.remark == "poorly visible (unusual face: covered, masked, or not a face)"
     assert one.to_dict()["reasons"] == ["unlike"]

@@ -20,7 +20,6 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-YUNET = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 YEARS = 0.5  # by which an age of the self-test may differ between processors and versions
 SHARE = 0.02  # and a probability
 PIXELS = 2.0  # and an edge of the box
@@ -140,10 +139,10 @@ def _packages() -> Check:
 
 
 def _detector() -> Check:
-    from agelens.faces.detector import Detector
+    from agelens.faces.detector import SHA256, WEIGHTS, Detector
 
-    file = Path(Detector().file)
-    return _compared("detector", file, YUNET, f"{file.name}, ")
+    Detector()
+    return _compared("detector", WEIGHTS, SHA256, f"{WEIGHTS.name}, ")
 
 
 def _chosen() -> Check:

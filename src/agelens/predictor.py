@@ -1,42 +1,49 @@
-"""Pictures -> Predictions: find faces, align them, ask the model, batched across pictures."""
+"""Predict the age and gender of every face: pictures -> predictions.
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+The way of a picture: `images.inputs` decodes it, `faces.pipeline` detects its faces and cuts one
+aligned chip per face, `inference.model` predicts the chips in batches that faces of several
+pictures share, and each picture gets its list of `results.Prediction`.
+"""
+
+import asyncio
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import AgelensError
-from agelens.faces.pipeline import Finder, Found
+from agelens.faces.pipeline import FacePipeline, PictureFaces
 from agelens.images import decode, inputs
 from agelens.images.inputs import Input
 from agelens.images.sources import Source
-from agelens.inference.model import BATCH, Answerer
+from agelens.inference.model import BATCH, BatchedModel
 from agelens.inference.runtime import Model, Output
 from agelens.results import Prediction
 from agelens.stopwatch import Stopwatch
-from agelens.video import pipeline as following
+from agelens.video import pipeline as video
 from agelens.video.reader import Clip
 from agelens.video.tracks import Moment
 
-__all__ = ["BATCH", "WAITING_PIXELS", "Answer", "Input", "Predictor", "load"]
+__all__ = ["BATCH", "PENDING_PIXELS", "Answer", "Input", "Predictor", "load"]
 
-WAITING_PIXELS = 32_000_000
-"""Pixels of pictures kept back while a batch fills (96 MB)."""
+PENDING_PIXELS = 32_000_000
+"""Most pixels of pictures that are kept while a batch fills (96 MB)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What came of one input of a stream."""
+    """The predictions of one input of a stream, or the error if it could not be used."""
 
     name: str
-    predictions: list[Prediction]  # largest face first; empty where there is none
-    error: AgelensError | None  # set where the input could not be read
-    picture: decode.Picture | None  # where asked for: the upright pixels the boxes refer to
-    width: int  # pixels of the upright picture; 0 where it could not be read
+    predictions: list[Prediction]  # largest face first; empty if there is none
+    error: AgelensError | None  # set if the input could not be read
+    picture: decode.Picture | None  # if requested: the upright pixels that the boxes refer to
+    width: int  # pixels of the upright picture; 0 if it could not be read
     height: int
 
 
@@ -50,19 +57,19 @@ def load(
     min_face: float = 0,
     max_faces: int | None = None,
 ) -> "Predictor":
-    """Load a model by shipped name, or by path; None is the default model.
+    """Load a model by shipped name or by path, and return its predictor.
 
-    `threads` limits the processor threads (None: all cores; the limit also holds for
-    OpenCV elsewhere in the process). `flip` averages each face with its mirror image
-    (None: as the model's card says). `longest` is the long side in pixels at which
-    larger pictures are searched for faces: raise it for crowds.
+    `name`: a shipped model, a run folder or an ONNX file; None is the default model.
+    `threads`: limit of processor threads; None uses all cores. The limit also holds for OpenCV
+    elsewhere in the process.
+    `flip`: average each face with its mirror image; None does as the model's card says.
+    `longest`: long side in pixels at which larger pictures are searched for faces; raise it for
+    crowds.
+    `gender_threshold`: probability, 0.5 to 1, below which the gender is None.
+    `min_face`: skip faces narrower or lower than this many pixels.
+    `max_faces`: predict only the largest faces of each picture.
 
-    A gender is given only where its probability reaches `gender_threshold` (0.5 to 1), else
-    it is None. Faces narrower or lower than `min_face` pixels are passed over, and of the
-    rest only the `max_faces` largest are answered.
-
-    Raises ModelError for an unknown or unreadable model, ConfigError for a setting out of
-    range.
+    Raises ModelError for an unknown or unreadable model, ConfigError for a setting out of range.
     """
     return Predictor(
         Model(name, threads),
@@ -76,10 +83,10 @@ def load(
 
 
 class Predictor:
-    """Predicts age and gender of every face.
+    """Predicts the age and gender of every face.
 
-    Safe to call from several threads and in forked processes. It is pickled as its settings and
-    the name or path of its model, which is loaded anew where it is unpickled.
+    Safe to use from several threads and in forked processes. It is pickled as its settings and
+    the name or path of its model, which is loaded again when unpickled.
     """
 
     def __init__(
@@ -93,34 +100,24 @@ class Predictor:
         min_face: float = 0,
         max_faces: int | None = None,
     ) -> None:
-        """Join a model with the face detector; see `load` for the settings."""
-        # Seconds in each stage so far.
-        self.seconds = Stopwatch(("decode", "detect", "align", "predict"))
-        self._answerer = Answerer(model, flip=flip, gender_threshold=gender_threshold)
-        self._finder = Finder(
+        """Combine a model with the face detector; see `load` for the settings."""
+        self.seconds = Stopwatch(("decode", "detect", "align", "predict"))  # so far
+        self._model = BatchedModel(model, flip=flip, gender_threshold=gender_threshold)
+        self._faces = FacePipeline(
             self.seconds, longest=longest, min_face=min_face, max_faces=max_faces, threads=threads
         )
         self.model = model
         self.threads = threads
         self.card = model.card
-        self.flip = self._answerer.flip
+        self.flip = self._model.flip
         self.longest = longest
         self.gender_threshold = gender_threshold
         self.min_face = min_face
         self.max_faces = max_faces
 
-    def __reduce__(self) -> tuple[Callable[..., "Predictor"], tuple[Model, dict[str, Any]]]:
-        return _restore, (
-            self.model,
-            {
-                "threads": self.threads,
-                "flip": self.flip,
-                "longest": self.longest,
-                "gender_threshold": self.gender_threshold,
-                "min_face": self.min_face,
-                "max_faces": self.max_faces,
-            },
-        )
+    def __reduce__(self) -> tuple["partial[Predictor]", tuple[Model]]:
+        names = ("threads", "flip", "longest", "gender_threshold", "min_face", "max_faces")
+        return partial(Predictor, **{name: getattr(self, name) for name in names}), (self.model,)
 
     @overload  # str and bytes are iterables too, but they are one picture
     def predict(  # type: ignore[overload-overlap]
@@ -135,24 +132,26 @@ class Predictor:
     ) -> list[Prediction] | list[list[Prediction]]:
         """Predict one picture, or several at once.
 
-        One picture (path, bytes, uint8 RGB (H, W, 3) or grey (H, W), PIL image) gives a
-        list of predictions, largest face first, empty where there is no face. A list,
-        another iterable, or one uint8 array (B, H, W, 3) gives a list of such lists, and
-        faces of different pictures share the model's batches. With `chips` each input is
-        an aligned square chip of any size and gives a list of one.
+        One picture (path, bytes, uint8 RGB (H, W, 3) or grey (H, W), PIL image) gives a list of
+        predictions, largest face first, empty if there is no face. A list, another iterable, or
+        one uint8 array (B, H, W, 3) gives a list of such lists, and faces of different pictures
+        share the model's batches. With `chips` each input is an aligned square chip of any size
+        and gives a list of one.
 
-        Raises BadPicture, PictureTooLarge or SourceError for the first input that
-        cannot be used (with its place in the list).
+        Raises BadPicture, PictureTooLarge or SourceError for the first input that cannot be used;
+        the message names its place in the list.
         """
         if inputs.is_one(pictures):
-            one = self._finder.find("picture", pictures, chips=chips, keep=False)
-            if one.error is not None:
-                raise one.error
-            return self._answer([one])[0].predictions
+            faces = self._faces.process("picture", pictures, chips=chips, keep_picture=False)
+            if faces.error is not None:
+                raise faces.error
+            return self._answers([faces])[0].predictions
+        several = cast("Iterable[Input]", pictures)
+        numbered = ((str(place), picture) for place, picture in enumerate(several))
         answers = []
-        for place, answer in enumerate(self._stream(_number(pictures), chips, False)):
+        for answer in self._stream(numbered, chips, False):
             if answer.error is not None:
-                raise type(answer.error)(f"picture {place}: {answer.error}") from answer.error
+                raise type(answer.error)(f"picture {answer.name}: {answer.error}") from answer.error
             answers.append(answer.predictions)
         return answers
 
@@ -167,12 +166,10 @@ class Predictor:
     async def apredict(
         self, pictures: Input | Iterable[Input], *, chips: bool = False
     ) -> list[Prediction] | list[list[Prediction]]:
-        """Do as `predict` does, in a thread, so that the event loop goes on meanwhile.
+        """Run `predict` in a thread, so that the event loop stays free.
 
-        Of a call that is cancelled nothing is heard, but its thread ends what it has begun.
+        Cancelling the call discards its result; the thread still finishes what it has begun.
         """
-        import asyncio
-
         return await asyncio.to_thread(self.predict, pictures, chips=chips)
 
     def predict_stream(
@@ -180,8 +177,8 @@ class Predictor:
     ) -> Iterator[Answer]:
         """Predict any number of pictures in bounded memory, in order.
 
-        An input that cannot be used gives an Answer with its error, and the others are
-        still answered. With `keep_pictures` answers carry the upright pixels.
+        An input that cannot be used gives an Answer with its error, and the others are still
+        predicted. With `keep_pictures` answers carry the upright pixels.
         """
         return self._stream(((s.name, s.data) for s in sources), chips, keep_pictures)
 
@@ -189,21 +186,21 @@ class Predictor:
         self,
         clip: str | Path | Clip,
         *,
-        fps: float | None = following.FPS,
+        fps: float | None = video.FPS,
         every: int | None = None,
         gap: float = 1.0,
     ) -> Generator[Moment, None, None]:
-        """Follow the people of a clip: one moment for each frame that is looked at.
+        """Track the people of a clip: one moment for each sampled frame.
 
-        `fps` frames a second are, by their times (None: all); with `every` each so-manieth
-        instead. Who is unseen for `gap` seconds is gone, and a new person when back; nobody is
-        recognised. `agelens.people` of the moments gives each person once. The clip is
-        read as the moments are asked for, and may be of any length.
+        `fps` frames per second are sampled (None: all), or with `every` each n-th frame. A person
+        unseen for more than `gap` seconds counts as a new person afterwards; nobody is recognised.
+        `agelens.people` of the moments gives each person once. The clip is read as the moments
+        are consumed, so it may be of any length.
 
-        Raises MissingExtra without PyAV, SourceError for a file that is not there, BadClip for
-        one that is no clip, ConfigError for a setting out of range.
+        Raises MissingExtra without PyAV, SourceError for a missing file, BadClip for a file that
+        is not a video, ConfigError for a setting out of range.
         """
-        return following.follow(self, clip, fps=fps, every=every, gap=gap)
+        return video.follow(self, clip, fps=fps, every=every, gap=gap)
 
     def watch(
         self,
@@ -213,68 +210,58 @@ class Predictor:
         timeout: float = 10.0,
         until: Event | None = None,
     ) -> Generator[Moment, None, None]:
-        """Follow the people before a camera, live: each moment is of the newest frame.
+        """Track the people in front of a camera, live: each moment is of the newest frame.
 
         `source` is the number of a camera, the address of a stream (http, https, rtsp) or a
-        file, which is played at its own pace. Frames that come while one is worked on are let
-        go. A stream may keep us waiting for `timeout` seconds. Closing the iterator, or leaving
-        it, lets go of the camera; an event `until`, set from elsewhere, ends it within a moment,
-        also while no frame comes.
+        file, which is played at its own pace. Frames that arrive while one is processed are
+        dropped. `timeout` is how many seconds to wait for a stream. Closing the iterator releases
+        the camera; setting the event `until` ends it within a moment, even if no frame arrives.
 
-        Raises SourceError where the camera or stream cannot be opened or breaks off, else as
-        `follow`.
+        Raises SourceError if the camera or stream cannot be opened or breaks off; otherwise the
+        same errors as `follow`.
         """
-        return following.watch(self, source, gap=gap, timeout=timeout, until=until)
+        return video.watch(self, source, gap=gap, timeout=timeout, until=until)
 
-    def settle(self, ages: NDArray[np.floating], age: float, female: float) -> Prediction:
-        """Make the prediction of a joint distribution (117,), for a face of no single picture.
+    def from_distribution(
+        self, age_probabilities: NDArray[np.floating], age_years: float, female_probability: float
+    ) -> Prediction:
+        """Return the prediction of an age distribution (117,) fused from several pictures.
 
-        `age`, in years, counts where the model estimates ages by itself; else it is the median.
+        `age_years` counts if the model estimates ages itself; otherwise the age is the median.
         """
-        joint = Output(
-            np.asarray(ages, np.float32)[None],
-            np.array([age], np.float32),
-            np.array([female], np.float32),
+        output = Output(
+            np.asarray(age_probabilities, np.float32)[None],
+            np.array([age_years], np.float32),
+            np.array([female_probability], np.float32),
         )
-        (one,) = self._answerer.predictions(joint, None)
-        return one
+        return self._model.predictions(output, None)[0]
 
     def _stream(
-        self, named: Iterable[tuple[str, Any]], chips: bool, keep: bool
+        self, named: Iterable[tuple[str, Any]], chips: bool, keep_pictures: bool
     ) -> Iterator[Answer]:
-        waiting: list[Found] = []
-        for found in self._finder.find_ahead(named, chips=chips, keep=keep):
-            waiting.append(found)
-            faces = sum(len(one.chips) for one in waiting)
-            pixels = sum(one.width * one.height for one in waiting if one.picture is not None)
-            if faces >= BATCH or len(waiting) >= 2 * BATCH or pixels > WAITING_PIXELS:
-                yield from self._answer(waiting)
-                waiting = []
-        yield from self._answer(waiting)
+        """Collect pictures until a batch is full, then predict them together."""
+        pending: list[PictureFaces] = []
+        for picture_faces in self._faces.stream(named, chips=chips, keep_pictures=keep_pictures):
+            pending.append(picture_faces)
+            faces = sum(len(one.chips) for one in pending)
+            pixels = sum(one.width * one.height for one in pending if one.picture is not None)
+            if faces >= BATCH or len(pending) >= 2 * BATCH or pixels > PENDING_PIXELS:
+                yield from self._answers(pending)
+                pending = []
+        if pending:
+            yield from self._answers(pending)
 
-    def _answer(self, waiting: list[Found]) -> list[Answer]:
-        """Ask the model about all chips that wait, and hand each picture its answers."""
-        if not waiting:
-            return []
+    def _answers(self, pending: list[PictureFaces]) -> list[Answer]:
+        """Predict all pending chips together, and give each picture its predictions."""
         with self.seconds.timed("predict"):
-            said = self._answerer.ask(np.concatenate([one.chips for one in waiting]))
+            output = self._model.predict(np.concatenate([one.chips for one in pending]))
         answers, start = [], 0
-        for one in waiting:
-            part = slice(start, start + len(one.chips))
-            start = part.stop
-            own = Output(
-                said.age_probabilities[part], said.age_years[part], said.female_probability[part]
-            )
-            predictions = self._answerer.predictions(own, one.faces, one.poor)
+        for one in pending:
+            stop = start + len(one.chips)
+            own = Output(*(values[start:stop] for values in output))
+            predictions = self._model.predictions(own, one.faces, one.quality_issues)
             answers.append(
                 Answer(one.name, predictions, one.error, one.picture, one.width, one.height)
             )
+            start = stop
         return answers
-
-
-def _restore(model: Model, settings: dict[str, Any]) -> Predictor:
-    return Predictor(model, **settings)
-
-
-def _number(pictures: Any) -> Iterator[tuple[str, Any]]:
-    return ((str(place), picture) for place, picture in enumerate(pictures))

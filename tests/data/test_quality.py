@@ -69,13 +69,13 @@ def test_a_glance_gives_candidates_the_best_first(
     detector: Detector, astronaut: Chip, portrait: Chip
 ) -> None:
     small = np.pad(cv2.resize(portrait, (80, 80)), ((16, 16), (16, 16), (0, 0)))
-    (face,) = detector.glance(small)
+    (face,) = detector.detect_upright(small)
     assert np.abs((face.landmarks.array() - 16) * 2.5 - TEMPLATE).max() < 15
-    two = detector.glance(np.hstack([small, cv2.GaussianBlur(small, (0, 0), 2)]))
+    two = detector.detect_upright(np.hstack([small, cv2.GaussianBlur(small, (0, 0), 2)]))
     assert len(two) == 2
     assert two[0].score > two[1].score
     assert two[0].box.left < 112 < two[1].box.right
-    assert detector.glance(np.zeros_like(small)) == []
+    assert detector.detect_upright(np.zeros_like(small)) == []
 
 
 def test_no_face_leaves_its_columns_empty(detector: Detector) -> None:

@@ -54,8 +54,8 @@ def test_unnormalised_mass_is_forgiven_by_quantiles() -> None:
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.1])
-def test_a_level_that_is_no_share_is_refused(level: float) -> None:
-    with pytest.raises(ValueError, match="share"):
+def test_a_level_outside_0_to_1_is_refused(level: float) -> None:
+    with pytest.raises(ValueError, match="probability"):
         quantile(at(1), level)
 
 

@@ -30,7 +30,7 @@ def person(age: float = 34.216, female: float = 0.91234, box: bool = True) -> Pr
         detection_score=0.93456 if box else None,
         status=Status.UNSURE if age > 30 else Status.OK,
         reasons=(Reason.AGE_UNCLEAR,) if age > 30 else (),
-        doubt=0.30004,
+        error_probability=0.30004,
     )
 
 
@@ -121,7 +121,7 @@ def test_the_table_shows_every_person_and_plain_names() -> None:
     text = written(Format.TABLE, ("a[bold]b.jpg", [person(), person(8.0, 0.2)], None), THREE[1])
     assert "a[bold]b.jpg" in text
     for words in ("woman, 34 (28-42)", "female 91%", "male 80%", "no face found", "100 x 130",
-                  "unsure: age unclear"):  # fmt: skip
+                  "unsure (age unclear)"):  # fmt: skip
         assert words in text
     assert written(Format.TABLE) == ""
 

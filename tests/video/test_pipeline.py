@@ -136,9 +136,13 @@ def test_badly_seen_views_make_a_poor_answer_and_weigh_less(predictor, heads) ->
     (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
     (good,) = predictor.predict(scene)
     bad = replace(
-        good, status=Status.POOR, reasons=(Reason.BLURRED,), female_probability=0.999, doubt=0.0
+        good,
+        status=Status.POOR,
+        reasons=(Reason.BLURRED,),
+        female_probability=0.999,
+        error_probability=0.0,
     )
-    good = replace(good, female_probability=0.001, doubt=0.0)
+    good = replace(good, female_probability=0.001, error_probability=0.0)
     follower = Follower(predictor)
     seen = [
         follower.add(Frame(i, i / 5, None), scene, [one]).tracks[0].prediction

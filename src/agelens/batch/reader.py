@@ -21,7 +21,7 @@ from agelens.batch.listing import Kind
 from agelens.batch.plan import Unit
 from agelens.data import archives
 from agelens.errors import AgelensError, DatasetError, SourceError, SourceUnreachable
-from agelens.faces.prefetch import ahead
+from agelens.faces.prefetch import prefetch
 from agelens.images.decode import DEFAULT_LIMITS, SUFFIXES
 
 AHEAD = 8  # files fetched at once
@@ -83,7 +83,7 @@ def _missing(place: str, where: Where) -> Item:
 
 
 def _fetched(names: tuple[str, ...], where: Where) -> Iterator[Item]:
-    yield from ahead(lambda name: _fetch(name, where), names, AHEAD, "fetch")
+    yield from prefetch(lambda name: _fetch(name, where), names, AHEAD, "fetch")
 
 
 def _fetch(place: str, where: Where) -> Item:

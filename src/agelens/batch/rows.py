@@ -94,7 +94,7 @@ class Rows:
                 "female_probability": face.female_probability,
                 "status": face.status.value,
                 "reasons": [reason.value for reason in face.reasons],
-                "doubt": face.doubt,
+                "doubt": face.error_probability,
                 "detection_score": face.detection_score,
             }
             if face.box is not None:

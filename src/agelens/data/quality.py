@@ -172,8 +172,8 @@ def _faces(chip: Picture, detector: Detector) -> _Found:
     rim = (_GLANCE - side) // 2
     small = cv2.resize(chip, (side, side), interpolation=cv2.INTER_AREA)
     framed = _framed(small, rim)
-    seen = detector.glance(framed)
-    mirrored = detector.glance(np.ascontiguousarray(framed[:, ::-1]))
+    seen = detector.detect_upright(framed)
+    mirrored = detector.detect_upright(np.ascontiguousarray(framed[:, ::-1]))
     if len(seen) == len(mirrored) == 1:
         a, b = seen[0], _mirror(mirrored[0], _GLANCE)
         if min(a.score, b.score) >= _SURE and a.box.overlap(b.box) >= _ALIKE:

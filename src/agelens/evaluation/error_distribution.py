@@ -27,8 +27,10 @@ def measure(samples: pl.DataFrame, faces: Faces, weights: Weights) -> dict[str, 
             {"level": level, **quantile(error, level, weights)} for level in LEVELS
         ],
         "far_off": {
-            "years": uncertainty.FAR_OFF,
-            **estimate(mean((error > uncertainty.FAR_OFF).astype(np.float64)), weights)[0].table(),
+            "years": uncertainty.LARGE_ERROR,
+            **estimate(mean((error > uncertainty.LARGE_ERROR).astype(np.float64)), weights)[
+                0
+            ].table(),
         },
         "worst_ages": [_face(samples, faces, int(row)) for row in worst],
         "worst_genders": [_face(samples, faces, int(row)) for row in genders],

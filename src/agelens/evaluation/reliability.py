@@ -114,9 +114,9 @@ def _inside(
 
 def _doubt(faces: Faces, weights: Weights) -> dict[str, Any]:
     """Hold the said chance of an age off by over 10 years against how often it was."""
-    said = uncertainty.far_off(faces.age_median, faces.probabilities)
+    said = uncertainty.large_error_probability(faces.age_median, faces.probabilities)
     error = np.abs(faces.age_median - faces.age)
-    far = (error > uncertainty.FAR_OFF).astype(np.float64)
+    far = (error > uncertainty.LARGE_ERROR).astype(np.float64)
     both = np.column_stack([said, far, far - said])
     words = ("said", "seen", "seen_minus_said")
     order = np.argsort(said, kind="stable")
@@ -127,7 +127,7 @@ def _doubt(faces: Faces, weights: Weights) -> dict[str, Any]:
         chosen[rows] = error[rows]
         kept.append({"share": share, "age_mae": estimate(mean(chosen), weights)[0].table()})
     return {
-        "years": uncertainty.FAR_OFF,
+        "years": uncertainty.LARGE_ERROR,
         **{word: f.table() for word, f in zip(words, estimate(mean(both), weights), strict=True)},
         "surest": kept,
     }

@@ -1,4 +1,4 @@
-"""From a picture to its faces: detection, alignment, face quality, out-of-distribution score.
+"""Find the faces of a picture: detection, alignment, face quality, out-of-distribution score.
 
 Imports `agelens.images`, `agelens.inference` and what lies below them.
 """

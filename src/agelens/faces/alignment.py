@@ -1,4 +1,4 @@
-"""Face -> chip, by the same five-point template as the training chips."""
+"""Align faces: cut chips onto the five-landmark template of the training chips."""
 
 from collections.abc import Sequence
 
@@ -13,47 +13,42 @@ SIDE = 200
 TEMPLATE = np.array(
     [(59.0, 57.7), (138.2, 59.6), (96.5, 104.3), (62.8, 136.5), (131.0, 137.6)], np.float64
 )
-"""Where right eye, left eye, nose and mouth corners stand in a 200 px UTKFace chip (median)."""
+"""Median place of right eye, left eye, nose and mouth corners in a 200 px UTKFace chip."""
 
 
 def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the similarity (2, 3) that takes points (N, 2) nearest to targets (N, 2).
+    """Estimate the similarity transform (2, 3) that takes points (N, 2) closest to targets (N, 2).
 
-    Least squares over rotation, uniform scale and shift, never a mirror image:
-    S. Umeyama, "Least-squares estimation of transformation parameters between two
-    point patterns", PAMI 13(4), 1991. Raises ValueError when all points coincide.
+    Least squares over rotation, uniform scale and shift, never a reflection: S. Umeyama,
+    "Least-squares estimation of transformation parameters between two point patterns", PAMI 13(4),
+    1991. Raises ValueError if all points coincide.
     """
-    from_centre, to_centre = source.mean(axis=0), target.mean(axis=0)
-    a, b = source - from_centre, target - to_centre
+    source_centre, target_centre = source.mean(axis=0), target.mean(axis=0)
+    a, b = source - source_centre, target - target_centre
     spread = float((a * a).sum())
     if not spread > 0:
-        raise ValueError("no similarity: all source points coincide")
+        raise ValueError("no similarity transform: all source points coincide")
     u, weights, vt = np.linalg.svd(b.T @ a)
     signs = np.array([1.0, np.sign(np.linalg.det(u @ vt)) or 1.0])
     matrix = (u * signs) @ vt * float((weights * signs).sum()) / spread
-    return np.column_stack([matrix, to_centre - matrix @ from_centre])
+    return np.column_stack([matrix, target_centre - matrix @ source_centre])
 
 
 def warp(picture: Picture, landmarks: Landmarks, size: int = SIDE) -> Picture:
     """Cut the aligned chip around one face, in one resampling.
 
-    Takes uint8 (H, W, 3) RGB and five points in pixels; gives uint8 (size, size, 3),
-    black beyond the picture's edges as in UTKFace. Raises ValueError when all points
-    coincide.
+    Takes uint8 (H, W, 3) RGB and the landmarks in pixels; returns uint8 (size, size, 3), black
+    beyond the picture's edges as in UTKFace. Raises ValueError if all landmarks coincide.
     """
-    template = TEMPLATE * (size / SIDE)
-    # Fitted picture -> chip, where the errors should be small, and then turned round.
-    return cut(picture, _inverse(similarity(landmarks.array(), template)), size)
+    # Fitted from picture to chip, where the errors should be small, and then inverted.
+    matrix = similarity(landmarks.array(), TEMPLATE * (size / SIDE))
+    inverse = np.linalg.inv(matrix[:, :2])
+    return cut(picture, np.column_stack([inverse, -inverse @ matrix[:, 2]]), size)
 
 
 def warp_all(picture: Picture, faces: Sequence[Landmarks], size: int = SIDE) -> Picture:
-    """Cut the chips of N faces: uint8 (N, size, size, 3)."""
+    """Cut the aligned chips around N faces: uint8 (N, size, size, 3)."""
     chips = np.empty((len(faces), size, size, 3), np.uint8)
     for chip, landmarks in zip(chips, faces, strict=True):
         chip[:] = warp(picture, landmarks, size)
     return chips
-
-
-def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    back = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([back, -back @ matrix[:, 2]])

@@ -1,4 +1,4 @@
-"""Pictures -> their faces, found, cut out as chips and looked over, some pictures ahead."""
+"""Detect the faces of each picture and cut one aligned chip per face, prefetching the next ones."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import AgelensError, ConfigError
-from agelens.faces import quality
 from agelens.faces.alignment import warp_all
 from agelens.faces.detector import Detector
-from agelens.faces.prefetch import ahead
+from agelens.faces.prefetch import prefetch
+from agelens.faces.quality import quality_issues
 from agelens.images import decode, inputs
 from agelens.inference.runtime import CHIP
 from agelens.results import Face, Reason
@@ -20,21 +20,21 @@ from agelens.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A picture whose faces are cut out and wait for the model."""
+class PictureFaces:
+    """The faces of one picture, cut out as chips and ready for the model."""
 
     name: str
     faces: list[Face] | None  # largest first; None for an aligned chip
     chips: NDArray[np.uint8]  # (faces, CHIP, CHIP, 3)
-    width: int  # pixels of the upright picture; 0 where it could not be read
+    width: int  # pixels of the upright picture; 0 if it could not be read
     height: int
-    poor: list[tuple[Reason, ...]] = field(default_factory=list)  # why a face is not seen well
-    picture: decode.Picture | None = None  # where asked for
-    error: AgelensError | None = None  # set where the input could not be used
+    quality_issues: list[tuple[Reason, ...]] = field(default_factory=list)  # of each face
+    picture: decode.Picture | None = None  # only if requested
+    error: AgelensError | None = None  # set if the input could not be used
 
 
-class Finder:
-    """Reads pictures, finds their faces and cuts them out. Safe to call from several threads."""
+class FacePipeline:
+    """Decodes pictures, detects their faces and cuts chips; safe to use from several threads."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Finder:
         max_faces: int | None,
         threads: int | None,
     ) -> None:
-        """Prepare; see `agelens.load` for the settings.
+        """Prepare the detector; see `agelens.load` for the settings.
 
-        Time is added to the stages decode, detect and align of `seconds`. Raises ConfigError
-        for a setting out of range.
+        The time taken is added to the stages decode, detect and align of `seconds`. Raises
+        ConfigError for a setting out of range.
         """
         if not min_face >= 0:
             raise ConfigError(f"min_face {min_face!r}: expected pixels, 0 or more")
@@ -61,51 +61,50 @@ class Finder:
         self._seconds = seconds
         self._min_face = min_face
         self._max_faces = max_faces
-        self._workers = threads if threads is not None else max(1, min(4, cv2.getNumThreads()))
+        self._threads = threads if threads is not None else max(1, min(4, cv2.getNumThreads()))
         self._detector = Detector(longest=longest)
 
-    def find(self, name: str, data: Any, *, chips: bool, keep: bool) -> Found:
-        """Read one input and cut out its faces; an error becomes a value.
+    def process(self, name: str, data: Any, *, chips: bool, keep_picture: bool) -> PictureFaces:
+        """Decode one input, detect its faces and cut their chips; errors are returned, not raised.
 
-        With `chips` the input is an aligned chip, with `keep` its pixels are kept.
+        With `chips` the input is an aligned chip itself; `keep_picture` keeps its pixels.
         """
+        faces: list[Face] | None = None
         try:
             with self._seconds.timed("decode"):
                 picture = inputs.read(data)
             height, width = picture.shape[:2]
             if chips:
-                faces, cut = None, inputs.as_chip(picture, CHIP)[None]
-                poor = [quality.reasons(cut[0])]
+                cut = inputs.as_chip(picture, CHIP)[None]
+                issues = [quality_issues(cut[0])]
             else:
                 with self._seconds.timed("detect"):
-                    faces = self._choose(self._detector.detect(picture))
+                    faces = self._select(self._detector.detect(picture))
                 with self._seconds.timed("align"):
-                    points = [face.landmarks for face in faces]
-                    cut = warp_all(picture, points, CHIP)
-                    poor = [
-                        quality.reasons(chip, five, width, height)
-                        for chip, five in zip(cut, points, strict=True)
+                    landmarks = [face.landmarks for face in faces]
+                    cut = warp_all(picture, landmarks, CHIP)
+                    issues = [
+                        quality_issues(chip, five, width, height)
+                        for chip, five in zip(cut, landmarks, strict=True)
                     ]
         except AgelensError as error:
-            none = np.zeros((0, CHIP, CHIP, 3), np.uint8)
-            return Found(name, [], none, 0, 0, error=error)
-        return Found(name, faces, cut, width, height, poor, picture if keep else None)
+            return PictureFaces(name, [], np.zeros((0, CHIP, CHIP, 3), np.uint8), 0, 0, error=error)
+        kept = picture if keep_picture else None
+        return PictureFaces(name, faces, cut, width, height, issues, kept)
 
-    def find_ahead(
-        self, named: Iterable[tuple[str, Any]], *, chips: bool, keep: bool
-    ) -> Iterator[Found]:
-        """Do so for many, some pictures ahead, on as many threads as allowed, in order."""
-        if self._workers == 1:
-            for name, data in named:
-                yield self.find(name, data, chips=chips, keep=keep)
-            return
+    def stream(
+        self, named: Iterable[tuple[str, Any]], *, chips: bool, keep_pictures: bool
+    ) -> Iterator[PictureFaces]:
+        """Process (name, data) pairs in order, prefetching on as many threads as allowed."""
 
-        def find(one: tuple[str, Any]) -> Found:
-            return self.find(*one, chips=chips, keep=keep)
+        def process(item: tuple[str, Any]) -> PictureFaces:
+            return self.process(*item, chips=chips, keep_picture=keep_pictures)
 
-        yield from ahead(find, named, self._workers, "agelens")
+        if self._threads == 1:
+            return map(process, named)
+        return prefetch(process, named, self._threads, "agelens")
 
-    def _choose(self, faces: list[Face]) -> list[Face]:
-        """Leave out faces that are too small, or too many; the largest come first."""
+    def _select(self, faces: list[Face]) -> list[Face]:
+        """Drop faces that are too small or too many; the faces come largest first."""
         large = [f for f in faces if min(f.box.width, f.box.height) >= self._min_face]
         return large[: self._max_faces]

@@ -1,31 +1,32 @@
-"""Work on some items ahead of the one that is asked for, on threads."""
+"""Prefetching: run a function in background threads, a few items ahead of the consumer."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Taken = TypeVar("Taken")
-Given = TypeVar("Given")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def ahead(
-    work: Callable[[Taken], Given], items: Iterable[Taken], threads: int, name: str = ""
-) -> Iterator[Given]:
-    """Give `work` of each item, in order, with up to `threads` of them under way.
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, name: str = ""
+) -> Iterator[Result]:
+    """Map a function over an iterable in background threads, a few items ahead, in order.
 
-    Items are taken as they are needed, so they may be endless. What has not begun when the caller
-    stops is not begun; an error of `work` comes where its result would have.
+    Up to `threads` items are in progress at once. Items are taken as they are needed, so the
+    iterable may be endless. If the consumer stops, nothing more is started. An exception of the
+    function is raised where its result would have come.
     """
-    waiting: deque[Future[Given]] = deque()
+    pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, name) as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(pool.submit(function, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in waiting:
+            for future in pending:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""From aligned chips to answers: the ONNX runtime, age distributions, batched models, uncertainty.
+"""Predict aligned chips: ONNX Runtime, age distributions, batched models, uncertainty.
 
-Imports only `agelens.errors`, `agelens.results` and `agelens.provenance`.
+Imports only `agelens.errors` and `agelens.results`.
 """

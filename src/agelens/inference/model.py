@@ -1,4 +1,4 @@
-"""Chips -> Predictions: the model asked in batches, and what its distributions come to."""
+"""Run a model over any number of chips in batches, and turn its output into predictions."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import ConfigError
-from agelens.inference import distribution, uncertainty
+from agelens.inference import distribution
 from agelens.inference.runtime import Model, Output
+from agelens.inference.uncertainty import assess
 from agelens.results import Face, Gender, Prediction, Reason
 
 BATCH = 16
-"""Faces that the model sees at once: more are no faster on a processor, and take more memory."""
+"""Faces per model call: larger batches are no faster on a processor and need more memory."""
 
 
-class Answerer:
-    """Asks a model, and says what comes of its answers."""
+class BatchedModel:
+    """A model that predicts chips in batches, with flip averaging and a gender threshold."""
 
     def __init__(self, model: Model, *, flip: bool | None, gender_threshold: float) -> None:
-        """Prepare; see `agelens.load` for the settings.
+        """Wrap a loaded model; see `agelens.load` for the settings.
 
         Raises ConfigError for a threshold out of range.
         """
@@ -26,68 +27,62 @@ class Answerer:
             raise ConfigError(f"gender_threshold {gender_threshold!r}: expected 0.5 to 1")
         self.flip = bool(model.card.get("flip", False)) if flip is None else flip
         self._model = model
-        self._own_ages = model.card.get("estimator", "median") != "median"
+        self._estimates_age = model.card.get("estimator", "median") != "median"
         self._levels = model.interval_levels()
         self._gender_threshold = gender_threshold
 
-    def ask(self, chips: NDArray[np.uint8]) -> Output:
-        """Ask the model about chips, uint8 (N, CHIP, CHIP, 3), N from 0."""
-        outs = [self._batch(chips[i : i + BATCH]) for i in range(0, max(1, len(chips)), BATCH)]
-        return Output(
-            np.concatenate([out.age_probabilities for out in outs]),
-            np.concatenate([out.age_years for out in outs]),
-            np.concatenate([out.female_probability for out in outs]),
-        )
+    def predict(self, chips: NDArray[np.uint8]) -> Output:
+        """Run the model over chips, uint8 (N, 200, 200, 3) RGB; N may be 0."""
+        batches = [self._batch(chips[i : i + BATCH]) for i in range(0, max(1, len(chips)), BATCH)]
+        return Output(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
     def _batch(self, chips: NDArray[np.uint8]) -> Output:
-        seen = self._model.run(chips)
+        output = self._model.run(chips)
         if not self.flip:
-            return seen
-        mirror = self._model.run(np.ascontiguousarray(chips[:, :, ::-1]))
+            return output
+        mirrored = self._model.run(np.ascontiguousarray(chips[:, :, ::-1]))
         return Output(
-            _mean(seen.age_probabilities, mirror.age_probabilities),
-            _mean(seen.age_years, mirror.age_years),
-            _mean(seen.female_probability, mirror.female_probability),
+            *(((a + b) / 2).astype(np.float32) for a, b in zip(output, mirrored, strict=True))
         )
 
     def predictions(
         self,
-        said: Output,
+        output: Output,
         faces: Sequence[Face] | None,
-        poor: Sequence[tuple[Reason, ...]] | None = None,
+        quality_issues: Sequence[tuple[Reason, ...]] | None = None,
     ) -> list[Prediction]:
-        """Make the predictions of N answers.
+        """Turn the model's output for N chips into predictions.
 
-        `faces` are those answered, None where they stand in no picture; `poor` says why one is
-        not seen well.
+        `faces` are the N detected faces; None where the chips come without a picture.
+        `quality_issues` says, for each, why it is poorly visible.
         """
-        ages, female = said.age_probabilities, said.female_probability
+        ages, female = output.age_probabilities, output.female_probability
+        years = (
+            output.age_years.astype(np.float64)
+            if self._estimates_age
+            else distribution.median(ages)
+        )
         low, high = self._levels.ends(ages)
-        points = said.age_years.astype(np.float64) if self._own_ages else distribution.median(ages)
-        found: list[Face | None] = [None] * len(ages) if faces is None else list(faces)
-        verdicts = uncertainty.judge(points, ages, female, poor=poor)
+        assessments = assess(years, ages, female, quality_issues=quality_issues)
+        detected: Sequence[Face | None] = [None] * len(ages) if faces is None else faces
         return [
             Prediction(
-                age=float(points[i]),
-                age_interval=(float(min(low[i], points[i])), float(max(high[i], points[i]))),
+                age=float(years[i]),
+                age_interval=(float(min(low[i], years[i])), float(max(high[i], years[i]))),
                 age_probabilities=ages[i],
                 gender=self._gender(float(female[i])),
                 female_probability=float(female[i]),
                 box=face.box if face else None,
                 landmarks=face.landmarks if face else None,
                 detection_score=face.score if face else None,
-                status=verdicts[i].status,
-                reasons=verdicts[i].reasons,
-                doubt=verdicts[i].doubt,
+                status=assessments[i].status,
+                reasons=assessments[i].reasons,
+                error_probability=assessments[i].error_probability,
             )
-            for i, face in enumerate(found)
+            for i, face in enumerate(detected)
         ]
 
     def _gender(self, female: float) -> Gender | None:
         if max(female, 1 - female) < self._gender_threshold:
             return None
         return Gender.FEMALE if female >= 0.5 else Gender.MALE
-
-
-def _mean(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    return ((a + b) / 2).astype(np.float32, copy=False)

@@ -1,18 +1,18 @@
-"""The only user of ONNX Runtime. A model file is one ONNX graph that carries its card.
+"""Load and run model files; the only user of ONNX Runtime.
 
-The contract of a model file: input `chips`, uint8 (B, 200, 200, 3) RGB, aligned to the
-UTKFace template; outputs `age_probabilities` float32 (B, 117), `age_years` float32 (B,)
-and `female_probability` float32 (B,); metadata `agelens.card`, a JSON object.
+A model file is one ONNX graph that carries its card. Its contract: input `chips`, uint8
+(B, 200, 200, 3) RGB, aligned to the UTKFace template; outputs `age_probabilities` float32 (B, 117),
+`age_years` float32 (B,) and `female_probability` float32 (B,); metadata `agelens.card`, a JSON
+object.
 """
 
 import ctypes
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,8 @@ CARD_KEY = "agelens.card"
 DEFAULT_MODEL = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a model says of a batch of B chips."""
+class Output(NamedTuple):
+    """The output of a model for a batch of B chips."""
 
     age_probabilities: NDArray[np.float32]  # (B, 117), rows sum to 1
     age_years: NDArray[np.float32]  # (B,)
@@ -37,19 +36,19 @@ class Output:
 
 
 def shipped() -> dict[str, Path]:
-    """Give the models that come with the package, name to file."""
-    folder = resources.files("agelens") / "weights"
+    """Return the models that come with the package, name to file; each has its card beside it."""
+    folder = Path(str(resources.files("agelens") / "weights"))
     return {
-        Path(item.name).stem: Path(str(item))
-        for item in sorted(folder.iterdir(), key=lambda item: item.name)
-        if item.name.endswith(".onnx")
+        file.stem: file
+        for file in sorted(folder.glob("*.onnx"))
+        if file.with_suffix(".json").is_file()
     }
 
 
 def locate(model: str | Path | None) -> Path:
-    """Find a model: None for the default, a shipped name, or a path to an ONNX file.
+    """Find a model: None for the default, a shipped name, a run folder or an ONNX file.
 
-    Raises ModelError when there is no such model.
+    Raises ModelError if there is no such model.
     """
     known = shipped()
     if model is None:
@@ -61,23 +60,22 @@ def locate(model: str | Path | None) -> Path:
         path /= "model.onnx"
     if path.is_file():
         return path
-    names = ", ".join(known) or "none"
     raise ModelError(
-        f"no model {str(model)!r}: expected a shipped name ({names}), "
+        f"no model {str(model)!r}: expected a shipped name ({', '.join(known) or 'none'}), "
         "a run folder with a model.onnx, or an ONNX file"
     )
 
 
 class Model:
-    """One loaded model file; safe to call from several threads, and in forked processes.
+    """A loaded model file; safe to use from several threads and in forked processes.
 
-    It is pickled by name or path and number of threads, and loaded anew where it is unpickled.
+    It is pickled as its name or path and its number of threads, and loaded again when unpickled.
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
-        """Load a model by name or path, to run on `threads` threads (None: one per core).
+        """Load a model by name or path to run on `threads` threads (None: one per core).
 
-        Raises ModelError for a file that is missing, unreadable or not an agelens model.
+        Raises ModelError if the file is missing, unreadable or not an agelens model.
         """
         self.path = locate(model)
         self.threads = threads
@@ -85,9 +83,9 @@ class Model:
         self.card = self._read_card()
 
     def __reduce__(self) -> tuple[Callable[..., "Model"], tuple[str, int | None]]:
-        # By name where it is shipped: another machine keeps it elsewhere.
-        named = {path: name for name, path in shipped().items()}
-        return Model, (named.get(self.path, str(self.path)), self.threads)
+        # A shipped model goes by name: on another machine its path differs.
+        names = {path: name for name, path in shipped().items()}
+        return Model, (names.get(self.path, str(self.path)), self.threads)
 
     def _open(self) -> Any:
         import onnxruntime
@@ -108,14 +106,14 @@ class Model:
 
     def _after_fork(self) -> None:
         """Load the model again in a forked process, which inherits none of the threads."""
-        # The inherited session waits for those threads when it is destroyed: it never shall be.
+        # Destroying the inherited session would wait for those threads forever, so it is leaked.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
         self._session, self._process = self._open(), os.getpid()
 
     def _read_card(self) -> Mapping[str, Any]:
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         outputs = {node.name for node in self._session.get_outputs()}
-        missing = {"age_probabilities", "age_years", "female_probability"} - outputs
+        missing = set(Output._fields) - outputs
         if text is None or missing:
             what = "card" if text is None else ", ".join(sorted(missing))
             raise ModelError(
@@ -128,23 +126,23 @@ class Model:
         return card
 
     def interval_levels(self) -> Levels:
-        """Give the levels whose interval holds the age 9 times in 10, off the card.
+        """Return the card's levels, whose interval contains the true age 9 times in 10.
 
-        The card's `interval` has `low` and `high`, each one share for all ages or a list of 117;
-        without them 0.05 and 0.95. Raises ModelError for levels that are none.
+        The card's `interval` has `low` and `high`, each one level for all ages or a list of 117;
+        without them they are 0.05 and 0.95. Raises ModelError for invalid levels.
         """
         interval = self.card.get("interval", {})
         try:
             low, high = (
-                np.broadcast_to(np.asarray(interval.get(key, usual), np.float64), (AGES,))
-                for key, usual in (("low", 0.05), ("high", 0.95))
+                np.broadcast_to(np.asarray(interval.get(key, default), np.float64), (AGES,))
+                for key, default in (("low", 0.05), ("high", 0.95))
             )
         except (AttributeError, TypeError, ValueError):
             low = high = np.full(AGES, -1.0)
         if not ((low >= 0) & (low < high) & (high <= 1)).all():
             raise ModelError(
                 f"the card of {str(self.path)!r} has interval {str(interval)[:200]}: expected low "
-                f"and high, shares with 0 <= low < high <= 1, one or {AGES} of each"
+                f"and high with 0 <= low < high <= 1, one or {AGES} of each"
             )
         return Levels(low, high)
 
@@ -159,12 +157,7 @@ class Model:
                 f"expected uint8 (B, {CHIP}, {CHIP}, 3)"
             )
         if len(chips) == 0:
-            none = np.zeros(0, np.float32)
-            return Output(np.zeros((0, AGES), np.float32), none, none)
+            return Output(np.zeros((0, AGES), np.float32), *(np.zeros(0, np.float32),) * 2)
         if self._process != os.getpid():
             self._after_fork()
-        return Output(
-            *self._session.run(
-                ["age_probabilities", "age_years", "female_probability"], {"chips": chips}
-            )
-        )
+        return Output(*self._session.run(list(Output._fields), {"chips": chips}))

@@ -1,7 +1,7 @@
-"""How far an answer can be relied on: its doubt, its status, and the reasons.
+"""Rate how reliable each prediction is: its error probability, its status, and the reasons.
 
-Doubt is the chance that the age is off by more than 10 years or the gender wrong, as the
-model's own distribution has it.
+The error probability is the probability, by the model's own distributions, that the age is off by
+more than 10 years or that the gender is wrong.
 """
 
 from collections.abc import Sequence
@@ -12,62 +12,62 @@ from numpy.typing import NDArray
 
 from agelens.results import Reason, Status
 
-FAR_OFF = 10.0
-"""Years: an age that is off by more is a wrong answer."""
+LARGE_ERROR = 10.0
+"""Years: an age that is off by more counts as wrong."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """From where on an answer is called unsure."""
+class Thresholds:
+    """Probabilities above which a prediction is called unsure."""
 
-    age_risk: float = 0.25  # chance that the age is off by more than FAR_OFF
-    gender_risk: float = 0.2  # chance that the gender is wrong
+    age_error: float = 0.25  # that the age is off by more than LARGE_ERROR
+    gender_error: float = 0.2  # that the gender is wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is to be thought of one answer."""
+class Assessment:
+    """How reliable one prediction is."""
 
     status: Status
     reasons: tuple[Reason, ...]
-    doubt: float  # 0 to 1
+    error_probability: float  # 0 to 1
 
 
-def judge(
-    points: NDArray[np.float64],
-    ages: NDArray[np.float32],
-    female: NDArray[np.float32],
-    limits: Limits = Limits(),
-    poor: Sequence[tuple[Reason, ...]] | None = None,
-) -> list[Verdict]:
-    """Judge N answers: ages in years (N,), distributions (N, 117), probabilities (N,).
+def assess(
+    age_years: NDArray[np.float64],
+    age_probabilities: NDArray[np.float32],
+    female_probability: NDArray[np.float32],
+    thresholds: Thresholds = Thresholds(),
+    quality_issues: Sequence[tuple[Reason, ...]] | None = None,
+) -> list[Assessment]:
+    """Rate how reliable each prediction is, with reasons.
 
-    `poor` are, for each, the reasons for which its face is not seen well enough (`seeing`).
+    Takes ages in years (N,), age distributions (N, 117) and probabilities of female (N,).
+    `quality_issues` holds, for each face, why it is poorly visible (see `faces.quality`).
     """
-    age_risk = far_off(points, ages)
-    gender_risk = np.minimum(female, 1 - female).astype(np.float64)
-    doubt = 1 - (1 - age_risk) * (1 - gender_risk)
-    unclear = (
-        (Reason.AGE_UNCLEAR, age_risk > limits.age_risk),
-        (Reason.GENDER_UNCLEAR, gender_risk > limits.gender_risk),
-    )
-    return [
-        _verdict(
-            () if poor is None else poor[i],
-            tuple(reason for reason, those in unclear if those[i]),
-            float(doubt[i]),
-        )
-        for i in range(len(points))
-    ]
+    age_error = large_error_probability(age_years, age_probabilities)
+    gender_error = np.minimum(female_probability, 1 - female_probability).astype(np.float64)
+    either = 1 - (1 - age_error) * (1 - gender_error)
+    assessments = []
+    for i in range(len(age_years)):
+        issues = quality_issues[i] if quality_issues is not None else ()
+        unclear: tuple[Reason, ...] = ()
+        if age_error[i] > thresholds.age_error:
+            unclear += (Reason.AGE_UNCLEAR,)
+        if gender_error[i] > thresholds.gender_error:
+            unclear += (Reason.GENDER_UNCLEAR,)
+        status = Status.POOR if issues else Status.UNSURE if unclear else Status.OK
+        assessments.append(Assessment(status, issues + unclear, float(either[i])))
+    return assessments
 
 
-def far_off(points: NDArray[np.float64], ages: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Give the chance that each age (N,) is off by over FAR_OFF, by distributions (N, 117)."""
-    years = np.arange(ages.shape[1])
-    off = np.abs(years - points[:, None]) > FAR_OFF
-    return np.asarray(np.clip((ages * off).sum(axis=1), 0, 1), np.float64)
+def large_error_probability(
+    age_years: NDArray[np.float64], age_probabilities: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the probability (N,) that each age (N,) is off by more than LARGE_ERROR years.
 
-
-def _verdict(poor: tuple[Reason, ...], unclear: tuple[Reason, ...], doubt: float) -> Verdict:
-    status = Status.POOR if poor else Status.UNSURE if unclear else Status.OK
-    return Verdict(status, poor + unclear, doubt)
+    `age_probabilities` are the age distributions (N, 117).
+    """
+    years = np.arange(age_probabilities.shape[1])
+    far = np.abs(years - age_years[:, None]) > LARGE_ERROR
+    return np.asarray(np.clip((age_probabilities * far).sum(axis=1), 0, 1), np.float64)

@@ -104,7 +104,7 @@ def to_supervision(predictions: Iterable[Prediction]) -> "supervision.Detections
         "age_low": [face.age_interval[0] for face in faces],
         "age_high": [face.age_interval[1] for face in faces],
         "female_probability": [face.female_probability for face in faces],
-        "doubt": [face.doubt for face in faces],
+        "doubt": [face.error_probability for face in faces],
     }
     words = {
         "gender": [None if face.gender is None else face.gender.value for face in faces],

@@ -56,7 +56,9 @@ class Predicts(Protocol):
     ) -> Iterator[Answered]:
         """Predict pictures one after another."""
 
-    def settle(self, ages: NDArray[np.float64], age: float, female: float) -> Prediction:
+    def from_distribution(
+        self, age_probabilities: NDArray[np.float64], age_years: float, female_probability: float
+    ) -> Prediction:
         """Make the prediction of a distribution that was joined from several."""
 
 
@@ -108,11 +110,15 @@ class Follower:
 
     def _join(self, number: int, frame: Frame, one: Prediction) -> Track:
         life = self._lives.setdefault(number, _Life(frame.index, frame.time))
-        weight = max(_LEAST, 1 - one.doubt) * (_POOR if one.status is Status.POOR else 1)
+        weight = max(_LEAST, 1 - one.error_probability) * (
+            _POOR if one.status is Status.POOR else 1
+        )
         life.pool.add(one.age_probabilities, one.age, one.female_probability, weight)
         life.reasons.update(reason for reason in one.reasons if reason not in _UNCLEAR)
         joint = life.pool.joint()
-        fused = self._predictor.settle(joint.age_probabilities, joint.age, joint.female_probability)
+        fused = self._predictor.from_distribution(
+            joint.age_probabilities, joint.age, joint.female_probability
+        )
         badly = tuple(r for r, count in life.reasons.items() if 2 * count > life.pool.views)
         return Track(
             number, life.frame, frame.index, life.time, frame.time, life.pool.views,

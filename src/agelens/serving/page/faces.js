@@ -6,7 +6,7 @@ const percent = (share) => `${Math.round(share * 100)} %`;
 const sure = (face) => Math.max(face.female_probability, 1 - face.female_probability);
 const doubtful = (face) => face.status !== "ok";
 const years = (face) => face.age_interval.map(Math.round);
-const words = (reason) => reason === "unlike" ? "unlike the training" : reason.replaceAll("_", " ");
+const words = (reason) => reason === "unlike" ? "unusual face: covered, masked, or not a face" : reason.replaceAll("_", " ");
 const reasons = (face) => face.reasons.map(words).join(", ");
 const STATUS = { ok: "ok", unsure: "unsure", poor: "poorly seen" };
 

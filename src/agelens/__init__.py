@@ -5,14 +5,19 @@
 >>> for person in predictor.predict("photo.jpg"):
 ...     print(person.age, person.gender)
 
-The names below are imported when first used, so `import agelens` costs nothing.
+The names below are imported when first used, so `import agelens` itself loads nothing heavy.
 """
 
 import os
+import sys
+import warnings
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from agelens import errors
     from agelens.errors import AgelensError
     from agelens.output import frames
@@ -24,56 +29,54 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "AgelensError",
-    "Box",
-    "Face",
-    "Gender",
-    "Landmarks",
-    "Moment",
-    "Prediction",
-    "Predictor",
-    "Reason",
-    "Status",
-    "Track",
-    "__version__",
-    "errors",
-    "frames",
-    "load",
-    "people",
-]
+    "AgelensError", "Box", "Face", "Gender", "Landmarks", "Moment", "Prediction", "Predictor",
+    "Reason", "Status", "Track", "__version__", "errors", "frames", "load", "people",
+]  # fmt: skip
 
-# Newer builds of ONNX Runtime keep an id of the machine and tell their maker of its use,
-# unless this is set before it is imported.
+# Newer builds of ONNX Runtime store an id of the machine and report its use to their maker,
+# unless this is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_HOMES = {
-    "AgelensError": "agelens.errors",
-    "Box": "agelens.results",
-    "Face": "agelens.results",
-    "Gender": "agelens.results",
-    "Landmarks": "agelens.results",
-    "Moment": "agelens.video.tracks",
-    "Prediction": "agelens.results",
-    "Predictor": "agelens.predictor",
-    "Reason": "agelens.results",
-    "Status": "agelens.results",
-    "Track": "agelens.video.tracks",
-    "load": "agelens.predictor",
-    "people": "agelens.video.pipeline",
+_PUBLIC = {
+    "agelens.errors": ("AgelensError",),
+    "agelens.predictor": ("Predictor", "load"),
+    "agelens.results": ("Box", "Face", "Gender", "Landmarks", "Prediction", "Reason", "Status"),
+    "agelens.video.pipeline": ("people",),
+    "agelens.video.tracks": ("Moment", "Track"),
 }
-
 _MODULES = {"errors": "agelens.errors", "frames": "agelens.output.frames"}
+_MOVED = {
+    "agelens.align": "agelens.faces.alignment",
+    "agelens.clips": "agelens.images.media_type",
+    "agelens.detect": "agelens.faces.detector",
+    "agelens.distribution": "agelens.inference.distribution",
+    "agelens.draw": "agelens.output.drawing",
+    "agelens.face": "agelens.results",
+    "agelens.frames": "agelens.output.frames",
+    "agelens.inputs": "agelens.images.inputs",
+    "agelens.outputs": "agelens.output.tables",
+    "agelens.predict": "agelens.predictor",
+    "agelens.resample": "agelens.images.resample",
+    "agelens.runtime": "agelens.inference.runtime",
+    "agelens.sources": "agelens.images.sources",
+}
+"""Modules of version 0.1.0 that have moved: the old names still work, with a warning."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value: Any = getattr(import_module(_HOMES[name]), name)
-    elif name in _MODULES:
-        value = import_module(_MODULES[name])
-    elif name == "__version__":
-        value = _version()
+    for module, names in _PUBLIC.items():
+        if name in names:
+            value = getattr(import_module(module), name)
+            break
     else:
-        raise AttributeError(f"module 'agelens' has no attribute {name!r}")
+        if name in _MODULES:
+            value = import_module(_MODULES[name])
+        elif name == "__version__":
+            value = _version()
+        elif f"agelens.{name}" in _MOVED:
+            return _import_moved(f"agelens.{name}")
+        else:
+            raise AttributeError(f"module 'agelens' has no attribute {name!r}")
     globals()[name] = value
     return value
 
@@ -89,3 +92,25 @@ def _version() -> str:
         return version("agelens")
     except PackageNotFoundError:  # used from a source folder, without installation
         return "0+source"
+
+
+def _import_moved(name: str) -> "ModuleType":
+    warnings.warn(f"{name} is now {_MOVED[name]}", DeprecationWarning, stacklevel=3)
+    return import_module(_MOVED[name])
+
+
+class _MovedModules:
+    """Import the modules of `_MOVED` by their old names."""
+
+    @classmethod
+    def find_spec(cls, name: str, *_: object) -> ModuleSpec | None:
+        return ModuleSpec(name, cls()) if name in _MOVED else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: "ModuleType") -> None:
+        sys.modules[module.__name__] = _import_moved(module.__name__)
+
+
+sys.meta_path.append(_MovedModules)

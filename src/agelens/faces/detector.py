@@ -13,7 +13,8 @@ with landmarks that lean towards upright. So detection takes two steps:
 import hashlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -233,9 +234,10 @@ class Detector:
     def _run_yunet(self, picture: Picture) -> list[NDArray[np.float64]]:
         """Run YuNet on RGB pixels: rows of x, y, width, height, five landmarks, score."""
         if not hasattr(self._local, "net"):
-            self._local.net = cv2.FaceDetectorYN.create(
-                str(WEIGHTS), "", (CROP, CROP), CANDIDATE_SCORE, 0.3, 1000
-            )
+            with silent_opencv():  # OpenCV 5 warns of a setting that it does not support yet
+                self._local.net = cv2.FaceDetectorYN.create(
+                    str(WEIGHTS), "", (CROP, CROP), CANDIDATE_SCORE, 0.3, 1000
+                )
         net: Any = self._local.net
         bgr = np.ascontiguousarray(picture[..., ::-1])
         # With a side of 32 px or less OpenCV 4.14 returns leftovers of earlier calls (measured).
@@ -245,6 +247,17 @@ class Detector:
         net.setInputSize((bgr.shape[1], bgr.shape[0]))
         _, rows = net.detect(bgr)
         return [] if rows is None else [row for row in rows.astype(np.float64) if _is_valid(row)]
+
+
+@contextmanager
+def silent_opencv() -> Iterator[None]:
+    """Keep OpenCV from writing to standard error."""
+    log = cv2.utils.logging
+    before = log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        log.setLogLevel(before)
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 import cv2
 
 from agelens.errors import SourceError
+from agelens.faces.detector import silent_opencv
 from agelens.video.reader import SCHEMES, Clip, Frame
 
 WAKES = 0.2
@@ -54,12 +55,8 @@ class Camera:
     def __init__(self, number: int = 0) -> None:
         """Open the camera of a number, 0 for the first. Raises SourceError where there is none."""
         self.number = number
-        before = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # we say it ourselves
-        try:
+        with silent_opencv():  # the error below says it
             self._device = cv2.VideoCapture(number)
-        finally:
-            cv2.utils.logging.setLogLevel(before)
         if not self._device.isOpened():
             raise SourceError(
                 f"camera {number} cannot be opened: expected one that is plugged in, allowed, and "

@@ -132,7 +132,7 @@ class Bench:
     ) -> dict[str, dict[str, float | None]]:
         """Give paired differences with their intervals."""
         found = bootstrap.estimate(bootstrap.mean(ours - theirs), self.weights)
-        return {"mae": found[0].table(), "gender_error": found[1].table()}
+        return {"mae": found[0].as_dict(), "gender_error": found[1].as_dict()}
 
     def estimators(self, each: list[Logits]) -> dict[str, float]:
         """Give the MAE of ways to read one age off the baseline's distributions."""

@@ -51,7 +51,7 @@ def main() -> None:
         "versions": provenance.versions(),
         "faces": len(ages),
         "splits": SPLITS,
-        "shipped": f"curve of {calibration.SPREAD:g} years",
+        "shipped": f"curve of {calibration.BANDWIDTH:g} years",
         "ways": rows,
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
@@ -60,7 +60,7 @@ def main() -> None:
 
 def by_curve(spread: float) -> Fit:
     """Give the fit of the package with another spread."""
-    return lambda said, ages: calibration.fit_levels(said, ages, spread=spread)
+    return lambda said, ages: calibration.fit_levels(said, ages, bandwidth=spread)
 
 
 def nearest(said: NDArray[np.float64], ages: NDArray[np.int64], count: int = 250) -> Levels:

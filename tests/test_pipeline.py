@@ -10,7 +10,7 @@ from agelens.cli.app import app
 from drawn import portrait
 from labelled import write_folder
 
-TINY = "tiny"
+TINY = str(Path(__file__).parents[1] / "configs" / "tiny.toml")
 
 
 def agelens(*words: object) -> Result:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.evaluation import bootstrap, metrics
-from agelens.evaluation.bootstrap import Weights
+from agelens.evaluation.arrays import Weights
 
 Values = NDArray[np.float64]
 GROWN = 13  # years
@@ -56,7 +56,7 @@ def standing(answers: Answers, truth: Truth, weights: Weights) -> dict[str, Any]
     found = answers.found
     share = bootstrap.estimate(bootstrap.mean(found.astype(np.float64)), weights)[0]
     return {
-        "found": {"faces": int(found.sum()), "share": share.table()},
+        "found": {"faces": int(found.sum()), "share": share.as_dict()},
         "found_without_age": int((found & np.isnan(answers.age)).sum()),
         "found_without_gender": int((found & np.isnan(answers.female)).sum()),
         "figures": _figures(values(answers, truth), weights),
@@ -94,4 +94,4 @@ def values(answers: Answers, truth: Truth) -> dict[str, Values]:
 
 def _figures(columns: dict[str, Values], weights: Weights) -> dict[str, dict[str, float | None]]:
     means = bootstrap.estimate(bootstrap.mean(np.column_stack(list(columns.values()))), weights)
-    return {name: mean.table() for name, mean in zip(columns, means, strict=True)}
+    return {name: mean.as_dict() for name, mean in zip(columns, means, strict=True)}

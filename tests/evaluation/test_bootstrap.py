@@ -48,17 +48,17 @@ def test_nan_does_not_count() -> None:
 def test_median_of_weighted_values() -> None:
     values = np.array([5.0, 1.0, 9.0])
     weights = np.array([[1.0, 1, 1], [0, 0, 2], [1, 3, 1]])
-    assert bootstrap.median(values)(weights).tolist() == [5, 9, 1]
+    assert bootstrap.quantile(values, 0.5)(weights).tolist() == [5, 9, 1]
 
 
 def test_what_never_varies_has_no_width_and_what_is_undefined_none() -> None:
     weights = bootstrap.resample(np.arange(7))
     sure = bootstrap.estimate(bootstrap.mean(np.full(7, 0.1)), weights)[0]
-    assert sure.table() == {"value": pytest.approx(0.1), "low": pytest.approx(0.1), "high": (
+    assert sure.as_dict() == {"value": pytest.approx(0.1), "low": pytest.approx(0.1), "high": (
         pytest.approx(0.1)
     )}  # fmt: skip
     lost = bootstrap.estimate(bootstrap.mean(np.full(7, np.nan)), weights)[0]
-    assert lost.table() == {"value": None, "low": None, "high": None}
+    assert lost.as_dict() == {"value": None, "low": None, "high": None}
 
 
 def test_bias_is_taken_back() -> None:

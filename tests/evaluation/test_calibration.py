@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agelens.evaluation import metrics
-from agelens.evaluation.calibration import fit_levels, fit_scaling, sharpened
+from agelens.evaluation.calibration import fit_levels, fit_scaling, scale_logits
 from agelens.inference import distribution
 
 GRID = np.arange(117)
@@ -26,7 +26,7 @@ def test_scaling_finds_the_temperature(true_width: float) -> None:
     scaling = fit_scaling(said, half, labels(centre, true_width, 1), np.arange(4000) % 2)
     # a normal curve s times as wide has logits 1 / s**2 times as large
     assert scaling.age == pytest.approx((4.0 / true_width) ** 2, rel=0.05)
-    widened = distribution.quantile(sharpened(said, scaling.age), 0.84) - centre
+    widened = distribution.quantile(scale_logits(said, scaling.age), 0.84) - centre
     assert widened.mean() == pytest.approx(true_width, rel=0.05)
 
 

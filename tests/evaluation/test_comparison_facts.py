@@ -9,16 +9,15 @@ from agelens.evaluation import (
     age_standardization,
     bootstrap,
     comparison,
-    confusion,
-    error_distribution,
+    error_analysis,
     label_noise,
     picture_quality,
     reliability,
     simultaneous_intervals,
 )
-from agelens.evaluation.comparison_facts import _against_rest
+from agelens.evaluation.comparison_facts import against_rest
 from agelens.evaluation.figures import Faces, face_values
-from agelens.evaluation.groupings import Group, groups_of
+from agelens.evaluation.groups import Group, face_groups
 
 N = 1200
 
@@ -30,7 +29,7 @@ def bells(centre: NDArray[np.float64], sigma: float) -> NDArray[np.float32]:
 
 def faces(said: NDArray[np.float64], age: NDArray[np.int64], sigma: float = 8) -> Faces:
     female = np.arange(len(age)) % 2 == 0
-    return Faces.read(age, female, bells(said, sigma), np.where(female, 0.8, 0.2))
+    return Faces.from_distributions(age, female, bells(said, sigma), np.where(female, 0.8, 0.2))
 
 
 def honest(sigma: float, said_sigma: float) -> Faces:
@@ -53,7 +52,7 @@ def test_simultaneous_intervals_are_all_right_together() -> None:
     for seed in range(60):
         values = random.normal(0, 1, 400)
         weights = bootstrap.resample(np.arange(400), 300, seed)
-        found = simultaneous_intervals.in_groups(rows, values, weights)
+        found = simultaneous_intervals.group_means(rows, values, weights)
         plain = [
             bootstrap.estimate(bootstrap.mean(values[row]), weights[:, row])[0] for row in rows
         ]
@@ -65,7 +64,7 @@ def test_simultaneous_intervals_are_all_right_together() -> None:
 
 def test_small_groups_get_no_interval() -> None:
     rows = [np.arange(100) < 19, np.arange(100) >= 19]
-    few, many = simultaneous_intervals.in_groups(
+    few, many = simultaneous_intervals.group_means(
         rows, np.arange(100.0), bootstrap.resample(np.arange(100))
     )
     assert few.value == 9
@@ -76,7 +75,7 @@ def test_small_groups_get_no_interval() -> None:
 def test_a_group_is_held_against_all_others() -> None:
     values = np.r_[np.full(50, 3.0), np.full(150, 1.0)]
     drawn = bootstrap.resample(np.arange(200), 50)
-    gap = simultaneous_intervals.against_rest(np.arange(200) < 50, values, drawn)
+    gap = simultaneous_intervals.difference_from_rest(np.arange(200) < 50, values, drawn)
     assert gap == pytest.approx(np.full(50, 2.0))
 
 
@@ -116,9 +115,9 @@ def test_a_group_with_an_empty_band_is_left_out() -> None:
     )[0]
     assert [row["group"] for row in found["groups"]] == ["a", "b"]
     assert found["left_out"] == ["c"]
-    bands = age_standardization.bands_of(age)
+    bands = age_standardization.occupied_bands(age)
     assert (
-        age_standardization.against_rest(
+        age_standardization.difference_from_rest(
             groups[2].mask, bands, values["age_mae"], np.ones((1, 600))
         )
         is None
@@ -131,8 +130,8 @@ def test_against_rest_finds_the_hard_band_only() -> None:
     said = age + np.where(age > 60, -6.0, 0) + random.normal(0, 2, N)
     one = faces(said.clip(0, 116), age)
     table = samples(age=age.tolist(), race=["ab"[k % 2] for k in range(N)])
-    rows = _against_rest(
-        groups_of(table), age, face_values(one), bootstrap.resample(np.arange(N), 500)
+    rows = against_rest(
+        face_groups(table), age, face_values(one), bootstrap.resample(np.arange(N), 500)
     )
     proven = {row["group"] for row in rows if row["figures"]["age_mae"]["more_than_chance"]}
     assert "61+" in proven
@@ -168,7 +167,7 @@ def test_distributions_too_narrow_and_too_wide() -> None:
 def test_the_probability_of_the_gender() -> None:
     female = np.arange(1000) % 2 == 0
     p = np.where(np.arange(1000) % 10 == 0, np.where(female, 0.2, 0.8), np.where(female, 0.8, 0.2))
-    one = Faces.read(np.full(1000, 30), female, bells(np.full(1000, 30.0), 4), p)
+    one = Faces.from_distributions(np.full(1000, 30), female, bells(np.full(1000, 30.0), 4), p)
     told = reliability.measure(one, bootstrap.resample(np.arange(1000), 200))["gender"]
     # right nine times in ten, said with 0.8
     assert told["accuracy_minus_confidence"]["all"]["value"] == pytest.approx(0.1)
@@ -184,8 +183,8 @@ def test_confusion_by_hand() -> None:
     said = np.array([1.0, 12, 15, 25, 31, 55])
     female = np.array([1, 1, 0, 0, 0, 1], bool)
     p = np.array([0.9, 0.1, 0.2, 0.7, 0.1, 0.8])
-    one = Faces.read(age, female, np.eye(117, dtype=np.float32)[said.astype(int)], p)
-    told = confusion.measure(one, bootstrap.resample(np.arange(6), 50))
+    one = Faces.from_distributions(age, female, np.eye(117, dtype=np.float32)[said.astype(int)], p)
+    told = error_analysis.confusion(one, bootstrap.resample(np.arange(6), 50))
     assert told["gender"]["counts"] == [[2, 1], [1, 2]]
     assert told["gender"]["shares"][0] == pytest.approx([2 / 3, 1 / 3])
     counts = np.array(told["age_groups"]["counts"])
@@ -200,7 +199,7 @@ def test_quantiles_and_the_worst() -> None:
     age = np.full(100, 50)
     said = 50 + np.arange(100.0) / 4  # errors 0 to 24.75
     table = samples(file=[f"{k}.jpg" for k in range(100)])
-    told = error_distribution.measure(
+    told = error_analysis.largest_errors(
         table, faces(said, age), bootstrap.resample(np.arange(100), 100)
     )
     quantiles = [row["value"] for row in told["error_quantiles"]]
@@ -217,7 +216,7 @@ def test_where_each_of_two_is_better() -> None:
     young, old = age <= 40, age > 40
     a = faces((age + noise + 5 * old).clip(0, 116), age)
     b = faces((age + noise + 5 * young).clip(0, 116), age)
-    groups = groups_of(samples(age=age.tolist()))
+    groups = face_groups(samples(age=age.tolist()))
     told = comparison.compare(
         ["a", "b"],
         [a, b],
@@ -283,11 +282,14 @@ def test_detail_is_what_is_left_of_a_small_picture() -> None:
     for side in (32, 64, 125):
         small = random.integers(110, 146, (side, side, 3), np.uint8)
         chip = cv2.resize(small, (200, 200), interpolation=cv2.INTER_CUBIC)
-        sides.append(picture_quality.detail(np.asarray(chip, np.uint8)))
+        sides.append(picture_quality.measure_detail(np.asarray(chip, np.uint8)))
     assert sides == sorted(sides)
     assert sides[0] < sides[1] < sides[2]
-    assert picture_quality.detail(random.integers(0, 256, (200, 200, 3), np.uint8)) == 200
-    assert picture_quality.detail(np.full((200, 200, 3), 99, np.uint8)) == picture_quality.SIDES[0]
+    assert picture_quality.measure_detail(random.integers(0, 256, (200, 200, 3), np.uint8)) == 200
+    assert (
+        picture_quality.measure_detail(np.full((200, 200, 3), 99, np.uint8))
+        == picture_quality.SIDES[0]
+    )
 
 
 def test_quality_parts_in_order() -> None:
@@ -302,7 +304,7 @@ def test_quality_parts_in_order() -> None:
             "height": [200, 90, *[200] * 7],
         }
     )
-    named = picture_quality.parts(table, np.array([48.0] * 3 + [80.0] * 3 + [160.0] * 3))
+    named = picture_quality.group_by_quality(table, np.array([48.0] * 3 + [80.0] * 3 + [160.0] * 3))
     assert "contrast" not in named
     assert named["light"].tolist() == (
         ["dark third"] * 3 + ["middle third"] * 3 + ["bright third"] * 3
@@ -310,11 +312,11 @@ def test_quality_parts_in_order() -> None:
     assert named["sharpness"][0] is None
     assert named["pose"][0] == named["pose"][6] == "turned third"  # to either side
     assert named["colour"].tolist() == ["grey", *["in colour"] * 7, None]
-    assert picture_quality.in_order("detail", named["detail"]) == [
+    assert picture_quality.ordered_names("detail", named["detail"]) == [
         "up to 48 px", "49 to 80 px", "over 80 px"
     ]  # fmt: skip
     told = picture_quality.describe(named, np.arange(9))
     dark = next(row for row in told if row["group"] == "dark third")
     assert (dark["faces"], dark["mean_age"]) == (3, 1.0)
-    groups = groups_of(samples(age=[30] * 9), named)
+    groups = face_groups(samples(age=[30] * 9), named)
     assert [g.name for g in groups if g.by == "light"] == list(picture_quality.THIRDS["light"])

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn
 
 from agelens.evaluation import bootstrap, figures, metrics
-from agelens.evaluation.bootstrap import Figure
+from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.figures import Faces
 
 N = 2000
@@ -21,13 +21,13 @@ def one_hot(ages: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.eye(117, dtype=np.float32)[ages]
 
 
-def measure(faces: Faces, resamples: int = 300) -> dict[str, Figure]:
-    return figures.figures(faces, bootstrap.resample(np.arange(len(faces)), resamples))
+def measure(faces: Faces, resamples: int = 300) -> dict[str, Estimate]:
+    return figures.headline_figures(faces, bootstrap.resample(np.arange(len(faces)), resamples))
 
 
 def test_a_perfect_predictor() -> None:
     age, female = labels()
-    found = measure(Faces.read(age, female, one_hot(age), female.astype(float)))
+    found = measure(Faces.from_distributions(age, female, one_hot(age), female.astype(float)))
     for name in ("age_mae", "age_mae_of_mean", "age_rmse", "age_bias", "age_median_error",
                  "gender_brier", "gender_ece"):  # fmt: skip
         assert found[name].value == pytest.approx(0, abs=1e-6), name
@@ -44,7 +44,7 @@ def test_a_perfect_predictor() -> None:
 def test_a_constant_predictor() -> None:
     age, female = labels()
     said = np.full(N, 37)
-    found = measure(Faces.read(age, female, one_hot(said), np.full(N, 0.5)))
+    found = measure(Faces.from_distributions(age, female, one_hot(said), np.full(N, 0.5)))
     assert found["age_mae"].value == pytest.approx(np.abs(age - 37).mean())
     assert found["age_bias"].value == pytest.approx(37 - age.mean())
     assert found["age_rmse"].value ** 2 == pytest.approx(age.var() + (37 - age.mean()) ** 2)
@@ -63,7 +63,9 @@ def test_a_constant_predictor() -> None:
 def test_a_random_predictor() -> None:
     age, female = labels()
     random = np.random.default_rng(9)
-    faces = Faces.read(age, female, one_hot(random.integers(0, 101, N)), random.random(N))
+    faces = Faces.from_distributions(
+        age, female, one_hot(random.integers(0, 101, N)), random.random(N)
+    )
     found = measure(faces)
     near = {
         "age_mae": (100 / 3, 1.5),  # of two independent uniform ages
@@ -88,7 +90,7 @@ def test_honest_distributions_are_covered_as_often_as_they_say() -> None:
     spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * 8**2))
     spread /= spread.sum(axis=1, keepdims=True)
     age = (spread.cumsum(axis=1) < random.random((N, 1))).sum(axis=1)
-    faces = Faces.read(age, age > 0, spread.astype(np.float32), np.ones(N))
+    faces = Faces.from_distributions(age, age > 0, spread.astype(np.float32), np.ones(N))
     found = measure(faces)
     # whole years: the ends are rounded outwards, which adds about one year of mass
     assert 0.89 < found["interval_coverage"].value < 0.94
@@ -101,7 +103,7 @@ def test_figures_are_those_of_metrics_and_sklearn() -> None:
     random = np.random.default_rng(4)
     spread = random.dirichlet(np.full(117, 0.1), N).astype(np.float32)
     p = np.round(random.beta(1 + 2 * female, 3 - 2 * female), 2)  # many ties
-    faces = Faces.read(age, female, spread, p)
+    faces = Faces.from_distributions(age, female, spread, p)
     found = {name: figure.value for name, figure in measure(faces, 2).items()}
     said = p >= 0.5
     expected = {
@@ -129,7 +131,7 @@ def test_figures_are_those_of_metrics_and_sklearn() -> None:
 def test_weights_are_repeated_faces() -> None:
     age, female = labels(6)
     random = np.random.default_rng(7)
-    faces = Faces.read(
+    faces = Faces.from_distributions(
         age[:200], female[:200], random.dirichlet(np.ones(117), 200).astype(np.float32),
         np.round(random.random(200), 1),
     )  # fmt: skip
@@ -143,7 +145,9 @@ def test_weights_are_repeated_faces() -> None:
 
 def test_subsets_part_by_age() -> None:
     age, female = labels()
-    faces = Faces.read(age, female, one_hot(np.full(N, 30)), np.where(female, 0.9, 0.2))
+    faces = Faces.from_distributions(
+        age, female, one_hot(np.full(N, 30)), np.where(female, 0.9, 0.2)
+    )
     found = figures.subsets(faces, bootstrap.resample(np.arange(N), 50))
     assert {name: part["faces"] for name, part in found.items()} == {
         "all": N,
@@ -160,7 +164,9 @@ def test_subsets_part_by_age() -> None:
 
 
 def test_an_empty_subset_has_no_figures() -> None:
-    faces = Faces.read(np.full(5, 30), np.ones(5, bool), one_hot(np.full(5, 30)), np.ones(5))
+    faces = Faces.from_distributions(
+        np.full(5, 30), np.ones(5, bool), one_hot(np.full(5, 30)), np.ones(5)
+    )
     found = figures.subsets(faces, bootstrap.resample(np.arange(5), 20))
     assert found["under 13"] == {"first_age": 0, "last_age": 12, "faces": 0}
 
@@ -170,10 +176,12 @@ def test_paired_differences_are_narrower_than_apart() -> None:
     random = np.random.default_rng(1)
     said = np.clip(age + random.normal(0, 8, N).astype(int), 0, 116)
     better = np.clip(age + ((said - age) * 0.9).astype(int), 0, 116)
-    first, ours = (Faces.read(age, female, one_hot(a), np.full(N, 0.6)) for a in (said, better))
+    first, ours = (
+        Faces.from_distributions(age, female, one_hot(a), np.full(N, 0.6)) for a in (said, better)
+    )
     weights = bootstrap.resample(np.arange(N), 500)
     gap = figures.differences(ours, first, weights)["age_mae"]
     assert gap.value == pytest.approx(np.abs(better - age).mean() - np.abs(said - age).mean())
     assert gap.high < 0
-    alone = figures.figures(ours, weights)["age_mae"]
+    alone = figures.headline_figures(ours, weights)["age_mae"]
     assert gap.high - gap.low < (alone.high - alone.low) / 2

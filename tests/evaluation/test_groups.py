@@ -2,30 +2,30 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agelens.evaluation import bootstrap, groups
+from agelens.evaluation import bootstrap, groups, permutation_test
 from agelens.evaluation.groups import Breakdown
 
 
 def halves(n: int) -> Breakdown:
     names = np.array(["a"] * (n // 2) + ["b"] * (n - n // 2), object)
-    return groups.part(("half",), [names])
+    return groups.partition(("half",), [names])
 
 
 def mae(errors: np.ndarray, breakdowns: list[Breakdown], resamples: int = 50) -> list[dict]:
     weights = bootstrap.resample(np.arange(len(errors)), resamples)
-    return groups.compare(breakdowns, {"age_mae": errors}, weights)
+    return permutation_test.compare_groups(breakdowns, {"age_mae": errors}, weights)
 
 
 def test_bands_and_decades() -> None:
     ages = np.array([0, 12, 13, 20, 21, 60, 61, 116])
-    assert groups.band_names(ages).tolist() == [
+    assert groups.age_bands(ages).tolist() == [
         "0-12", "0-12", "13-20", "13-20", "21-40", "41-60", "61+", "61+"
     ]  # fmt: skip
-    assert groups.decade_names(ages).tolist()[-2:] == ["60-69", "110-119"]
+    assert groups.decades(ages).tolist()[-2:] == ["60-69", "110-119"]
 
 
 def test_crossings_leave_out_what_is_not_known() -> None:
-    found = groups.crossings(
+    found = groups.intersections(
         {
             "gender": np.array(["female", "male", "male", "female"], object),
             "race": np.array(["asian", None, "black", "asian"], object),
@@ -39,12 +39,12 @@ def test_crossings_leave_out_what_is_not_known() -> None:
 
 
 def test_one_group_is_no_breakdown() -> None:
-    assert groups.crossings({"race": np.array([None, None], object)}) == []
+    assert groups.intersections({"race": np.array([None, None], object)}) == []
 
 
 def test_groups_are_in_natural_order() -> None:
-    names = groups.decade_names(np.array([105, 25, 5, 99]))
-    assert [key[0] for key in groups.part(("decade",), [names]).groups] == [
+    names = groups.decades(np.array([105, 25, 5, 99]))
+    assert [key[0] for key in groups.partition(("decade",), [names]).groups] == [
         "0-9", "20-29", "90-99", "100-109"
     ]  # fmt: skip
 
@@ -60,13 +60,13 @@ def test_a_planted_gap_is_found_and_measured() -> None:
     assert worst["gap_low"] == pytest.approx(gap - 1.96 * error, abs=0.2 * error)
     assert worst["gap_high"] == pytest.approx(gap + 1.96 * error, abs=0.2 * error)
     assert worst["more_than_chance"] is True
-    assert worst["p"] == pytest.approx(1 / (groups.PERMUTATIONS + 1))
+    assert worst["p"] == pytest.approx(1 / (permutation_test.PERMUTATIONS + 1))
 
 
 def test_more_is_better_for_accuracy() -> None:
     right = np.r_[np.ones(95), np.zeros(5), np.ones(60), np.zeros(40)]
     weights = bootstrap.resample(np.arange(200), 200)
-    table = groups.compare([halves(200)], {"gender_accuracy": right}, weights)
+    table = permutation_test.compare_groups([halves(200)], {"gender_accuracy": right}, weights)
     first, second = (g["figures"]["gender_accuracy"] for g in table[0]["groups"])
     assert first["gap"] == 0
     assert second["gap"] == pytest.approx(-0.35)
@@ -77,7 +77,7 @@ def test_two_groups_agree_with_welch() -> None:
     random = np.random.default_rng(8)
     errors = np.r_[random.exponential(4, 150), random.exponential(4.9, 450)]
     names = np.array(["a"] * 150 + ["b"] * 450, object)
-    table = mae(errors, [groups.part(("x",), [names])])
+    table = mae(errors, [groups.partition(("x",), [names])])
     p = max(g["figures"]["age_mae"]["p"] * (g["figures"]["age_mae"]["gap"] != 0)
             for g in table[0]["groups"])  # fmt: skip
     welch = stats.ttest_ind(errors[:150], errors[150:], equal_var=False).pvalue
@@ -86,12 +86,12 @@ def test_two_groups_agree_with_welch() -> None:
 
 
 def test_chance_alone_is_seldom_called_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "PERMUTATIONS", 200)
+    monkeypatch.setattr(permutation_test, "PERMUTATIONS", 200)
     random, called = np.random.default_rng(3), 0
     for _ in range(40):
         errors = random.exponential(4, 400)
         names = [np.array([f"{n}" for n in random.integers(0, k, 400)], object) for k in (2, 6)]
-        breakdowns = groups.crossings({"two": names[0], "six": names[1]})
+        breakdowns = groups.intersections({"two": names[0], "six": names[1]})
         tables = mae(errors, breakdowns)
         assert len(tables) == 3
         called += any(
@@ -110,11 +110,11 @@ def test_more_breakdowns_ask_for_more_proof() -> None:
 
 
 def test_small_groups_are_counted_but_not_judged() -> None:
-    names = np.array(["a"] * 50 + ["b"] * 50 + ["few"] * (groups.LEAST - 1), object)
-    errors = np.r_[np.arange(100) % 7, np.full(groups.LEAST - 1, 0.0)]
-    table = mae(errors, [groups.part(("x",), [names])])[0]["groups"]
+    names = np.array(["a"] * 50 + ["b"] * 50 + ["few"] * (groups.MIN_GROUP_SIZE - 1), object)
+    errors = np.r_[np.arange(100) % 7, np.full(groups.MIN_GROUP_SIZE - 1, 0.0)]
+    table = mae(errors, [groups.partition(("x",), [names])])[0]["groups"]
     few = table[2]
-    assert few["faces"] == groups.LEAST - 1
+    assert few["faces"] == groups.MIN_GROUP_SIZE - 1
     assert few["figures"]["age_mae"] == {
         "value": 0, "low": None, "high": None, "gap": None, "gap_low": None, "gap_high": None,
         "p": None, "more_than_chance": None,
@@ -123,12 +123,12 @@ def test_small_groups_are_counted_but_not_judged() -> None:
 
 
 def test_a_small_faultless_group_is_not_certain() -> None:
-    names = np.array(["many"] * 400 + ["few"] * groups.LEAST, object)
-    right = np.r_[np.ones(380), np.zeros(20), np.ones(groups.LEAST)]
+    names = np.array(["many"] * 400 + ["few"] * groups.MIN_GROUP_SIZE, object)
+    right = np.r_[np.ones(380), np.zeros(20), np.ones(groups.MIN_GROUP_SIZE)]
     weights = bootstrap.resample(np.arange(len(right)), 200)
-    table = groups.compare([groups.part(("x",), [names])], {"gender_accuracy": right}, weights)[0][
-        "groups"
-    ]
+    table = permutation_test.compare_groups(
+        [groups.partition(("x",), [names])], {"gender_accuracy": right}, weights
+    )[0]["groups"]
     assert [g["figures"]["gender_accuracy"]["more_than_chance"] for g in table] == [False, False]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from agelens.evaluation import saliency
-from agelens.evaluation.saliency import GRID, ORDERS, PATCH, STEPS, Maps
+from agelens.evaluation.saliency import GRID, ORDERS, PATCH, STEPS, SaliencyMaps
 from agelens.inference.runtime import Model
 
 EYES = (2, 4, 3, 6)  # patches: rows from 2 to 3, columns from 3 to 5
@@ -53,7 +53,7 @@ def found(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     file = tmp_path_factory.mktemp("looking") / "model.onnx"
     model = looking_at(make_model({"name": "tiny"}), file, EYES)
     steps: list[int] = []
-    maps = saliency.look(model, patchwork(5), steps.append)
+    maps = saliency.occlusion_saliency(model, patchwork(5), steps.append)
     assert sum(steps) == 2 * 5
     return maps
 
@@ -107,7 +107,7 @@ def test_a_model_that_looks_nowhere_fails_the_test(found: dict) -> None:
 def test_random_maps_fail_the_test() -> None:
     random = np.random.default_rng(2)
     curves = np.cumsum(random.random((40, len(ORDERS), STEPS + 1)), axis=2)
-    about = saliency.measure({"age": Maps(random.random((40, GRID, GRID)), curves)})["age"]
+    about = saliency.measure({"age": SaliencyMaps(random.random((40, GRID, GRID)), curves)})["age"]
     assert about["means_something"] is False
 
 
@@ -115,10 +115,10 @@ def test_the_shift_of_an_age_is_in_years() -> None:
     ages = np.zeros((3, 117))
     ages[0, 30] = ages[1, 37] = 1
     ages[2, [30, 40]] = 0.5
-    before = saliency._Answer(ages[:1], np.array([0.9]))
-    after = saliency._Answer(ages, np.array([0.9, 0.4, 1.0]))
-    assert saliency.shift(before, after, "age") == pytest.approx([0, 7, 5])
-    assert saliency.shift(before, after, "gender") == pytest.approx([0, 0.5, 0.1])
+    before = saliency.Outputs(ages[:1], np.array([0.9]))
+    after = saliency.Outputs(ages, np.array([0.9, 0.4, 1.0]))
+    assert saliency.output_shift(before, after, "age") == pytest.approx([0, 7, 5])
+    assert saliency.output_shift(before, after, "gender") == pytest.approx([0, 0.5, 0.1])
 
 
 def test_regions_part_the_grid() -> None:
@@ -132,12 +132,12 @@ def test_regions_part_the_grid() -> None:
 
 def test_the_sample_is_spread_over_ages_and_always_the_same() -> None:
     ages = np.random.default_rng(3).integers(0, 117, 1000)
-    rows = saliency.sample(ages, 20)
-    assert (rows == saliency.sample(ages, 20)).all()
+    rows = saliency.sample_by_age(ages, 20)
+    assert (rows == saliency.sample_by_age(ages, 20)).all()
     assert len(set(rows.tolist())) == 20
     gaps = np.diff(np.sort(ages[rows]))
     assert gaps.max() < 15
-    assert saliency.sample(ages[:3], 20).tolist() == [0, 1, 2]
+    assert saliency.sample_by_age(ages[:3], 20).tolist() == [0, 1, 2]
 
 
 def test_overlay_keeps_what_is_salient_lit() -> None:
@@ -153,4 +153,4 @@ def test_overlay_keeps_what_is_salient_lit() -> None:
 
 def test_one_chip_has_no_others(make_model: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match="1 chips: expected two or more"):
-        saliency.look(Model(make_model({"name": "tiny"}), 1), patchwork(1))
+        saliency.occlusion_saliency(Model(make_model({"name": "tiny"}), 1), patchwork(1))

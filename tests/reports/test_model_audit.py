@@ -21,11 +21,16 @@ from agelens.data.dataset import SCHEMA, Dataset
 from agelens.data.folds import published
 from agelens.errors import DatasetError, ModelError
 from agelens.evaluation import bootstrap, evaluate, metrics
-from agelens.evaluation.bootstrap import Figure
+from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.calibration import Scaling, fit_levels
 from agelens.evaluation.figures import Faces
-from agelens.evaluation.recalibration import expected_accuracy, onnx_graph, recalibrate, verdicts
-from agelens.evaluation.recalibration.split_half import LEAST, halve
+from agelens.evaluation.recalibration import (
+    consistency_resampling,
+    onnx_graph,
+    recalibrate,
+    verdicts,
+)
+from agelens.evaluation.recalibration.split_half import MIN_HALF, split_in_half
 from agelens.inference import distribution
 from agelens.inference.distribution import Levels
 from agelens.inference.runtime import Model
@@ -93,7 +98,7 @@ def calibrated(make_model: Callable[..., Path]) -> Path:
     spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * 4.0**2))
     spread /= spread.sum(axis=1, keepdims=True)
     ages = np.array([random.choice(117, p=p) for p in spread])
-    levels = fit_levels(spread, ages, spread=100.0)
+    levels = fit_levels(spread, ages, bandwidth=100.0)
     interval = {"low": levels.low.tolist(), "high": levels.high.tolist()}
     return make_model({"name": "calibrated", "interval": interval})
 
@@ -138,7 +143,7 @@ def test_intervals_too_narrow_are_found_and_mended_on_the_other_half(
 def test_the_figures_after_are_those_of_the_file_that_was_kept(mended: Audited, data: Path) -> None:
     assert mended.recalibrated is not None
     dataset = Dataset(data)
-    check = np.flatnonzero(halve(dataset.samples, 0).check)
+    check = np.flatnonzero(split_in_half(dataset.samples, 0).check)
     new = mended.audit.value["recalibration"]
     assert new["faces"] == len(check)
     assert new["fitted_on"] == len(dataset) - len(check)
@@ -283,8 +288,8 @@ def test_faces_that_the_model_learnt_from_are_counted(
     learnt = sum(published()[name] in (0, 7) for name in names)
     known = Model(make_model({"name": "k", "data": {"folds": "v1", "split": 0}}), 1)
     assert 0 < learnt < len(names)
-    assert evaluate.learnt_from(known, [*names, "mine.jpg"]) == learnt
-    assert evaluate.learnt_from(Model(tiny_model, 1), names) is None
+    assert evaluate.count_training_pictures(known, [*names, "mine.jpg"]) == learnt
+    assert evaluate.count_training_pictures(Model(tiny_model, 1), names) is None
 
 
 # -- the halves
@@ -297,18 +302,20 @@ def table(folds: list[int], **columns: list[object]) -> pl.DataFrame:
 
 def test_whole_folds_go_to_one_half() -> None:
     samples = table([number % 10 for number in range(1000)])
-    halves = halve(samples, 0)
+    halves = split_in_half(samples, 0)
     assert (halves.by, int(halves.fit.sum())) == ("folds", 500)
     folds = samples["fold"].to_numpy()
     assert not set(folds[halves.fit]) & set(folds[halves.check])
-    assert np.array_equal(halve(samples, 0).fit, halves.fit)
-    assert any(not np.array_equal(halve(samples, seed).fit, halves.fit) for seed in range(1, 5))
+    assert np.array_equal(split_in_half(samples, 0).fit, halves.fit)
+    assert any(
+        not np.array_equal(split_in_half(samples, seed).fit, halves.fit) for seed in range(1, 5)
+    )
 
 
 def test_one_fold_is_parted_by_people_or_photos() -> None:
     people = [f"p{number // 7}" if number % 3 else None for number in range(700)]
     samples = table([3] * 700, subject=people)
-    halves = halve(samples, 1)
+    halves = split_in_half(samples, 1)
     assert halves.by == "people"
     assert abs(halves.fit.mean() - 0.5) < 0.05
     told = np.array([one is not None for one in people])
@@ -317,17 +324,17 @@ def test_one_fold_is_parted_by_people_or_photos() -> None:
     copies = table([3] * 700).with_columns(
         pl.Series("sha256", [f"{n // 2:064}" for n in range(700)])
     )
-    halves = halve(copies, 1)
+    halves = split_in_half(copies, 1)
     assert halves.by == "photos"
     assert np.array_equal(halves.fit[::2], halves.fit[1::2])
 
 
 def test_halves_that_are_too_small_are_refused() -> None:
-    assert int(halve(table([n % 2 for n in range(2 * LEAST)]), 0).fit.sum()) == LEAST
-    with pytest.raises(DatasetError, match=f"expected at least {LEAST}"):
-        halve(table([n % 2 for n in range(2 * LEAST - 2)]), 0)
+    assert int(split_in_half(table([n % 2 for n in range(2 * MIN_HALF)]), 0).fit.sum()) == MIN_HALF
+    with pytest.raises(DatasetError, match=f"expected at least {MIN_HALF}"):
+        split_in_half(table([n % 2 for n in range(2 * MIN_HALF - 2)]), 0)
     with pytest.raises(DatasetError, match="0 faces are too few"):
-        halve(table([]), 0)
+        split_in_half(table([]), 0)
 
 
 # -- the rules
@@ -336,17 +343,17 @@ def test_halves_that_are_too_small_are_refused() -> None:
 @pytest.mark.parametrize(
     ("coverage", "word"),
     [
-        (Figure(0.80, 0.77, 0.83), "narrow"),
-        (Figure(0.885, 0.88, 0.89), "holds"),  # more than chance, less than matters
-        (Figure(0.97, 0.96, 0.98), "wide"),
-        (Figure(0.91, 0.87, 0.94), "holds"),
-        (Figure(0.85, 0.75, 0.95), "open"),
-        (Figure(0.85, float("nan"), float("nan")), "few"),
+        (Estimate(0.80, 0.77, 0.83), "narrow"),
+        (Estimate(0.885, 0.88, 0.89), "holds"),  # more than chance, less than matters
+        (Estimate(0.97, 0.96, 0.98), "wide"),
+        (Estimate(0.91, 0.87, 0.94), "holds"),
+        (Estimate(0.85, 0.75, 0.95), "open"),
+        (Estimate(0.85, float("nan"), float("nan")), "few"),
     ],
 )
-def test_verdicts_on_intervals(coverage: Figure, word: str) -> None:
-    assert verdicts._intervals(coverage, True) == word
-    assert verdicts._intervals(coverage, False) == "few"
+def test_verdicts_on_intervals(coverage: Estimate, word: str) -> None:
+    assert verdicts.interval_verdict(coverage, True) == word
+    assert verdicts.interval_verdict(coverage, False) == "few"
 
 
 @pytest.mark.parametrize(
@@ -361,12 +368,12 @@ def test_verdicts_on_intervals(coverage: Figure, word: str) -> None:
     ],
 )
 def test_verdicts_on_gender(sureness: float, lean: float, error: float, word: str) -> None:
-    told, turned, off = (Figure(v, v - 0.01, v + 0.01) for v in (sureness, lean, error))
-    assert verdicts._probabilities(told, turned, off, 0.04) == word
-    unsure = Figure(sureness, sureness - 0.1, sureness + 0.1)
-    assert verdicts._probabilities(unsure, Figure(lean, -0.2, 0.2), Figure(0.03, 0, 1), 0.04) == (
-        "holds"
-    )
+    told, turned, off = (Estimate(v, v - 0.01, v + 0.01) for v in (sureness, lean, error))
+    assert verdicts.gender_verdict(told, turned, off, 0.04) == word
+    unsure = Estimate(sureness, sureness - 0.1, sureness + 0.1)
+    assert verdicts.gender_verdict(
+        unsure, Estimate(lean, -0.2, 0.2), Estimate(0.03, 0, 1), 0.04
+    ) == ("holds")
 
 
 def test_385_faces_tell_a_coverage_to_three_points() -> None:
@@ -390,14 +397,14 @@ def test_385_faces_tell_a_coverage_to_three_points() -> None:
 def test_when_a_coverage_came_nearer(
     before: float, after: float, moved: float, change: int
 ) -> None:
-    old, new = (Figure(value, value - 0.03, value + 0.03) for value in (before, after))
-    gap = Figure(moved, moved - 0.01, moved + 0.01)
-    assert recalibrate._nearer(old, new, gap) == change
-    assert recalibrate._nearer(old, new, Figure(moved, moved - 0.5, moved + 0.5)) == 0
+    old, new = (Estimate(value, value - 0.03, value + 0.03) for value in (before, after))
+    gap = Estimate(moved, moved - 0.01, moved + 0.01)
+    assert recalibrate.coverage_change(old, new, gap) == change
+    assert recalibrate.coverage_change(old, new, Estimate(moved, moved - 0.5, moved + 0.5)) == 0
 
 
 def test_honest_probabilities_miss_by_as_much_as_theory_says() -> None:
-    said = expected_accuracy.calibration_error(np.full(1000, 0.8))
+    said = consistency_resampling.calibration_error(np.full(1000, 0.8))
     # one bin: the mean of the size of a normal deviation, and its 95th percentile
     spread = np.sqrt(0.8 * 0.2 / 1000)
     assert said["mean"] == pytest.approx(spread * np.sqrt(2 / np.pi), rel=0.05)
@@ -409,10 +416,10 @@ def test_excess_is_nothing_for_honest_probabilities_and_not_for_others() -> None
     said = random.uniform(0.02, 0.98, 4000)
     female = random.random(4000) < said
     weights = bootstrap.resample(np.arange(4000), 400)
-    for figure in expected_accuracy.excess(said, female, weights).values():
+    for figure in consistency_resampling.excess(said, female, weights).values():
         assert figure["excess"]["low"] < 0 < figure["excess"]["high"]
     surer = said**3 / (said**3 + (1 - said) ** 3)
-    for figure in expected_accuracy.excess(surer, female, weights).values():
+    for figure in consistency_resampling.excess(surer, female, weights).values():
         assert figure["excess"]["low"] > 0
 
 
@@ -421,7 +428,7 @@ def test_the_interval_score_weighs_width_against_misses() -> None:
     faces = replace(
         _drawn_faces(3), age=np.array([25, 30, 50]), age_low=low, age_high=high
     )  # inside, inside by the year, 6 years outside
-    score = recalibrate._interval_score(faces)(np.ones((1, 3)))
+    score = recalibrate.interval_score(faces)(np.ones((1, 3)))
     assert score[0] == pytest.approx((10 + 5 + 4 + 20 * 6) / 3)
 
 
@@ -441,7 +448,7 @@ def _drawn_faces(count: int) -> Faces:
     spread = (spread / spread.sum(axis=1, keepdims=True)).astype(np.float32)
     ages = np.round(centre + random.normal(0, 5, count)).astype(np.int64)
     said = random.uniform(0.05, 0.95, count)
-    return Faces.read(ages, random.random(count) < said**2, spread, said)
+    return Faces.from_distributions(ages, random.random(count) < said**2, spread, said)
 
 
 # -- the model file
@@ -504,7 +511,9 @@ def test_an_old_graph_is_refused(tiny_model: Path, tmp_path: Path) -> None:
 def test_a_file_that_does_not_do_as_fitted_is_not_left(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_graph, "sharpened", lambda spread, scale: np.roll(spread, 1, axis=1))
+    monkeypatch.setattr(
+        onnx_graph, "scale_logits", lambda spread, scale: np.roll(spread, 1, axis=1)
+    )
     with pytest.raises(ModelError, match=r"is off by 1\.\d+ years"):
         onnx_graph.write(
             Model(tiny_model, 1), tmp_path / "new.onnx", Scaling(0.5), LEVELS, {}, some_chips()

@@ -1,4 +1,5 @@
-"""How good a model is: metrics, bootstrap, calibration, groups, comparison. Figures only, no page.
+"""Measure how good a model is: metrics, bootstrap, calibration, groups, saliency, comparison.
 
-Imports `agelens.data`, `agelens.predictor` and what lies below them.
+Gives figures as typed objects and JSON values, and makes no page. Imports `agelens.data`,
+`agelens.predictor` and what lies below them.
 """

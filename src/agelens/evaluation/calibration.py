@@ -1,7 +1,7 @@
-"""Fit what makes a model's doubt honest: temperatures, and the levels of its age intervals.
+"""Fit what makes a model's uncertainty calibrated: temperatures, and the levels of its intervals.
 
-Everything here is fitted on validation faces, and is a few numbers that go into the model or
-its card.
+Everything here is fitted on validation faces, and is a few numbers that go into the model or its
+card.
 """
 
 from dataclasses import dataclass
@@ -9,22 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logit, logsumexp
 
+from agelens.evaluation.arrays import Floats
 from agelens.inference import distribution
 from agelens.inference.distribution import AGES, Levels
 
 COVERAGE = 0.9
-SPREAD = 3.0
-"""Years: how fast a validation face's say in the levels of an age falls off with its distance."""
-WORTH = 150.0
-"""Faces that must have a say, by their weights (Kish, 1965); where they are fewer, SPREAD grows."""
-TINY = 1e-7
-_LEAST = 1e-30  # of a probability whose logarithm is taken
+BANDWIDTH = 3.0
+"""Years: how fast a validation face's weight in the levels of an age falls with its distance."""
+MIN_EFFECTIVE_FACES = 150.0
+"""Effective sample size (Kish, 1965) of the weights; where it is smaller, the bandwidth grows."""
+MIN_GENDER_PROBABILITY = 1e-7
+_MIN_AGE_PROBABILITY = 1e-30  # of which a logarithm is taken
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What is done to a model's logits (Guo et al., 2017; Platt, 1999)."""
+    """Temperature scaling of the age (Guo et al., 2017), Platt scaling (1999) of the gender."""
 
     age: float = 1.0  # 1 / temperature, times the age logits
     gender: float = 1.0  # times the gender logit
@@ -39,74 +41,70 @@ def fit_scaling(
 ) -> Scaling:
     """Fit to N validation faces: distributions (N, 117), probabilities and labels (N,).
 
-    Lowers the log loss of the label; ages in whole years, female 0 or 1.
+    Minimises the log loss of the label; ages in whole years, female 0 or 1.
     """
-    logits = np.log(np.maximum(probabilities.astype(np.float64), _LEAST))
+    logits = np.log(np.maximum(probabilities.astype(np.float64), _MIN_AGE_PROBABILITY))
     rows = np.arange(len(ages))
 
     def age_loss(log_scale: float) -> float:
         scaled = logits * np.exp(log_scale)
-        largest = scaled.max(axis=1)
-        total = largest + np.log(np.exp(scaled - largest[:, None]).sum(axis=1))
-        return float((total - scaled[rows, ages]).mean())
+        return float((logsumexp(scaled, axis=1) - scaled[rows, ages]).mean())
 
-    inner = np.clip(female_probability.astype(np.float64), TINY, 1 - TINY)
-    logit = np.log(inner / (1 - inner))
+    p = female_probability.astype(np.float64)
+    gender_logit = logit(np.clip(p, MIN_GENDER_PROBABILITY, 1 - MIN_GENDER_PROBABILITY))
     sign = np.where(female > 0, 1.0, -1.0)
 
-    def gender_loss(numbers: NDArray[np.float64]) -> float:
-        return float(np.logaddexp(0, -sign * (numbers[0] * logit + numbers[1])).mean())
+    def gender_loss(line: Floats) -> float:
+        return float(np.logaddexp(0, -sign * (line[0] * gender_logit + line[1])).mean())
 
-    found = minimize_scalar(age_loss, bounds=(np.log(0.2), np.log(5)), method="bounded")
+    age = minimize_scalar(age_loss, bounds=(np.log(0.2), np.log(5)), method="bounded")
     bounds = [(0.2, 5), (-2, 2)]
     line = minimize(gender_loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=bounds)
-    return Scaling(float(np.exp(found.x)), float(line.x[0]), float(line.x[1]))
+    return Scaling(float(np.exp(age.x)), float(line.x[0]), float(line.x[1]))
 
 
-def sharpened(probabilities: NDArray[np.floating], scale: float) -> NDArray[np.float64]:
-    """Give the distributions (N, 117) whose logits are `scale` times those of the given ones."""
+def scale_logits(probabilities: NDArray[np.floating], scale: float) -> Floats:
+    """Return the distributions (N, 117) whose logits are `scale` times those of the given ones."""
     powered = np.power(probabilities.astype(np.float64), scale)
-    sharp: NDArray[np.float64] = powered / powered.sum(axis=1, keepdims=True)
-    return sharp
+    scaled: Floats = powered / powered.sum(axis=1, keepdims=True)
+    return scaled
 
 
 def fit_levels(
     probabilities: NDArray[np.floating],
     ages: NDArray[np.integer],
     coverage: float = COVERAGE,
-    spread: float = SPREAD,
+    bandwidth: float = BANDWIDTH,
 ) -> Levels:
     """Fit the levels of intervals that hold the label in a share `coverage` of faces at every age.
 
-    For each age all validation faces say how far from the middle of its distribution a label
-    lies, weighted by a normal curve of their distance in age, so that the levels change smoothly
-    from age to age; the levels span the conformal quantile of that (Vovk et al., 2005; weighted:
-    Guan, 2023; the condition is the label, not the prediction, so that the old, whose age is
-    underestimated, are covered too). Takes (N, 117) and whole years (N,).
-    A label is held where `metrics.interval_hits` says so: ends count by the year they are in.
+    Takes distributions (N, 117) and labels in whole years (N,). The levels of each age span the
+    conformal quantile (Vovk et al., 2005) of how far labels lie from the middle of their
+    distributions. Faces are weighted by a normal curve of their distance in age (localised
+    conformal prediction: Guan, 2023), so that the levels change smoothly from age to age. The
+    condition is the label, not the prediction, so that the old, whose age is underestimated, are
+    covered too. Whether a label is held is decided as in `metrics.interval_hits`: ends count by
+    the year they are in.
     """
     before = distribution.below(probabilities, ages - 1)
     after = distribution.below(probabilities, ages + 1)
-    off = np.maximum(0, np.maximum(before - 0.5, 0.5 - after))
-    order = np.argsort(off, kind="stable")
+    scores = np.maximum(0, np.maximum(before - 0.5, 0.5 - after))
+    order = np.argsort(scores, kind="stable")
     half = np.empty(AGES)
     for age in range(AGES):
-        weights, worth = _weights(ages, age, spread)
-        held = np.cumsum(weights[order]) / (weights.sum() * (1 + 1 / worth))
-        half[age] = off[order][min(int(np.searchsorted(held, coverage)), len(off) - 1)]
+        weights, effective = _weights(ages, age, bandwidth)
+        held = np.cumsum(weights[order]) / (weights.sum() * (1 + 1 / effective))
+        half[age] = scores[order][min(int(np.searchsorted(held, coverage)), len(scores) - 1)]
     half = np.clip(half, 0.01, 0.5)
     return Levels(0.5 - half, 0.5 + half)
 
 
-def _weights(
-    ages: NDArray[np.integer], age: int, spread: float
-) -> tuple[NDArray[np.float64], float]:
-    """Give each face's say in the levels of an age, and how many faces the weights are worth."""
-    wanted = min(WORTH, 0.9 * len(ages))
+def _weights(ages: NDArray[np.integer], age: int, bandwidth: float) -> tuple[Floats, float]:
+    """Return each face's weight in the levels of an age, and their effective sample size."""
+    away = np.abs(ages - age)
     while True:
-        away = np.abs(ages - age)
-        weights = np.exp(-0.5 * ((away - away.min()) / spread) ** 2)
-        worth = float(weights.sum() ** 2 / (weights**2).sum())
-        if worth >= wanted:
-            return weights, worth
-        spread *= 1.25
+        weights = np.exp(-0.5 * ((away - away.min()) / bandwidth) ** 2)
+        effective = float(weights.sum() ** 2 / (weights**2).sum())
+        if effective >= min(MIN_EFFECTIVE_FACES, 0.9 * len(ages)):
+            return weights, effective
+        bandwidth *= 1.25

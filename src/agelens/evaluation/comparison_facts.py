@@ -1,119 +1,98 @@
-"""The tree of figures of a report: all that may be told, as JSON values (`report.json`)."""
+"""The tree of facts of a comparison report: all its figures as JSON values (`report.json`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from agelens.evaluation import (
     age_standardization,
     bootstrap,
     comparison,
-    confusion,
-    error_distribution,
+    error_analysis,
     reliability,
     simultaneous_intervals,
 )
-from agelens.evaluation.bootstrap import Figure, Weights
+from agelens.evaluation.arrays import Floats, Ints, Mask, Names, Weights
+from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.evaluation_folder import Evaluated
-from agelens.evaluation.figures import Faces, face_values
-from agelens.evaluation.groupings import AGE, GENDER, RACE, Group, groups_of
-from agelens.evaluation.groups import LEAST, Names
+from agelens.evaluation.figures import face_values
+from agelens.evaluation.groups import AGE, GENDER, MIN_GROUP_SIZE, RACE, Group, face_groups
 from agelens.evaluation.run_history import describe_record
 
 AGAINST_REST = ("age_mae", "age_bias", "gender_accuracy", "interval_coverage")
-"""Figures by which each group of faces is held against all others."""
-
-Report = Callable[[str], None]
-"""Is told what is being done."""
+"""Figures by which each group of faces is compared with all others."""
 
 
 def measure(
-    evaluated: Sequence[Evaluated], quality: Mapping[str, Names] | None, report: Report
+    evaluated: Sequence[Evaluated],
+    quality: Mapping[str, Names] | None,
+    progress: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Measure M evaluations of the same N faces; `quality` as `groupings.groups_of` takes it.
+    """Measure M evaluations of the same N faces; `quality` as in `groups.face_groups`.
 
-    Of a model that answered fewer than LEAST faces nothing is measured beyond its evaluation.
+    `progress` is called with what is being measured. For a model that answered fewer than
+    MIN_GROUP_SIZE faces nothing is measured beyond its evaluation.
     """
     weights = bootstrap.resample(evaluated[0].clusters)
     first = evaluated[0].about
-    tree: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "data": {**first["data"], "faces": len(evaluated[0].samples)},
         "methods": {**first["methods"], "groups": simultaneous_intervals.METHOD},
         "models": {},
     }
     for one in evaluated:
-        report(f"figures of {one.name}")
-        tree["models"][one.name] = _model(one, quality, weights)
+        progress(f"figures of {one.name}")
+        facts["models"][one.name] = _model_facts(one, quality, weights)
     if len(evaluated) > 1:
-        report("comparison")
-        tree["comparison"] = _compare(evaluated, quality, weights)
-    return tree
+        progress("comparison")
+        facts["comparison"] = _compare(evaluated, quality, weights)
+    return facts
 
 
-def _model(one: Evaluated, quality: Mapping[str, Names] | None, weights: Weights) -> dict[str, Any]:
+def _model_facts(
+    one: Evaluated, quality: Mapping[str, Names] | None, weights: Weights
+) -> dict[str, Any]:
     about = one.about
     model: dict[str, Any] = {
         "about": {**about["model"], "megabytes": about["model"]["bytes"] / 1e6},
-        "command": about["command"],
-        "date": about["date"],
-        "flip": about["flip"],
-        "pipeline": about["pipeline"],
         "training": describe_record(one.record),
-        "learnt": one.learnt,
+        "learnt": one.training_figures,
         "learnt_from": about.get("learnt_from"),
+        **{key: about[key] for key in ("command", "date", "flip", "pipeline")},
         **{key: about[key] for key in ("subsets", "by_decade", "by_group")},
         **{key: about[key] for key in ("missed",) if key in about},
     }
-    if len(one.faces) >= LEAST:
-        samples, drawn = _found(one, one.found, quality, weights)
-        model |= _answered(one.faces, samples, drawn)
-    return model
-
-
-class _Samples:
-    """The labels of the faces that have an answer, and the groups they are in."""
-
-    def __init__(self, table: pl.DataFrame, groups: list[Group]) -> None:
-        self.table = table
-        self.groups = groups
-
-
-def _found(
-    one: Evaluated,
-    rows: NDArray[np.bool_],
-    quality: Mapping[str, Names] | None,
-    weights: Weights,
-) -> tuple[_Samples, Weights]:
-    """Give labels, groups and weights of some of the faces."""
-    table = one.samples.filter(pl.Series(rows))
-    few = None if quality is None else {by: names[rows] for by, names in quality.items()}
-    return _Samples(table, groups_of(table, few)), weights if rows.all() else weights[:, rows]
-
-
-def _answered(faces: Faces, samples: _Samples, weights: Weights) -> dict[str, Any]:
-    values = face_values(faces)
-    people = [group for group in samples.groups if group.by in (GENDER, RACE)]
-    return {
-        "confusion": confusion.measure(faces, weights),
-        "reliability": reliability.measure(faces, weights),
-        "mistakes": error_distribution.measure(samples.table, faces, weights),
-        "against_rest": _against_rest(samples.groups, faces.age, values, weights),
-        "equal_ages": age_standardization.measure(people, faces.age, values, weights),
+    if len(one.faces) < MIN_GROUP_SIZE:
+        return model
+    samples, groups, drawn = _select(one, one.found, quality, weights)
+    values = face_values(one.faces)
+    people = [group for group in groups if group.by in (GENDER, RACE)]
+    return model | {
+        "confusion": error_analysis.confusion(one.faces, drawn),
+        "reliability": reliability.measure(one.faces, drawn),
+        "mistakes": error_analysis.largest_errors(samples, one.faces, drawn),
+        "against_rest": against_rest(groups, one.faces.age, values, drawn),
+        "equal_ages": age_standardization.measure(people, one.faces.age, values, drawn),
     }
 
 
-def _against_rest(
-    groups: Sequence[Group],
-    ages: NDArray[np.int64],
-    values: dict[str, NDArray[np.float64]],
-    weights: Weights,
-) -> list[dict[str, Any]]:
-    """Give each group's figures and their difference from all other faces.
+def _select(
+    one: Evaluated, rows: Mask, quality: Mapping[str, Names] | None, weights: Weights
+) -> tuple[pl.DataFrame, list[Group], Weights]:
+    """Return labels, groups and weights of some of the faces, a mask (N,)."""
+    samples = one.samples.filter(pl.Series(rows))
+    some = None if quality is None else {by: names[rows] for by, names in quality.items()}
+    return samples, face_groups(samples, some), weights if rows.all() else weights[:, rows]
 
-    Age bands are held against all others as they are, all other groups at equal ages.
+
+def against_rest(
+    groups: Sequence[Group], ages: Ints, values: dict[str, Floats], weights: Weights
+) -> list[dict[str, Any]]:
+    """Return each group's figures and their difference from all other faces, as JSON values.
+
+    Age bands are compared with all others as they are, all other groups at equal ages.
     """
     rows: list[dict[str, Any]] = [
         {"by": group.by, "group": group.name, "faces": int(group.mask.sum()), "figures": {}}
@@ -121,35 +100,31 @@ def _against_rest(
     ]
     masks = [group.mask for group in groups]
     for name in AGAINST_REST:
-        own = simultaneous_intervals.in_groups(masks, values[name], weights)
-        gaps = _gaps(groups, ages, values[name], weights)
-        for row, figure, gap in zip(rows, own, gaps, strict=True):
+        means = simultaneous_intervals.group_means(masks, values[name], weights)
+        gaps = _differences_from_rest(groups, ages, values[name], weights)
+        for row, mean, gap in zip(rows, means, gaps, strict=True):
             row["figures"][name] = {
-                **figure.table(),
-                "against_rest": gap.table(),
+                **mean.as_dict(),
+                "against_rest": gap.as_dict(),
                 "more_than_chance": simultaneous_intervals.excludes_zero(gap),
             }
     return rows
 
 
-def _gaps(
-    groups: Sequence[Group],
-    ages: NDArray[np.int64],
-    values: NDArray[np.float64],
-    weights: Weights,
-) -> list[Figure]:
-    """Give the difference of each group from the rest; NaN where it cannot be told."""
-    bands = age_standardization.bands_of(ages)
-    once = np.ones((1, len(ages)))
+def _differences_from_rest(
+    groups: Sequence[Group], ages: Ints, values: Floats, weights: Weights
+) -> list[Estimate]:
+    """Return the difference of each group from the rest; NaN where one of the two is too small."""
+    bands = age_standardization.occupied_bands(ages)
     point, draws = np.full(len(groups), np.nan), np.full((len(weights), len(groups)), np.nan)
     for column, group in enumerate(groups):
-        if group.mask.sum() < LEAST or (~group.mask).sum() < LEAST:
+        if group.mask.sum() < MIN_GROUP_SIZE or (~group.mask).sum() < MIN_GROUP_SIZE:
             continue
-        for drawn, table in ((once, point[None]), (weights, draws)):
+        for drawn, table in ((np.ones((1, len(ages))), point[None]), (weights, draws)):
             gap = (
-                simultaneous_intervals.against_rest(group.mask, values, drawn)
+                simultaneous_intervals.difference_from_rest(group.mask, values, drawn)
                 if group.by == AGE
-                else age_standardization.against_rest(group.mask, bands, values, drawn)
+                else age_standardization.difference_from_rest(group.mask, bands, values, drawn)
             )
             if gap is not None:
                 table[:, column] = gap
@@ -160,13 +135,13 @@ def _compare(
     evaluated: Sequence[Evaluated], quality: Mapping[str, Names] | None, weights: Weights
 ) -> dict[str, Any] | None:
     both = np.logical_and.reduce([one.found for one in evaluated])
-    if both.sum() < LEAST:
+    if both.sum() < MIN_GROUP_SIZE:
         return None
-    samples, drawn = _found(evaluated[0], both, quality, weights)
+    samples, groups, drawn = _select(evaluated[0], both, quality, weights)
     return comparison.compare(
         [one.name for one in evaluated],
         [one.faces.take(both[one.found]) for one in evaluated],
-        samples.table["file"].to_list(),
-        samples.groups,
+        samples["file"].to_list(),
+        groups,
         drawn,
     )

@@ -1,4 +1,4 @@
-"""What a model costs: its size, and the time it takes for a face."""
+"""Measure what a model costs: the size of its file, and the time it takes for a face."""
 
 import os
 import statistics
@@ -12,28 +12,26 @@ from agelens.inference.runtime import CHIP, Model
 
 ROUNDS = 5
 FACES = 16  # timed in each round, at each batch size
-BATCHES = (1, 16)
+BATCH_SIZES = (1, 16)
 
 
 def measure(model: Model, threads: int = 1) -> dict[str, Any]:
-    """Time a model on chips of noise: the median of some rounds, milliseconds for a face.
+    """Time a model on chips of noise: milliseconds for a face, the median of ROUNDS rounds.
 
     `threads` is what the model was loaded with, for the record.
     """
     busy = _busy()
     chips = np.random.default_rng(0).integers(0, 256, (FACES, CHIP, CHIP, 3), np.uint8)
-    times: dict[int, list[float]] = {batch: [] for batch in BATCHES}
+    times: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
     for _ in range(ROUNDS + 1):  # the first round warms up
-        for batch, taken in times.items():
+        for size, taken in times.items():
             began = time.perf_counter()
-            for start in range(0, FACES, batch):
-                model.run(chips[start : start + batch])
+            for start in range(0, FACES, size):
+                model.run(chips[start : start + size])
             taken.append(1000 * (time.perf_counter() - began) / FACES)
     return {
         "megabytes": model.path.stat().st_size / 1e6,
-        "milliseconds": {
-            str(batch): statistics.median(taken[1:]) for batch, taken in times.items()
-        },
+        "milliseconds": {str(size): statistics.median(taken[1:]) for size, taken in times.items()},
         "rounds": ROUNDS,
         "busy": busy,  # with other work, so that the times are too long
         "machine": provenance.machine(threads),
@@ -41,8 +39,8 @@ def measure(model: Model, threads: int = 1) -> dict[str, Any]:
 
 
 def _busy() -> bool:
-    """Tell whether over the last minute half of the cores or more had work."""
+    """Return whether half of the cores or more had work over the last minute."""
     try:
         return os.getloadavg()[0] > (os.cpu_count() or 1) / 2
-    except (AttributeError, OSError):  # a system that does not tell
+    except (AttributeError, OSError):  # not available on this system
         return False

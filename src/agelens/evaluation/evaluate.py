@@ -1,8 +1,8 @@
-"""Measure a model on a part of a dataset: what `agelens evaluate` calls.
+"""Measure a model on a part of a dataset: the function behind `agelens evaluate`.
 
 An evaluation folder holds
-  predictions.parquet  one row for each face (the columns: answers.table)
-  evaluation.json      everything measured, and what is needed to measure it again
+  predictions.parquet  one row for each face (for the columns see predictions.prediction_table)
+  evaluation.json      all figures, and what is needed to measure them again
 """
 
 import hashlib
@@ -14,30 +14,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.data.folds import SPLITS, published_fold, split_folds
 from agelens.errors import DatasetError
-from agelens.evaluation import bootstrap, figures, groups, label_noise, metrics
-from agelens.evaluation import predictions as answers
+from agelens.evaluation import bootstrap, figures, groups, label_noise, metrics, permutation_test
+from agelens.evaluation.predictions import (
+    ModelOutputs,
+    labelled_faces,
+    predict_chips,
+    predict_pictures,
+    prediction_table,
+)
 from agelens.inference.runtime import Model, shipped
+from agelens.output.tables import replacing
 
 FORMAT = 1
 """Version of `evaluation.json`."""
-
 PARTS = ("test", "validation", "train", "all")
 """The parts of a split; "all" is the whole dataset, whatever its folds."""
-
 GROUP_FIGURES = (
     "age_mae", "age_bias", "age_within_5", "gender_accuracy", "interval_coverage", "interval_width",
 )  # fmt: skip
+METHODS = {
+    "intervals": bootstrap.METHOD,
+    "gaps": permutation_test.METHOD,
+    "loss": f"age: cross-entropy to a normal curve of {metrics.LABEL_SIGMA} years around the label "
+    f"+ {metrics.EXPECTATION_WEIGHT} smooth L1 of the mean; plus gender: log loss",
+}
 
-Report = Callable[[str, int, int], None]
-"""Is told what is going on, and how many of how many faces are done."""
+Progress = Callable[[str, int, int], None]
+"""Called with the model's name, and how many of how many faces are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,85 +57,63 @@ class Plan:
     split: int = 0  # 0 to 4
     part: Literal["test", "validation", "train", "all"] = "test"
     flip: bool | None = None  # None: as the model's card says
-    pipeline: bool = False  # find and align the faces too
+    pipeline: bool = False  # detect and align the faces too
     threads: int | None = None  # None: one per core
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """A model that has been measured."""
+    """The result of measuring a model."""
 
     name: str
     folder: Path
-    table: dict[str, Any]  # what stands in evaluation.json
+    table: dict[str, Any]  # the content of evaluation.json
 
 
 class Evaluator:
     """Measures models, one after the other, on the same faces."""
 
     def __init__(self, plan: Plan, command: str = "") -> None:
-        """Open the dataset. Raises DatasetError when it, its split or its pictures are not there.
+        """Open the dataset. Raises DatasetError for a missing dataset, split or picture.
 
         `command` is the command line, for the record.
         """
-        if plan.part not in PARTS:
-            raise DatasetError(f"no part {plan.part!r}: expected {', '.join(PARTS)}")
         self.plan = plan
         self._command = command
         self._dataset = Dataset(plan.data)
-        self._samples = self._choose()
+        self._samples = _select(self._dataset, plan)
         self._paths = [self._dataset.image_path(name) for name in self._samples["file"]]
-        self._check_pictures()
-        self._weights = bootstrap.resample(self._samples["sha256"].to_numpy())
-        self._first: tuple[str, answers.Answers, figures.Faces] | None = None
-
-    def _choose(self) -> pl.DataFrame:
-        if self.plan.part == "all":
-            self._dataset.need_genders()
-            return self._dataset.samples
-        rows = getattr(self._dataset.split(self.plan.split), self.plan.part)
-        chosen: pl.DataFrame = self._dataset.samples[rows]
-        return chosen
-
-    def _check_pictures(self) -> None:
-        plan = self.plan
-        if not self._paths and plan.part == "all":
-            raise DatasetError(f"{str(plan.data)!r} has no faces: import some")
-        if not self._paths:
+        if gone := [path for path in self._paths if not path.is_file()]:
             raise DatasetError(
-                f"{str(plan.data)!r} has no faces in the {plan.part} folds of split {plan.split}: "
-                "choose another --split or --part"
-            )
-        gone = [path for path in self._paths if not path.is_file()]
-        if gone:
-            raise DatasetError(
-                f"{len(gone):,} of {len(self._paths):,} pictures are missing from "
+                f"{len(gone):,} of {len(self):,} pictures are missing from "
                 f"{str(gone[0].parent)!r}, such as {gone[0].name!r}: import the dataset again"
             )
+        self._weights = bootstrap.resample(self._samples["sha256"].to_numpy())
+        self._first: tuple[str, ModelOutputs, figures.Faces] | None = None
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def run(self, model: Model, folder: Path, name: str, report: Report) -> Evaluation:
+    def run(self, model: Model, folder: Path, name: str, progress: Progress) -> Evaluation:
         """Measure one model and write its evaluation folder.
 
         From the second model on the differences from the first are measured too. Raises
-        ModelError for a model whose numbers make no sense, DatasetError for a damaged picture.
+        ModelError for a model whose outputs make no sense, DatasetError for a damaged picture.
         """
         plan, began = self.plan, time.monotonic()
-        flip = flips(model, plan)
+        flip = uses_flip(model, plan)
         levels = model.interval_levels()
         done = 0
 
         def advance(more: int) -> None:
             nonlocal done
             done += more
-            report(name, done, len(self))
+            progress(name, done, len(self))
 
-        ask = answers.on_pictures if plan.pipeline else answers.on_chips
-        said = ask(model, self._paths, flip, plan.threads, advance)
-        asked = time.monotonic()
-        seen = answers.faces(self._samples, said, levels)
+        predict = predict_pictures if plan.pipeline else predict_chips
+        outputs = predict(model, self._paths, flip, plan.threads, advance)
+        predicted = time.monotonic()
+        faces = labelled_faces(self._samples, outputs, levels)
         about = {
             "format": FORMAT,
             "command": self._command,
@@ -134,80 +121,69 @@ class Evaluator:
             "model": describe_model(model, name),
             "data": self._describe_data(),
             "faces": len(self),
-            "learnt_from": learnt_from(model, self._samples["file"].to_list()),
+            "learnt_from": count_training_pictures(model, self._samples["file"].to_list()),
             "flip": flip,
             "pipeline": plan.pipeline,
             "estimator": "median",
             "interval_levels": {"low": levels.low.tolist(), "high": levels.high.tolist()},
-            "methods": {
-                "intervals": bootstrap.METHOD,
-                "gaps": groups.METHOD,
-                "loss": f"age: cross-entropy to a normal curve of {metrics.SIGMA} years around "
-                f"the label + {metrics.EXPECTATION_WEIGHT} smooth L1 of the mean; plus gender: "
-                "log loss",
-            },
+            "methods": METHODS,
             "versions": provenance.versions(),
             "machine": provenance.machine(plan.threads),
+            **self._measure(outputs, faces),
+            **self._differences(name, outputs, faces),
         }
-        about |= self._measure(said, seen)
-        about |= self._compare(name, said, seen)
         about["seconds"] = {
-            "predictions": round(asked - began, 2),
-            "figures": round(time.monotonic() - asked, 2),
+            "predictions": round(predicted - began, 2),
+            "figures": round(time.monotonic() - predicted, 2),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        predictions = folder / "predictions.parquet"
-        partial = predictions.with_name(predictions.name + ".part")
-        answers.table(self._samples, said, seen).write_parquet(partial)
-        text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        words = folder / "evaluation.json"
-        aside = words.with_name(words.name + ".part")
-        aside.write_text(text, "utf-8")
-        words.unlink(missing_ok=True)  # so that it never stands beside other predictions
-        partial.replace(predictions)
-        aside.replace(words)
+        file = folder / "evaluation.json"
+        file.unlink(missing_ok=True)  # so that it never stands beside other predictions
+        with replacing(folder / "predictions.parquet", "wb") as stream:
+            prediction_table(self._samples, outputs, faces).write_parquet(stream)
+        with replacing(file) as stream:
+            stream.write(json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         return Evaluation(name, folder, about)
 
-    def _measure(self, said: answers.Answers, seen: figures.Faces) -> dict[str, Any]:
-        found = said.found
+    def _measure(self, outputs: ModelOutputs, faces: figures.Faces) -> dict[str, Any]:
+        found = outputs.found
         weights = self._weights if found.all() else self._weights[:, found]
-        values = figures.face_values(seen)
+        values = figures.face_values(faces)
         values = {name: values[name] for name in GROUP_FIGURES}
-        decades = groups.part(("decade",), [groups.decade_names(seen.age)])
-        samples = self._samples.filter(pl.Series(found))
-        breakdowns = groups.crossings(_attributes(samples))
+        decades = groups.partition(("decade",), [groups.decades(faces.age)])
+        known = groups.attributes(self._samples.filter(pl.Series(found)))
         about: dict[str, Any] = {
-            "subsets": figures.subsets(seen, weights),
+            "subsets": figures.subsets(faces, weights),
             "by_decade": groups.by_group(decades, values, weights),
-            "by_group": groups.compare(breakdowns, values, weights),
-        }
-        if self.plan.pipeline:
-            about["missed"] = self._missed(found)
-        return about
-
-    def _missed(self, found: NDArray[np.bool_]) -> dict[str, Any]:
-        """Give how many faces the detector missed, in all and by group."""
-        values = {"missed": (~found).astype(np.float64)}
-        share = bootstrap.estimate(bootstrap.mean(values["missed"]), self._weights)[0]
-        return {
-            "faces": int((~found).sum()),
-            "share": share.table(),
-            "by_group": groups.compare(
-                groups.crossings(_attributes(self._samples)), values, self._weights
+            "by_group": permutation_test.compare_groups(
+                groups.intersections(known), values, weights
             ),
         }
+        if self.plan.pipeline:
+            missed = (~found).astype(float)
+            everyone = groups.intersections(groups.attributes(self._samples))
+            about["missed"] = {
+                "faces": int((~found).sum()),
+                "share": bootstrap.estimate_mean(missed, self._weights).as_dict(),
+                "by_group": permutation_test.compare_groups(
+                    everyone, {"missed": missed}, self._weights
+                ),
+            }
+        return about
 
-    def _compare(self, name: str, said: answers.Answers, seen: figures.Faces) -> dict[str, Any]:
-        """Give the differences from the first model, on the faces that both answered."""
+    def _differences(
+        self, name: str, outputs: ModelOutputs, faces: figures.Faces
+    ) -> dict[str, Any]:
+        """Return the differences from the first model, on the faces that both answered."""
         if self._first is None:
-            self._first = name, said, seen
+            self._first = name, outputs, faces
             return {}
         first, others, theirs = self._first
-        both = said.found & others.found
+        both = outputs.found & others.found
         gaps = figures.differences(
-            seen.take(both[said.found]), theirs.take(both[others.found]), self._weights[:, both]
+            faces.take(both[outputs.found]), theirs.take(both[others.found]), self._weights[:, both]
         )
-        tables = {figure: gap.table() for figure, gap in gaps.items()}
+        tables = {figure: gap.as_dict() for figure, gap in gaps.items()}
         return {"difference": {"from": first, "faces": int(both.sum()), "figures": tables}}
 
     def _describe_data(self) -> dict[str, Any]:
@@ -225,8 +201,27 @@ class Evaluator:
         }
 
 
+def _select(dataset: Dataset, plan: Plan) -> pl.DataFrame:
+    """Return the samples of a part. Raises DatasetError where there are none."""
+    if plan.part not in PARTS:
+        raise DatasetError(f"no part {plan.part!r}: expected {', '.join(PARTS)}")
+    if plan.part == "all":
+        dataset.need_genders()
+        samples: pl.DataFrame = dataset.samples
+        problem = "has no faces: import some"
+    else:
+        samples = dataset.samples[getattr(dataset.split(plan.split), plan.part)]
+        problem = (
+            f"has no faces in the {plan.part} folds of split {plan.split}: "
+            "choose another --split or --part"
+        )
+    if not len(samples):
+        raise DatasetError(f"{str(plan.data)!r} {problem}")
+    return samples
+
+
 def _terms(data: Path) -> str | None:
-    """Give the terms of use that the dataset folder records; None where it has none."""
+    """Return the terms of use that the dataset folder records; None where it has none."""
     try:
         terms = json.loads((data / "dataset.json").read_text("utf-8"))["form"]["terms"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -234,47 +229,58 @@ def _terms(data: Path) -> str | None:
     return str(terms) if terms else None
 
 
-def learnt_from(model: Model, files: Sequence[str]) -> int | None:
-    """Count the pictures that a model learnt from or was calibrated on, by UTKFace's file names.
+def count_training_pictures(model: Model, files: Sequence[str]) -> int | None:
+    """Count the pictures that a model was trained or calibrated on, by UTKFace's file names.
 
-    None where its card does not tell the folds.
+    None where its card does not name the folds.
     """
-    told = model.card.get("data", {})
-    if told.get("folds") != "v1" or told.get("split") not in range(SPLITS):
+    data = model.card.get("data", {})
+    if data.get("folds") != "v1" or data.get("split") not in range(SPLITS):
         return None
-    folds = split_folds(told["split"])
-    seen = {*folds.train, *folds.validation}
-    return sum(published_fold(name) in seen for name in files)
+    folds = split_folds(data["split"])
+    return sum(published_fold(name) in {*folds.train, *folds.validation} for name in files)
 
 
-def flips(model: Model, plan: Plan) -> bool:
-    """Tell whether mirror images are averaged in: as asked, or as the model's card says."""
+def uses_flip(model: Model, plan: Plan) -> bool:
+    """Return whether mirror images are averaged: as planned, or as the model's card says."""
     return bool(model.card.get("flip", False)) if plan.flip is None else plan.flip
 
 
 def model_name(model: Model) -> str:
     """Name a model: a shipped one by its name, one in a run folder by the folder, or its file."""
-    if model.path in shipped().values() or not _run_folder(model):
+    if model.path in shipped().values() or not _in_run_folder(model):
         return model.path.stem
     return model.path.resolve().parent.name
 
 
+def describe_model(model: Model, name: str) -> dict[str, Any]:
+    """Return what identifies a model file, and its card."""
+    content = model.path.read_bytes()
+    return {
+        "name": name,
+        "file": model.path.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "card": dict(model.card),
+    }
+
+
 def evaluation_folders(models: Sequence[Model], plan: Plan, output: Path | None) -> list[Path]:
-    """Choose where each model's evaluation goes.
+    """Choose the folder of each model's evaluation.
 
     A model in a run folder: into it, as `evaluation-split0-test`. Another one: to
     `evaluation/NAME-split0-test`. With `output`: to `output` itself, or, with several models,
-    to `output/NAME`. Averaging with mirror images adds `-flip`, finding the faces `-pipeline`;
+    to `output/NAME`. Averaging with mirror images adds `-flip`, detecting the faces `-pipeline`;
     a second model of the same name gets a number.
     """
     chosen: list[Path] = []
     for model in models:
         name = re.sub(r"[^\w.-]+", "_", model_name(model))
         suffix = "all" if plan.part == "all" else f"split{plan.split}-{plan.part}"
-        suffix += ("-flip" if flips(model, plan) else "") + ("-pipeline" if plan.pipeline else "")
+        suffix += "-flip" * uses_flip(model, plan) + "-pipeline" * plan.pipeline
         if output is not None:
             folder = output if len(models) == 1 else output / name
-        elif _run_folder(model):
+        elif _in_run_folder(model):
             folder = model.path.parent / f"evaluation-{suffix}"
         else:
             folder = Path("evaluation") / f"{name}-{suffix}"
@@ -286,25 +292,5 @@ def evaluation_folders(models: Sequence[Model], plan: Plan, output: Path | None)
     return chosen
 
 
-def _run_folder(model: Model) -> bool:
+def _in_run_folder(model: Model) -> bool:
     return model.path.name == "model.onnx" and (model.path.parent / "run.json").is_file()
-
-
-def _attributes(samples: pl.DataFrame) -> dict[str, groups.Names]:
-    return {
-        "gender": samples["gender"].to_numpy().astype(object),
-        "race": np.array(samples["race"].to_list(), object),
-        "age": groups.band_names(samples["age"].to_numpy()),
-    }
-
-
-def describe_model(model: Model, name: str) -> dict[str, Any]:
-    """Give what identifies a model file, and its card."""
-    content = model.path.read_bytes()
-    return {
-        "name": name,
-        "file": model.path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "card": dict(model.card),
-    }

@@ -8,60 +8,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.evaluation import metrics
+from agelens.evaluation.arrays import Draws, Floats, Ints, Mask, Weights
 from agelens.evaluation.bootstrap import (
-    Draws,
-    Figure,
-    Weights,
+    Estimate,
     divide,
     estimate,
     intervals,
     mean,
-    median,
+    quantile,
 )
 from agelens.inference import distribution
 
 CS_YEARS = 16
 """The cumulative score curve: CS@0 to CS@15."""
-
 SUBSETS = {"all": (0, 116), "21-60": (21, 60), "13 and older": (13, 116), "under 13": (0, 12)}
 """First and last age in years, both included, by the subset's name."""
-
 CENTRAL = distribution.Levels.between(0.05, 0.95)
 """The interval of a model that was not calibrated."""
+PAIRED = ("age_mae", "age_within_5", "gender_accuracy", "loss")
+"""The figures that are compared between models, face by face."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
     """Labels and predictions of N faces."""
 
-    age: NDArray[np.int64]  # (N,), years, the label
-    female: NDArray[np.bool_]  # (N,), the label
+    age: Ints  # (N,), years, the label
+    female: Mask  # (N,), the label
     probabilities: NDArray[np.float32]  # (N, 117)
-    age_median: NDArray[np.float64]  # (N,), years; the headline prediction
-    age_mean: NDArray[np.float64]  # (N,), years
-    age_low: NDArray[np.float64]  # (N,), years; ends of the interval
-    age_high: NDArray[np.float64]  # (N,)
-    female_probability: NDArray[np.float64]  # (N,), 0 to 1
+    age_median: Floats  # (N,), years; the headline prediction
+    age_mean: Floats  # (N,), years
+    age_low: Floats  # (N,), years; ends of the interval
+    age_high: Floats  # (N,)
+    female_probability: Floats  # (N,), 0 to 1
 
     @classmethod
-    def read(
+    def from_distributions(
         cls,
         age: NDArray[Any],
-        female: NDArray[np.bool_],
+        female: Mask,
         probabilities: NDArray[np.float32],
         female_probability: NDArray[Any],
         levels: distribution.Levels = CENTRAL,
     ) -> "Faces":
-        """Read medians, means and the interval of some levels off distributions."""
-        low, high = levels.ends(probabilities)
+        """Compute medians, means and the interval of some levels from age distributions."""
         return cls(
             age.astype(np.int64),
             female.astype(bool),
             probabilities,
             distribution.median(probabilities),
             distribution.mean(probabilities),
-            low,
-            high,
+            *levels.ends(probabilities),
             female_probability.astype(np.float64),
         )
 
@@ -69,65 +66,65 @@ class Faces:
         return len(self.age)
 
     def take(self, rows: NDArray[Any]) -> "Faces":
-        """Give some of the faces, by row numbers or a mask."""
+        """Return some of the faces, by row numbers or a mask."""
         return Faces(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def subsets(faces: Faces, weights: Weights) -> dict[str, dict[str, Any]]:
-    """Give the figures of every subset as JSON values; `weights` (R, N) as `resample` draws."""
-    found = {}
+    """Return the figures of every subset as JSON values; `weights` (R, N) as `resample` draws."""
+    tables = {}
     for name, (first, last) in SUBSETS.items():
         rows = np.flatnonzero((first <= faces.age) & (faces.age <= last))
-        part: dict[str, Any] = {"first_age": first, "last_age": last, "faces": len(rows)}
+        table: dict[str, Any] = {"first_age": first, "last_age": last, "faces": len(rows)}
         if len(rows):
             whole = len(rows) == len(faces)
-            few, drawn = (faces, weights) if whole else (faces.take(rows), weights[:, rows])
-            part["figures"] = {k: figure.table() for k, figure in figures(few, drawn).items()}
-            part["cumulative_score"] = [
-                {"years": years, **figure.table()}
-                for years, figure in enumerate(cumulative_scores(few, drawn))
+            some, drawn = (faces, weights) if whole else (faces.take(rows), weights[:, rows])
+            table["figures"] = {k: e.as_dict() for k, e in headline_figures(some, drawn).items()}
+            table["cumulative_score"] = [
+                {"years": years, **score.as_dict()}
+                for years, score in enumerate(cumulative_scores(some, drawn))
             ]
-        found[name] = part
-    return found
+        tables[name] = table
+    return tables
 
 
-def figures(faces: Faces, weights: Weights) -> dict[str, Figure]:
-    """Give every headline figure of at least one face; `weights` (R, N)."""
+def headline_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
+    """Return every headline figure of at least one face; `weights` (R, N)."""
     columns = face_values(faces)
-    found = dict(
-        zip(columns, estimate(mean(np.column_stack(list(columns.values()))), weights), strict=True)
-    )
-    squared = mean((faces.age_median - faces.age) ** 2)
-    found["age_rmse"] = estimate(lambda drawn: np.sqrt(squared(drawn)), weights)[0]
-    off = np.abs(faces.age_median - faces.age)
-    found["age_median_error"] = estimate(median(off), weights)[0]
-    found |= gender_figures(faces, weights)
-    return found
+    means = estimate(mean(np.column_stack(list(columns.values()))), weights)
+    error = np.abs(faces.age_median - faces.age)
+    squared = mean(error**2)
+    return {
+        **dict(zip(columns, means, strict=True)),
+        "age_rmse": estimate(lambda drawn: np.sqrt(squared(drawn)), weights)[0],
+        "age_median_error": estimate(quantile(error, 0.5), weights)[0],
+        **gender_figures(faces, weights),
+    }
 
 
-def face_values(faces: Faces) -> dict[str, NDArray[np.float64]]:
-    """Give the figures that are means over faces: name to one value per face, (N,).
+def face_values(faces: Faces) -> dict[str, Floats]:
+    """Return the figures that are means over faces: name to one value per face, (N,).
 
     NaN where a face does not count.
     """
     error = faces.age_median - faces.age
     age_loss = metrics.age_losses(faces.probabilities, faces.age)
     gender_loss = metrics.gender_losses(faces.female_probability, faces.female)
-    off = np.abs(metrics.whole_years(faces.age_median) - faces.age)
-    right = (faces.female_probability >= 0.5) == faces.female
+    years = np.abs(metrics.whole_years(faces.age_median) - faces.age)
+    correct = (faces.female_probability >= 0.5) == faces.female
     inside = metrics.interval_hits(faces.age_low, faces.age_high, faces.age)
-    groups = partial(metrics.age_group_hits, faces.age_median, faces.age)
+    group_hits = partial(metrics.age_group_hits, faces.age_median, faces.age)
     return {
         "loss": age_loss + gender_loss,
         "age_loss": age_loss,
         "age_mae": np.abs(error),
         "age_mae_of_mean": np.abs(faces.age_mean - faces.age),
         "age_bias": error,
-        "age_exact": (off == 0).astype(np.float64),
-        "age_within_5": (off <= 5).astype(np.float64),
-        "age_group_accuracy_adience": groups(metrics.ADIENCE),
-        "age_group_accuracy_fairface": groups(metrics.FAIRFACE),
-        "gender_accuracy": right.astype(np.float64),
+        "age_exact": (years == 0).astype(np.float64),
+        "age_within_5": (years <= 5).astype(np.float64),
+        "age_group_accuracy_adience": group_hits(metrics.ADIENCE),
+        "age_group_accuracy_fairface": group_hits(metrics.FAIRFACE),
+        "gender_accuracy": correct.astype(np.float64),
         "gender_log_loss": gender_loss,
         "gender_brier": (faces.female_probability - faces.female) ** 2,
         "interval_coverage": inside.astype(np.float64),
@@ -135,47 +132,44 @@ def face_values(faces: Faces) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def cumulative_scores(faces: Faces, weights: Weights) -> list[Figure]:
-    """Give CS@0 to CS@15."""
-    off = np.abs(metrics.whole_years(faces.age_median) - faces.age)
-    return estimate(mean((off[:, None] <= np.arange(CS_YEARS)).astype(np.float64)), weights)
+def cumulative_scores(faces: Faces, weights: Weights) -> list[Estimate]:
+    """Return CS@0 to CS@15."""
+    years = np.abs(metrics.whole_years(faces.age_median) - faces.age)
+    return estimate(mean(years[:, None] <= np.arange(CS_YEARS)), weights)
 
 
-def gender_figures(faces: Faces, weights: Weights) -> dict[str, Figure]:
-    """Give the figures of gender that are not means over faces."""
-    said, female = faces.female_probability >= 0.5, faces.female
-    cells = np.column_stack([said & female, said & ~female, ~said & female, ~said & ~female])
+def gender_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
+    """Return the figures of gender that are not means over faces."""
+    predicted, female = faces.female_probability >= 0.5, faces.female
+    cells = np.column_stack(
+        [predicted & female, predicted & ~female, ~predicted & female, ~predicted & ~female]
+    )
 
     def ratios(drawn: Weights) -> Draws:
-        hit, false, missed, other = np.asarray(drawn @ cells.astype(drawn.dtype), np.float64).T
-        recalls = divide(hit, hit + missed), divide(other, other + false)
-        return np.column_stack(
-            [
-                (recalls[0] + recalls[1]) / 2,
-                *(divide(hit, hit + false), recalls[0], divide(2 * hit, 2 * hit + false + missed)),
-                *(
-                    divide(other, other + missed),
-                    recalls[1],
-                    divide(2 * other, 2 * other + false + missed),
-                ),
-            ]
-        )
+        counts = np.asarray(drawn @ cells.astype(drawn.dtype), np.float64).T
+        true_female, false_female, false_male, true_male = counts
+        columns = []
+        for hits, false in ((true_female, false_female), (true_male, false_male)):
+            missed = false_female + false_male - false
+            columns += [divide(hits, hits + false), divide(hits, hits + missed)]
+            columns.append(divide(2 * hits, 2 * hits + false + missed))
+        return np.column_stack([(columns[1] + columns[4]) / 2, *columns])
 
-    names = ["gender_balanced_accuracy"] + [
-        f"{gender}_{figure}"
-        for gender in ("female", "male")
-        for figure in ("precision", "recall", "f1")
-    ]
-    found = dict(zip(names, estimate(ratios, weights), strict=True))
-    found["gender_auc"] = estimate(partial(area_under_curve, faces), weights)[0]
-    found["gender_ece"] = estimate(partial(calibration_error, faces), weights)[0]
-    return found
+    names = (
+        "gender_balanced_accuracy", "female_precision", "female_recall", "female_f1",
+        "male_precision", "male_recall", "male_f1",
+    )  # fmt: skip
+    return {
+        **dict(zip(names, estimate(ratios, weights), strict=True)),
+        "gender_auc": estimate(partial(area_under_curve, faces), weights)[0],
+        "gender_ece": estimate(partial(calibration_error, faces), weights)[0],
+    }
 
 
 def area_under_curve(faces: Faces, weights: Weights) -> Draws:
-    """Give the area under the ROC curve of "female", (R,); equal scores count half.
+    """Return the area under the ROC curve of "female", (R,); equal scores count half.
 
-    NaN where only one gender is there.
+    NaN where there is only one gender.
     """
     order = np.argsort(faces.female_probability, kind="stable")
     score, female = faces.female_probability[order], faces.female[order]
@@ -192,21 +186,17 @@ def area_under_curve(faces: Faces, weights: Weights) -> Draws:
 
 
 def calibration_error(faces: Faces, weights: Weights) -> Draws:
-    """Give the ECE of gender, (R,), as `metrics.expected_calibration_error`."""
+    """Return the ECE of gender, (R,), as `metrics.expected_calibration_error`."""
     place, gap = metrics.calibration_gaps(faces.female_probability, faces.female)
     bins = np.zeros((len(faces), metrics.ECE_BINS))
     bins[np.arange(len(faces)), place] = gap
     return divide(np.abs(weights @ bins.astype(weights.dtype)).sum(axis=1), weights.sum(axis=1))
 
 
-PAIRED = ("age_mae", "age_within_5", "gender_accuracy", "loss")
-"""The figures that are compared between models, face by face."""
+def differences(ours: Faces, first: Faces, weights: Weights) -> dict[str, Estimate]:
+    """Return by how much our figures differ from the first model's, on the same N faces.
 
-
-def differences(ours: Faces, first: Faces, weights: Weights) -> dict[str, Figure]:
-    """Give by how much our figures differ from the first model's, on the same N faces.
-
-    Both are weighed by the same resamples (the paired bootstrap).
+    Both are weighted by the same resamples (paired bootstrap).
     """
     mine, theirs = face_values(ours), face_values(first)
     gap = mean(np.column_stack([mine[name] - theirs[name] for name in PAIRED]))

@@ -1,8 +1,9 @@
-"""The figures of the field, each from arrays of one value per face."""
+"""The metrics of the field, each from arrays of one value per face."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from agelens.evaluation.arrays import Floats, Ints, Mask
 from agelens.inference.distribution import AGES, mean
 
 Groups = tuple[tuple[int, int], ...]
@@ -12,63 +13,62 @@ ADIENCE: Groups = (
     (0, 2), (4, 6), (8, 13), (15, 20), (25, 32), (38, 43), (48, 53), (60, AGES - 1),
 )  # fmt: skip
 """The age groups of Adience (Eidinger, Enbar and Hassner, 2014); the gaps are in no group."""
-
 FAIRFACE: Groups = (
     (0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, AGES - 1),
 )  # fmt: skip
 """The age groups of FairFace (Karkkainen and Joo, 2021)."""
 
-SIGMA = 2.0  # years; the label's spread, and the weights, that the published recipes train with
+LABEL_SIGMA = 2.0  # years; as in the published recipes, like the weight below
 EXPECTATION_WEIGHT = 0.25
 ECE_BINS = 15
-LEAST_PROBABILITY = 1e-7  # a distribution stored in single precision may have lost the rest
+MIN_PROBABILITY = 1e-7  # a distribution stored in single precision may have lost the rest
 
 
 def age_mae(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean absolute error of age, in years."""
+    """Return the mean absolute error of age, in years."""
     return float(np.abs(_error(predicted, true)).mean())
 
 
 def age_rmse(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Root of the mean squared error of age, in years."""
+    """Return the root of the mean squared error of age, in years."""
     return float(np.sqrt((_error(predicted, true) ** 2).mean()))
 
 
 def age_bias(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean signed error of age, in years; above 0: predicted too old."""
+    """Return the mean signed error of age, in years; above 0: predicted too old."""
     return float(_error(predicted, true).mean())
 
 
 def age_median_error(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Median absolute error of age, in years."""
+    """Return the median absolute error of age, in years."""
     return float(np.median(np.abs(_error(predicted, true))))
 
 
-def whole_years(predicted: ArrayLike) -> NDArray[np.float64]:
+def whole_years(predicted: ArrayLike) -> Floats:
     """Round ages to whole years; half a year rounds up."""
-    rounded: NDArray[np.float64] = np.floor(np.asarray(predicted, np.float64) + 0.5)
+    rounded: Floats = np.floor(np.asarray(predicted, np.float64) + 0.5)
     return rounded
 
 
 def cumulative_score(predicted: ArrayLike, true: ArrayLike, years: int) -> float:
-    """CS@k: share of faces whose predicted age, in whole years, is within k of the label."""
+    """Return CS@k: the share of faces whose predicted whole age is within k years of the label."""
     return float((np.abs(whole_years(predicted) - np.asarray(true)) <= years).mean())
 
 
-def age_group(ages: ArrayLike, groups: Groups, *, nearest: bool = False) -> NDArray[np.int64]:
-    """Give the place of each age's group; -1 in a gap, or with `nearest` the nearest group.
+def age_group(ages: ArrayLike, groups: Groups, *, nearest: bool = False) -> Ints:
+    """Return the index of each age's group; -1 in a gap, or with `nearest` the nearest group.
 
     Ages are rounded to whole years first. Between two equally near groups the younger wins.
     """
     years = whole_years(ages)[..., None]
     first, last = (np.array(side) for side in zip(*groups, strict=True))
     away = np.maximum(np.maximum(first - years, years - last), 0)
-    place: NDArray[np.int64] = away.argmin(axis=-1)
+    place: Ints = away.argmin(axis=-1)
     return place if nearest else np.where(away.min(axis=-1) > 0, -1, place)
 
 
-def age_group_hits(predicted: ArrayLike, true: ArrayLike, groups: Groups) -> NDArray[np.float64]:
-    """Give 1 where the predicted age falls into the label's group, else 0.
+def age_group_hits(predicted: ArrayLike, true: ArrayLike, groups: Groups) -> Floats:
+    """Return 1 where the predicted age falls into the label's group, else 0.
 
     NaN where the label is in no group: such faces do not count.
     """
@@ -78,63 +78,60 @@ def age_group_hits(predicted: ArrayLike, true: ArrayLike, groups: Groups) -> NDA
 
 
 def age_group_accuracy(predicted: ArrayLike, true: ArrayLike, groups: Groups) -> float:
-    """Share of faces, of those whose label is in a group, predicted into that group."""
+    """Return the share of faces predicted into their group, of those whose label is in one."""
     return float(np.nanmean(age_group_hits(predicted, true, groups)))
 
 
-def age_losses(probabilities: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
-    """Give the age loss of each face, (N,), of distributions (N, 117) and ages (N,).
+def age_losses(probabilities: ArrayLike, true: ArrayLike) -> Floats:
+    """Return the age loss of each face, (N,), of distributions (N, 117) and ages (N,).
 
-    Cross-entropy to a normal curve of 2 years around the label (Geng et al., 2013), plus a
-    quarter of the smooth L1 error of the mean, as in the published recipes.
+    It is the cross-entropy to a normal curve of 2 years around the label (Geng et al., 2013),
+    plus a quarter of the smooth L1 error of the mean, as in the published recipes.
     """
     p, ages = np.asarray(probabilities, np.float64), np.asarray(true).astype(np.int64)
     grid = np.arange(AGES)
-    curves = np.exp(-((grid - grid[:, None]) ** 2) / (2 * SIGMA**2))
+    curves = np.exp(-((grid - grid[:, None]) ** 2) / (2 * LABEL_SIGMA**2))
     curves /= curves.sum(axis=1, keepdims=True)
-    crossed = -(curves[ages] * np.log(np.maximum(p, LEAST_PROBABILITY))).sum(axis=1)
+    cross_entropy = -(curves[ages] * np.log(np.maximum(p, MIN_PROBABILITY))).sum(axis=1)
     off = np.abs(mean(p) - ages)
-    losses: NDArray[np.float64] = crossed + EXPECTATION_WEIGHT * np.where(
-        off < 1, off**2 / 2, off - 0.5
-    )
+    smooth_l1 = np.where(off < 1, off**2 / 2, off - 0.5)
+    losses: Floats = cross_entropy + EXPECTATION_WEIGHT * smooth_l1
     return losses
 
 
-def gender_losses(female_probability: ArrayLike, female: ArrayLike) -> NDArray[np.float64]:
-    """Give the log loss of gender of each face, in nats, (N,); `female` is true or false."""
+def gender_losses(female_probability: ArrayLike, female: ArrayLike) -> Floats:
+    """Return the log loss of gender of each face, in nats, (N,); `female` is true or false."""
     p = np.asarray(female_probability, np.float64)
     right = np.where(np.asarray(female, bool), p, 1 - p)
-    losses: NDArray[np.float64] = -np.log(np.maximum(right, LEAST_PROBABILITY))
+    losses: Floats = -np.log(np.maximum(right, MIN_PROBABILITY))
     return losses
 
 
 def gender_accuracy(female_probability: ArrayLike, female: ArrayLike) -> float:
-    """Share of faces whose likelier gender is the label's; `female` is true or false."""
-    said = np.asarray(female_probability, np.float64) >= 0.5
-    return float((said == np.asarray(female, bool)).mean())
+    """Return the share of faces whose likelier gender is the label's."""
+    predicted = np.asarray(female_probability, np.float64) >= 0.5
+    return float((predicted == np.asarray(female, bool)).mean())
 
 
-def interval_hits(low: ArrayLike, high: ArrayLike, true: ArrayLike) -> NDArray[np.bool_]:
-    """Tell of each face whether its true age is inside [low, high], ends included.
+def interval_hits(low: ArrayLike, high: ArrayLike, true: ArrayLike) -> Mask:
+    """Return for each face whether its true age is inside [low, high], ends included.
 
     A label is a whole year that has been reached, so low is floored and high is ceiled.
     """
     ages = np.asarray(true)
-    inside: NDArray[np.bool_] = (np.floor(np.asarray(low)) <= ages) & (
-        ages <= np.ceil(np.asarray(high))
-    )
+    inside: Mask = (np.floor(np.asarray(low)) <= ages) & (ages <= np.ceil(np.asarray(high)))
     return inside
 
 
 def interval_coverage(low: ArrayLike, high: ArrayLike, true: ArrayLike) -> float:
-    """Share of true ages inside [low, high], as `interval_hits` tells."""
+    """Return the share of true ages inside [low, high], as `interval_hits` counts them."""
     return float(interval_hits(low, high, true).mean())
 
 
 def calibration_gaps(
     probability: ArrayLike, outcome: ArrayLike, bins: int = ECE_BINS
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Give each face's confidence bin, and how far being right exceeded its confidence.
+) -> tuple[Ints, Floats]:
+    """Return each face's confidence bin, and its accuracy (0 or 1) minus its confidence.
 
     Confidence is the likelier side's probability; bins are of equal width over 0 to 1.
     """
@@ -147,16 +144,16 @@ def calibration_gaps(
 def expected_calibration_error(
     probability: ArrayLike, outcome: ArrayLike, bins: int = ECE_BINS
 ) -> float:
-    """ECE: mean gap between confidence and accuracy over equal-width bins (Guo et al., 2017)."""
+    """Return the ECE over equal-width bins of confidence (Guo et al., 2017)."""
     place, gap = calibration_gaps(probability, outcome, bins)
     return float(np.abs(np.bincount(place, gap, minlength=bins)).sum() / len(place))
 
 
-def _error(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
+def _error(predicted: ArrayLike, true: ArrayLike) -> Floats:
     a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if a.shape != b.shape or a.size == 0:
         raise ValueError(
             f"{a.shape} predictions for {b.shape} labels: expected as many, at least one"
         )
-    difference: NDArray[np.float64] = a - b
+    difference: Floats = a - b
     return difference

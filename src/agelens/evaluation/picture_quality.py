@@ -1,7 +1,7 @@
-"""The quality of the pictures: light, contrast, sharpness, detail, colour, pose, size.
+"""Group faces by picture quality: light, contrast, sharpness, detail, colour, pose, size.
 
-All but two come from `agelens.data.quality`. Chips are all of one size, whatever the size of the
-photo they were cut from; what is left of that size is told by `detail`, the side in pixels to
+All but two measures come from `agelens.data.quality`. Chips are all of one size, whatever the size
+of the photo they were cut from; `detail` measures what is left of that size: the side in pixels to
 which a chip can be shrunk without loss. `size` is that of the pictures, where they differ.
 """
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from agelens.data import chips
 from agelens.errors import DatasetError, PictureError
-from agelens.evaluation.groups import Names
+from agelens.evaluation.arrays import Floats, Names
 from agelens.inference.runtime import CHIP
 
 MARGIN = 30  # pixels of the chip left out at each side
 SIDES = (24, 32, 40, 48, 64, 80, 100, 125, 160)
-LOSS = 2.0  # grey levels, root mean square; less is not seen
+MAX_LOSS = 2.0  # grey levels, root mean square; less is not visible
 BATCH = 64
 THIRDS = {
     "light": ("dark third", "middle third", "bright third"),
@@ -30,7 +30,8 @@ THIRDS = {
     "pose": ("frontal third", "middle third", "turned third"),
     "size": ("small third", "middle third", "large third"),
 }
-"""The names of each measure's parts, from little to much."""
+"""The names of each measure's groups, from little to much."""
+COLOURS = {True: "grey", False: "in colour", None: None}
 UNITS = {
     "light": "mean grey level of the face, 0 to 255",
     "contrast": "standard deviation of the grey levels",
@@ -42,38 +43,41 @@ UNITS = {
 }
 
 
-def details(
-    paths: Sequence[Path], threads: int | None, report: Callable[[int], None]
-) -> NDArray[np.float64]:
-    """Measure the detail of every chip, (N,). Raises DatasetError for one that cannot be read."""
-    found: list[float] = []
+def measure_details(
+    paths: Sequence[Path], threads: int | None, advance: Callable[[int], None]
+) -> Floats:
+    """Measure the detail of every chip, in pixels (N,); `advance` is called with faces done.
+
+    Raises DatasetError for a chip that cannot be read.
+    """
+    details: list[float] = []
     try:
         for batch in chips.batches(paths, BATCH, threads):
-            found += [detail(chip) for chip in batch]
-            report(len(batch))
+            details += [measure_detail(chip) for chip in batch]
+            advance(len(batch))
     except PictureError as error:
         raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
-    return np.array(found, np.float64)
+    return np.array(details, np.float64)
 
 
-def detail(chip: NDArray[np.uint8]) -> float:
-    """Give the smallest side to which a chip can be shrunk and come back alike, in pixels.
+def measure_detail(chip: NDArray[np.uint8]) -> float:
+    """Return the smallest side to which a chip can be shrunk and restored, in pixels.
 
-    Takes uint8 (200, 200, 3) RGB; gives one of SIDES, or 200 where all of them lose something.
+    Takes uint8 (200, 200, 3) RGB; returns one of SIDES, or 200 where all of them lose something.
     """
     face = chip[MARGIN : CHIP - MARGIN, MARGIN : CHIP - MARGIN]
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
     for side in SIDES:
         small = round(side * len(grey) / CHIP)
         shrunk = cv2.resize(grey, (small, small), interpolation=cv2.INTER_AREA)
-        back = cv2.resize(shrunk, grey.shape, interpolation=cv2.INTER_CUBIC)
-        if float(np.square(back - grey).mean()) ** 0.5 < LOSS:
+        restored = cv2.resize(shrunk, grey.shape, interpolation=cv2.INTER_CUBIC)
+        if float(np.square(restored - grey).mean()) ** 0.5 < MAX_LOSS:
             return float(side)
     return float(CHIP)
 
 
-def parts(measured: pl.DataFrame, sides: NDArray[np.float64]) -> dict[str, Names]:
-    """Name the part of every face, (N,), by the measure; None where it could not be measured.
+def group_by_quality(measured: pl.DataFrame, details: Floats) -> dict[str, Names]:
+    """Name the group of every face, (N,), by the measure; None where it could not be measured.
 
     Takes a table of N rows with the columns brightness, contrast, sharpness, yaw and grey of
     `agelens.data.quality`, width and height, and the details (N,).
@@ -85,22 +89,18 @@ def parts(measured: pl.DataFrame, sides: NDArray[np.float64]) -> dict[str, Names
         "pose": measured["yaw"].abs(),
         "size": measured.select(pl.min_horizontal("width", "height")).to_series(),
     }
-    named = {
+    groups = {
         by: _thirds(column.cast(pl.Float64).to_numpy(), THIRDS[by])
         for by, column in values.items()
         if column.drop_nulls().n_unique() > 1
     }
-    named["detail"] = _sides(sides)
-    grey = measured["grey"].to_list()
-    named["colour"] = np.array([_COLOUR[one] for one in grey], object)
-    return named
+    groups["detail"] = _detail_ranges(details)
+    groups["colour"] = np.array([COLOURS[grey] for grey in measured["grey"]], object)
+    return groups
 
 
-_COLOUR = {True: "grey", False: "in colour", None: None}
-
-
-def describe(named: dict[str, Names], ages: NDArray[Any]) -> list[dict[str, Any]]:
-    """Give each part's count and mean age, as JSON values."""
+def describe(groups: dict[str, Names], ages: NDArray[Any]) -> list[dict[str, Any]]:
+    """Return each group's count and mean age, as JSON values."""
     return [
         {
             "by": by,
@@ -108,13 +108,13 @@ def describe(named: dict[str, Names], ages: NDArray[Any]) -> list[dict[str, Any]
             "faces": int((names == name).sum()),
             "mean_age": float(ages[names == name].mean()),
         }
-        for by, names in named.items()
-        for name in in_order(by, names)
+        for by, names in groups.items()
+        for name in ordered_names(by, names)
     ]
 
 
-def in_order(by: str, names: Names) -> list[str]:
-    """Give the names of a measure's parts, from little to much."""
+def ordered_names(by: str, names: Names) -> list[str]:
+    """Return the names of a measure's groups, from little to much."""
     present = [name for name in dict.fromkeys(names.tolist()) if name is not None]
     if by == "detail":  # "up to", the middle, "over"
         return sorted(present, key=lambda name: (name[:2] == "ov", name[:2] != "up"))
@@ -122,15 +122,15 @@ def in_order(by: str, names: Names) -> list[str]:
     return sorted(present, key=lambda name: order.index(name) if name in order else len(order))
 
 
-def _thirds(values: NDArray[np.float64], words: Sequence[str]) -> Names:
+def _thirds(values: Floats, names: Sequence[str]) -> Names:
     known = np.isfinite(values)
     edges = np.quantile(values[known], (1 / 3, 2 / 3))
-    named: Names = np.array(words, object)[np.searchsorted(edges, values, side="left").clip(0, 2)]
-    named[~known] = None
-    return named
+    groups: Names = np.array(names, object)[np.searchsorted(edges, values, side="left").clip(0, 2)]
+    groups[~known] = None
+    return groups
 
 
-def _sides(values: NDArray[np.float64]) -> Names:
+def _detail_ranges(values: Floats) -> Names:
     """Name three ranges of sides that are as equal as the steps allow."""
     low, high = np.quantile(values, (1 / 3, 2 / 3), method="lower")
     names = np.full(len(values), f"over {high:.0f} px", object)

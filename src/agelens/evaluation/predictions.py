@@ -1,4 +1,4 @@
-"""What a model answers on the faces of a dataset, and the table of it."""
+"""Run a model on the faces of a dataset, and write its predictions as a table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agelens.data import chips
 from agelens.errors import DatasetError, ModelError, PictureError
+from agelens.evaluation.arrays import Floats, Mask
 from agelens.evaluation.figures import Faces
 from agelens.images.sources import Source
 from agelens.inference.distribution import AGES, Levels
@@ -18,128 +19,121 @@ from agelens.inference.runtime import Model
 from agelens.predictor import Predictor
 
 BATCH = 64
-Report = Callable[[int], None]
-"""Is told how many more faces are done."""
+Advance = Callable[[int], None]
+"""Called with how many more faces are done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class ModelOutputs:
     """The distributions a model gave for N faces."""
 
     age_probabilities: NDArray[np.float32]  # (N, 117); rows of NaN where no face was found
-    female_probability: NDArray[np.float64]  # (N,); NaN where no face was found
+    female_probability: Floats  # (N,); NaN where no face was found
 
     @property
-    def found(self) -> NDArray[np.bool_]:
-        """Which faces have an answer, (N,)."""
+    def found(self) -> Mask:
+        """Which faces have a prediction, (N,)."""
         return np.isfinite(self.female_probability)
 
 
-def on_chips(
-    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, report: Report
-) -> Answers:
-    """Ask a model about aligned chips; with `flip` the mean of each and its mirror image.
+def predict_chips(
+    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, advance: Advance
+) -> ModelOutputs:
+    """Run a model on aligned chips; with `flip` average each with its mirror image.
 
-    Raises DatasetError for a picture that cannot be read, ModelError for numbers that are no
+    Raises DatasetError for a picture that cannot be read, ModelError for outputs that are no
     probabilities.
     """
-    answers = Answers(np.empty((len(paths), AGES), np.float32), np.empty(len(paths), np.float64))
+    outputs = ModelOutputs(np.empty((len(paths), AGES), np.float32), np.empty(len(paths)))
     start = 0
     try:
         for batch in chips.batches(paths, BATCH, threads):
             part = slice(start, start + len(batch))
             once = model.run(batch)
-            answers.age_probabilities[part] = once.age_probabilities
-            answers.female_probability[part] = once.female_probability
+            outputs.age_probabilities[part] = once.age_probabilities
+            outputs.female_probability[part] = once.female_probability
             if flip:
                 mirrored = model.run(np.ascontiguousarray(batch[:, :, ::-1]))
-                answers.age_probabilities[part] += mirrored.age_probabilities
-                answers.age_probabilities[part] /= 2
-                answers.female_probability[part] += mirrored.female_probability
-                answers.female_probability[part] /= 2
+                outputs.age_probabilities[part] += mirrored.age_probabilities
+                outputs.female_probability[part] += mirrored.female_probability
             start = part.stop
-            report(len(batch))
+            advance(len(batch))
     except PictureError as error:
         raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
-    _check(model, answers)
-    return answers
+    if flip:
+        outputs.age_probabilities[:] /= 2
+        outputs.female_probability[:] /= 2
+    _check(model, outputs)
+    return outputs
 
 
-def on_pictures(
-    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, report: Report
-) -> Answers:
-    """Find the largest face of each picture, align it and ask a model about it.
+def predict_pictures(
+    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, advance: Advance
+) -> ModelOutputs:
+    """Detect and align the largest face of each picture, and run a model on it.
 
-    Where there is no face the answer is NaN. Raises as `on_chips`.
+    Where there is no face the outputs are NaN. Raises as `predict_chips`.
     """
-    answers = Answers(np.full((len(paths), AGES), np.nan, np.float32), np.full(len(paths), np.nan))
+    outputs = ModelOutputs(
+        np.full((len(paths), AGES), np.nan, np.float32), np.full(len(paths), np.nan)
+    )
     predictor = Predictor(model, threads=threads, flip=flip)
     stream = predictor.predict_stream(Source(path.name, path) for path in paths)
-    for place, answer in enumerate(stream):
-        if answer.error is not None:
+    for place, result in enumerate(stream):
+        if result.error is not None:
             raise DatasetError(
-                f"a picture of the dataset cannot be used: {answer.name}: {answer.error}"
-            ) from answer.error
-        if answer.predictions:
-            largest = answer.predictions[0]
-            answers.age_probabilities[place] = largest.age_probabilities
-            answers.female_probability[place] = largest.female_probability
-        report(1)
-    _check(model, answers)
-    return answers
+                f"a picture of the dataset cannot be used: {result.name}: {result.error}"
+            ) from result.error
+        if result.predictions:
+            largest = result.predictions[0]
+            outputs.age_probabilities[place] = largest.age_probabilities
+            outputs.female_probability[place] = largest.female_probability
+        advance(1)
+    _check(model, outputs)
+    return outputs
 
 
-def faces(samples: pl.DataFrame, answers: Answers, levels: Levels) -> Faces:
-    """Join labels and answers of the faces that were found."""
-    found = answers.found
-    return Faces.read(
+def labelled_faces(samples: pl.DataFrame, outputs: ModelOutputs, levels: Levels) -> Faces:
+    """Join labels and predictions of the faces that were found."""
+    found = outputs.found
+    return Faces.from_distributions(
         samples["age"].to_numpy()[found],
         (samples["gender"] == "female").to_numpy()[found],
-        answers.age_probabilities[found],
-        answers.female_probability[found],
+        outputs.age_probabilities[found],
+        outputs.female_probability[found],
         levels,
     )
 
 
-def table(samples: pl.DataFrame, answers: Answers, seen: Faces) -> pl.DataFrame:
-    """Give one row for each face: labels, fold, predictions and the distribution.
+def prediction_table(samples: pl.DataFrame, outputs: ModelOutputs, faces: Faces) -> pl.DataFrame:
+    """Return one row for each face: labels, fold, predictions and the distribution.
 
     Predictions are null where no face was found. The columns are file, sha256 (of the picture),
     age, gender, race, fold, age_median, age_mean, age_low, age_high, female_probability,
     age_probabilities (117 float32).
     """
 
-    def spread(values: NDArray[Any]) -> NDArray[np.float64]:
-        whole = np.full(len(samples), np.nan)
-        whole[answers.found] = values
-        return whole
+    def column(name: str) -> pl.Series:
+        values = np.full(len(samples), np.nan)
+        values[outputs.found] = getattr(faces, name)
+        return pl.Series(name, values)
 
+    ages: Any = pl.Series(
+        "age_probabilities", outputs.age_probabilities, pl.Array(pl.Float32, AGES)
+    )
     return (
         samples.select("file", "sha256", "age", "gender", "race", "fold")
-        .with_columns(
-            pl.Series("age_median", spread(seen.age_median)),
-            pl.Series("age_mean", spread(seen.age_mean)),
-            pl.Series("age_low", spread(seen.age_low)),
-            pl.Series("age_high", spread(seen.age_high)),
-            pl.Series("female_probability", answers.female_probability),
-        )
+        .with_columns(map(column, ("age_median", "age_mean", "age_low", "age_high")))
+        .with_columns(pl.Series("female_probability", outputs.female_probability))
         .with_columns(pl.selectors.float().fill_nan(None))
-        .with_columns(
-            pl.when(pl.Series(answers.found)).then(
-                pl.Series(
-                    "age_probabilities", answers.age_probabilities, pl.Array(pl.Float32, AGES)
-                )
-            )
-        )
+        .with_columns(pl.when(pl.Series(outputs.found)).then(ages))
     )
 
 
-def _check(model: Model, answers: Answers) -> None:
-    found = answers.found
-    sums = answers.age_probabilities[found].sum(axis=1)
-    odd = np.flatnonzero(~(np.abs(sums - 1) < 1e-2))
-    p = answers.female_probability[found]
-    if len(odd) or ((p < 0) | (p > 1)).any():
+def _check(model: Model, outputs: ModelOutputs) -> None:
+    sums = outputs.age_probabilities[outputs.found].sum(axis=1)
+    p = outputs.female_probability[outputs.found]
+    if not (np.abs(sums - 1) < 1e-2).all() or ((p < 0) | (p > 1)).any():
         raise ModelError(
             f"{str(model.path)!r} gives numbers that are no probabilities: expected 117 that "
             "add up to 1, and one from 0 to 1; export the model again"

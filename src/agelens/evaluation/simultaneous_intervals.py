@@ -1,30 +1,26 @@
-"""Many differences at once, each with an interval, such that all hold together.
+"""Confidence intervals of many differences that hold together.
 
-With twenty groups looked at, one 95 % interval in twenty misses the truth by chance alone. These
-are as much wider as it takes for all of them to hold 19 times in 20: the bootstrap distribution
-of the largest studentised deviation sets their width (the max-T method of Westfall and Young,
-1993).
+Of twenty 95 % intervals, one misses the truth by chance alone. Simultaneous intervals are wider,
+so that all of them hold 19 times in 20: the bootstrap distribution of the largest studentised
+deviation sets their width (the max-T method of Westfall and Young, 1993).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agelens.evaluation.bootstrap import LEVEL, Draws, Figure, Weights, divide
-from agelens.evaluation.groups import LEAST
+from agelens.evaluation.arrays import Draws, Floats, Mask, Weights
+from agelens.evaluation.bootstrap import LEVEL, Estimate, divide
+from agelens.evaluation.groups import MIN_GROUP_SIZE
 
 METHOD = (
     "simultaneous 95% intervals: all rows of one figure in a table hold together 19 times in 20"
 )
-"""Said where such intervals are shown."""
-
-Rows = Sequence[NDArray[np.bool_]]
-"""Groups of faces, as masks (N,)."""
+"""Shown beside such intervals."""
 
 
-def intervals(point: NDArray[np.float64], draws: Draws) -> list[Figure]:
-    """Give figures of point values (K,) and their draws (R, K); NaN where one is not defined."""
+def intervals(point: Floats, draws: Draws) -> list[Estimate]:
+    """Join point values (K,) and the intervals of their draws (R, K); NaN where not defined."""
     kept = np.isfinite(point) & np.isfinite(draws).all(axis=0)
     low, high = np.full(len(point), np.nan), np.full(len(point), np.nan)
     if kept.any():
@@ -34,36 +30,37 @@ def intervals(point: NDArray[np.float64], draws: Draws) -> list[Figure]:
         t = np.divide(off, spread, out=np.zeros_like(off), where=spread > 1e-12)
         reach = float(np.quantile(t.max(axis=1), LEVEL)) * spread
         low[kept], high[kept] = point[kept] - reach, point[kept] + reach
-    return [Figure(*map(float, ends)) for ends in zip(point, low, high, strict=True)]
+    return [Estimate(*map(float, ends)) for ends in zip(point, low, high, strict=True)]
 
 
-def in_groups(rows: Rows, values: NDArray[np.float64], weights: Weights) -> list[Figure]:
-    """Give the mean of values (N,) in each group; NaN values do not count.
+def group_means(masks: Sequence[Mask], values: Floats, weights: Weights) -> list[Estimate]:
+    """Estimate the mean of values (N,) in each group, a mask (N,); NaN values do not count.
 
-    Groups under LEAST faces get no interval.
+    Groups under MIN_GROUP_SIZE faces get no interval.
     """
-    if not len(rows):
+    if not len(masks):
         return []
-    point = _means(rows, values, np.ones((1, weights.shape[1])))[0]
-    draws = _means(rows, values, weights)
-    draws[:, [mask.sum() < LEAST for mask in rows]] = np.nan
+    point = _means(masks, values, np.ones((1, weights.shape[1])))[0]
+    draws = _means(masks, values, weights)
+    draws[:, [mask.sum() < MIN_GROUP_SIZE for mask in masks]] = np.nan
     return intervals(point, draws)
 
 
-def against_rest(mask: NDArray[np.bool_], values: NDArray[np.float64], drawn: Weights) -> Draws:
-    """Give by how much the mean of values (N,) of some faces exceeds that of all others, (R,)."""
-    means = _means([mask, ~mask], values, drawn)
+def difference_from_rest(mask: Mask, values: Floats, weights: Weights) -> Draws:
+    """Return by how much the mean of values (N,) of a group exceeds that of all others, (R,)."""
+    means = _means([mask, ~mask], values, weights)
     gap: Draws = means[:, 0] - means[:, 1]
     return gap
 
 
-def excludes_zero(figure: Figure) -> bool:
-    """Tell whether a difference is more than chance: its interval is there and excludes 0."""
-    return figure.low > 0 or figure.high < 0
+def excludes_zero(estimate: Estimate) -> bool:
+    """Return whether a difference is more than chance: its interval exists and excludes 0."""
+    return estimate.low > 0 or estimate.high < 0
 
 
-def _means(rows: Rows, values: NDArray[np.float64], drawn: Weights) -> Draws:
+def _means(masks: Sequence[Mask], values: Floats, weights: Weights) -> Draws:
     counted = np.isfinite(values)
-    masks = np.column_stack([mask & counted for mask in rows])
+    cells = np.column_stack([mask & counted for mask in masks])
     filled = np.where(counted, values, 0)[:, None]
-    return divide(drawn @ (masks * filled).astype(drawn.dtype), drawn @ masks.astype(drawn.dtype))
+    sums = weights @ (cells * filled).astype(weights.dtype)
+    return divide(sums, weights @ cells.astype(weights.dtype))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
-from agelens.evaluation.bootstrap import Figure
+from agelens.evaluation.bootstrap import Estimate
 
 FORMS = {
     "count": ("{:,}", 1, ""),
@@ -124,9 +124,9 @@ class Node:
         return ((key, self[key]) for key in self.value)
 
     @property
-    def figure(self) -> Figure:
+    def figure(self) -> Estimate:
         """Read {value, low, high}; what is not defined is NaN."""
-        return Figure(*(_number(self.value.get(key)) for key in ("value", "low", "high")))
+        return Estimate(*(_number(self.value.get(key)) for key in ("value", "low", "high")))
 
     def show(self, form: str, *, size: bool = False) -> Sentence:
         """Show a number, with `size` without its sign."""

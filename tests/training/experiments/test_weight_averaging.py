@@ -15,7 +15,7 @@ from agelens.training.loop import run_record
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
 
-TINY = "tiny"
+TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
 QUIET = Progress(disable=True)
 
 

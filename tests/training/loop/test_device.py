@@ -1,5 +1,7 @@
 """Training on a GPU, as far as a machine without one can tell."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from agelens.training.loop import device
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config, ModelConfig
 
-TINY = "tiny"
+TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
 RECIPES = {
     "scratch": {"pool": "attention"},
     "dlib": {"size": 150, "pool": "gem", "standardise": True},

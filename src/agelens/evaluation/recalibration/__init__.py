@@ -1,4 +1,4 @@
 """Recalibrate a model on a user's own labelled faces, and judge whether that helps.
 
-Figures only; `agelens.reports.model_audit` shows them.
+Gives figures; `agelens.reports.model_audit` shows them. Imports the rest of `agelens.evaluation`.
 """

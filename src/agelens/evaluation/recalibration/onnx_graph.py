@@ -1,8 +1,8 @@
-"""A model file with another calibration: the same graph, with a few nodes behind it.
+"""Write a model file with another calibration: the same graph, with a few nodes behind it.
 
-What the model says goes through a temperature (age) and a line (gender logit) before it leaves
-the graph; the levels of the intervals go into the card. So the new file is a model like any
-other: predict, serve and evaluate take it as it is.
+The outputs go through a temperature (age) and a line (gender logit) before they leave the graph;
+the levels of the intervals go into the card. So the new file is a model like any other: predict,
+serve and evaluate take it as it is.
 """
 
 import json
@@ -16,20 +16,22 @@ import onnx
 import onnx.helper
 import onnx.parser
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from agelens.errors import ModelError
-from agelens.evaluation.calibration import TINY, Scaling, sharpened
+from agelens.evaluation.calibration import MIN_GENDER_PROBABILITY, Scaling, scale_logits
 from agelens.inference import distribution
 from agelens.inference.distribution import AGES, Levels
 from agelens.inference.runtime import CARD_KEY, Model
 
-PARITY_YEARS = 1e-2
-PARITY_SHARE = 1e-3
+MAX_AGE_DIFFERENCE = 1e-2  # years, between what was fitted and what the file gives
+MAX_GENDER_DIFFERENCE = 1e-3
 OLDEST_OPSET = 13
-OUTPUTS = ("age_probabilities", "age_years", "female_probability")
+RAW = {"age_probabilities": "raw", "age_years": "raw_years", "female_probability": "raw_female"}
+"""The model's outputs, and what they are called before the calibration."""
 
 _GRAPH = """
-calibration (float[B,{ages}] {p}said, float[B] {p}said_female)
+calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
   => (float[B,{ages}] age_probabilities, float[B] age_years, float[B] female_probability)
 <
   float {p}least = {{1e-30}}, float {p}age = {{{age}}},
@@ -40,7 +42,7 @@ calibration (float[B,{ages}] {p}said, float[B] {p}said_female)
   float {p}gender = {{{gender}}}, float {p}bias = {{{bias}}}
 >
 {{
-  {p}held = Max({p}said, {p}least)
+  {p}held = Max({p}raw, {p}least)
   {p}logits = Log({p}held)
   {p}scaled = Mul({p}logits, {p}age)
   age_probabilities = Softmax<axis = 1>({p}scaled)
@@ -62,7 +64,7 @@ calibration (float[B,{ages}] {p}said, float[B] {p}said_female)
   {p}years = Clip({p}median, {p}youngest, {p}oldest)
   age_years = Squeeze({p}years, {p}axes)
 
-  {p}female = Clip({p}said_female, {p}low, {p}high)
+  {p}female = Clip({p}raw_female, {p}low, {p}high)
   {p}male = Sub({p}one, {p}female)
   {p}odds = Div({p}female, {p}male)
   {p}logit = Log({p}odds)
@@ -85,7 +87,7 @@ def write(
 ) -> Model:
     """Write a model with another calibration, and load it; `about` goes into its card.
 
-    The new file is held against the old on some chips, (B, 200, 200, 3). Raises ModelError for
+    The new file is compared with the old on some chips, (B, 200, 200, 3). Raises ModelError for
     a model that cannot be changed so, and where they disagree; then no file is left.
     """
     graph = _calibrated(model, scaling)
@@ -98,7 +100,7 @@ def write(
     partial = file.with_name(file.name + ".part")
     try:
         onnx.save(graph, partial)
-        _hold_against(model, Model(partial, 1), scaling, chips)
+        _check_parity(model, Model(partial, 1), scaling, chips)
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
@@ -116,19 +118,14 @@ def _calibrated(model: Model, scaling: Scaling) -> onnx.ModelProto:
     prefix = _free_prefix(graph.graph)
     for node in graph.graph.node:
         for names in (node.input, node.output):
-            for place, name in enumerate(names):
-                if name in OUTPUTS:
-                    names[place] = {
-                        "age_probabilities": prefix + "said",
-                        "female_probability": prefix + "said_female",
-                    }.get(name, prefix + "said_years")
+            names[:] = [prefix + RAW[name] if name in RAW else name for name in names]
     tail = onnx.parser.parse_graph(
         _GRAPH.format(
             p=prefix,
             ages=AGES,
             last=AGES - 1,
-            low=TINY,
-            high=1 - TINY,
+            low=MIN_GENDER_PROBABILITY,
+            high=1 - MIN_GENDER_PROBABILITY,
             **{key: repr(float(value)) for key, value in asdict(scaling).items()},
         )
     )
@@ -138,7 +135,7 @@ def _calibrated(model: Model, scaling: Scaling) -> onnx.ModelProto:
 
 
 def _free_prefix(graph: onnx.GraphProto) -> str:
-    """Give a start of names that no other has: a model may be calibrated twice."""
+    """Return a start of names that no other has: a model may be calibrated twice."""
     names = {name for node in graph.node for name in node.output}
     number = 1
     while any(name.startswith(f"calibration{number}_") for name in names):
@@ -149,35 +146,34 @@ def _free_prefix(graph: onnx.GraphProto) -> str:
 def _card(
     card: Mapping[str, Any], scaling: Scaling, levels: Levels, about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give the card of the new file; figures of the old one are not its own."""
+    """Return the card of the new file; figures of the old one are not its own."""
     kept = {key: value for key, value in card.items() if key not in ("test", "validation")}
     if "scaling" in card:
         old = Scaling(**card["scaling"])
-        whole = Scaling(
-            old.age * scaling.age,
-            old.gender * scaling.gender,
-            old.bias * scaling.gender + scaling.bias,
-        )
+        bias = old.bias * scaling.gender + scaling.bias
+        whole = Scaling(old.age * scaling.age, old.gender * scaling.gender, bias)
         kept["scaling"] = {key: round(value, 4) for key, value in asdict(whole).items()}
+    low, high = (side.round(4).tolist() for side in (levels.low, levels.high))
     return kept | {
-        "interval": {
-            "low": levels.low.round(4).tolist(),
-            "high": levels.high.round(4).tolist(),
-        },
+        "interval": {"low": low, "high": high},
         "recalibrated": {**about, "scaling": asdict(scaling)},
     }
 
 
-def _hold_against(old: Model, new: Model, scaling: Scaling, chips: NDArray[np.uint8]) -> None:
+def _check_parity(old: Model, new: Model, scaling: Scaling, chips: NDArray[np.uint8]) -> None:
     before, after = old.run(chips), new.run(chips)
-    wanted = distribution.median(sharpened(before.age_probabilities, scaling.age))
-    p = np.clip(before.female_probability.astype(np.float64), TINY, 1 - TINY)
-    logit = np.log(p / (1 - p)) * scaling.gender + scaling.bias
-    off = np.abs(after.age_years - wanted).max(initial=0)
-    off_gender = np.abs(after.female_probability - 1 / (1 + np.exp(-logit))).max(initial=0)
-    if not (off < PARITY_YEARS and off_gender < PARITY_SHARE):
+    years = distribution.median(scale_logits(before.age_probabilities, scaling.age))
+    p = np.clip(
+        before.female_probability.astype(np.float64),
+        MIN_GENDER_PROBABILITY,
+        1 - MIN_GENDER_PROBABILITY,
+    )
+    female = expit(logit(p) * scaling.gender + scaling.bias)
+    off = np.abs(after.age_years - years).max(initial=0)
+    off_gender = np.abs(after.female_probability - female).max(initial=0)
+    if not (off < MAX_AGE_DIFFERENCE and off_gender < MAX_GENDER_DIFFERENCE):
         raise ModelError(
             f"the recalibrated model is off by {off:.4f} years and {off_gender:.5f} in gender from "
-            f"what was fitted, expected under {PARITY_YEARS} and {PARITY_SHARE}: another version "
-            "of onnx or onnxruntime may agree"
+            f"what was fitted, expected under {MAX_AGE_DIFFERENCE} and {MAX_GENDER_DIFFERENCE}: "
+            "another version of onnx or onnxruntime may agree"
         )

@@ -1,4 +1,4 @@
-"""Fit a calibration on one half of the faces, and hold it against the old one on the other."""
+"""Fit a calibration on one half of the faces, and compare it with the old one on the other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,18 +6,20 @@ from typing import Any
 import numpy as np
 
 from agelens.evaluation import calibration, figures, groups, metrics, simultaneous_intervals
-from agelens.evaluation.bootstrap import Draws, Figure, Statistic, Weights, intervals, mean
-from agelens.evaluation.calibration import COVERAGE, Scaling, sharpened
+from agelens.evaluation.arrays import Draws, Weights
+from agelens.evaluation.bootstrap import Estimate, Statistic, intervals, mean
+from agelens.evaluation.calibration import COVERAGE, Scaling, scale_logits
 from agelens.evaluation.figures import Faces
-from agelens.evaluation.recalibration.verdicts import ENOUGH_OF_A_GENDER, clipped
+from agelens.evaluation.recalibration.verdicts import ENOUGH_OF_A_GENDER, clip_share
 from agelens.inference.distribution import Levels
 
 JUDGED = {"age distribution": "age_log_loss", "gender probability": "gender_log_loss"}
-"""What may become better or worse beside the intervals, and the loss that tells."""
+"""What may become better or worse beside the intervals, and the loss that decides."""
+WHEN = ("before", "after", "difference")
 
 
 def fit(faces: Faces) -> tuple[Scaling, Levels]:
-    """Give the scaling of what a model says of N faces, and the levels of its new intervals.
+    """Fit the scaling of a model's outputs on N faces, and the levels of its new intervals.
 
     Where one of the gender labels is too rare the gender stays as it is.
     """
@@ -27,37 +29,33 @@ def fit(faces: Faces) -> tuple[Scaling, Levels]:
     )
     if min(female.sum(), (1 - female).sum()) < ENOUGH_OF_A_GENDER:
         scaling = Scaling(scaling.age)
-    spread = sharpened(faces.probabilities, scaling.age)
-    levels = calibration.fit_levels(spread, faces.age)
-    return scaling, levels
+    return scaling, calibration.fit_levels(
+        scale_logits(faces.probabilities, scaling.age), faces.age
+    )
 
 
 def compare(before: Faces, after: Faces, weights: Weights) -> dict[str, Any]:
-    """Give the figures of the same N faces before and after, and the differences, as JSON values.
+    """Return the figures of the same N faces before and after, and the differences, as JSON values.
 
-    Both are weighed by the same resamples. `better` and `worse` name what changed by more than
+    Both are weighted by the same resamples. `better` and `worse` name what changed by more than
     chance.
     """
-    table: dict[str, tuple[Figure, Figure, Figure]] = {}
+    table: dict[str, tuple[Estimate, Estimate, Estimate]] = {}
     for name, statistic in _STATISTICS.items():
-        old_point, old_draws = _drawn(statistic(before), weights)
-        new_point, new_draws = _drawn(statistic(after), weights)
-        (gap,) = intervals(new_point - old_point, new_draws - old_draws)
-        (old,), (new,) = intervals(old_point, old_draws), intervals(new_point, new_draws)
-        table[name] = old, new, gap
+        old, old_draws = _draw(statistic(before), weights)
+        new, new_draws = _draw(statistic(after), weights)
+        pairs = (old, old_draws), (new, new_draws), (new - old, new_draws - old_draws)
+        first, second, gap = (intervals(*pair)[0] for pair in pairs)
+        table[name] = first, second, gap
     by_age = _by_age(before, after, weights)
-    changes = {what: -_side(table[name][2], 0) for what, name in JUDGED.items()}
-    nearer = _nearer(*table["interval_coverage"])
-    dearer = _side(table["interval_score"][2], 0) > 0
-    changes = {"intervals": -1 if dearer else nearer, **changes}
+    costs_more = _side(table["interval_score"][2], 0) > 0
+    changes = {"intervals": -1 if costs_more else coverage_change(*table["interval_coverage"])}
+    changes |= {what: -_side(table[name][2], 0) for what, name in JUDGED.items()}
     return {
         "faces": len(before),
         "figures": {
-            name: {
-                when: figure.table()
-                for when, figure in zip(("before", "after", "difference"), found, strict=True)
-            }
-            for name, found in table.items()
+            name: {when: e.as_dict() for when, e in zip(WHEN, estimates, strict=True)}
+            for name, estimates in table.items()
         },
         "by_age": by_age,
         "worse_at": [row["age"] for row in by_age if row["change"] < 0],
@@ -66,8 +64,8 @@ def compare(before: Faces, after: Faces, weights: Weights) -> dict[str, Any]:
     }
 
 
-def _nearer(before: Figure, after: Figure, gap: Figure) -> int:
-    """Tell whether a coverage came nearer to what is promised: 1, went away: -1, neither: 0.
+def coverage_change(before: Estimate, after: Estimate, gap: Estimate) -> int:
+    """Return whether a coverage came nearer to what is promised: 1, went away: -1, neither: 0.
 
     Nearer is what failed, moved the right way by more than chance, and did not go too far: it
     now holds, or still fails on the same side.
@@ -78,57 +76,57 @@ def _nearer(before: Figure, after: Figure, gap: Figure) -> int:
     return -1 if new and moved == new and old in (0, new) else 0
 
 
-def _side(figure: Figure, value: float) -> int:
-    """Tell on which side of a value the whole interval of a figure lies: 1, -1, or neither: 0."""
+def _side(figure: Estimate, value: float) -> int:
+    """Return the side of a value on which a whole interval lies: 1, -1, or neither: 0."""
     return int(figure.low > value) - int(figure.high < value)
 
 
-def _drawn(statistic: Statistic, weights: Weights) -> tuple[Draws, Draws]:
-    """Give a statistic of the faces as they are, (1,), and of its draws, (R, 1)."""
+def _draw(statistic: Statistic, weights: Weights) -> tuple[Draws, Draws]:
+    """Return a statistic of the faces as they are, (1,), and its draws, (R, 1)."""
     return statistic(np.ones((1, weights.shape[1]))), statistic(weights)[:, None]
 
 
 def _by_age(before: Faces, after: Faces, weights: Weights) -> list[dict[str, Any]]:
-    """Give coverage and width in each age band; those of one figure hold together.
+    """Return coverage and width in each age band; those of one figure hold together.
 
     `change` is 1 where the coverage came nearer to what is promised, -1 where it went away.
     """
-    bands = groups.part(("age",), [groups.band_names(before.age)])
-    masks = [np.isin(np.arange(len(before)), rows) for rows in bands.rows]
-    names = ("interval_coverage", "interval_width")
-    values = [figures.face_values(faces) for faces in (before, after)]
-    old, new = (
-        {name: simultaneous_intervals.in_groups(masks, some[name], weights) for name in names}
-        for some in values
-    )
-    gaps = simultaneous_intervals.in_groups(
-        masks, values[1]["interval_coverage"] - values[0]["interval_coverage"], weights
-    )
+    names = groups.age_bands(before.age)
+    bands = [name for (name,) in groups.partition(("age",), [names]).groups]
+    masks = [names == band for band in bands]
+    old, new = figures.face_values(before), figures.face_values(after)
+
+    def estimates(name: str) -> list[list[Estimate]]:
+        columns = old[name], new[name], new[name] - old[name]
+        return [simultaneous_intervals.group_means(masks, one, weights) for one in columns]
+
+    coverage, width = estimates("interval_coverage"), estimates("interval_width")
     return [
         {
-            "age": name,
-            "faces": len(bands.rows[place]),
-            "change": _nearer(
-                old["interval_coverage"][place], new["interval_coverage"][place], gaps[place]
-            ),
+            "age": band,
+            "faces": int(masks[place].sum()),
+            "change": coverage_change(*(column[place] for column in coverage)),
             **{
                 when: {
-                    "interval_coverage": clipped(found["interval_coverage"][place]).table(),
-                    "interval_width": found["interval_width"][place].table(),
+                    "interval_coverage": clip_share(coverage[column][place]).as_dict(),
+                    "interval_width": width[column][place].as_dict(),
                 }
-                for when, found in (("before", old), ("after", new))
+                for column, when in enumerate(WHEN[:2])
             },
         }
-        for place, (name,) in enumerate(bands.groups)
+        for place, band in enumerate(bands)
     ]
 
 
-def _of_values(name: str) -> Callable[[Faces], Statistic]:
+def _face_mean(name: str) -> Callable[[Faces], Statistic]:
     return lambda faces: mean(figures.face_values(faces)[name])
 
 
-def _interval_score(faces: Faces) -> Statistic:
-    """Give the width, and what missing costs (Winkler, 1972; Gneiting and Raftery, 2007)."""
+def interval_score(faces: Faces) -> Statistic:
+    """Return mean width plus penalty for misses (Winkler, 1972; Gneiting and Raftery, 2007).
+
+    A miss costs 20 years for each year by which the label lies outside.
+    """
     low, high = np.floor(faces.age_low), np.ceil(faces.age_high)
     missed = np.maximum(0, np.maximum(low - faces.age, faces.age - high))
     return mean(faces.age_high - faces.age_low + 2 / (1 - COVERAGE) * missed)
@@ -136,18 +134,18 @@ def _interval_score(faces: Faces) -> Statistic:
 
 def _age_log_loss(faces: Faces) -> Statistic:
     label = faces.probabilities[np.arange(len(faces)), faces.age].astype(np.float64)
-    return mean(-np.log(np.maximum(label, metrics.LEAST_PROBABILITY)))
+    return mean(-np.log(np.maximum(label, metrics.MIN_PROBABILITY)))
 
 
 _STATISTICS: dict[str, Callable[[Faces], Statistic]] = {
-    "interval_coverage": _of_values("interval_coverage"),
-    "interval_width": _of_values("interval_width"),
-    "interval_score": _interval_score,
+    "interval_coverage": _face_mean("interval_coverage"),
+    "interval_width": _face_mean("interval_width"),
+    "interval_score": interval_score,
     "age_log_loss": _age_log_loss,
-    "age_mae": _of_values("age_mae"),
-    "age_bias": _of_values("age_bias"),
-    "gender_accuracy": _of_values("gender_accuracy"),
-    "gender_log_loss": _of_values("gender_log_loss"),
-    "gender_brier": _of_values("gender_brier"),
+    "age_mae": _face_mean("age_mae"),
+    "age_bias": _face_mean("age_bias"),
+    "gender_accuracy": _face_mean("gender_accuracy"),
+    "gender_log_loss": _face_mean("gender_log_loss"),
+    "gender_brier": _face_mean("gender_brier"),
     "gender_ece": lambda faces: lambda weights: figures.calibration_error(faces, weights),
 }

@@ -1,9 +1,9 @@
-"""Verdicts by rule on what a model says of its own certainty: intervals, gender, bias of age.
+"""Judge by rule whether a model's intervals, probabilities and ages hold.
 
 A verdict is one word. Of intervals: "holds", "narrow", "wide", "open" (not shown to fail, and
-not known well); of gender: "holds", "sure", "modest", "uneven", or the label it leans to,
-"female" or "male"; of the bias: "none", "old", "young"; and "few" where there are too few faces
-to tell. A model fails only by more than chance, and by more than matters (CLOSE, YEAR).
+not known well). Of gender: "holds", "sure", "modest", "uneven", or the label it leans to, "female"
+or "male". Of the bias: "none", "old", "young". "few" where there are too few faces to judge. A
+model fails only by more than chance, and by more than matters (CLOSE, YEAR).
 """
 
 from typing import Any
@@ -11,21 +11,22 @@ from typing import Any
 import numpy as np
 
 from agelens.evaluation import figures, groups, metrics, simultaneous_intervals
-from agelens.evaluation.bootstrap import Figure, Weights, estimate, mean
+from agelens.evaluation.arrays import Weights
+from agelens.evaluation.bootstrap import Estimate, estimate, estimate_mean
 from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.figures import Faces, face_values
-from agelens.evaluation.recalibration import expected_accuracy
-from agelens.evaluation.recalibration.split_half import LEAST
+from agelens.evaluation.recalibration import consistency_resampling
+from agelens.evaluation.recalibration.split_half import MIN_HALF
 
 ENOUGH = 200
-"""Faces from which something can be said of all."""
+"""Faces from which all together are judged."""
 ENOUGH_OF_A_BAND = 50
-"""Faces from which something can be said of an age band."""
+"""Faces from which an age band is judged."""
 ENOUGH_OF_A_GENDER = 20
 CLOSE = 0.02
-"""Shares that are this close to what was promised are taken to hold."""
+"""Shares that are this close to what was promised hold."""
 YEAR = 1.0
-"""A bias under this, in years, is taken for none."""
+"""A bias under this, in years, counts as none."""
 LOOSE = 0.06
 """A coverage that is known no better than to +- this is not said to hold."""
 KNOWN = 0.03
@@ -34,10 +35,11 @@ BY_BAND = ("interval_coverage", "interval_width", "age_bias", "age_mae", "gender
 
 
 def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
-    """Judge the answers on N faces, weights (R, N); JSON values."""
+    """Judge the predictions of N faces, weights (R, N); return JSON values."""
     enough = len(faces) >= ENOUGH
     values = face_values(faces)
-    everyone = {name: estimate(mean(values[name]), weights)[0] for name in BY_BAND}
+    everyone = {name: estimate_mean(values[name], weights) for name in BY_BAND}
+    coverage, bias = everyone["interval_coverage"], everyone["age_bias"]
     return {
         "faces": len(faces),
         "promised": COVERAGE,
@@ -49,29 +51,27 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
             "year": YEAR,
             "loose_points": 100 * LOOSE,
             "known_points": 100 * KNOWN,
-            "enough_to_recalibrate": 2 * LEAST,
+            "enough_to_recalibrate": 2 * MIN_HALF,
             "faces_needed": faces_needed(),
         },
         "intervals": {
-            "verdict": _intervals(everyone["interval_coverage"], enough),
-            "coverage": everyone["interval_coverage"].table(),
-            "width": everyone["interval_width"].table(),
+            "verdict": interval_verdict(coverage, enough),
+            "coverage": coverage.as_dict(),
+            "width": everyone["interval_width"].as_dict(),
         },
         "by_age": _by_age(faces, weights),
         "gender": _gender(faces, weights, enough),
-        "bias": {
-            "verdict": _bias(everyone["age_bias"], enough),
-            **everyone["age_bias"].table(),
-        },
+        "bias": {"verdict": bias_verdict(bias, enough), **bias.as_dict()},
     }
 
 
 def faces_needed(known: float = KNOWN) -> int:
-    """Give how many faces it takes to know a coverage of 90 % to +-`known`, 19 times in 20."""
+    """Return how many faces it takes to know a coverage of 90 % to +-`known`, 19 times in 20."""
     return int(np.ceil(COVERAGE * (1 - COVERAGE) * (1.96 / known) ** 2))
 
 
-def _intervals(coverage: Figure, enough: bool) -> str:
+def interval_verdict(coverage: Estimate, enough: bool) -> str:
+    """Judge intervals by the share of labels inside."""
     if not enough or not np.isfinite(coverage.low):
         return "few"
     if coverage.high < COVERAGE and coverage.value < COVERAGE - CLOSE:
@@ -81,7 +81,8 @@ def _intervals(coverage: Figure, enough: bool) -> str:
     return "holds" if coverage.high - coverage.low <= 2 * LOOSE else "open"
 
 
-def _bias(bias: Figure, enough: bool) -> str:
+def bias_verdict(bias: Estimate, enough: bool) -> str:
+    """Judge ages by their mean signed error, in years."""
     if not enough or not np.isfinite(bias.low):
         return "few"
     if bias.low <= 0 <= bias.high or abs(bias.value) < YEAR:
@@ -89,71 +90,67 @@ def _bias(bias: Figure, enough: bool) -> str:
     return "old" if bias.value > 0 else "young"
 
 
-def _by_age(faces: Faces, weights: Weights) -> list[dict[str, Any]]:
-    """Judge the intervals in each age band; those of one figure hold together 19 times in 20."""
-    bands = groups.part(("age",), [groups.band_names(faces.age)])
-    masks = []
-    for rows in bands.rows:
-        mask = np.zeros(len(faces), bool)
-        mask[rows] = True
-        masks.append(mask)
-    values = face_values(faces)
-    columns = {
-        name: simultaneous_intervals.in_groups(masks, values[name], weights) for name in BY_BAND
-    }
-    shares = ("interval_coverage", "gender_accuracy")
-    return [
-        {
-            "age": name,
-            "faces": len(bands.rows[place]),
-            "verdict": _intervals(
-                columns["interval_coverage"][place], len(bands.rows[place]) >= ENOUGH_OF_A_BAND
-            ),
-            "figures": {
-                key: (clipped(column[place]) if key in shares else column[place]).table()
-                for key, column in columns.items()
-            },
-        }
-        for place, (name,) in enumerate(bands.groups)
-    ]
+def gender_verdict(gap: Estimate, lean: Estimate, ece: Estimate, chance: float) -> str:
+    """Judge gender probabilities.
 
-
-def clipped(share: Figure) -> Figure:
-    """Keep the ends of a simultaneous interval, which is even to both sides, within 0 to 1."""
-    return Figure(share.value, max(share.low, 0.0), min(share.high, 1.0))
-
-
-def _gender(faces: Faces, weights: Weights, enough: bool) -> dict[str, Any]:
-    said, female = faces.female_probability, faces.female
-    _, gap = metrics.calibration_gaps(said, female)
-    error = estimate(lambda drawn: figures.calibration_error(faces, drawn), weights)[0]
-    chance = expected_accuracy.calibration_error(said)
-    sureness = estimate(mean(gap), weights)[0]
-    lean = estimate(mean(said - female), weights)[0]
-    fewest = min(int(female.sum()), int((~female).sum()))
-    verdict = (
-        _probabilities(sureness, lean, error, chance["chance"])
-        if enough and fewest >= ENOUGH_OF_A_GENDER
-        else "few"
-    )
-    return {
-        "verdict": verdict,
-        "faces_of_the_rarer_label": fewest,
-        "accuracy": estimate(mean(gap + np.maximum(said, 1 - said)), weights)[0].table(),
-        "confidence": estimate(mean(np.maximum(said, 1 - said)), weights)[0].table(),
-        "accuracy_minus_confidence": sureness.table(),
-        "said_minus_labelled_female": lean.table(),
-        "ece": error.table(),
-        "ece_if_honest": chance,
-        **expected_accuracy.excess(said, female, weights),
-    }
-
-
-def _probabilities(sureness: Figure, lean: Figure, error: Figure, chance: float) -> str:
-    if sureness.high < 0 and sureness.value < -CLOSE:
+    `gap` is accuracy minus confidence, `lean` the mean probability of "female" minus its share of
+    the labels, `chance` the ECE that calibrated probabilities have by chance.
+    """
+    if gap.high < 0 and gap.value < -CLOSE:
         return "sure"
-    if sureness.low > 0 and sureness.value > CLOSE:
+    if gap.low > 0 and gap.value > CLOSE:
         return "modest"
     if (lean.low > 0 or lean.high < 0) and abs(lean.value) > CLOSE:
         return "female" if lean.value > 0 else "male"
-    return "uneven" if error.value > max(chance, CLOSE) else "holds"
+    return "uneven" if ece.value > max(chance, CLOSE) else "holds"
+
+
+def _by_age(faces: Faces, weights: Weights) -> list[dict[str, Any]]:
+    """Judge the intervals in each age band; those of one figure hold together 19 times in 20."""
+    names = groups.age_bands(faces.age)
+    bands = [name for (name,) in groups.partition(("age",), [names]).groups]
+    masks = [names == band for band in bands]
+    values = face_values(faces)
+    columns = {
+        name: simultaneous_intervals.group_means(masks, values[name], weights) for name in BY_BAND
+    }
+    for share in ("interval_coverage", "gender_accuracy"):
+        columns[share] = [clip_share(estimate) for estimate in columns[share]]
+    return [
+        {
+            "age": band,
+            "faces": int(masks[place].sum()),
+            "verdict": interval_verdict(
+                columns["interval_coverage"][place], masks[place].sum() >= ENOUGH_OF_A_BAND
+            ),
+            "figures": {name: column[place].as_dict() for name, column in columns.items()},
+        }
+        for place, band in enumerate(bands)
+    ]
+
+
+def clip_share(share: Estimate) -> Estimate:
+    """Clip the ends of a simultaneous interval, which is symmetric, to 0 to 1."""
+    return Estimate(share.value, max(share.low, 0.0), min(share.high, 1.0))
+
+
+def _gender(faces: Faces, weights: Weights, enough: bool) -> dict[str, Any]:
+    p, female = faces.female_probability, faces.female
+    _, gaps = metrics.calibration_gaps(p, female)
+    confidence = np.maximum(p, 1 - p)
+    gap, lean = estimate_mean(gaps, weights), estimate_mean(p - female, weights)
+    ece = estimate(lambda drawn: figures.calibration_error(faces, drawn), weights)[0]
+    expected = consistency_resampling.calibration_error(p)
+    fewest = min(int(female.sum()), int((~female).sum()))
+    judged = enough and fewest >= ENOUGH_OF_A_GENDER
+    return {
+        "verdict": gender_verdict(gap, lean, ece, expected["chance"]) if judged else "few",
+        "faces_of_the_rarer_label": fewest,
+        "accuracy": estimate_mean(gaps + confidence, weights).as_dict(),
+        "confidence": estimate_mean(confidence, weights).as_dict(),
+        "accuracy_minus_confidence": gap.as_dict(),
+        "said_minus_labelled_female": lean.as_dict(),
+        "ece": ece.as_dict(),
+        "ece_if_honest": expected,
+        **consistency_resampling.excess(p, female, weights),
+    }

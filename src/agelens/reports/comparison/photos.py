@@ -13,8 +13,8 @@ from agelens.data import quality as picture_quality
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, PictureError
 from agelens.evaluation import picture_quality as quality
+from agelens.evaluation.arrays import Names
 from agelens.evaluation.evaluation_folder import Evaluated
-from agelens.evaluation.groups import Names
 
 Report = Callable[[str, int, int], None]
 """Is told what is going on, how much of it is done, and of how much (0: not known)."""
@@ -70,5 +70,7 @@ class Photos:
             done += more
             report("picture detail", done, len(self.files))
 
-        named = quality.parts(table, quality.details(self.paths, threads, advance))
+        named = quality.group_by_quality(
+            table, quality.measure_details(self.paths, threads, advance)
+        )
         return named, quality.describe(named, table["age"].to_numpy())

@@ -29,7 +29,7 @@ def look(
     if not files or count < LEAST:
         return None
     ages = evaluated[0].samples["age"].to_numpy().astype(np.int64)
-    rows = saliency.sample(ages, count)
+    rows = saliency.sample_by_age(ages, count)
     if len(rows) < LEAST:
         return None
     faces = np.stack([photos.chip(photos.files[row]) for row in rows])
@@ -42,7 +42,7 @@ def look(
             done += more
             report(f"saliency of {name}", done, 2 * len(faces))
 
-        maps[name] = saliency.look(Model(file, threads), faces, advance)
+        maps[name] = saliency.occlusion_saliency(Model(file, threads), faces, advance)
     return Looked(faces, maps)
 
 

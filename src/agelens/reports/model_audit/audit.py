@@ -22,7 +22,7 @@ from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.evaluation_folder import load
 from agelens.evaluation.figures import Faces
 from agelens.evaluation.recalibration import recalibrate, verdicts
-from agelens.evaluation.recalibration.split_half import Halves, halve
+from agelens.evaluation.recalibration.split_half import Halves, split_in_half
 from agelens.inference.runtime import Model
 from agelens.reports.comparison import report as reports
 from agelens.reports.model_audit import tell
@@ -67,7 +67,7 @@ def audit(plan: Plan, report: Report, command: str = "") -> Audited:
     """
     dataset = _open(plan.data)
     model = Model(plan.model, plan.threads)
-    halves = halve(dataset.samples, plan.seed) if plan.recalibrate else None
+    halves = split_in_half(dataset.samples, plan.seed) if plan.recalibrate else None
     name = evaluate.model_name(model)
     reports.make_folder(plan.output)
     evaluator = evaluate.Evaluator(
@@ -151,16 +151,16 @@ def _recalibrate(
         done += more
         report("the recalibrated model", done, len(paths))
 
-    said = predictions.on_chips(
-        new, paths, evaluate.flips(model, evaluate.Plan(plan.data, flip=plan.flip)),
+    said = predictions.predict_chips(
+        new, paths, evaluate.uses_flip(model, evaluate.Plan(plan.data, flip=plan.flip)),
         plan.threads, advance,
     )  # fmt: skip
-    after = predictions.faces(check, said, new.interval_levels())
+    after = predictions.labelled_faces(check, said, new.interval_levels())
     weights = bootstrap.resample(check["sha256"].to_numpy())
     return {
         "fitted_on": int(halves.fit.sum()),
         "together": halves.by,
-        "people_told": halves.people_told,
+        "people_told": halves.has_subjects,
         "seed": plan.seed,
         "promised": COVERAGE,
         "scaling": asdict(scaling),

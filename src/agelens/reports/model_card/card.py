@@ -19,7 +19,7 @@ from agelens.evaluation import age_standardization, bootstrap, cost
 from agelens.evaluation.evaluate import describe_model, model_name
 from agelens.evaluation.evaluation_folder import load, read_figures
 from agelens.evaluation.figures import face_values
-from agelens.evaluation.groupings import GENDER, RACE, groups_of
+from agelens.evaluation.groups import GENDER, RACE, face_groups
 from agelens.evaluation.run_history import describe_record, read_record
 from agelens.inference.runtime import Model
 from agelens.output.tables import replacing
@@ -135,7 +135,7 @@ def _equal_ages(folder: Path | None) -> list[dict[str, Any]]:
     one = load(folder)
     if not len(one.faces):
         return []
-    groups = groups_of(one.samples.filter(pl.Series(one.found)))
+    groups = face_groups(one.samples.filter(pl.Series(one.found)))
     people = [group for group in groups if group.by in (GENDER, RACE)]
     weights = bootstrap.resample(one.clusters)[:, one.found]
     return age_standardization.measure(people, one.faces.age, face_values(one.faces), weights)

@@ -179,7 +179,7 @@ def _against_half(table: list[dict[str, Any]], best: dict[str, Any]) -> dict[str
     gaps = best["errors"] - alone["errors"]
     weights = bootstrap.resample(np.arange(len(gaps)))
     figure = bootstrap.estimate(bootstrap.mean(gaps), weights)[0]
-    return {"member": alone["members"][0], "mae_difference": figure.table()}
+    return {"member": alone["members"][0], "mae_difference": figure.as_dict()}
 
 
 def _load(run: Path) -> Member:

@@ -19,7 +19,7 @@ from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError
 from agelens.evaluation import metrics, predictions
 from agelens.evaluation.figures import CENTRAL
-from agelens.evaluation.predictions import Answers
+from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference.distribution import AGES
 from agelens.output.tables import replacing
 from agelens.training.batches.features import extract
@@ -68,7 +68,7 @@ def answer(
     seeds: int,
     progress: Progress,
     trusted: NDArray[np.bool_] | None = None,
-) -> Answers:
+) -> ModelOutputs:
     """Answer every face by heads trained on the other folds, averaged over seeds and mirror image.
 
     `features` are float16 (N, 2, F): of the chip and of its mirror image. `trusted` (N,) are the
@@ -76,7 +76,7 @@ def answer(
     """
     held = torch.from_numpy(np.asarray(features))
     ages, female = torch.from_numpy(labels.ages), torch.from_numpy(labels.female)
-    said = Answers(np.zeros((len(ages), AGES), np.float32), np.zeros(len(ages), np.float64))
+    said = ModelOutputs(np.zeros((len(ages), AGES), np.float32), np.zeros(len(ages), np.float64))
     folds = np.unique(labels.folds)
     task = progress.add_task("heads for each fold", total=len(folds) * seeds)
     for fold in folds:
@@ -107,7 +107,7 @@ def out_of_fold(
     seeds: int = 2,
     split: int | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Give a row for each face, with the columns of `evaluation.answers.table`, and what it is.
+    """Give a row for each face, as `evaluation.predictions.prediction_table`, and what it is.
 
     With `split` only the training faces of that split are answered and learnt from, so that a
     student of the answers has learnt nothing of the validation and test folds.
@@ -123,7 +123,7 @@ def out_of_fold(
     extracted = time.monotonic()
     said = answer(np.concatenate(features, axis=-1)[rows], labels, seeds, progress)
     ended = time.monotonic()
-    seen = predictions.faces(samples, said, CENTRAL)
+    seen = predictions.labelled_faces(samples, said, CENTRAL)
     about = {
         "data": dataset.fingerprint,
         "backbones": list(backbones),
@@ -140,7 +140,7 @@ def out_of_fold(
             "heads": round(ended - extracted, 1),
         },
     }
-    return predictions.table(samples, said, seen), about
+    return predictions.prediction_table(samples, said, seen), about
 
 
 def write(table: pl.DataFrame, about: dict[str, Any], path: Path) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from agelens import provenance
 from agelens.errors import TrainingError
 from agelens.evaluation import calibration
-from agelens.evaluation.calibration import Scaling, sharpened
+from agelens.evaluation.calibration import Scaling, scale_logits
 from agelens.inference import distribution
 from agelens.inference.runtime import CARD_KEY, CHIP, Model
 from agelens.training.batches.loader import Loader
@@ -217,7 +217,7 @@ def finish(
         said = [raw(torch.from_numpy(batch.chips)) for batch in validation.plain()]
     spread, _, female = (torch.cat(part).numpy() for part in zip(*said, strict=True))
     scaling = calibration.fit_scaling(spread, female, validation.ages, validation.female)
-    levels = calibration.fit_levels(sharpened(spread, scaling.age), validation.ages)
+    levels = calibration.fit_levels(scale_logits(spread, scaling.age), validation.ages)
     return export(
         network,
         file,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.evaluation import saliency
-from agelens.evaluation.saliency import GRID, STEPS, TARGETS, Maps, Target
+from agelens.evaluation.saliency import GRID, STEPS, TARGETS, SaliencyMaps, Target
 from agelens.reports import charts
 from agelens.reports.charts import Axes, Line
 from agelens.reports.page import Cell, Chart, Part, Picture, Pictures, Section, Table, Text
@@ -21,7 +21,7 @@ class Looked:
     """The chips that were mapped, and the maps of each model."""
 
     chips: NDArray[np.uint8]  # (N, 200, 200, 3)
-    maps: dict[str, dict[Target, Maps]]
+    maps: dict[str, dict[Target, SaliencyMaps]]
 
 
 def looked_at(tree: Node, looked: Looked | None) -> Section:
@@ -114,7 +114,9 @@ def _most(place: Node) -> Sentence:
     )
 
 
-def _examples(name: str, looked: Looked, maps: dict[Target, Maps], sound: list[Target]) -> Pictures:
+def _examples(
+    name: str, looked: Looked, maps: dict[Target, SaliencyMaps], sound: list[Target]
+) -> Pictures:
     """Show the mean face under the mean maps, and some faces under their own."""
     face = np.rint(looked.chips.mean(axis=0)).astype(np.uint8)
     pictures = [

@@ -5,7 +5,7 @@ A difference is stated only where its interval excludes zero.
 
 from collections.abc import Container, Iterator
 
-from agelens.evaluation.groupings import AGE
+from agelens.evaluation.groups import AGE
 from agelens.reports.comparison.sections.certainty import PROMISE
 from agelens.reports.comparison.sections.terms import QUALITIES, name_of, pairs
 from agelens.reports.traced_text import Node, Sentence, listed, say

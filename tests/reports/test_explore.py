@@ -4,7 +4,9 @@ import csv
 import json
 import re
 from collections import Counter
+from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,21 +20,21 @@ from agelens.cli.app import app
 from agelens.data import quality
 from agelens.data.dataset import SCHEMA
 from agelens.data.exploration.age_bands import bands_of
-from agelens.data.exploration.balance import Comparison, holm, look_at_balance
-from agelens.data.exploration.class_weights import face_weights, look_at_imbalance
-from agelens.data.exploration.label_statistics import Labels, look_at_labels
-from agelens.data.exploration.landmark_statistics import look_at_shapes, read_points
-from agelens.data.exploration.picture_statistics import look_at_pixels
-from agelens.data.exploration.plain import plain
-from agelens.data.exploration.shortcuts import look_for_shortcuts
-from agelens.data.exploration.words import listed, part, percent, written
+from agelens.data.exploration.balance import Comparison, compare_splits, holm
+from agelens.data.exploration.class_weights import face_weights, measure_imbalance
+from agelens.data.exploration.formats import as_json, percent
+from agelens.data.exploration.label_statistics import LabelStatistics, describe_labels
+from agelens.data.exploration.landmark_statistics import describe_landmarks, read_points
+from agelens.data.exploration.picture_statistics import describe_pictures
+from agelens.data.exploration.shortcuts import measure_shortcuts
 from agelens.data.importer import import_dataset
 from agelens.data.landmark_lists import LandmarkList, write_line, write_table
 from agelens.errors import DatasetError
 from agelens.faces.alignment import TEMPLATE
 from agelens.reports.explore.explore import explore
-from agelens.reports.explore.find_groups import group_findings
-from agelens.reports.explore.find_labels import age_findings
+from agelens.reports.explore.rules import label_rules
+from agelens.reports.findings import write
+from agelens.reports.wording import faces_of, interval, listed, number, signed
 from labelled import drawn, faces, table, write_folder
 
 
@@ -56,13 +58,14 @@ def samples(
     )  # fmt: skip
 
 
-def labels_of(frame: pl.DataFrame) -> Labels:
-    return look_at_labels(frame, bands_of(frame))
+def labels_of(frame: pl.DataFrame) -> LabelStatistics:
+    return describe_labels(frame, bands_of(frame))
 
 
-def said(frame: pl.DataFrame) -> str:
-    labels = labels_of(frame)
-    return "\n".join(one.text for one in [*age_findings(labels), *group_findings(labels)])
+def findings_of(frame: pl.DataFrame) -> str:
+    facts = SimpleNamespace(labels=labels_of(frame))
+    found = write("explore/findings.jinja", label_rules(facts.labels), facts)
+    return "\n".join(one.text for one in found)
 
 
 LEVEL = [age for age in range(20, 61) for _ in range(100)]
@@ -75,7 +78,7 @@ def test_a_planted_heap_and_dip_are_named() -> None:
         (30, 350, 100.0), (33, 190, 100.0)
     ]  # fmt: skip
     assert [(dip.age, dip.faces) for dip in labels.dips] == [(47, 20)]
-    text = said(samples(ages))
+    text = findings_of(samples(ages))
     assert "30 is the label of one face in twelve (350), 3.5 times as many" in text
     assert "Labels also heap at 33 (1.9 times the ages around)." in text
     assert "47 (20 for 100)" in text
@@ -85,8 +88,8 @@ def test_a_level_set_has_no_heap() -> None:
     labels = labels_of(samples(LEVEL))
     assert labels.heaps == labels.dips == labels.missing == []
     assert labels.whipple == pytest.approx(500 * 800 / 3800)  # ages 60 to 62 are not all there
-    assert "heap" not in said(samples(LEVEL))
-    assert "is the label of" not in said(samples(LEVEL))
+    assert "heap" not in findings_of(samples(LEVEL))
+    assert "is the label of" not in findings_of(samples(LEVEL))
 
 
 def test_falling_counts_are_no_heap() -> None:
@@ -105,48 +108,50 @@ def test_missing_ages_and_the_oldest() -> None:
     labels = labels_of(samples([3, 4, 6, 91, 91, 93, 115]))
     assert labels.missing[:3] == [5, 7, 8]
     assert labels.beyond_90 == {91: 2, 93: 1, 115: 1}
-    text = said(samples([3, 4, 6, 91, 91, 93, 115]))
+    text = findings_of(samples([3, 4, 6, 91, 91, 93, 115]))
     assert "Four faces are older than 90: 2 at 91, 1 at 93 and 1 at 115." in text
     assert "One face is labelled 110 or older" in text
     assert "107 of the 113 ages from 3 to 115 have no face, and none is younger than 3." in text
-    assert "Between 0 and 4 no face is labelled 2." in said(samples([0, 1, 3, 4]))
-    assert "Every age from 0 to 2 is there." in said(samples([0, 1, 2]))
+    assert "Between 0 and 4 no face is labelled 2." in findings_of(samples([0, 1, 3, 4]))
+    assert "Every age from 0 to 2 occurs." in findings_of(samples([0, 1, 2]))
 
 
 def test_the_error_of_a_constant_guess() -> None:
     assert labels_of(samples([10, 20, 60])).median_guess_mae == pytest.approx(50 / 3)
 
 
-def test_gender_that_leans_on_age_is_named() -> None:
+def test_gender_that_depends_on_age_is_named() -> None:
     young = samples([25] * 300, "female")
     old = samples([55] * 300, "male")
-    text = said(pl.concat([young, old]))
+    text = findings_of(pl.concat([young, old]))
     assert "50 % are labelled female, 50 % male; the female ones are younger" in text
     assert "100 % are female in the age group 20-29, 0 % in 50-59" in text
-    assert "leans" not in said(samples([25, 25, 55, 55] * 100))
+    assert "depends" not in findings_of(samples([25, 25, 55, 55] * 100))
 
 
-def test_race_that_leans_on_age_is_named() -> None:
+def test_race_that_depends_on_age_is_named() -> None:
     frame = pl.concat([samples([25] * 300, race="asian"), samples([65] * 200, race="white")])
-    text = said(frame)
+    text = findings_of(frame)
     assert "Race labels, for breakdowns only: asian 60 % and white 40 %." in text
     assert "The median age of faces labelled white is 65, of those labelled asian 25" in text
     assert "of the 200 faces from 60 years on 100 % are labelled white, of all faces 40 %" in text
-    assert "No face carries a race label" in said(samples([25, 30]))
+    assert "No face carries a race label" in findings_of(samples([25, 30]))
 
 
 def test_one_gender_or_none() -> None:
-    assert "All faces are labelled male: no gender can be learnt" in said(samples([20] * 9, "male"))
-    none = said(samples([20, 30] * 9, None))
+    assert "All faces are labelled male: no gender can be learnt" in findings_of(
+        samples([20] * 9, "male")
+    )
+    none = findings_of(samples([20, 30] * 9, None))
     assert "No face carries a gender" in none
     assert "female" not in none
     some = pl.concat([samples([20, 30] * 9), samples([40], None)])
-    assert "One face carries no gender" in said(some)
+    assert "One face carries no gender" in findings_of(some)
 
 
 def test_effective_sizes_of_a_known_imbalance() -> None:
     frame = samples([30] * 90 + [40] * 10, "male")
-    (age,) = [one for one in look_at_imbalance(frame, bands_of(frame)) if one.by == "age"]
+    (age,) = [one for one in measure_imbalance(frame, bands_of(frame)) if one.by == "age"]
     assert (age.largest, age.smallest, age.ratio) == (("30", 90), ("40", 10), 9.0)
     assert age.equal_classes == pytest.approx(np.exp(-(0.9 * np.log(0.9) + 0.1 * np.log(0.1))))
     schemes = {scheme.name: scheme for scheme in age.schemes}
@@ -169,7 +174,7 @@ def test_effective_sizes_of_a_known_imbalance() -> None:
 
 def test_equal_classes_need_no_weights() -> None:
     frame = samples([20, 20, 40, 40] * 25)
-    for one in look_at_imbalance(frame, bands_of(frame)):
+    for one in measure_imbalance(frame, bands_of(frame)):
         assert one.equal_classes == pytest.approx(one.classes)
         if one.by != "age":
             assert all(s.effective == pytest.approx(100) for s in one.schemes)
@@ -187,7 +192,7 @@ def test_smoothing_lets_neighbours_count() -> None:
 def test_a_balanced_set_differs_nowhere() -> None:
     ages = [age for age in range(20, 60) for _ in range(20)]
     frame = samples(ages, race="white", folds=[i // 2 % 10 for i in range(len(ages))])
-    found = look_at_balance(frame)
+    found = compare_splits(frame)
     assert found.untested == ["race"]
     assert len(found.tests) == 5 * 3 + 11
     assert not any(test.differs for test in found.tests)
@@ -198,7 +203,7 @@ def test_a_planted_difference_is_called_and_the_others_are_not() -> None:
     random = np.random.default_rng(5)
     fold = random.integers(0, 10, 6000)
     ages = random.integers(20, 60, 6000) + np.where(fold == 7, 6, 0)
-    found = look_at_balance(samples(ages.tolist(), folds=fold.tolist()))
+    found = compare_splits(samples(ages.tolist(), folds=fold.tolist()))
     called = {(test.where, test.between) for test in found.tests if test.differs}
     assert ("folds", "7 and the others") in called
     assert {where for where, _ in called if where != "folds"} >= {"split 0"}
@@ -223,7 +228,7 @@ def test_identical_files_in_two_folds_are_counted() -> None:
     frame = samples([20] * 6, folds=[0, 1, 2, 2, 3, 4]).with_columns(
         sha256=pl.Series(["a", "a", "b", "b", "c", "d"])
     )
-    found = look_at_balance(frame)
+    found = compare_splits(frame)
     assert (found.identical, found.identical_across_folds) == (4, 2)
     assert found.tests == []  # too few to be compared
 
@@ -237,10 +242,10 @@ def test_ranges_are_bands_of_their_own() -> None:
     bands = bands_of(frame)
     assert bands.names == ["0-2", "3-9", "70+"]
     assert bands.of.tolist() == [0, 1, 2, 1]
-    labels = look_at_labels(frame, bands)
+    labels = describe_labels(frame, bands)
     assert labels.ranged
     assert (labels.heaps, labels.missing, labels.whipple) == ([], [], None)
-    assert "The most frequent age group, 3-9, holds two faces (50 %)." in said(frame)
+    assert "The most frequent age group, 3-9, holds two faces (50 %)." in findings_of(frame)
     name, weights = face_weights(frame, bands)
     assert name == "square root"
     assert weights["weight"].to_list() == pytest.approx([1, 0.5**0.5, 1, 0.5**0.5], abs=1e-5)
@@ -272,7 +277,7 @@ def test_pictures_are_summed_up() -> None:
     table = measured(
         frame, brightness=light, grey=grey, faces=[0] + [1] * 98 + [2], yaw=[None] + [0.3] * 99
     )
-    found = look_at_pixels(frame, table, bands_of(frame))
+    found = describe_pictures(frame, table, bands_of(frame))
     assert found.ranges["brightness"].p50 == pytest.approx(49.5)
     assert found.by_band["brightness"]["60-69"].mean == pytest.approx(74.5)
     assert found.grey_by_band == {"20-29": 0.0, "60-69": 0.6}
@@ -292,12 +297,12 @@ def test_a_shortcut_is_found_where_there_is_one_only() -> None:
     frame = samples(ages.tolist())
     noise = random.normal(0, 1, 900)
     lit = measured(frame, brightness=(ages + noise).tolist(), sharpness=noise.tolist())
-    found = look_for_shortcuts(frame, lit)
+    found = measure_shortcuts(frame, lit)
     assert found.age_mae is not None
     assert found.median_guess_mae is not None
     assert found.age_mae < 4 < 14 < found.median_guess_mae
     assert found.gender_auc == pytest.approx(0.5, abs=0.07)
-    few = look_for_shortcuts(frame.head(60), lit.head(60))
+    few = measure_shortcuts(frame.head(60), lit.head(60))
     assert few.age_mae is few.gender_auc is None
 
 
@@ -323,7 +328,7 @@ def test_mean_shapes_by_age(scale: float, tmp_path: Path) -> None:
     frame = samples([5] * 30 + [45] * 30 + [85] * 3)
     write_table(tmp_path / "l.parquet", landmarks(frame.head(62), scale))
     points = read_points(tmp_path / "l.parquet")
-    found = look_at_shapes(frame, points, measured(frame), bands_of(frame))
+    found = describe_landmarks(frame, points, measured(frame), bands_of(frame))
     assert (found.faces, found.without, found.aligned) == (62, 1, scale != 1)
     assert list(found.mean_shapes) == ["0-9", "40-49"]  # three faces make no mean
     distance = float(np.hypot(*(TEMPLATE[1] - TEMPLATE[0])))
@@ -338,7 +343,7 @@ def test_a_list_of_other_faces_is_refused(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text(write_line("other.jpg", shape(100)))
     points = read_points(tmp_path / "l.txt")
     with pytest.raises(DatasetError, match=r"first is 'other\.jpg'"):
-        look_at_shapes(frame, points, measured(frame), bands_of(frame))
+        describe_landmarks(frame, points, measured(frame), bands_of(frame))
     frame.write_parquet(tmp_path / "wrong.parquet")
     with pytest.raises(DatasetError, match="expected file and points"):
         read_points(tmp_path / "wrong.parquet")
@@ -386,20 +391,23 @@ def test_whole_reports_of_sets_that_lack_something(make: Any, tmp_path: Path) ->
     assert len(set(texts)) == len(texts) > 5
     assert all(text[0].isupper() or text[0].isdigit() for text in texts)
     assert all(text.endswith(".") for text in texts)
+    opening, chapters = html.split("<section", 1)
+    assert all(escape(text) in chapters for text in texts)
+    assert sum(escape(text) in opening for text in texts) == 5
     with (tmp_path / "out" / "weights.csv").open(newline="") as file:
         weights = {row["file"]: float(row["weight"]) for row in csv.DictReader(file)}
     assert weights.keys() == set(pl.read_parquet(tmp_path / name / "samples.parquet")["file"])
     assert max(weights.values()) == 1
     assert min(weights.values()) > 0
-    said = "\n".join(texts)
+    text = "\n".join(texts)
     if make is tiny_set:
-        assert "female" not in said
-        assert "Every picture is wider than high, or higher than wide" in said
-        assert "race label" in said.lower()
+        assert "female" not in text
+        assert "Every picture is wider than high, or higher than wide" in text
+        assert "race label" in text.lower()
         assert facts["labels"]["bands"] == ["3-9", "20-29"]
     if make is one_gender:
-        assert "all labelled 30: no age can be learnt here" in said
-        assert "All faces are labelled male" in said
+        assert "all labelled 30: no age can be learnt here" in text
+        assert "All faces are labelled male" in text
         assert [one["by"] for one in facts["imbalance"]] == []
 
 
@@ -410,10 +418,10 @@ def test_a_report_with_landmarks_and_pictures_that_are_gone(tmp_path: Path) -> N
         "".join(write_line(file, shape(120)) for file in data.samples["file"])
     )
     (data.folder / "images" / str(data.samples["file"][3])).unlink()
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     done = explore(
         tmp_path / "d", tmp_path / "out", tmp_path / "l.txt", "agelens",
-        lambda step, *_: told.update([step]),
+        lambda step, *_: reported.update([step]),
     )  # fmt: skip
     assert done.facts.pixels.problems == 1
     assert any("One picture cannot be read" in one.text for one in done.findings)
@@ -421,11 +429,11 @@ def test_a_report_with_landmarks_and_pictures_that_are_gone(tmp_path: Path) -> N
     assert done.facts.shapes.faces == 22
     html = done.page.read_text("utf-8")
     assert "Shapes: 68 landmarks" in html
-    assert set(done.seconds) == set(told)
+    assert set(done.seconds) == set(reported)
     assert json.loads(done.json.read_text("utf-8"))["shapes"]["mean_shapes"]
 
 
-def test_what_cannot_be_explored_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_explored_is_an_error(tmp_path: Path) -> None:
     def run(*words: object) -> Any:
         return CliRunner().invoke(app, ["data", "explore", *map(str, words)])
 
@@ -457,7 +465,7 @@ def test_shares_are_never_rounded_to_all_or_none(share: float) -> None:
 @given(st.integers(1, 50000), st.data())
 def test_parts_in_words_are_true(total: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(1, total))
-    text = part(count, total)
+    text = faces_of(count, total)
     names = ["three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     if match := re.fullmatch(r"one face in (\w+) \(([\d,]+)\)", text):
         assert int(match[2].replace(",", "")) == count
@@ -468,14 +476,15 @@ def test_parts_in_words_are_true(total: int, data: st.DataObject) -> None:
 
 @given(st.dictionaries(st.text(max_size=3), st.lists(st.floats() | st.integers(), max_size=4)))
 def test_plain_facts_are_json(value: Any) -> None:
-    text = json.dumps(plain(value), allow_nan=False)
-    assert json.loads(text) == plain(json.loads(text))
+    text = json.dumps(as_json(value), allow_nan=False)
+    assert json.loads(text) == as_json(json.loads(text))
 
 
 def test_words() -> None:
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"], joint="or") == "a, b or c"
     assert listed(list("abcde"), 3) == "a, b, c and two more"
-    assert written(-0.001, "{:+.2f}") == "0.00"
-    assert written(-0.01, "{:+.2f}") == "-0.01"
-    assert written(100, "{:.0f}") == "100"
+    assert signed(-0.001, 2) == "0.00"
+    assert signed(-0.01, 2) == "-0.01"
+    assert number(100) == "100"
+    assert interval(4.31, 4.19, 4.52) == "4.3 (4.2 to 4.5)"

@@ -44,8 +44,8 @@ def explore(
     with bar() as progress:
         task = progress.add_task("read the dataset", total=None)
 
-        def report(step: str, done: int, total: int | None) -> None:
-            progress.update(task, description=step, completed=done, total=total)
+        def report(step: str, done: int, total: int) -> None:
+            progress.update(task, description=step, completed=done, total=total or None)
 
         command = provenance.command(["agelens", *sys.argv[1:]])
         explored = explore_dataset(data, output, landmarks, command, report)

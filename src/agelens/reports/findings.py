@@ -7,6 +7,7 @@ page's `findings.jinja`, has the words. `write` calls it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from agelens.reports import rendering
@@ -29,11 +30,25 @@ class Finding:
         return "strange" if self.strange else "plain"
 
 
-def write(template: str, found: Iterable[Finding]) -> list[Finding]:
-    """Fill in the text of findings from the macros of a template, and keep their order."""
+def finding(
+    name: str, at: str, importance: int = 0, *, strange: bool = False, **values: Any
+) -> Finding:
+    """Make a finding of the values that its macro takes."""
+    return Finding(name, at, importance, strange, values)
+
+
+strange = partial(finding, strange=True)
+"""Make a finding that a reader should look into."""
+
+
+def write(template: str, found: Iterable[Finding], *facts: Any) -> list[Finding]:
+    """Fill in the text of findings from the macros of a template, and keep their order.
+
+    Each macro is called with `facts`, then with the finding's own values by their names.
+    """
     macros = rendering.macros(template)
     return [
-        replace(one, text=" ".join(getattr(macros, one.name)(**one.values).split()))
+        replace(one, text=" ".join(getattr(macros, one.name)(*facts, **one.values).split()))
         for one in found
     ]
 

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data.audit import paintings
-from agelens.data.exploration.words import percent
+from agelens.data.exploration.formats import percent
 from agelens.data.quality import POINTS
 from agelens.faces.alignment import TEMPLATE
 from agelens.inference.runtime import CHIP

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data.audit.out_of_fold import Answers
-from agelens.data.exploration.words import percent
+from agelens.data.exploration.formats import percent
 from agelens.inference import distribution
 from agelens.results import Gender
 

@@ -11,7 +11,7 @@ from agelens.data.labels import OLDEST
 LAST = 90  # years from which there is one band: few faces are older
 MOST = 20  # more ranges than this are too many to show
 
-NOT_TOLD = "not told"
+UNLABELLED = "not told"  # as a key of JSON files
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,6 @@ def _name(low: int, high: int) -> str:
     return f"{low}-{high}" if low < high else str(low)
 
 
-def told(column: pl.Series) -> NDArray[np.object_]:
+def label_words(column: pl.Series) -> NDArray[np.object_]:
     """Give the words of a label column, with "not told" for nulls."""
-    return column.fill_null(NOT_TOLD).to_numpy().astype(object)
+    return column.fill_null(UNLABELLED).to_numpy().astype(object)

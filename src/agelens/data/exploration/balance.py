@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import NOT_TOLD, told
+from agelens.data.exploration.age_bands import UNLABELLED, label_words
 from agelens.data.folds import FOLDS, SPLITS, split_folds
 from agelens.data.labels import RACES
 from agelens.results import Gender
@@ -68,11 +68,11 @@ class Balance:
     untested: list[str] = field(default_factory=list)  # labels that could not be tested
 
 
-def look_at_balance(samples: pl.DataFrame) -> Balance:
+def compare_splits(samples: pl.DataFrame) -> Balance:
     """Describe and compare the parts of the five splits and the ten folds."""
     fold = samples["fold"].to_numpy()
     ages = samples["age"].to_numpy().astype(np.int64)
-    words = {"gender": told(samples["gender"]), "race": told(samples["race"])}
+    words = {"gender": label_words(samples["gender"]), "race": label_words(samples["race"])}
     tests: list[Comparison] = []
     splits = {}
     for number in range(SPLITS):
@@ -123,7 +123,7 @@ def holm(tests: Sequence[Comparison]) -> list[Comparison]:
 
 def _part(name: str, ages: Rows, words: dict[str, Words], rows: Rows) -> Part:
     gender, race = words["gender"][rows], words["race"][rows]
-    known, raced = gender != NOT_TOLD, race != NOT_TOLD
+    known, raced = gender != UNLABELLED, race != UNLABELLED
     return Part(
         name, len(rows),
         float(ages[rows].mean()) if len(rows) else None,
@@ -149,7 +149,7 @@ def _mixes(
         return []
     found = []
     for of, column in words.items():
-        classes = [word for word in np.unique(column.astype(str)) if word != NOT_TOLD]
+        classes = [word for word in np.unique(column.astype(str)) if word != UNLABELLED]
         table = np.array([[(column[rows] == word).sum() for word in classes] for rows in parts])
         tested = _homogeneity(table)
         if tested is not None:

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import NOT_TOLD, Bands, told
+from agelens.data.exploration.age_bands import UNLABELLED, Bands, label_words
 from agelens.inference.distribution import AGES
 
 Counts = NDArray[np.int64]
@@ -54,17 +54,17 @@ class Imbalance:
     schemes: list[Scheme]
 
 
-def look_at_imbalance(samples: pl.DataFrame, bands: Bands) -> list[Imbalance]:
+def measure_imbalance(samples: pl.DataFrame, bands: Bands) -> list[Imbalance]:
     """Judge every label that has two classes or more, the age first."""
-    gender, race = told(samples["gender"]), told(samples["race"])
+    gender, race = label_words(samples["gender"]), label_words(samples["race"])
     band = np.array(bands.names, object)[bands.of]
     whole = np.array([str(age) for age in samples["age"]], object)
     crossed = np.array([f"{b}, {g}" for b, g in zip(band, gender, strict=True)], object)
-    known = gender != NOT_TOLD
+    known = gender != UNLABELLED
     labels = [
         ("age range", band) if bands.ranged else ("age", whole),
         ("gender", gender[known]),
-        ("race", race[race != NOT_TOLD]),
+        ("race", race[race != UNLABELLED]),
         ("age band and gender", crossed[known]),
     ]
     found = []

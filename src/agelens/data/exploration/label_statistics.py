@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import NOT_TOLD, Bands, told
+from agelens.data.exploration.age_bands import UNLABELLED, Bands, label_words
 from agelens.data.labels import RACES
 from agelens.inference.distribution import AGES
 from agelens.results import Gender
 
-GENDERS = (Gender.FEMALE.value, Gender.MALE.value, NOT_TOLD)
+GENDERS = (Gender.FEMALE.value, Gender.MALE.value, UNLABELLED)
 
 _AROUND = 3  # years to either side that an age is compared with
 _RATIO = 1.5  # of a heap, to the median of its neighbours (a dip: the inverse)
@@ -43,7 +43,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class OddAge:
     """An age whose count leaves its neighbours'."""
 
     age: int  # years
@@ -57,7 +57,7 @@ class Odd:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelStatistics:
     """What the labels say."""
 
     faces: int
@@ -67,8 +67,8 @@ class Labels:
     median_guess_mae: float  # years; the error of always saying the median age
     ages: dict[int, int]  # faces by whole year, without years that have none
     ages_of_half: int  # fewest ages that together hold half of the faces
-    heaps: list[Odd]  # largest excess first; none where ages are ranges
-    dips: list[Odd]
+    heaps: list[OddAge]  # largest excess first; none where ages are ranges
+    dips: list[OddAge]
     missing: list[int]  # years without a face between the youngest and the oldest
     beyond_90: dict[int, int]  # faces by whole year, 91 and older
     last_digits: list[int] | None  # faces by last digit of the age, of the years of the index
@@ -89,7 +89,7 @@ class Labels:
         return self.ranges > 0
 
 
-def look_at_labels(samples: pl.DataFrame, bands: Bands) -> Labels:
+def describe_labels(samples: pl.DataFrame, bands: Bands) -> LabelStatistics:
     """Count the labels of a dataset's table (N rows, at least one)."""
     ages = samples["age"].to_numpy().astype(np.int64)
     counts = np.bincount(ages, minlength=AGES)
@@ -99,10 +99,10 @@ def look_at_labels(samples: pl.DataFrame, bands: Bands) -> Labels:
     inside = ages[(ages >= first) & (ages <= last)]
     indexed = not bands.ranged and len(inside) >= _WHIPPLE_LEAST
     digits = np.bincount(inside % 10, minlength=10) if indexed else None
-    gender, race = told(samples["gender"]), told(samples["race"])
+    gender, race = label_words(samples["gender"]), label_words(samples["race"])
     women = gender == Gender.FEMALE.value
-    known = gender != NOT_TOLD
-    return Labels(
+    known = gender != UNLABELLED
+    return LabelStatistics(
         faces=len(ages),
         people=samples["subject"].n_unique() if "subject" in samples.columns else None,
         ranges=bands.ranges,
@@ -118,13 +118,13 @@ def look_at_labels(samples: pl.DataFrame, bands: Bands) -> Labels:
         whipple=None if digits is None else float(500 * (digits[0] + digits[5]) / digits.sum()),
         whipple_faces=len(inside) if indexed else 0,
         genders=_counted(gender, GENDERS),
-        races=_counted(race, (*RACES, NOT_TOLD)),
+        races=_counted(race, (*RACES, UNLABELLED)),
         bands=bands.names,
         band_by_gender=_crossed(gender, GENDERS, bands),
-        band_by_race=_crossed(race, (*RACES, NOT_TOLD), bands),
+        band_by_race=_crossed(race, (*RACES, UNLABELLED), bands),
         age_by_gender={g: spread(ages[gender == g]) for g in GENDERS if (gender == g).any()},
         age_by_race={
-            r: spread(ages[race == r]) for r in (*RACES, NOT_TOLD) if (race == r).any()
+            r: spread(ages[race == r]) for r in (*RACES, UNLABELLED) if (race == r).any()
         },
         female_by_race={
             r: float(women[(race == r) & known].mean())
@@ -157,7 +157,7 @@ def around_each(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return medians
 
 
-def _odd(counts: NDArray[np.int64]) -> tuple[list[Odd], list[Odd]]:
+def _odd(counts: NDArray[np.int64]) -> tuple[list[OddAge], list[OddAge]]:
     """Find heaps and dips among counts by year (117,)."""
     medians = around_each(counts)
     there = np.flatnonzero(np.isfinite(medians))
@@ -168,9 +168,9 @@ def _odd(counts: NDArray[np.int64]) -> tuple[list[Odd], list[Odd]]:
         beside = [int(counts[a]) for a in (age - 1, age + 1) if there[0] <= a <= there[-1]]
         ratio = _RATIO if len(beside) == 2 else _EDGE_RATIO
         if faces >= max(_LEAST, ratio * around, *beside) and off > _SIGMAS:
-            heaps.append(Odd(age, faces, around))
+            heaps.append(OddAge(age, faces, around))
         if faces <= min(around / ratio, *beside) and off < -_SIGMAS:
-            dips.append(Odd(age, faces, around))
+            dips.append(OddAge(age, faces, around))
     heaps.sort(key=lambda one: one.around - one.faces)
     dips.sort(key=lambda one: one.faces - one.around)
     return heaps, dips

@@ -31,7 +31,7 @@ Shape = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Shapes:
+class LandmarkStatistics:
     """What the points say."""
 
     faces: int  # with points
@@ -61,9 +61,9 @@ def read_points(file: Path) -> pl.DataFrame:
     return table
 
 
-def look_at_shapes(
+def describe_landmarks(
     samples: pl.DataFrame, points: pl.DataFrame, quality: pl.DataFrame, bands: Bands
-) -> Shapes:
+) -> LandmarkStatistics:
     """Join points to samples and describe them. Raises DatasetError where none joins."""
     joined = join(samples.select("file"), points)["points"]
     rows = np.flatnonzero(joined.is_not_null().to_numpy())
@@ -85,7 +85,7 @@ def look_at_shapes(
     both = np.isfinite(other) & np.isfinite(poses["yaw"])
     varied = both.sum() >= LEAST and min(np.ptp(other[both]), np.ptp(poses["yaw"][both])) > 0
     means = {name: shapes[own].mean(axis=0) for name, own in enough.items()}
-    return Shapes(
+    return LandmarkStatistics(
         faces=len(rows),
         without=len(samples) - len(rows),
         aligned=aligned,

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import Bands, told
+from agelens.data.exploration.age_bands import Bands, label_words
 from agelens.data.labels import RACES
 from agelens.data.quality import POINTS
 from agelens.faces.alignment import TEMPLATE
@@ -66,7 +66,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class PictureStatistics:
     """What the pictures are like."""
 
     pictures: int
@@ -99,10 +99,12 @@ def with_width(quality: pl.DataFrame) -> pl.DataFrame:
     return quality.with_columns(width=(pl.col("right") - pl.col("left")) / CHIP)
 
 
-def look_at_pixels(samples: pl.DataFrame, quality: pl.DataFrame, bands: Bands) -> Pixels:
+def describe_pictures(
+    samples: pl.DataFrame, quality: pl.DataFrame, bands: Bands
+) -> PictureStatistics:
     """Summarise the table of `quality.measure`, a row for each of the samples."""
     table = with_width(quality)
-    gender, race = told(samples["gender"]), told(samples["race"])
+    gender, race = label_words(samples["gender"]), label_words(samples["race"])
     seen = table.filter(pl.col("faces") > 0)
     size = samples.select(size=pl.format("{} x {}", "width", "height"))["size"]
     sizes = size.value_counts(sort=True, name="n").sort("n", "size", descending=[True, False])
@@ -117,7 +119,7 @@ def look_at_pixels(samples: pl.DataFrame, quality: pl.DataFrame, bands: Bands) -
             ("turned", _flag(table["yaw"].abs() >= TURNED), _known(table["yaw"])),
         )
     }
-    return Pixels(
+    return PictureStatistics(
         pictures=len(table),
         measured=int(table["brightness"].is_not_null().sum()),
         problems=int(table["problem"].is_not_null().sum()),

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import told
+from agelens.data.exploration.age_bands import label_words
 from agelens.results import Gender
 
 FIGURES = ("brightness", "contrast", "sharpness", "saturation", "colours", "black_rim")
@@ -31,7 +31,7 @@ class Shortcuts:
     gender_auc: float | None  # 0.5 is chance
 
 
-def look_for_shortcuts(samples: pl.DataFrame, quality: pl.DataFrame) -> Shortcuts:
+def measure_shortcuts(samples: pl.DataFrame, quality: pl.DataFrame) -> Shortcuts:
     """Fit and measure, folds of the dataset apart."""
     import sklearn.ensemble  # noqa: F401  # loads the library whose threads are limited below
     from threadpoolctl import threadpool_limits
@@ -39,7 +39,7 @@ def look_for_shortcuts(samples: pl.DataFrame, quality: pl.DataFrame) -> Shortcut
     there = quality["brightness"].is_not_null().to_numpy()
     values = quality.select(FIGURES).to_numpy().astype(np.float64)[there]
     ages = samples["age"].to_numpy().astype(np.float64)[there]
-    gender = told(samples["gender"])[there]
+    gender = label_words(samples["gender"])[there]
     group = samples["fold"].to_numpy()[there] % _GROUPS
     faces = len(values)
     if faces < LEAST or len(np.unique(group)) < _GROUPS or np.ptp(ages) == 0:

@@ -2,8 +2,9 @@
 
 from agelens.data.audit.duplicates import SAME_PHOTO
 from agelens.data.audit.facts import Copied, Facts, LabelFacts
-from agelens.data.exploration.words import counted, listed, part, percent, upper, verb
+from agelens.data.exploration.formats import percent
 from agelens.reports.page import Finding
+from agelens.reports.wording import counted, faces_of, initial, listed, verb
 
 
 def findings(facts: Facts) -> list[Finding]:
@@ -20,12 +21,12 @@ def findings(facts: Facts) -> list[Finding]:
 def _files(facts: Facts) -> list[Finding]:
     found = []
     if facts.faults:
-        text = f"{upper(counted(len(facts.faults), 'picture'))} cannot be used as imported."
+        text = f"{initial(counted(len(facts.faults), 'picture'))} cannot be used as imported."
         found.append(Finding(text, "strange"))
     else:
         found.append(Finding(f"All {facts.samples:,} pictures decode and are what was imported."))
     if facts.rejects:
-        text = f"{upper(counted(len(facts.rejects), 'file'))} of the source "
+        text = f"{initial(counted(len(facts.rejects), 'file'))} of the source "
         text += f"{verb(len(facts.rejects), 'was', 'were')} left out at the import."
         found.append(Finding(text))
     return found
@@ -39,7 +40,7 @@ def _copies(facts: Facts) -> list[Finding]:
     if copies.identical.groups:
         found.append(
             Finding(
-                f"{upper(counted(copies.identical.groups, 'photo'))} "
+                f"{initial(counted(copies.identical.groups, 'photo'))} "
                 f"{verb(copies.identical.groups)} there several times byte for byte, as "
                 f"{copies.identical.files:,} files. {_disagree(copies.identical)}",
                 "strange",
@@ -50,7 +51,7 @@ def _copies(facts: Facts) -> list[Finding]:
         how = how if copies.by_descriptors else "by perceptual hash"
         found.append(
             Finding(
-                f"{upper(counted(copies.near.groups, 'photo'))} {verb(copies.near.groups)} there "
+                f"{initial(counted(copies.near.groups, 'photo'))} {verb(copies.near.groups)} there "
                 f"encoded or cut anew, as {copies.near.files:,} files, {how}. With the "
                 f"byte-identical ones that is {copies.every.groups:,} photos in "
                 f"{copies.every.files:,} files. {_disagree(copies.every)}",
@@ -60,7 +61,7 @@ def _copies(facts: Facts) -> list[Finding]:
     if apart := copies.every.conflicts.other_fold:
         found.append(
             Finding(
-                f"{upper(counted(apart, 'pair'))} of copies {verb(apart, 'stands', 'stand')} in "
+                f"{initial(counted(apart, 'pair'))} of copies {verb(apart, 'stands', 'stand')} in "
                 "different folds, so a photo that was learnt from can be measured on.",
                 "strange",
             )
@@ -99,8 +100,8 @@ def _labels(labels: LabelFacts) -> list[Finding]:
     if labels.suspects_off is not None:
         off = f" (what the models say is {labels.suspects_off:.0f} years off on average)"
     suspects = (
-        f"Confident learning doubts the age of {part(labels.age_suspects, labels.faces)}{off}, "
-        f"and the gender of {part(labels.gender_suspects, labels.faces)}."
+        f"Confident learning doubts the age of {faces_of(labels.age_suspects, labels.faces)}{off}, "
+        f"and the gender of {faces_of(labels.gender_suspects, labels.faces)}."
     )
     some = labels.age_suspects or labels.gender_suspects
     return [Finding(text + "."), Finding(suspects, "strange" if some else "plain")]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agelens.data.audit.facts import Facts
-from agelens.data.exploration.plain import plain
+from agelens.data.exploration.formats import as_json as plain
 from agelens.data.import_journal import write_whole
 from agelens.reports import page
 from agelens.reports.page import Finding, Page, Section, Table

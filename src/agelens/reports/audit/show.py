@@ -4,7 +4,7 @@ from agelens.data.audit.duplicates import SAME_FACE, SAME_PHOTO
 from agelens.data.audit.facts import Copied, Facts
 from agelens.data.audit.paintings import BACKBONE
 from agelens.data.audit.perceptual_hash import BITS, REACH
-from agelens.data.exploration.words import percent
+from agelens.data.exploration.formats import percent
 from agelens.reports.audit.gallery import Gallery
 from agelens.reports.page import Cell, Part, Pictures, Section, Table, Text
 

@@ -21,10 +21,10 @@ from agelens.reports.charts.canvas import (
     WIDTH,
     Axes,
     canvas_for,
-    colour_bar,
     fill,
     finish,
     percent,
+    ramp,
 )
 
 __all__ = [
@@ -85,15 +85,18 @@ def histogram(
     axes: Axes,
     *,
     marks: Mapping[str, float] | None = None,
+    peaks: Mapping[int, str] | None = None,
     scale: Scale = "linear",
     wide: bool = False,
+    height: float = 3.3,
 ) -> str:
     """Draw counts between edges (K + 1) as filled steps, (K,) for each series.
 
-    `marks` are vertical lines with a word each.
+    `marks` are vertical lines with a word each; `peaks` colour bars of the first series, by
+    their place, and write a word above each.
     """
     borders = np.asarray(edges, float)
-    with canvas_for(axes, wide) as canvas:
+    with canvas_for(axes, wide, height) as canvas:
         ax = canvas.ax
         for number, (name, counts) in enumerate(series.items()):
             style = fill(number) if number == 0 else {"facecolor": "none"}
@@ -101,6 +104,13 @@ def histogram(
             ax.stairs(
                 np.asarray(counts, float), borders, label=name, fill=number == 0,
                 **(style if number == 0 else style | line),
+            )  # fmt: skip
+        for bar, word in (peaks or {}).items():
+            count = float(np.asarray(next(iter(series.values())))[bar])
+            ax.stairs([count], borders[bar : bar + 2], fill=True, **fill(3) | {"hatch": ""})
+            ax.annotate(
+                word, (borders[bar : bar + 2].mean(), count), (0, 2), ha="center",
+                textcoords="offset points", fontsize=8.5, color=PALETTE[3],
             )  # fmt: skip
         ax.set_yscale(scale)
         for word, place in (marks or {}).items():
@@ -146,9 +156,9 @@ def heat(
     diverging: bool = False,
     wide: bool = False,
 ) -> str:
-    """Draw a table (R, C) as colours with the numbers written in; NaN stays empty.
+    """Draw a table (R, C) as colours, with the numbers in them and their unit above.
 
-    `diverging` puts white at 0, for differences.
+    NaN stays empty; `diverging` puts white at 0, for differences.
     """
     table = np.asarray(values, float)
     height = max(2.2, 0.32 * len(rows) + 1.3)
@@ -159,9 +169,10 @@ def heat(
         # diverging one keeps size, and the numbers keep the sign).
         image = ax.pcolormesh(
             np.arange(len(columns)), np.arange(len(rows)), table, shading="nearest",
-            cmap="PuOr" if diverging else "cividis_r", edgecolors="#ffffff", linewidth=0.8,
+            cmap="PuOr" if diverging else ramp(), edgecolors="#fdfdfd", linewidth=0.8,
             vmin=-reach if diverging else None, vmax=reach if diverging else None,
         )  # fmt: skip
+        image.set_gid(f"{RAMP}-cells")
         ax.invert_yaxis()
         for row, column in np.argwhere(np.isfinite(table)):
             value = table[row, column]
@@ -172,12 +183,12 @@ def heat(
                 column, row, form.format(value), ha="center", va="center", fontsize=size,
                 color="#111111" if light else "#fefefe",
             )  # fmt: skip
-        ax.set_xticks(np.arange(len(columns)), columns, rotation=40 if len(columns) > 6 else 0)
+        turned = sum(map(len, columns)) > (90 if wide else 40)
+        ax.set_xticks(np.arange(len(columns)), columns, rotation=40 if turned else 0)
         ax.set_yticks(np.arange(len(rows)), rows)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-        image.set_gid(f"{RAMP}-cells")
-        colour_bar(ax, image, unit)
+        ax.set_title(unit, fontsize=8.5, color="#444444")
         finish(ax, legend=False, numbers=False)
     return canvas.svg
 
@@ -231,9 +242,12 @@ def scatter(
     with canvas_for(axes, wide, height=4.4) as canvas:
         ax = canvas.ax
         if density:
-            drawn = ax.hexbin(a, b, gridsize=36, cmap="cividis_r", bins="log", mincnt=1, lw=0)
+            drawn = ax.hexbin(a, b, gridsize=36, cmap=ramp(), bins="log", mincnt=1, lw=0)
             drawn.set_gid(f"{RAMP}-cells")
-            colour_bar(ax, drawn, f"{axes.of} (log scale)")
+            bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.02)
+            bar.set_label(f"{axes.of} (log scale)")
+            bar.outline.set_visible(False)
+            bar.solids.set_gid(f"{RAMP}-bar")
         else:
             ax.plot(a, b, ".", color=PALETTE[0], markersize=4, alpha=0.6)
         if diagonal:

@@ -30,7 +30,7 @@ _VARIABLES = {
 RAMP = "ramp"
 """Begins the ids of parts coloured by a colour map; pages turn it around in dark mode."""
 
-WIDTH, WIDE = 5.6, 11.2
+WIDTH, WIDE = 5.1, 11.2
 """Inches: half and whole width of a page."""
 
 _STYLE: Any = {
@@ -83,12 +83,12 @@ def finish(
             ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def colour_bar(ax: Any, image: Any, unit: str) -> None:
-    """Draw the scale of a chart's colours beside it."""
-    bar = ax.figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)
-    bar.set_label(unit)
-    bar.outline.set_visible(False)
-    bar.solids.set_gid(f"{RAMP}-bar")
+def ramp() -> Any:
+    """Give the colour map of counts and shares, from pale to dark."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    # The last is a shade off PALETTE[0], which pages replace in dark mode.
+    return LinearSegmentedColormap.from_list("agelens", ["#ece7da", "#86a0b5", "#12304e"])
 
 
 class Canvas:

@@ -1,37 +1,32 @@
-"""Explore a dataset folder, in steps whose times are told."""
+"""Explore a data set folder: measure, find, and write the page, the JSON and the weights."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from agelens import provenance
 from agelens.data import quality
-from agelens.data.dataset import Dataset
 from agelens.data.exploration.age_bands import bands_of
-from agelens.data.exploration.balance import look_at_balance
-from agelens.data.exploration.class_weights import face_weights, look_at_imbalance
+from agelens.data.exploration.balance import compare_splits
+from agelens.data.exploration.class_weights import face_weights, measure_imbalance
 from agelens.data.exploration.facts import Facts
-from agelens.data.exploration.label_statistics import look_at_labels
-from agelens.data.exploration.landmark_statistics import look_at_shapes, read_points
-from agelens.data.exploration.picture_statistics import look_at_pixels
-from agelens.data.exploration.shortcuts import look_for_shortcuts
-from agelens.errors import DatasetError
-from agelens.reports.explore import report as reporting
+from agelens.data.exploration.label_statistics import describe_labels
+from agelens.data.exploration.landmark_statistics import describe_landmarks, read_points
+from agelens.data.exploration.picture_statistics import describe_pictures
+from agelens.data.exploration.shortcuts import measure_shortcuts
+from agelens.data.import_journal import write_whole
+from agelens.faces.alignment import TEMPLATE
+from agelens.reports import dataset_page
+from agelens.reports.dataset_page import Report, Steps
+from agelens.reports.explore.drawings import FIGURES, draw
 from agelens.reports.explore.faces import gather
-from agelens.reports.explore.findings import findings
-from agelens.reports.page import Finding
-
-Report = Callable[[str, int, int | None], None]
-"""Called with the step, what is done of it, and of how many if it counts."""
+from agelens.reports.explore.rules import findings
+from agelens.reports.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What came of it."""
+    """What an exploration found, and the files it wrote."""
 
     facts: Facts
     findings: list[Finding]
@@ -41,24 +36,6 @@ class Explored:
     seconds: dict[str, float]  # by step
 
 
-class _Clock:
-    def __init__(self, report: Report | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._report = report
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        def counted(done: int, total: int) -> None:
-            if self._report is not None:
-                self._report(name, done, total)
-
-        if self._report is not None:
-            self._report(name, 0, None)
-        start = time.perf_counter()
-        yield counted
-        self.seconds[name] = round(time.perf_counter() - start, 2)
-
-
 def explore(
     data: Path,
     output: Path,
@@ -66,65 +43,55 @@ def explore(
     command: str = "",
     report: Report | None = None,
 ) -> Explored:
-    """Write `explore.html`, `explore.json` and `weights.csv` in OUTPUT for the dataset folder DATA.
+    """Write `explore.html`, `explore.json` and `weights.csv` in OUTPUT for a data set folder.
 
     `landmarks` is a list of 68 points, as text or Parquet. Raises DatasetError for what is no
-    dataset folder, holds no sample, or cannot be written, and for a list of other faces.
+    data set folder, holds no sample, or cannot be written, and for a list of other faces.
     """
-    clock = _Clock(report)
-    with clock.step("read the dataset"):
-        dataset = Dataset(data)
-        if not len(dataset):
-            raise DatasetError(f"{str(data)!r} holds no sample: import a source that has some")
+    steps = Steps(report)
+    with steps.step("read the dataset"):
+        dataset = dataset_page.prepare(data, output)
         points = read_points(landmarks) if landmarks is not None else None
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DatasetError(f"cannot make {str(output)!r}: {error.strerror or error}") from error
     samples = dataset.samples
     bands = bands_of(samples)
-    with clock.step("measure the pictures") as counted:
+    with steps.step("measure the pictures") as counted:
         measured = quality.measure(dataset, counted)
-    with clock.step("count the labels"):
-        labels = look_at_labels(samples, bands)
-        imbalance = look_at_imbalance(samples, bands)
+    with steps.step("count the labels"):
+        labels = describe_labels(samples, bands)
+        imbalance = measure_imbalance(samples, bands)
         scheme, weights = face_weights(samples, bands)
-    with clock.step("compare splits and folds"):
-        balance = look_at_balance(samples)
-    with clock.step("summarise the pictures"):
-        pixels = look_at_pixels(samples, measured, bands)
-    with clock.step("look for shortcuts"):
-        shortcuts = look_for_shortcuts(samples, measured)
+    with steps.step("compare splits and folds"):
+        balance = compare_splits(samples)
+    with steps.step("summarise the pictures"):
+        pixels = describe_pictures(samples, measured, bands)
+    with steps.step("look for shortcuts"):
+        shortcuts = measure_shortcuts(samples, measured)
     shapes = None
     if points is not None:
-        with clock.step("average the landmarks"):
-            shapes = look_at_shapes(samples, points, measured, bands)
-    with clock.step("average the faces") as counted:
+        with steps.step("average the landmarks"):
+            shapes = describe_landmarks(samples, points, measured, bands)
+    with steps.step("average the faces") as counted:
         gallery = gather(dataset, measured, bands, counted)
     facts = Facts(labels, pixels, shortcuts, shapes, imbalance, scheme, balance)
     found = findings(facts)
-    made: dict[str, Any] = {
-        "command": command, "data": data.resolve().name, "source": _source(data),
-        "fingerprint": dataset.fingerprint, "date": provenance.now(),
-        "versions": provenance.versions(), "machine": provenance.machine(),
-    }  # fmt: skip
-    page, facts_file, table = (
-        output / name for name in ("explore.html", "explore.json", "weights.csv")
-    )
-    try:
-        with clock.step("draw the page"):
-            reporting.write_page(page, made, facts, found, measured, gallery)
-            reporting.write_weights(table, weights)
-        reporting.write_json(facts_file, made | {"seconds": clock.seconds}, facts, found)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write {error.filename or str(output)!r}: {error.strerror or error}"
-        ) from error
-    return Explored(facts, found, page, facts_file, table, clock.seconds)
+    made = dataset_page.provenance_of(dataset, command) | {"source": _source(data)}
+    names = ("explore.html", "explore.json", "weights.csv")
+    page, facts_file, table = (output / name for name in names)
+    with dataset_page.writing(output):
+        with steps.step("draw the page"):
+            dataset_page.write_html(
+                page, "explore/page.jinja", made, facts, found, charts=draw(facts, measured),
+                gallery=gallery, words=FIGURES, landmarks_template=TEMPLATE.tolist(),
+                log10=math.log10,
+            )  # fmt: skip
+            write_whole(table, weights.write_csv().encode())
+        made["seconds"] = steps.seconds
+        dataset_page.write_json(facts_file, made, facts, found)
+    return Explored(facts, found, page, facts_file, table, steps.seconds)
 
 
 def _source(data: Path) -> str:
-    """Give the name of what the dataset was imported from, empty if it is not noted."""
+    """Give the name of what a data set was imported from; empty if it is not recorded."""
     try:
         about = json.loads((data / "dataset.json").read_text("utf-8"))
         return str(about["source"]["name"])

@@ -1,29 +1,28 @@
-"""Faces for the user's own report: means, samples, and what the measured figures look like."""
+"""The faces on an exploration's page: means, samples, and what measured figures look like."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.data.exploration.age_bands import NOT_TOLD, Bands, told
-from agelens.errors import PictureError
-from agelens.images.decode import Picture
+from agelens.data.exploration.age_bands import UNLABELLED, Bands, label_words
 from agelens.inference.runtime import CHIP
+from agelens.reports.dataset_page import Pixels, read_chip, shrink
+from agelens.reports.rendering import Picture
 from agelens.results import Gender
 
 MEAN_LEAST = 10  # faces in a mean: of fewer, single people show through
-MEAN_MOST = 500  # drawn by chance from more: the mean hardly changes, and reading takes time
+MEAN_MOST = 500  # drawn at random from more: the mean hardly changes, and reading takes time
 EACH = 10  # samples of a band
 UNSEEN = 24  # pictures shown in which no face was found
 STEPS = (0, 1, 5, 25, 50, 75, 95, 99, 100)  # percentiles at which a figure is shown
 STEPS_LEAST = 100  # pictures; of fewer, the steps show nothing that the samples do not
-SIDE = 120  # pixels of a shown picture
 _AHEAD = 256  # chips decoded before they are summed up
 _SEED = 20170101
 
@@ -31,71 +30,62 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A picture to be shown, and what its labels or figures are."""
-
-    file: str
-    label: str
-    pixels: Picture
-
-
-@dataclass(frozen=True, slots=True)
 class Gallery:
-    """All pictures of the report."""
+    """All pictures of the page."""
 
-    means: list[Shown]  # by band and gender
-    samples: dict[str, list[Shown]]  # by band
-    steps: dict[str, list[Shown]]  # by figure, from its lowest to its highest value
-    unseen: list[Shown]  # no face was found
+    means: list[Picture]  # by band and gender
+    samples: dict[str, list[Picture]]  # by band
+    steps: dict[str, list[Picture]]  # by figure, from its lowest to its highest value
+    unseen: list[Picture]  # no face was found
 
 
 def gather(
     dataset: Dataset, quality: pl.DataFrame, bands: Bands, report: Report | None = None
 ) -> Gallery:
-    """Go once through all readable chips for the means, and pick the others."""
+    """Read all readable chips once for the means, and pick the other pictures."""
     read = chips.reader(dataset)
-    samples = dataset.samples
-    gender = told(samples["gender"])
+    samples, ages = dataset.samples, dataset.samples["age"].to_list()
+    gender = label_words(samples["gender"])
     readable = quality["brightness"].is_not_null().to_numpy()
 
-    def show(row: int, label: str) -> Shown | None:
-        try:
-            chip = read(row)
-        except PictureError:  # gone since it was measured
-            return None
-        return Shown(samples["file"][row], label, _small(chip))
+    def show(rows: Sequence[int], label: Callable[[int], str], what: str) -> list[Picture]:
+        return [
+            Picture(shrink(chip), label(row), f"{what} {label(row)}")
+            for row in rows
+            if (chip := read_chip(read, row)) is not None
+        ]
 
     def label(row: int) -> str:
-        words = [_age(samples, row), "" if gender[row] == NOT_TOLD else str(gender[row])]
+        words = [_age(samples, row), "" if gender[row] == UNLABELLED else str(gender[row])]
         return " ".join(word for word in words if word)
-
-    def pick(rows: Sequence[int], said: Callable[[int], str]) -> list[Shown]:
-        return [one for row in rows if (one := show(row, said(row))) is not None]
 
     random = np.random.default_rng(_SEED)
     drawn = {}
     for band, name in enumerate(bands.names):
         rows = bands.rows(band)[readable[bands.rows(band)]]
-        chosen = random.permutation(rows)[:EACH].tolist()
-        drawn[name] = pick(sorted(chosen, key=lambda row: (samples["age"][row], row)), label)
+        chosen = sorted(random.permutation(rows)[:EACH].tolist(), key=lambda r: (ages[r], r))
+        drawn[name] = show(chosen, label, "face labelled")
     none = np.flatnonzero((quality["faces"] == 0).fill_null(False).to_numpy())[:UNSEEN].tolist()
     return Gallery(
         means=_means(read, gender, readable, bands, report),
         samples={name: shown for name, shown in drawn.items() if shown},
-        steps={name: pick(*_steps(quality, name)) for name in ("brightness", "sharpness", "yaw")},
-        unseen=pick(none, label),
+        steps={
+            name: show(*_steps(quality, name), f"{name} of")
+            for name in ("brightness", "sharpness", "yaw")
+        },
+        unseen=show(none, label, "picture labelled"),
     )
 
 
 def _means(
-    read: Callable[[int], Picture],
+    read: Callable[[int], Pixels],
     gender: NDArray[np.object_],
     readable: NDArray[np.bool_],
     bands: Bands,
     report: Report | None,
-) -> list[Shown]:
+) -> list[Picture]:
     """Average the chips of each age band and gender, going once through the file in its order."""
-    genders = [word.value for word in Gender if (gender == word.value).any()] or [NOT_TOLD]
+    genders = [word.value for word in Gender if (gender == word.value).any()] or [UNLABELLED]
     cell = np.full(len(gender), -1)
     names: list[str] = []
     totals: list[int] = []
@@ -105,22 +95,16 @@ def _means(
             rows = np.flatnonzero((bands.of == band) & (gender == word) & readable)
             if len(rows) >= MEAN_LEAST:
                 cell[random.permutation(rows)[:MEAN_MOST]] = len(names)
-                names.append(name if word == NOT_TOLD else f"{name} {word}")
+                names.append(name if word == UNLABELLED else f"{name} {word}")
                 totals.append(len(rows))
     sums = np.zeros((len(names), CHIP, CHIP, 3), np.uint32)
     counts = [0] * len(names)
     chosen = np.flatnonzero(cell >= 0).tolist()
 
-    def one(row: int) -> Picture | None:
-        try:
-            return read(row)
-        except PictureError:  # gone since it was measured
-            return None
-
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(chosen), _AHEAD):
             some = chosen[start : start + _AHEAD]
-            for row, chip in zip(some, pool.map(one, some), strict=True):
+            for row, chip in zip(some, pool.map(partial(read_chip, read), some), strict=True):
                 if chip is not None:
                     sums[cell[row]] += chip
                     counts[cell[row]] += 1
@@ -131,12 +115,13 @@ def _means(
         if count >= MEAN_LEAST:
             mean = np.rint(summed / count).astype(np.uint8)
             of = f"{count:,}" if count == total else f"{count:,} of {total:,}"
-            found.append(Shown("", f"{name}, {of} faces", _small(mean)))
+            label = f"{name}, {of} faces"
+            found.append(Picture(shrink(mean), label, f"mean of {label}"))
     return found
 
 
 def _steps(quality: pl.DataFrame, figure: str) -> tuple[list[int], Callable[[int], str]]:
-    """Give the rows at steps of a figure's range, and a function that words them."""
+    """Give the rows at steps of a figure's range, and a function that labels them."""
     values = quality[figure].to_numpy().astype(np.float64)
     order = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
     if len(order) < STEPS_LEAST:
@@ -155,8 +140,3 @@ def _age(samples: pl.DataFrame, row: int) -> str:
         low, high = samples["age_low"][row], samples["age_high"][row]
         return f"{low}-{high}" if low < high else str(low)
     return str(samples["age"][row])
-
-
-def _small(chip: Picture) -> Picture:
-    smaller: Picture = cv2.resize(chip, (SIDE, SIDE), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    return smaller

@@ -2,30 +2,34 @@
 
 import io
 import tarfile
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from PIL import Image
 
-from agelens.batch import run as running
-from agelens.batch.run import Engine, Options
-from agelens.batch.status import Progress
+from agelens.batch.plan import Unit
+from agelens.batch.progress import Committed, Deferred, Event, Progress
+from agelens.batch.run import Engine, run, start
+from agelens.batch.worker import Job, Options, Worker
+from agelens.errors import SourceUnreachable
 
 CHIPS = Options(chips=True)
 
 
 @cache
 def chip(brightness: int, side: int = 20) -> bytes:
-    """Give a grey PNG."""
+    """Return a grey PNG."""
     file = io.BytesIO()
     Image.fromarray(np.full((side, side, 3), brightness, np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
 def write_chips(folder: Path, count: int, side: int = 20) -> list[str]:
-    """Write chips of rising brightness into some subfolders; give their paths in order."""
+    """Write chips of rising brightness to some subfolders; return their paths in order."""
     for number in range(count):
         file = folder / f"{number % 3}" / f"{number:04}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +38,7 @@ def write_chips(folder: Path, count: int, side: int = 20) -> list[str]:
 
 
 def write_shard(path: Path, names: list[str]) -> list[str]:
-    """Write a tar in WebDataset's layout, a chip and a label for each name; give its sources."""
+    """Write a tar in WebDataset's layout, a chip and a label for each name; return its sources."""
     with tarfile.open(path, "w") as archive:
         for number, name in enumerate(names):
             for suffix, data in ((".cls", b"1"), (".png", chip(number % 256))):
@@ -44,22 +48,35 @@ def write_shard(path: Path, names: list[str]) -> list[str]:
     return [f"{path}/{name}.png" for name in names]
 
 
-def answer(
-    source: object, output: object, model: object, options: Options = CHIPS, workers: int = 1
-) -> Progress:
-    """Run a batch to its end with the local engine."""
-    store, job = running.begin(str(source), str(output), str(model), options)
-    with store.alone():
-        return running.run(
-            store, job, Engine("local", workers), lambda count: None, lambda progress: None
-        )
+def run_batch(
+    source: object, output: object, model: object, workers: int = 0,
+    on_progress: Callable[[Progress], None] = lambda progress: None, engine: str = "local",
+) -> Progress:  # fmt: skip
+    """Run a batch to its end, with the local engine; 0 workers: in this process."""
+    store, job = start(str(source), str(output), str(model), CHIPS)
+    with store.exclusive(), pytest.MonkeyPatch.context() as patch:
+        if not workers:
+            patch.setattr("agelens.batch.local_engine.run", _run_here)
+        return run(store, job, Engine(engine, workers or None), lambda count: None, on_progress)
+
+
+def _run_here(
+    job: Job, unit: Callable[[int], Unit], pending: Iterable[tuple[int, int]], workers: int
+) -> Iterator[Event]:
+    worker = Worker(job)
+    for number, first in pending:
+        try:
+            for part, size in worker.process(unit(number), first, lambda *counts: None):
+                yield Committed("here", part, size)
+        except SourceUnreachable as error:
+            yield Deferred("here", number, str(error))
 
 
 def rows(output: Path) -> pl.DataFrame:
-    """Read what a run has left."""
+    """Read the output of a run."""
     return pl.read_parquet(output / "parts" / "*.parquet")
 
 
 def sources(output: Path) -> list[str]:
-    """Give the sources of all rows, sorted; of chips there is one row for each."""
+    """Return the sources of all rows, sorted; for chips there is one row for each."""
     return sorted(rows(output)["source"])

@@ -42,6 +42,13 @@ def machine(threads: int | None = None) -> dict[str, Any]:
     }
 
 
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
 """Flags of /proc/cpuinfo, the widest first: two processors of one name may differ in it."""
 

@@ -17,11 +17,10 @@ import pytest
 ray = pytest.importorskip("ray", reason="needs the extra scale")
 Cluster = pytest.importorskip("ray.cluster_utils").Cluster
 
-from agelens.batch import run as running  # noqa: E402
-from agelens.batch.run import Engine  # noqa: E402
-from agelens.batch.status import Progress  # noqa: E402
+from agelens.batch.progress import Progress  # noqa: E402
+from agelens.batch.run import read_status  # noqa: E402
 from agelens.errors import BatchError  # noqa: E402
-from batches import CHIPS, answer, rows, sources, write_chips, write_shard  # noqa: E402
+from batches import rows, run_batch, sources, write_chips, write_shard  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 LARGE = 800  # pixels: a worker has something to do with such a chip
@@ -42,10 +41,11 @@ os.fsync = fsync
 DRIVER = """
 import sys
 from agelens.batch import run
-from agelens.batch.run import Engine, Options
+from agelens.batch.run import Engine
+from agelens.batch.worker import Options
 
-store, job = run.begin(*sys.argv[1:4], Options(chips=True))
-with store.alone():
+store, job = run.start(*sys.argv[1:4], Options(chips=True))
+with store.exclusive():
     run.run(store, job, Engine("ray", 2, sys.argv[4]), lambda n: None, lambda p: None)
 """
 
@@ -136,9 +136,7 @@ def on_ray(
     source: Path, output: Path, model: Path,
     watch: Callable[[Progress], None] = lambda progress: None, workers: int = 3,
 ) -> Progress:  # fmt: skip
-    store, job = running.begin(str(source), str(output), str(model), CHIPS)
-    with store.alone():
-        return running.run(store, job, Engine("ray", workers), lambda count: None, watch)
+    return run_batch(source, output, model, workers, watch, "ray")
 
 
 def test_both_engines_give_the_same_and_finish_each_others_runs(
@@ -150,7 +148,7 @@ def test_both_engines_give_the_same_and_finish_each_others_runs(
     write_shard(tmp_path / "in/cut.tar", [f"{n:02}" for n in range(20)])
     os.truncate(tmp_path / "in/cut.tar", 5 * 4 * 512 + 100)
     on_ray(tmp_path / "in", tmp_path / "out", tiny_model)
-    answer(tmp_path / "in", tmp_path / "local", tiny_model)
+    run_batch(tmp_path / "in", tmp_path / "local", tiny_model)
     by = ["source", "face"]
     ours, theirs = (rows(tmp_path / name).sort(by) for name in ("out", "local"))
     assert len(ours) == 60 + 1 + 20 + 5 + 1
@@ -158,7 +156,7 @@ def test_both_engines_give_the_same_and_finish_each_others_runs(
     wrong = ours.filter(pl.col("status") == "error")["source"].to_list()
     assert wrong == [str(tmp_path / "in" / name) for name in ("bad.jpg", "cut.tar")]
     (tmp_path / "local/parts/part-0000001-000000.parquet").unlink()
-    assert on_ray(tmp_path / "in", tmp_path / "local", tiny_model).pictures == 87
+    assert on_ray(tmp_path / "in", tmp_path / "local", tiny_model).counts.pictures == 87
     assert rows(tmp_path / "local").sort(by).equals(ours)
 
 
@@ -192,7 +190,7 @@ def test_a_source_that_vanishes_comes_back(cluster, tmp_path: Path, tiny_model: 
         on_ray(tmp_path / "in", tmp_path / "out", tiny_model, watch)
     (tmp_path / "away").rename(tmp_path / "in")
     done = on_ray(tmp_path / "in", tmp_path / "out", tiny_model)
-    assert (done.pictures, done.errors) == (200, 0)
+    assert (done.counts.pictures, done.counts.errors) == (200, 0)
     assert sources(tmp_path / "out") == paths
 
 
@@ -207,8 +205,8 @@ def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path: Path, tiny_mod
 
     done = on_ray(tmp_path / "in", tmp_path / "out", tiny_model, watch)
     assert killed
-    assert done.lost >= 1
-    assert (done.pictures, done.errors) == (200, 0)
+    assert done.workers_lost >= 1
+    assert (done.counts.pictures, done.counts.errors) == (200, 0)
     assert sources(tmp_path / "out") == paths
 
 
@@ -225,7 +223,7 @@ def test_a_killed_driver_resumes(cluster, tmp_path: Path, tiny_model: Path) -> N
         driver.kill()
     assert 0 < len(list(tmp_path.glob("out/parts/*.parquet"))) < 25
     done = on_ray(tmp_path / "in", tmp_path / "out", tiny_model)
-    assert (done.pictures, done.errors) == (400, 0)
+    assert (done.counts.pictures, done.counts.errors) == (400, 0)
     assert sources(tmp_path / "out") == paths
 
 
@@ -243,5 +241,5 @@ def test_a_node_that_is_killed_loses_nothing(cluster, tmp_path: Path, tiny_model
     done = on_ray(tmp_path / "in", tmp_path / "out", tiny_model, watch)
     assert killed
     assert sources(tmp_path / "out") == sorted(paths + shard)
-    assert (done.pictures, done.errors) == (440, 0)
-    assert running.read_status(str(tmp_path / "out"))["state"] == "finished"
+    assert (done.counts.pictures, done.counts.errors) == (440, 0)
+    assert read_status(str(tmp_path / "out"))["state"] == "finished"

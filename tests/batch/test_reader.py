@@ -10,13 +10,13 @@ import pytest
 from agelens.batch import locations, reader
 from agelens.batch.listing import Kind
 from agelens.batch.plan import Unit
-from agelens.batch.reader import Item, Where, items
+from agelens.batch.reader import Item, Origin, read_unit
 from agelens.errors import SourceUnreachable
 from batches import chip, write_chips, write_shard
 
 
 def read(kind: Kind, *named: str, root: str = "/", stop: int | None = None) -> list[Item]:
-    return list(items(Unit(0, kind, named, 0, stop), Where("/", root)))
+    return list(read_unit(Unit(0, kind, named, 0, stop), Origin("/", root)))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_rows_of_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(reader, "_ROWS", 3)
     file = tmp_path / "t.parquet"
     pl.DataFrame({"jpg": [chip(n) for n in range(8)], "key": list("abcdefgh")}).write_parquet(file)
-    found = list(items(Unit(0, Kind.TABLE, (str(file),), 2, 7), Where("/", "/")))
+    found = list(read_unit(Unit(0, Kind.TABLE, (str(file),), 2, 7), Origin("/", "/")))
     assert [item.name for item in found] == [
         f"{file}/row {n}/{k}" for n, k in zip(range(2, 7), "cdefg", strict=True)
     ]
@@ -119,7 +119,7 @@ def test_a_store_that_fails_for_a_while_is_asked_again(no_waiting: None) -> None
             raise said
         return said
 
-    assert locations.persistently(ask, "read it") == 7
+    assert locations.retry(ask, "read it") == 7
 
 
 def test_a_store_that_never_answers(no_waiting: None) -> None:
@@ -130,7 +130,7 @@ def test_a_store_that_never_answers(no_waiting: None) -> None:
         raise OSError("503 Slow Down")
 
     with pytest.raises(SourceUnreachable, match="read it after 5 tries: 503 Slow Down"):
-        locations.persistently(ask, "read it")
+        locations.retry(ask, "read it")
     assert len(asked) == 5
 
 
@@ -142,7 +142,7 @@ def test_what_is_not_there_is_an_answer_at_once() -> None:
         raise FileNotFoundError("no key")
 
     with pytest.raises(FileNotFoundError):
-        locations.persistently(ask, "read it")
+        locations.retry(ask, "read it")
     assert len(asked) == 1
 
 
@@ -157,4 +157,4 @@ def test_what_is_not_there_is_an_answer_at_once() -> None:
     ],
 )
 def test_names_are_seen_from_their_manifest(manifest: str, name: str, seen: str) -> None:
-    assert locations.beside(manifest, name) == seen
+    assert locations.resolve(name, manifest) == seen

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from agelens.batch.rows import SCALE, SCHEMA, Rows, whole
+from agelens.batch.rows import SCALE, SCHEMA, Rows, quantize
 from agelens.predictor import Answer, Predictor, load
 from agelens.results import Prediction
 
@@ -83,5 +83,5 @@ def test_chips_have_no_box(predictor: Predictor) -> None:
     assert row["age"] == pytest.approx(99 * 100 / 255, abs=0.1)
 
 
-def test_whole_numbers_stay_in_range() -> None:
-    assert whole(np.array([0, 1e-9, 0.5, 1.0000001, -1e-9])).tolist() == [0, 0, 32768, SCALE, 0]
+def test_quantized_probabilities_stay_in_range() -> None:
+    assert quantize(np.array([0, 1e-9, 0.5, 1.0000001, -1e-9])).tolist() == [0, 0, 32768, SCALE, 0]

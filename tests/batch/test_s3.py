@@ -17,7 +17,7 @@ pytest.importorskip("flask")
 server = pytest.importorskip("moto.server", reason="needs moto, flask and flask-cors")
 
 from agelens.batch import locations  # noqa: E402
-from batches import answer, chip, write_shard  # noqa: E402
+from batches import chip, run_batch, write_shard  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # moto's and botocore's own
 
@@ -90,19 +90,20 @@ def test_pictures_and_shards_in_a_bucket_answered_into_it(
     shard = write_shard(tmp_path / "s.tar", ["a", "b"])
     place = put("in/s.tar", (tmp_path / "s.tar").read_bytes())
     named += [name.replace(str(tmp_path / "s.tar"), place) for name in shard]
-    done = answer("s3://shelf/in", "s3://shelf/out", tiny_model)
+    done = run_batch("s3://shelf/in", "s3://shelf/out", tiny_model, workers=1)
     assert sorted(rows("s3://shelf/out")["source"]) == sorted(named)
-    assert (done.pictures, done.errors) == (43, 1)
+    assert (done.counts.pictures, done.counts.errors) == (43, 1)
     before = len([path for method, path in s3.asked if method == "PUT" and "/parts/" in path])
-    again = answer("s3://shelf/in", "s3://shelf/out", tiny_model)
+    again = run_batch("s3://shelf/in", "s3://shelf/out", tiny_model)
     puts = [path for method, path in s3.asked if method == "PUT" and "/parts/" in path]
-    assert (again.pictures, len(puts)) == (43, before)
+    assert (again.counts.pictures, len(puts)) == (43, before)
 
 
 def test_errors_of_the_server_and_slow_answers_are_outlived(
-    s3: Store, tmp_path: Path, tiny_model: Path
+    s3: Store, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = [put(f"in/{n:03}.png", chip(n)) for n in range(30)]
+    monkeypatch.setattr(locations, "RETRY_SECONDS", (0.01,) * 4)
+    named = [put(f"in/{n:03}.png", chip(n)) for n in range(12)]
     turn = itertools.count()
 
     def disturb(method: str, path: str) -> str | None:
@@ -112,22 +113,22 @@ def test_errors_of_the_server_and_slow_answers_are_outlived(
         if number % 7 == 3:
             return "500 Internal Server Error"
         if number % 11 == 4:
-            time.sleep(0.3)
+            time.sleep(0.2)
         return None
 
     s3.disturb = disturb
-    done = answer("s3://shelf/in/*.png", str(tmp_path / "out"), tiny_model)
+    done = run_batch("s3://shelf/in/*.png", str(tmp_path / "out"), tiny_model)
     s3.disturb = lambda method, path: None
     table = pl.read_parquet(tmp_path / "out/parts/*.parquet")
     assert sorted(table["source"]) == named
-    assert (done.errors, done.deferred) == (0, {})
+    assert (done.counts.errors, done.deferred) == (0, {})
 
 
 def test_an_object_that_vanished_has_a_row(s3: Store, tmp_path: Path, tiny_model: Path) -> None:
     put("in/a.png", chip(3))
     manifest = put("in/list.txt", b"a.png\ngone.png\n")
-    done = answer(manifest, str(tmp_path / "out"), tiny_model)
+    done = run_batch(manifest, str(tmp_path / "out"), tiny_model)
     table = pl.read_parquet(tmp_path / "out/parts/*.parquet").sort("source")
     assert table["source"].to_list() == ["s3://shelf/in/a.png", "s3://shelf/in/gone.png"]
     assert table["status"].to_list()[1] == "error"
-    assert done.errors == 1
+    assert done.counts.errors == 1

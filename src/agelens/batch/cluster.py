@@ -1,4 +1,4 @@
-"""A Ray cluster, reached or started on this machine, and kept quiet."""
+"""Connect to a Ray cluster, or start Ray on this machine, without its messages."""
 
 import logging
 import os
@@ -9,26 +9,26 @@ from typing import Any
 
 from agelens.errors import BatchError
 
-_STORE_BYTES = 200_000_000  # of a Ray that is started here: only words and small models go there
+_STORE_BYTES = 200_000_000  # of a Ray started here: only messages and small models go there
 _VARIABLES = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+    "RAY_USAGE_STATS_ENABLED": "0",  # no usage statistics are sent
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # the working folder is not sent to the machines
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what it has to say comes as an exception
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about its own change to come
-    "RAY_worker_niceness": "0",  # as quick as processes of the local engine
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # errors come as exceptions
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise it warns of a change to come
+    "RAY_worker_niceness": "0",  # as fast as processes of the local engine
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay what they are
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay valid
 }
 
 
 @contextmanager
 def connected(address: str | None, cores: int | None) -> Iterator[None]:
-    """Be connected to a cluster: as it is, or the one at `address`.
+    """Connect to the Ray cluster at `address`, unless this process is connected already.
 
-    None is RAY_ADDRESS, or else a Ray with `cores` (None: all) that is started here and ended
-    afterwards. While connected, standard output is Ray's, which prints what it thinks of lost
-    actors, and goes nowhere. Raises BatchError where Ray does not answer or ends the work.
+    None is RAY_ADDRESS, or else a Ray with `cores` (None: all) that is started here and stopped
+    afterwards. Standard output is discarded meanwhile, since Ray prints messages about lost
+    actors there. Raises BatchError if Ray does not respond or stops the work.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -42,8 +42,8 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
             yield
         except (ray.exceptions.RayError, ConnectionError) as error:
             raise BatchError(
-                f"Ray ended the run: {last_line(error)}; run the same command again: what is "
-                "kept stays"
+                f"Ray ended the run: {last_line(error)}; run the same command again: committed "
+                "work is kept"
             ) from error
         finally:
             if own:
@@ -51,7 +51,7 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
 
 
 def last_line(error: Exception) -> str:
-    """Give what an error of Ray says in the end, below its traces."""
+    """Return the last line of an error of Ray, which follows its tracebacks."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
@@ -63,7 +63,7 @@ def _connect(where: str, cores: int | None) -> None:
         here = {"num_cpus": cores, "include_dashboard": False}
         here["object_store_memory"] = _STORE_BYTES
     try:
-        with _no_stderr():  # it says there how loud it has been told to be
+        with _no_stderr():  # Ray prints its log level there
             ray.init(
                 address=where,
                 log_to_driver=False,
@@ -71,18 +71,18 @@ def _connect(where: str, cores: int | None) -> None:
                 runtime_env={"env_vars": _VARIABLES},
                 **here,
             )
-    except Exception as error:  # Ray raises of all kinds, a bare Exception among them
+    except Exception as error:  # Ray raises many kinds, even a bare Exception
         hint = "expected HOST:PORT of a cluster's head, or auto on one of its machines"
         if where == "local":
-            hint = "run the same command again, or do without it"
+            hint = "run the same command again, or work without Ray"
         raise BatchError(
-            f"Ray does not start or answer ({where}): {last_line(error)}; {hint}"
+            f"Ray does not start or respond ({where}): {last_line(error)}; {hint}"
         ) from error
 
 
 @contextmanager
 def _no_stderr() -> Iterator[None]:
-    """Keep what is not Python's, too, off standard error."""
+    """Discard standard error, also that of code outside Python."""
     kept = os.dup(2)
     try:
         with Path(os.devnull).open("w") as nowhere:

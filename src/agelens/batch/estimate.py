@@ -1,4 +1,4 @@
-"""A dry run: how much there is, and what it would take, by a sample."""
+"""Estimate, from a sample, how much there is to predict and how long it takes: a dry run."""
 
 import itertools
 import random
@@ -9,24 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
-from agelens.batch import locations, reader
+from agelens.batch import locations
 from agelens.batch.listing import Entry, Kind
-from agelens.batch.pipeline import Job, predictor
 from agelens.batch.plan import Unit
-from agelens.batch.reader import Item, Where
+from agelens.batch.reader import Item, Origin, read_unit
 from agelens.batch.rows import Rows
+from agelens.batch.worker import Job, load_predictor
 from agelens.images.sources import Source
 
 SAMPLE = 200  # pictures
-CONTAINERS = 8  # shards and tables looked into
-_BLOCK = 512  # of a tar: a member's header, and what its content is rounded up to
+CONTAINERS = 8  # shards and tables that are sampled
+_BLOCK = 512  # bytes of a tar header, and of the blocks that content is padded to
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would take."""
+    """The expected cost of a run."""
 
-    pictures: int  # those in shards by their bytes
+    pictures: int  # those in shards estimated by their bytes
     shards: int  # 0: `pictures` is exact
     sample: int  # pictures tried
     faces: float  # per picture
@@ -36,36 +36,36 @@ class Estimate:
     stages: dict[str, float]  # seconds per picture
 
     def hours(self, workers: int) -> float:
-        """Give the time that so many workers would take, start and stragglers left out."""
+        """Return the hours that so many workers take, without start-up and stragglers."""
         return self.pictures * self.seconds / workers / 3600
 
 
-def estimate(entries: Iterable[Entry], job: Job, tell: Callable[[int], None]) -> Estimate:
-    """Count all entries and answer up to 200 pictures, drawn evenly, on one thread.
+def estimate(entries: Iterable[Entry], job: Job, report: Callable[[int], None]) -> Estimate:
+    """Count all entries and predict a random sample of up to 200 pictures, on one thread.
 
-    `tell` is called with the number of pictures tried so far.
+    Calls `report` with the number of pictures tried so far.
     """
     chosen: list[Entry] = []
-    chance = random.Random(0)  # noqa: S311  (a sample)
+    rng = random.Random(0)  # noqa: S311  (a sample)
     pictures = shards = shard_bytes = 0
     for count, entry in enumerate(entries):
         pictures += entry.pictures or 0
         if entry.kind is Kind.SHARD:
             shards += 1
-            shard_bytes += _size(entry, job.where)
-        if len(chosen) < SAMPLE:
+            shard_bytes += _size(entry, job.origin)
+        if len(chosen) < SAMPLE:  # reservoir sampling
             chosen.append(entry)
-        elif (place := chance.randrange(count + 1)) < SAMPLE:
+        elif (place := rng.randrange(count + 1)) < SAMPLE:
             chosen[place] = entry
     rows = Rows(job.model_sha256)
-    sample = _Sample(chosen, job.where, rows)
-    asked = predictor(job)
-    asked.predict(np.zeros((64, 64, 3), np.uint8))  # the first call is slower
-    before = dict(asked.seconds)
+    sample = _Sample(chosen, job.origin, rows)
+    predictor = load_predictor(job)
+    predictor.predict(np.zeros((64, 64, 3), np.uint8))  # the first call is slower
+    before = dict(predictor.seconds)
     start = time.perf_counter()
-    for answer in asked.predict_stream(sample.sources(), chips=job.chips):
+    for answer in predictor.predict_stream(sample.sources(), chips=job.options.chips):
         rows.add(answer)
-        tell(rows.pictures)
+        report(rows.pictures)
     tried = max(1, rows.pictures)
     seconds = (time.perf_counter() - start) / tried
     if shards and sample.shard_pictures:
@@ -78,25 +78,25 @@ def estimate(entries: Iterable[Entry], job: Job, tell: Callable[[int], None]) ->
         errors=rows.errors / tried,
         seconds=seconds,
         bytes=len(rows.parquet({})) / tried,
-        stages={stage: (t - before[stage]) / tried for stage, t in asked.seconds.items()},
+        stages={stage: (t - before[stage]) / tried for stage, t in predictor.seconds.items()},
     )
 
 
 class _Sample:
-    """Pictures of the chosen entries, of a shard or table its first ones."""
+    """The pictures of the chosen entries; of a shard or table its first ones."""
 
-    def __init__(self, chosen: list[Entry], where: Where, rows: Rows) -> None:
-        self._single = [e.place for e in chosen if e.kind is Kind.PICTURE]
-        several = [e for e in chosen if e.kind is not Kind.PICTURE]
-        step = max(1, len(several) // CONTAINERS)
-        self._several = several[::step][:CONTAINERS]
-        self._where = where
+    def __init__(self, chosen: list[Entry], origin: Origin, rows: Rows) -> None:
+        self._pictures = tuple(e.place for e in chosen if e.kind is Kind.PICTURE)
+        containers = [e for e in chosen if e.kind is not Kind.PICTURE]
+        step = max(1, len(containers) // CONTAINERS)
+        self._containers = containers[::step][:CONTAINERS]
+        self._origin = origin
         self._rows = rows
         self.shard_pictures = 0
         self.shard_bytes = 0
 
     def sources(self) -> Iterator[Source]:
-        """Give what can be predicted; what cannot becomes a row at once."""
+        """Yield what can be predicted; add a row for what cannot."""
         for item in itertools.islice(self._items(), SAMPLE):
             if item.data is None:
                 self._rows.add_error(item.name, item.error or "nothing there")
@@ -104,24 +104,22 @@ class _Sample:
                 yield Source(item.name, item.data)
 
     def _items(self) -> Iterator[Item]:
-        if self._single:
-            yield from reader.items(Unit(0, Kind.PICTURE, tuple(self._single)), self._where)
-        for entry in self._several:
+        if self._pictures:
+            yield from read_unit(Unit(0, Kind.PICTURE, self._pictures), self._origin)
+        for entry in self._containers:
             unit = Unit(0, entry.kind, (entry.place,), entry.start, entry.stop)
-            share = SAMPLE // len(self._several)
-            for item in itertools.islice(reader.items(unit, self._where), share):
+            share = SAMPLE // len(self._containers)
+            for item in itertools.islice(read_unit(unit, self._origin), share):
                 if entry.kind is Kind.SHARD and isinstance(item.data, bytes):
                     self.shard_pictures += 1
                     self.shard_bytes += (-(-len(item.data) // _BLOCK) + 1) * _BLOCK
                 yield item
 
 
-def _size(entry: Entry, where: Where) -> int:
+def _size(entry: Entry, origin: Origin) -> int:
     if entry.size is not None:
         return entry.size
-    if locations.is_url(entry.place):
-        return 0
     try:
-        return Path(where.base, entry.place).stat().st_size
+        return 0 if locations.is_url(entry.place) else Path(origin.base, entry.place).stat().st_size
     except OSError:
         return 0

@@ -1,10 +1,10 @@
-"""What is committed: the parts of a run, and what the run is.
+"""The committed parts of a run, and what the run is.
 
-A part is one Parquet file with the answers to one slice of a unit. Its name follows from the
-plan, and putting it there whole is the commit: it is there or it is not, and whoever does the
-slice again, a worker that was thought dead included, puts the same file in the same place. A
-part carries its counts in its footer. `manifest.json` sums up what a run has left behind, so
-that the next one reads the footers of newer parts only; without it all footers are read.
+A part is one Parquet file with the predictions of one slice of a unit. The plan determines its
+name, and writing the whole file commits it: the file exists or it does not, and whoever processes
+the slice again, even a worker that was thought dead, writes the same file to the same place. A
+part carries its counts in its footer. `manifest.json` summarises the parts of a finished or
+stopped run, so that the next run only reads the footers of newer parts.
 """
 
 import json
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agelens import provenance
-from agelens.batch import parquet_footer
+from agelens.batch.locations import parquet_metadata
 from agelens.batch.store import Store
 from agelens.errors import BatchError
 
@@ -24,34 +24,34 @@ RUN = "run.json"
 MANIFEST = "manifest.json"
 METADATA = "agelens.part"
 _NAME = re.compile(r"part-(\d{7})-(\d{6})\.parquet")
-_READERS = 16
+_READERS = 16  # threads that read footers
 
 
-def file_name(unit: int, number: int) -> str:
-    """Give the name of the part for slice `number` of a unit, in the folder of the run."""
+def part_name(unit: int, number: int) -> str:
+    """Return the file of the part for slice `number` of a unit, in the folder of the run."""
     return f"{FOLDER}/part-{unit:07}-{number:06}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A committed part: the answers to slice `slice` of unit `unit`."""
+    """A committed part: the predictions of slice `slice` of unit `unit`."""
 
     unit: int
     slice: int
-    last: bool  # nothing of the unit comes after it
+    last: bool  # whether the unit ends here
     pictures: int
     faces: int
     errors: int  # pictures that could not be used
     rows: int
-    seconds: dict[str, float] = field(default_factory=dict)  # spent in each stage
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
     @property
     def name(self) -> str:
         """The part's file, in the folder of the run."""
-        return file_name(self.unit, self.slice)
+        return part_name(self.unit, self.slice)
 
     def metadata(self) -> dict[str, str]:
-        """What the part's footer carries."""
+        """Return the metadata for the part's Parquet footer."""
         return {METADATA: json.dumps(asdict(self))}
 
 
@@ -59,114 +59,106 @@ class Ledger:
     """The committed parts of a run, by unit."""
 
     def __init__(self, store: Store) -> None:
-        """Find out what is committed."""
+        """Find the committed parts of a store."""
         self._store = store
         self._parts: dict[int, dict[int, Part]] = {}
         self._sizes: dict[str, int] = {}
-        known = self._summed_up()
+        known = self._read_manifest()
         unknown = []
-        for name, size in store.sizes(FOLDER).items():
-            if _NAME.fullmatch(name) is None:
-                continue
+        for file, size in store.sizes(FOLDER).items():
+            name = f"{FOLDER}/{file}"
             if name in known and known[name][1] == size:
-                self._keep(known[name][0], size)
-            else:
+                self.add(known[name][0], size)
+            elif _NAME.fullmatch(file):
                 unknown.append((name, size))
         with ThreadPoolExecutor(_READERS) as pool:
-            for (name, size), part in zip(unknown, pool.map(self._read, unknown), strict=True):
-                if part is not None and part.name == f"{FOLDER}/{name}":
-                    self._keep(part, size)
+            parts = pool.map(lambda found: read_part(store, found[0]), unknown)
+            for (name, size), part in zip(unknown, parts, strict=True):
+                if part is not None and part.name == name:
+                    self.add(part, size)
 
-    def _summed_up(self) -> dict[str, tuple[Part, int]]:
+    def _read_manifest(self) -> dict[str, tuple[Part, int]]:
         try:
-            said = json.loads(self._store.read(MANIFEST))
-            rows = [(Part(**row["part"]), int(row["bytes"])) for row in said["parts"]]
+            manifest = json.loads(self._store.read(MANIFEST))
+            rows = [(Part(**row["part"]), int(row["bytes"])) for row in manifest["parts"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return {}
-        return {part.name.rpartition("/")[2]: (part, size) for part, size in rows}
+        return {part.name: (part, size) for part, size in rows}
 
-    def _read(self, file: tuple[str, int]) -> Part | None:
-        return read_part(self._store, f"{FOLDER}/{file[0]}")
-
-    def _keep(self, part: Part, size: int) -> None:
+    def add(self, part: Part, size: int) -> None:
+        """Record a committed part of `size` bytes."""
         self._parts.setdefault(part.unit, {})[part.slice] = part
         self._sizes[part.name] = size
 
-    def add(self, part: Part, size: int) -> None:
-        """Take note of a part of `size` bytes that has been committed."""
-        self._keep(part, size)
-
     def parts(self) -> Iterator[Part]:
-        """Give the committed parts in order."""
-        for unit in sorted(self._parts):
-            for number in sorted(self._parts[unit]):
-                yield self._parts[unit][number]
+        """Yield the committed parts in order."""
+        for _, parts in sorted(self._parts.items()):
+            for _, part in sorted(parts.items()):
+                yield part
 
     def next_slice(self, unit: int) -> int | None:
-        """Give the first slice of a unit that is not committed; None when all are."""
-        have = self._parts.get(unit, {})
+        """Return the first slice of a unit that is not committed, None if all are."""
+        committed = self._parts.get(unit, {})
         number = 0
-        while number in have:
-            if have[number].last:
+        while number in committed:
+            if committed[number].last:
                 return None
             number += 1
         return number
 
     def pending(self, units: int) -> Iterator[tuple[int, int]]:
-        """Give, of units 0 to `units` - 1, those with work left and the slice to begin at."""
+        """Yield each unfinished unit of 0 to `units` - 1, with its first missing slice."""
         for unit in range(units):
-            begin = self.next_slice(unit)
-            if begin is not None:
-                yield unit, begin
+            first_slice = self.next_slice(unit)
+            if first_slice is not None:
+                yield unit, first_slice
 
-    def sum_up(self, *, whole: bool) -> None:
-        """Write the manifest; `whole` says whether all units are done."""
-        rows = [{"part": asdict(part), "bytes": self._sizes[part.name]} for part in self.parts()]
-        totals = {
-            name: sum(getattr(part, name) for part in self.parts())
-            for name in ("pictures", "faces", "errors", "rows")
+    def write_manifest(self, *, whole: bool) -> None:
+        """Write the manifest; `whole` is whether all units are finished."""
+        parts = list(self.parts())
+        names = ("pictures", "faces", "errors", "rows")
+        manifest = {
+            "whole": whole,
+            "totals": {name: sum(getattr(part, name) for part in parts) for name in names},
+            "parts": [{"part": asdict(part), "bytes": self._sizes[part.name]} for part in parts],
         }
-        said = {"whole": whole, "totals": totals, "parts": rows}
-        self._store.write(MANIFEST, json.dumps(said).encode())
+        self._store.write(MANIFEST, json.dumps(manifest).encode())
 
 
 def read_part(store: Store, name: str) -> Part | None:
-    """Read a part's footer; a damaged part counts for nothing and is made again."""
+    """Read a part from its footer; None if it is missing or damaged, so that it is made again."""
     try:
-        about = parquet_footer.metadata(lambda n: store.tail(name, n))
-        return Part(**json.loads(about[METADATA]))
+        return Part(**json.loads(parquet_metadata(lambda n: store.tail(name, n))[METADATA]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
 def open_run(store: Store, about: dict[str, Any], listing: dict[str, str]) -> dict[str, str]:
-    """Begin a run in a store, or go on with the one that is there.
+    """Start a run in a store, or continue the one that is there.
 
-    `about` says what shapes the answers: source, model, options; `listing` how the source was
-    named. Gives the `listing` with which the run was begun. Raises BatchError where the store
-    holds another run, or something else.
+    `about` holds what determines the predictions: source, model and options; `listing` how the
+    source was given. Returns the `listing` with which the run was started. Raises BatchError if
+    the store holds another run, or something else.
     """
     try:
-        before = json.loads(store.read(RUN))
+        run = json.loads(store.read(RUN))
     except FileNotFoundError:
-        if strange := sorted(store.sizes()):
+        if others := sorted(store.sizes()):
             raise BatchError(
-                f"--output holds {strange[0]!r} but no run of  agelens batch: choose a new folder"
+                f"--output contains {others[0]!r} but no run of agelens batch: choose a new folder"
             ) from None
-        said: dict[str, Any] = {"about": about, "listing": listing}
-        said |= {"versions": provenance.versions(), "begun": provenance.now()}
-        store.write(RUN, json.dumps(said, indent=2).encode())
-        return listing
+        run = {"about": about, "listing": listing, "versions": provenance.versions()}
+        run["begun"] = provenance.now()
+        store.write(RUN, json.dumps(run, indent=2).encode())
     except ValueError as error:
         raise BatchError(
             f"{RUN} of --output cannot be read ({error}): choose a new folder"
         ) from error
-    there = before["about"]
     for name, value in about.items():
-        if there.get(name) != value:
+        if run["about"].get(name) != value:
             raise BatchError(
-                f"--output holds a run with another {name}: {there.get(name)!r} there, {value!r} "
-                "asked for; ask for the same, or choose a new folder"
+                f"--output holds a run with another {name}: {run['about'].get(name)!r} there, "
+                f"{value!r} requested; use the same value, or choose a new folder"
             )
-    begun: dict[str, str] = before["listing"]
-    return begun
+    started: dict[str, str] = run["listing"]
+    return started

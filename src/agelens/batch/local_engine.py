@@ -1,8 +1,8 @@
-"""The engine of one machine: a process for each worker, with one thread and the model in it.
+"""The local engine: one process per worker, each with one thread and a loaded model.
 
-A worker that dies, for want of memory or by a picture that brings a decoder down, is replaced
-and its unit done again. A picture at which a process has ended twice is not touched a third
-time: it gets a row that says so.
+A worker that dies, from lack of memory or because a picture crashes a decoder, is replaced and
+its unit is done again. A picture at which a process ended twice is not read a third time: it gets
+a row with the reason.
 """
 
 import multiprocessing
@@ -16,10 +16,17 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from agelens.batch.events import Committed, Deferred, Event, Lost, Memory, Seen
-from agelens.batch.losses import Losses
-from agelens.batch.pipeline import Job, Pipeline
 from agelens.batch.plan import Unit
+from agelens.batch.progress import (
+    Committed,
+    CrashCounter,
+    Deferred,
+    Event,
+    Memory,
+    Predicted,
+    WorkerLost,
+)  # fmt: skip
+from agelens.batch.worker import Job, Worker
 from agelens.errors import AgelensError, SourceUnreachable
 
 _MEMORY_SECONDS = 1.0
@@ -29,111 +36,111 @@ _ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 def run(
     job: Job, unit: Callable[[int], Unit], pending: Iterable[tuple[int, int]], workers: int
 ) -> Iterator[Event]:
-    """Do the pending units, each from the slice given, on `workers` processes.
+    """Process the pending units, each from the given slice on, with `workers` processes.
 
-    `unit` gives a unit by its number. Raises BatchError where nothing can be written, or
-    processes die whatever they do.
+    `unit` returns a unit by its number. Raises BatchError if nothing can be written, or processes
+    die again and again.
     """
     waiting = iter(pending)
-    crew: list[_Worker] = []
-    losses = Losses()
-    again: deque[tuple[int, int]] = deque()
+    repeated: deque[tuple[int, int]] = deque()
+    processes: list[_WorkerProcess] = []
+    crashes = CrashCounter()
 
-    def following() -> tuple[int, int] | None:
-        return again.popleft() if again else next(waiting, None)
+    def next_task() -> tuple[int, int] | None:
+        return repeated.popleft() if repeated else next(waiting, None)
 
     try:
-        while len(crew) < workers and (task := following()) is not None:
-            crew.append(_Worker(job, unit(task[0]), task[1], losses))
-        while crew:
-            ready = connection.wait([worker.line for worker in crew])
-            for worker in [worker for worker in crew if worker.line in ready]:
-                yield from worker.listen()
-                if worker.busy:
+        while len(processes) < workers and (task := next_task()) is not None:
+            processes.append(_WorkerProcess(job, unit(task[0]), task[1], crashes))
+        while processes:
+            ready = connection.wait([process.pipe for process in processes])
+            for process in [process for process in processes if process.pipe in ready]:
+                yield from process.receive()
+                if process.busy:
                     continue
-                if not worker.alive:
-                    again.append((worker.unit.number, worker.begin))
-                task = following()
-                if task is not None and worker.alive:
-                    worker.give(unit(task[0]), task[1])
+                if not process.alive:
+                    repeated.append((process.unit.number, process.next_slice))
+                task = next_task()
+                if task is not None and process.alive:
+                    process.assign(unit(task[0]), task[1])
                     continue
-                worker.end()
-                crew.remove(worker)
+                process.end()
+                processes.remove(process)
                 if task is not None:
-                    crew.append(_Worker(job, unit(task[0]), task[1], losses))
+                    processes.append(_WorkerProcess(job, unit(task[0]), task[1], crashes))
     finally:
-        for worker in crew:
-            worker.kill()
+        for process in processes:
+            process.kill()
 
 
-class _Worker:
-    """One process, seen from the one that gives it work."""
+class _WorkerProcess:
+    """The process of one worker, as its parent sees it."""
 
-    def __init__(self, job: Job, unit: Unit, begin: int, losses: Losses) -> None:
+    def __init__(self, job: Job, unit: Unit, first: int, crashes: CrashCounter) -> None:
         context = multiprocessing.get_context("spawn")
-        self.line, far = context.Pipe()
-        self._process = context.Process(target=_work, args=(far, job), daemon=True)
+        self.pipe, child = context.Pipe()
+        self._process = context.Process(target=_main, args=(child, job), daemon=True)
         with _environment(_ONE_THREAD):
             self._process.start()
-        far.close()  # so that the end of the process is the end of the line
-        self._losses = losses
+        child.close()  # so that the end of the process is the end of the pipe
+        self._crashes = crashes
         self._name = str(self._process.pid)
         self.alive = True
-        self.give(unit, begin)
+        self.assign(unit, first)
 
-    def give(self, unit: Unit, begin: int) -> None:
-        """Hand over a unit, to be done from slice `begin` on."""
-        self.unit, self.begin = unit, begin
-        self._at: str | None = None
+    def assign(self, unit: Unit, first: int) -> None:
+        """Send a unit, to be processed from slice `first` on."""
+        self.unit, self.next_slice = unit, first
+        self._picture: str | None = None  # the one that the process reads
         self.busy = True
         try:
-            self.line.send((unit, begin, self._losses.deadly))
-        except OSError:  # it has ended; listen() hears of it
+            self.pipe.send((unit, first, self._crashes.excluded))
+        except OSError:  # it has ended; receive() notices
             return
 
-    def listen(self) -> Iterator[Event]:
-        """Take one message of the process, or its end."""
+    def receive(self) -> Iterator[Event]:
+        """Receive one message of the process, or notice its end."""
         try:
-            message: Any = self.line.recv()
+            message: Any = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
-            message = "ended", _exit(self._process.exitcode)
+            message = "ended", _describe_exit(self._process.exitcode)
         match message:
-            case ("at", name):
-                self._at = name
-            case ("seen", pictures, faces, errors):
-                yield Seen(self._name, pictures, faces, errors)
+            case ("picture", name):
+                self._picture = name
+            case ("predicted", pictures, faces, errors):
+                yield Predicted(self._name, pictures, faces, errors)
             case ("memory", megabytes):
                 yield Memory(self._name, megabytes)
             case ("part", part, size):
-                self.begin = part.slice + 1
+                self.next_slice = part.slice + 1
                 yield Committed(self._name, part, size)
             case ("done",):
                 self.busy = False
-            case ("deferred", why):
+            case ("deferred", reason):
                 self.busy = False
-                yield Deferred(self._name, self.unit.number, why)
+                yield Deferred(self._name, self.unit.number, reason)
             case ("error", error):
                 raise error
-            case ("ended", why):
+            case ("ended", reason):
                 self.busy = self.alive = False
-                yield Lost(self._name, why)
-                self._losses.note(self.unit.number, self._at, why)
+                yield WorkerLost(self._name, reason)
+                self._crashes.add(self.unit.number, self._picture, reason)
 
     def end(self) -> None:
-        """Let the process end by itself."""
-        self.line.close()
+        """Let the process end by itself, or kill it after ten seconds."""
+        self.pipe.close()
         self._process.join(10)
         self.kill()
 
     def kill(self) -> None:
-        """End the process now; what it had not committed is done by another."""
+        """End the process now; another one does what it had not committed."""
         self._process.kill()
         self._process.join()
-        self.line.close()
+        self.pipe.close()
 
 
-def _exit(code: int | None) -> str:
+def _describe_exit(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {signal.Signals(-code).name}"
     return f"code {code}"
@@ -141,58 +148,56 @@ def _exit(code: int | None) -> str:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables that libraries read when they are loaded, for the processes started here."""
-    before = {name: os.environ.get(name) for name in values}
+    """Set variables that libraries read when they are loaded, for processes started here."""
+    before = dict(os.environ)
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
 
 
-def _work(line: "connection.Connection[Any, Any]", job: Job) -> None:
-    """Do what comes over the line until it ends. Runs in the worker's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that gives work sees to it
+def _main(pipe: "connection.Connection[Any, Any]", job: Job) -> None:
+    """Process the units that come through the pipe, until it ends. Runs in the worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
     try:
-        _serve(line, job)
+        _process_units(pipe, job)
     except (EOFError, ConnectionError):
-        return  # nobody is there any more
+        return  # the parent has ended
 
 
-def _serve(line: "connection.Connection[Any, Any]", job: Job) -> None:
+def _process_units(pipe: "connection.Connection[Any, Any]", job: Job) -> None:
     try:
-        pipeline = Pipeline(job)
+        worker = Worker(job)
     except AgelensError as error:
-        line.send(("error", error))
+        pipe.send(("error", error))
         return
-    pipeline.at = lambda name: line.send(("at", name))
-    told = 0.0
+    worker.on_picture = lambda name: pipe.send(("picture", name))
+    measured = 0.0
 
-    def tell(pictures: int, faces: int, errors: int) -> None:
-        nonlocal told
-        line.send(("seen", pictures, faces, errors))
-        if time.monotonic() - told > _MEMORY_SECONDS:
-            told = time.monotonic()
-            line.send(("memory", resident()))
+    def report(pictures: int, faces: int, errors: int) -> None:
+        nonlocal measured
+        pipe.send(("predicted", pictures, faces, errors))
+        if time.monotonic() - measured > _MEMORY_SECONDS:
+            measured = time.monotonic()
+            pipe.send(("memory", resident_megabytes()))
 
     while True:
-        unit, begin, deadly = line.recv()
+        unit, first, excluded = pipe.recv()
         try:
-            for part, size in pipeline.work(unit, begin, tell, deadly):
-                line.send(("part", part, size))
-            line.send(("done",))
+            for part, size in worker.process(unit, first, report, excluded):
+                pipe.send(("part", part, size))
+            pipe.send(("done",))
         except SourceUnreachable as error:
-            line.send(("deferred", str(error)))
+            pipe.send(("deferred", str(error)))
         except AgelensError as error:
-            line.send(("error", error))
+            pipe.send(("error", error))
 
 
-def resident() -> float:
-    """Give the memory that this process takes, in MB; 0 where the system does not tell."""
+def resident_megabytes() -> float:
+    """Return the resident memory of this process in MB, 0 if the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     except (OSError, ValueError, IndexError):

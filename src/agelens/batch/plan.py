@@ -1,8 +1,8 @@
-"""What a run has to do: the listing, once made, cut into units and kept with the output.
+"""The work of a run: the listing, made once, cut into units and stored with the output.
 
-A unit is what one worker takes at a time: some pictures, one tar shard, or some rows of a
-table. The plan is a row of Parquet files, so that neither the one who hands out units nor
-those who work on them hold more than one of these in memory.
+A unit is what one worker processes at a time: some pictures, one tar shard, or some rows of a
+table. The plan is a sequence of Parquet files, so that neither the process that hands out units
+nor the workers hold more than one of them in memory.
 """
 
 import io
@@ -21,9 +21,10 @@ from agelens.errors import BatchError
 FILE = "plan.json"
 FOLDER = "plan"
 CHUNK = 50_000  # entries in one file of the plan
-LARGEST = 1000  # pictures of a unit: what a killed worker does again
-SMALLEST = 16
-_SHARES = 64  # units that a small input is cut into, so that all workers have some
+MAX_PICTURES = 1000  # of a unit: what a killed worker does again
+MIN_PICTURES = 16
+_MIN_UNITS = 64  # for a small input, so that all workers have some
+_MAX_UNITS = 10_000_000
 _SCHEMA = {
     "unit": pl.UInt32, "kind": pl.String, "place": pl.String, "start": pl.Int64, "stop": pl.Int64
 }  # fmt: skip
@@ -31,7 +32,7 @@ _SCHEMA = {
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one worker takes at a time: many pictures, or one shard or piece of a table."""
+    """What one worker processes at a time: many pictures, or one shard or piece of a table."""
 
     number: int
     kind: Kind
@@ -39,82 +40,72 @@ class Unit:
     start: int = 0
     stop: int | None = None
 
-    @property
-    def pictures(self) -> int | None:
-        """How many pictures it holds; None for a shard, which has to be read to know."""
-        if self.kind is Kind.PICTURE:
-            return len(self.places)
-        return None if self.stop is None else self.stop - self.start
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a plan holds."""
+    """The size of a plan."""
 
     units: int
-    pictures: int  # as far as known: without those of shards
-    shards: int  # whose pictures are not counted
+    pictures: int  # without those in shards, which are not counted
+    shards: int
 
 
 class Plan:
     """The units of one run, read as needed."""
 
     def __init__(self, store: Store) -> None:
-        """Open the plan of a run. Raises FileNotFoundError where it has not been made whole."""
+        """Open the plan of a run. Raises FileNotFoundError if it is missing or incomplete."""
         self._store = store
-        about = json.loads(store.read(FILE))
-        self.totals = Totals(**about["totals"])
-        self._firsts: list[int] = about["firsts"]  # the first unit of each file
-        self._held: tuple[int, pl.DataFrame] | None = None
-
-    def units(self, numbers: Iterable[int]) -> Iterator[Unit]:
-        """Give units by number; quickest in rising order."""
-        return (self.unit(number) for number in numbers)
+        plan = json.loads(store.read(FILE))
+        self.totals = Totals(**plan["totals"])
+        self._firsts: list[int] = plan["firsts"]  # the first unit of each file
+        self._loaded: tuple[int, pl.DataFrame] | None = None
 
     def unit(self, number: int) -> Unit:
-        """Give one unit by its number."""
+        """Return one unit by its number; fastest in rising order."""
         chunk = max(i for i, first in enumerate(self._firsts) if first <= number)
-        if self._held is None or self._held[0] != chunk:
-            data = self._store.read(f"{FOLDER}/{_name(chunk)}")
-            self._held = chunk, pl.read_parquet(io.BytesIO(data))
-        rows = self._held[1].filter(pl.col("unit") == number)
+        if self._loaded is None or self._loaded[0] != chunk:
+            data = self._store.read(_chunk_name(chunk))
+            self._loaded = chunk, pl.read_parquet(io.BytesIO(data))
+        rows = self._loaded[1].filter(pl.col("unit") == number)
         first = rows.row(0, named=True)
-        return Unit(
-            number, Kind(first["kind"]), tuple(rows["place"]), first["start"], first["stop"]
-        )
+        places = tuple(rows["place"])
+        return Unit(number, Kind(first["kind"]), places, first["start"], first["stop"])
 
 
-def make(store: Store, listed: Iterable[Entry], tell: Callable[[int], None]) -> Plan:
-    """Write the plan of a run; it counts once its last file is there.
+def make(store: Store, listed: Iterable[Entry], report: Callable[[int], None]) -> Plan:
+    """Write the plan of a run, which counts once its last file is written.
 
-    `tell` is called with the number of entries so far.
+    Calls `report` with the number of entries so far. Raises BatchError for too many units.
     """
     source = iter(listed)
     firsts: list[int] = []
     units = pictures = shards = entries = 0
-    size = LARGEST
+    size = MAX_PICTURES
     while block := list(itertools.islice(source, CHUNK)):
         if not firsts and len(block) < CHUNK:
-            size = min(LARGEST, max(SMALLEST, -(-len(block) // _SHARES)))
+            size = min(MAX_PICTURES, max(MIN_PICTURES, -(-len(block) // _MIN_UNITS)))
         rows = list(_number(block, units, size))
+        file = io.BytesIO()
+        pl.DataFrame(rows, _SCHEMA).write_parquet(file, compression="zstd")
+        store.write(_chunk_name(len(firsts)), file.getvalue())
         firsts.append(units)
         units = rows[-1]["unit"] + 1
         pictures += sum(entry.pictures or 0 for entry in block)
         shards += sum(entry.pictures is None for entry in block)
-        file = io.BytesIO()
-        pl.DataFrame(rows, _SCHEMA).write_parquet(file, compression="zstd")
-        store.write(f"{FOLDER}/{_name(len(firsts) - 1)}", file.getvalue())
         entries += len(block)
-        tell(entries)
-    if units >= 10_000_000:
-        raise BatchError(f"{units:,} units: over 10 million; split the source into several runs")
-    about = {"totals": asdict(Totals(units, pictures, shards)), "firsts": firsts}
-    store.write(FILE, json.dumps(about, indent=2).encode())
+        report(entries)
+    if units >= _MAX_UNITS:
+        raise BatchError(
+            f"{units:,} units: expected under {_MAX_UNITS:,}; split the source into several runs"
+        )
+    plan = {"totals": asdict(Totals(units, pictures, shards)), "firsts": firsts}
+    store.write(FILE, json.dumps(plan, indent=2).encode())
     return Plan(store)
 
 
 def _number(block: list[Entry], first: int, size: int) -> Iterator[dict[str, Any]]:
-    """Give the rows of one file of the plan: runs of pictures are cut into units of `size`."""
+    """Yield the rows of one file of the plan: pictures in units of `size`, others alone."""
     number, filled = first - 1, 0
     for entry in block:
         alone = entry.kind is not Kind.PICTURE
@@ -127,5 +118,5 @@ def _number(block: list[Entry], first: int, size: int) -> Iterator[dict[str, Any
         filled = 0 if alone else filled + 1
 
 
-def _name(chunk: int) -> str:
-    return f"{chunk:05}.parquet"
+def _chunk_name(chunk: int) -> str:
+    return f"{FOLDER}/{chunk:05}.parquet"

@@ -1,9 +1,9 @@
-"""The engine of a cluster: Ray Data, with an actor for each worker that loads the model once.
+"""The Ray engine: Ray Data on a cluster, with one actor per worker that loads the model once.
 
-Ray hands out the units, and hands them out again when an actor or a machine is lost. A unit
-that was done before the loss is found committed and not answered again. One actor beside the
-workers, the witness, knows which units were begun and not ended: by that it is told that a
-worker was lost, and at which picture, as the local engine knows it of its processes.
+Ray hands out the units, and hands them out again when an actor or a machine is lost. A unit that
+was finished before the loss is found committed and not predicted again. One more actor tracks
+which units were started but not finished: so the engine knows that a worker was lost, and at
+which picture, as the local engine knows it of its processes.
 """
 
 import json
@@ -14,220 +14,195 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agelens.batch import cluster
-from agelens.batch.events import Committed, Deferred, Event, Lost, Memory
-from agelens.batch.ledger import Part, file_name, read_part
-from agelens.batch.local_engine import resident
-from agelens.batch.losses import Losses
-from agelens.batch.pipeline import Job, Pipeline
+from agelens.batch.ledger import Part, part_name, read_part
+from agelens.batch.local_engine import resident_megabytes
 from agelens.batch.plan import Plan
+from agelens.batch.progress import Committed, CrashCounter, Deferred, Event, Memory, WorkerLost
 from agelens.batch.store import open_store
+from agelens.batch.worker import Job, Worker
 from agelens.errors import AgelensError, BatchError, SourceUnreachable
 
-BLOCKS = 5000
-"""Ray's tasks in one run at most; with more units than that a task has several."""
+MAX_TASKS = 5000
+"""Ray's tasks in one run; with more units than that, a task has several."""
 _LOST = "it was killed, or its machine was lost"
 
 
 def run(
     job: Job, pending: Sequence[tuple[int, int]], workers: int | None, address: str | None
 ) -> Iterator[Event]:
-    """Do the pending units, each from the slice given, on `workers` actors (None: all cores).
+    """Process the pending units, each from the given slice on, with `workers` actors.
 
-    `address` is the cluster's; None is RAY_ADDRESS, or else a Ray that is started here. Every
-    machine needs agelens and sees the source and the output by the same paths or URLs. Raises
-    BatchError where nothing can be written or Ray cannot be reached.
+    None is one actor per core of the cluster. `address` is the cluster's; None is RAY_ADDRESS, or
+    else a Ray that is started here. Every machine needs agelens, and sees the source and the
+    output by the same paths or URLs. Raises BatchError if nothing can be written or Ray does not
+    respond.
     """
     if not pending:
         return
     with cluster.connected(address, workers):
-        for said in _told(job, pending, workers):
-            yield from _events(said)
+        for message in _messages(job, pending, workers):
+            yield from _events(message)
 
 
-def _told(
+def _messages(
     job: Job, pending: Sequence[tuple[int, int]], workers: int | None
 ) -> Iterator[dict[str, Any]]:
-    """Let Ray do the units; give what the workers say."""
+    """Let Ray process the units; yield the messages of the workers."""
     import ray
     import ray.data
 
     resources: Callable[[], dict[str, float]] = ray.cluster_resources
     size = min(workers or max(1, int(resources().get("CPU", 1))), len(pending))
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     units = ray.data.from_items(
-        [{"unit": unit, "begin": begin} for unit, begin in pending],
-        override_num_blocks=min(len(pending), BLOCKS),
+        [{"unit": unit, "first": first} for unit, first in pending],
+        override_num_blocks=min(len(pending), MAX_TASKS),
     )
-    witness = _called()
-    told = units.map_batches(
-        _Worker,
-        fn_constructor_args=(job, _shipped(job), witness),
+    file = Path(job.model)  # a model that is not shipped is sent to the machines
+    model = ray.put(file.read_bytes()) if file.is_absolute() else None
+    tracker = _start_tracker()
+    messages = units.map_batches(
+        _Actor,
+        fn_constructor_args=(job, model, partial(_call, tracker)),
         batch_size=1,
         num_cpus=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
     )
     try:
-        for row in told.iter_rows():
-            yield json.loads(row["said"])
+        for row in messages.iter_rows():
+            yield json.loads(row["message"])
     finally:
-        witness.dismiss()
+        ray.kill(tracker)
 
 
-def _shipped(job: Job) -> Any:
-    """Put a model that does not come with agelens where all machines find it."""
-    import ray
+def _events(message: dict[str, Any]) -> Iterator[Event]:
+    worker = message["worker"]
+    if "error" in message:
+        raise BatchError(message["error"])
+    if "lost" in message:
+        yield WorkerLost(f"before {worker}", message["lost"])
+    elif "deferred" in message:
+        yield Deferred(worker, message["unit"], message["deferred"])
+    else:
+        yield Memory(worker, message["memory"])
+        yield Committed(worker, Part(**message["part"]), message["bytes"])
 
-    file = Path(job.model)
-    return ray.put(file.read_bytes()) if file.is_absolute() else None
+
+class _UnitTracker:
+    """Tracks the units in progress; an actor of its own."""
+
+    def __init__(self) -> None:
+        self._crashes = CrashCounter()
+        self._pictures: dict[int, str | None] = {}  # of each unit in progress, the current one
+
+    def start_unit(self, unit: int) -> tuple[bool, dict[str, str]]:
+        """Record that a unit was started.
+
+        Returns whether a lost worker had started it before, and the pictures to exclude.
+        """
+        repeated = unit in self._pictures
+        if repeated:
+            self._crashes.add(unit, self._pictures[unit], _LOST)
+        self._pictures[unit] = None
+        return repeated, self._crashes.excluded
+
+    def start_picture(self, unit: int, name: str) -> None:
+        """Record the picture that the worker of a unit reads."""
+        self._pictures[unit] = name
+
+    def end_unit(self, unit: int) -> None:
+        """Record that a unit has ended, in success or error."""
+        self._pictures.pop(unit, None)
 
 
-def _called() -> "_Called":
-    """Start a witness, on the machine without which the run ends anyway."""
+def _start_tracker() -> Any:
+    """Start a tracker on this machine, without which the run ends anyway."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = ray.get_runtime_context().get_node_id()
-    place = NodeAffinitySchedulingStrategy(here, soft=False)
-    actor = ray.remote(_Witness).options(num_cpus=0, scheduling_strategy=place)
-    return _Called(actor.remote())
+    strategy = NodeAffinitySchedulingStrategy(here, soft=False)
+    actor = ray.remote(_UnitTracker).options(num_cpus=0, scheduling_strategy=strategy)
+    return actor.remote()
 
 
-def _events(said: dict[str, Any]) -> Iterator[Event]:
-    worker = said["worker"]
-    if "error" in said:
-        raise BatchError(said["error"])
-    if "lost" in said:
-        yield Lost(f"before {worker}", said["lost"])
-    elif "deferred" in said:
-        yield Deferred(worker, said["unit"], said["deferred"])
-    else:
-        yield Memory(worker, said["memory"])
-        yield Committed(worker, Part(**said["part"]), said["bytes"])
+def _call(actor: Any, method: str, *args: Any) -> Any:
+    """Call a method of an actor, and wait for what it returns."""
+    import ray
+
+    try:
+        return ray.get(getattr(actor, method).remote(*args))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
 
 
-class _Witness:
-    """Knows which units are under way; an actor of its own."""
+class _Actor:
+    """A worker as Ray Data calls it."""
 
-    def __init__(self) -> None:
-        self._losses = Losses()
-        self._open: dict[int, str | None] = {}
-
-    def begin(self, unit: int) -> tuple[bool, dict[str, str]]:
-        """Take note that a unit is begun.
-
-        Gives whether it was before, by a worker that is lost, and which pictures not to touch.
-        """
-        again = unit in self._open
-        if again:
-            self._losses.note(unit, self._open[unit], _LOST)
-        self._open[unit] = None
-        return again, self._losses.deadly
-
-    def at(self, unit: int, name: str) -> None:
-        """Take note of the picture at which the worker of a unit is."""
-        self._open[unit] = name
-
-    def end(self, unit: int) -> None:
-        """Take note that a unit has ended, whichever way."""
-        self._open.pop(unit, None)
-
-
-class _Called:
-    """A witness in another process."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-
-    def begin(self, unit: int) -> tuple[bool, dict[str, str]]:
-        """Call the witness's `begin`."""
-        import ray
-
-        try:
-            said: tuple[bool, dict[str, str]] = ray.get(self._actor.begin.remote(unit))
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        return said
-
-    def at(self, unit: int, name: str) -> None:
-        """Call the witness's `at`; it has heard it when this returns."""
-        import ray
-
-        ray.get(self._actor.at.remote(unit, name))
-
-    def end(self, unit: int) -> None:
-        """Call the witness's `end`."""
-        import ray
-
-        ray.get(self._actor.end.remote(unit))
-
-    def dismiss(self) -> None:
-        """End the witness's process; nobody asks it any more."""
-        import ray
-
-        ray.kill(self._actor)
-
-
-class _Worker:
-    """What an actor does; Ray makes one for each worker."""
-
-    def __init__(self, job: Job, model: Any, witness: "_Witness | _Called") -> None:
-        self._witness = witness
-        self._wrong: AgelensError | None = None
+    def __init__(self, job: Job, model: Any, track: Callable[..., Any]) -> None:
+        """Load the model; `track(method, *args)` calls a method of the unit tracker."""
+        self._track = track
+        self._error: AgelensError | None = None
         self._name = f"{platform.node()}:{os.getpid()}"
         try:
             self._store = open_store(job.output)
             self._plan = Plan(self._store)
-            with _brought(job, model) as here:
-                self._pipeline = Pipeline(here)
-        except AgelensError as error:  # told with the first unit, where it can be heard
-            self._wrong = error
+            with _with_model_file(job, model) as local_job:
+                self._worker = Worker(local_job)
+        except AgelensError as error:  # reported with the first unit, since nobody hears it here
+            self._error = error
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[str]]]:
-        """Do one unit; give what there is to say, as JSON, of each part of it."""
-        for number, begin in zip(batch["unit"], batch["begin"], strict=True):
-            for said in self._work(int(number), int(begin)):
-                yield {"said": [json.dumps(said | {"worker": self._name, "unit": int(number)})]}
+        """Process one unit; yield a JSON message for each part, loss or error."""
+        for unit, first in zip(batch["unit"], batch["first"], strict=True):
+            for message in self._process(int(unit), int(first)):
+                message |= {"worker": self._name, "unit": int(unit)}
+                yield {"message": [json.dumps(message)]}
 
-    def _work(self, number: int, begin: int) -> Iterator[dict[str, Any]]:
+    def _process(self, number: int, first: int) -> Iterator[dict[str, Any]]:
         try:
-            if self._wrong is not None:
-                raise self._wrong
-            # Ray may ask again for what a lost machine has done.
-            while (part := read_part(self._store, file_name(number, begin))) is not None:
-                yield {"part": asdict(part), "bytes": 0, "memory": resident()}
+            if self._error is not None:
+                raise self._error
+            # Ray may repeat what a lost machine has finished.
+            while (part := read_part(self._store, part_name(number, first))) is not None:
+                yield {"part": asdict(part), "bytes": 0, "memory": resident_megabytes()}
                 if part.last:
                     return
-                begin += 1
-            yield from self._answer(number, begin)
+                first += 1
+            yield from self._predict(number, first)
         except SourceUnreachable as error:
             yield {"deferred": str(error)}
         except AgelensError as error:
             yield {"error": str(error)}
 
-    def _answer(self, number: int, begin: int) -> Iterator[dict[str, Any]]:
-        again, deadly = self._witness.begin(number)
-        if again:
+    def _predict(self, number: int, first: int) -> Iterator[dict[str, Any]]:
+        repeated, excluded = self._track("start_unit", number)
+        if repeated:
             yield {"lost": _LOST}
-        # One loss may be chance; from then on it is known at which picture the next one is.
-        witness = self._witness
-        self._pipeline.at = (lambda name: witness.at(number, name)) if again else _unheard
+
+        def on_picture(name: str) -> None:
+            # One loss may be chance; from then on, the tracker knows the picture of the next one.
+            if repeated:
+                self._track("start_picture", number, name)
+
+        self._worker.on_picture = on_picture
         try:
             unit = self._plan.unit(number)
-            for part, size in self._pipeline.work(unit, begin, lambda *counts: None, deadly):
-                yield {"part": asdict(part), "bytes": size, "memory": resident()}
+            for part, size in self._worker.process(unit, first, lambda *counts: None, excluded):
+                yield {"part": asdict(part), "bytes": size, "memory": resident_megabytes()}
         finally:
-            witness.end(number)
+            self._track("end_unit", number)
 
 
 @contextmanager
-def _brought(job: Job, model: Any) -> Iterator[Job]:
-    """Lay down a model that has been sent, for as long as it takes to load it."""
+def _with_model_file(job: Job, model: Any) -> Iterator[Job]:
+    """Write a model that was sent to a temporary file, while it is loaded."""
     if model is None:
         yield job
         return
@@ -237,7 +212,3 @@ def _brought(job: Job, model: Any) -> Iterator[Job]:
         file = Path(folder, "model.onnx")
         file.write_bytes(ray.get(model))
         yield replace(job, model=str(file))
-
-
-def _unheard(name: str) -> None:
-    return

@@ -1,9 +1,9 @@
-"""A unit -> its pictures, one after another: from files, tar shards and tables, near or far.
+"""Read the pictures of a unit one after another: from files, tar shards and tables.
 
-Files that are near are read by the decoder itself, which checks their size first. Files behind
-a URL are fetched some ahead, by several threads, so that waiting for a store and working go
-together. What cannot be had becomes an item with a reason; a store that does not answer is an
-error, since there the same picture may be had later.
+The decoder itself opens local files, and checks their size first. Remote files are prefetched in
+several threads, so that waiting for a store and computing overlap. A picture that cannot be read
+becomes an item with the reason. A store that does not respond is an error, since the same picture
+may be readable later.
 """
 
 import os
@@ -24,14 +24,14 @@ from agelens.errors import AgelensError, DatasetError, SourceError, SourceUnreac
 from agelens.faces.prefetch import prefetch
 from agelens.images.decode import DEFAULT_LIMITS, SUFFIXES
 
-AHEAD = 8  # files fetched at once
-_ROWS = 256  # of a table held at once
-_KEYS = ("__key__", "key", "id", "image_id", *listing.NAMES)
+PREFETCH = 8  # files fetched at once
+_ROWS = 256  # of a table in memory at once
+_NAME_COLUMNS = ("__key__", "key", "id", "image_id", *listing.PATH_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture of a unit; of `data` and `error` one is set."""
+    """One picture of a unit; either `data` or `error` is set."""
 
     name: str  # for the column `source`
     data: Path | bytes | None = None
@@ -39,73 +39,67 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """From where places are seen."""
+class Origin:
+    """Where the places of a run start."""
 
-    base: str  # the folder in which the run was begun
-    root: str  # the folder or prefix that SOURCE names, or in which it stands
+    base: str  # the folder in which the run was started
+    root: str  # the folder or prefix that SOURCE names, or that contains it
 
 
-def items(unit: Unit, where: Where) -> Iterator[Item]:
-    """Give the pictures of a unit, always in the same order.
+def read_unit(unit: Unit, origin: Origin) -> Iterator[Item]:
+    """Yield the pictures of a unit, always in the same order.
 
-    A shard or table without a picture, and one that is missing or damaged, gives an item with
-    its own name and the reason, after the pictures that could be read. Raises
-    SourceUnreachable where a store does not answer, or the whole source is gone.
+    A shard or table that has no picture, is missing or is damaged gives an item with its own name
+    and the reason, after the pictures that could be read. Raises SourceUnreachable if a store
+    does not respond or the whole source is gone.
     """
     if unit.kind is not Kind.PICTURE:
-        return _contained(unit, where)
+        return _read_container(unit, origin)
     if any(locations.is_url(place) for place in unit.places):
-        return _fetched(unit.places, where)
-    return (_found(place, where) for place in unit.places)
+        return prefetch(lambda place: _fetch(place, origin), unit.places, PREFETCH, "fetch")
+    return (_find(place, origin) for place in unit.places)
 
 
-def _found(place: str, where: Where) -> Item:
-    path = Path(where.base, place)
-    return Item(place, path) if os.path.lexists(path) else _missing(place, where)
+def _find(place: str, origin: Origin) -> Item:
+    path = Path(origin.base, place)
+    return Item(place, path) if os.path.lexists(path) else _missing(place, origin)
 
 
-def _missing(place: str, where: Where) -> Item:
-    """Say that one file is gone. Raises SourceUnreachable where the whole source is."""
-    root = where.root
+def _missing(place: str, origin: Origin) -> Item:
+    """Return the item of a missing file. Raises SourceUnreachable if the whole source is gone."""
     try:
-        if locations.is_url(root):
-            fs, path = locations.filesystem(root)
-            there = locations.persistently(lambda: fs.exists(path), f"look at {root}")
+        if locations.is_url(origin.root):
+            exists = locations.request("find", origin.root, "exists")
         else:  # a disk that is not mounted leaves an empty folder
-            with os.scandir(Path(where.base, root)) as inside:
-                there = any(inside)
+            with os.scandir(Path(origin.base, origin.root)) as files:
+                exists = any(files)
     except OSError:
-        there = False
-    if not there:
-        raise SourceUnreachable(f"{root!r} is gone or empty: bring it back")
+        exists = False
+    if not exists:
+        raise SourceUnreachable(f"{origin.root!r} is gone or empty: bring it back")
     return Item(place, error=f"no such file: {place!r}")
 
 
-def _fetched(names: tuple[str, ...], where: Where) -> Iterator[Item]:
-    yield from prefetch(lambda name: _fetch(name, where), names, AHEAD, "fetch")
-
-
-def _fetch(place: str, where: Where) -> Item:
+def _fetch(place: str, origin: Origin) -> Item:
     if not locations.is_url(place):
-        return _found(place, where)
-    most = DEFAULT_LIMITS.bytes + 1  # what is longer is refused by the decoder
+        return _find(place, origin)
     try:
         fs, path = locations.filesystem(place)
-        data = locations.persistently(lambda: _head(fs, path, most), f"read {place}")
+        data = locations.retry(lambda: _read_start(fs, path), f"read {place}")
     except FileNotFoundError:
-        return _missing(place, where)
+        return _missing(place, origin)
+    except SourceUnreachable:
+        raise
     except (OSError, SourceError) as error:
-        if isinstance(error, SourceUnreachable):
-            raise
         return Item(place, error=f"cannot read {place!r}: {error}")
     return Item(place, data)
 
 
-def _head(fs: Any, path: str, most: int) -> bytes:
-    """Read the first bytes of a file in one request, which an empty file does not allow."""
+def _read_start(fs: Any, path: str) -> bytes:
+    """Read a file up to the size limit, in one request, which fails for an empty file."""
     try:
-        data: bytes = fs.cat_file(path, start=0, end=most)
+        # one byte over the limit, so that the decoder refuses a longer file
+        data: bytes = fs.cat_file(path, start=0, end=DEFAULT_LIMITS.bytes + 1)
     except FileNotFoundError:
         raise
     except Exception:
@@ -115,74 +109,72 @@ def _head(fs: Any, path: str, most: int) -> bytes:
     return data
 
 
-def _contained(unit: Unit, where: Where) -> Iterator[Item]:
+def _read_container(unit: Unit, origin: Origin) -> Iterator[Item]:
     place = unit.places[0]
-    none = True
+    empty = True
     try:
-        with _near(place, where) as path:
-            read = _shard(path) if unit.kind is Kind.SHARD else _table(path, unit)
+        with _local_copy(place, origin) as path:
+            read = _read_shard(path) if unit.kind is Kind.SHARD else _read_table(path, unit)
             for name, data in read:
-                none = False
+                empty = False
                 yield Item(f"{place}/{name}", data)
     except FileNotFoundError:
-        yield _missing(place, where)
+        yield _missing(place, origin)
     except SourceUnreachable:
         raise
     except (AgelensError, OSError) as error:
         yield Item(place, error=str(error))
     else:
-        if none:
+        if empty:
             yield Item(place, error=f"no picture in {place!r}")
 
 
 @contextmanager
-def _near(place: str, where: Where) -> Iterator[Path]:
-    """Give a local path; what is far is copied whole: a cut connection is no damaged shard."""
+def _local_copy(place: str, origin: Origin) -> Iterator[Path]:
+    """Yield a local path; remote files are copied whole, since a cut connection is no damage."""
     if not locations.is_url(place):
-        path = Path(where.base, place)
+        path = Path(origin.base, place)
         path.stat()
         yield path
         return
-    fs, far = locations.filesystem(place)
     with tempfile.TemporaryDirectory(prefix="agelens-") as folder:
         path = Path(folder, place.rpartition("/")[2])
-        locations.persistently(lambda: fs.get_file(far, str(path)), f"read {place}")
+        locations.request("read", place, "get_file", str(path))
         yield path
 
 
-def _shard(path: Path) -> Iterator[tuple[str, bytes]]:
+def _read_shard(path: Path) -> Iterator[tuple[str, bytes]]:
     for name, data in archives.read_archive(path):
         member = PurePosixPath(name)
         if not member.name.startswith(".") and member.suffix.lower() in SUFFIXES:
             yield name, data
 
 
-def _table(path: Path, unit: Unit) -> Iterator[tuple[str, bytes]]:
-    """Give the pictures of some rows, each with its number, and its name if it has one."""
+def _read_table(path: Path, unit: Unit) -> Iterator[tuple[str, bytes]]:
+    """Yield the pictures of the unit's rows, named by row number and by name if there is one."""
     try:
         table = pl.scan_parquet(path)
         columns = dict(table.collect_schema())
         picture = listing.picture_column(columns)
         if picture is None:
-            raise DatasetError(f"{path.name!r} has no column of pictures any more")
-        named = [c for n in _KEYS for c in columns if c.lower() == n and columns[c] == pl.String]
+            raise DatasetError(f"{path.name!r} no longer has a column of pictures")
+        strings = {c.lower(): c for c in reversed(columns) if columns[c] == pl.String}
+        names = [strings[name] for name in _NAME_COLUMNS if name in strings]
+        table = table.select([picture, *names[:1]])
         stop = unit.stop if unit.stop is not None else 2**62
-        table = table.select([picture, *named[:1]])
         for start in range(unit.start, stop, _ROWS):
             rows = table.slice(start, min(_ROWS, stop - start)).collect()
             for number, row in enumerate(rows.iter_rows(), start):
-                yield _row(number, row)
+                yield _read_row(number, *row)
             if len(rows) < _ROWS:
                 break
     except pl.exceptions.PolarsError as error:
         raise DatasetError(f"cannot read {path.name!r} as Parquet: {error}") from error
 
 
-def _row(number: int, row: tuple[Any, ...]) -> tuple[str, bytes]:
-    value: Any = row[0]
-    path = row[1] if len(row) > 1 else None
+def _read_row(number: int, value: Any, name: str | None = None) -> tuple[str, bytes]:
     if isinstance(value, dict):
-        path = path or value.get("path")
+        name = name or value.get("path")
         value = value.get("bytes")
     data = value if isinstance(value, bytes) else b""
-    return f"row {number}" + (f"/{path}" if path else ""), data
+    return f"row {number}" + (f"/{name}" if name else ""), data

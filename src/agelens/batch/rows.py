@@ -1,20 +1,20 @@
-"""Answers -> the rows of a part: one for each face, and one for each picture without any.
+"""Predictions as the rows of a part: one per face, and one per picture without a face.
 
 | column | |
 |---|---|
-| source | the picture: its path or URL as found, in a shard or table with the name in it |
+| source | the picture: its path or URL as listed, for a shard or table with the name in it |
 | face | number in the picture from 1, largest first; 0 in a row without a face |
-| width, height | pixels of the upright picture; null where it could not be read |
+| width, height | pixels of the upright picture; null if it could not be read |
 | left, top, right, bottom | the face's box in pixels |
-| landmarks | five points (x, y) in pixels, in the order of `face.Landmarks` |
+| landmarks | five points (x, y) in pixels, in the order of `results.Landmarks` |
 | detection_score | 0 to 1 |
-| age, age_low, age_high | years: the estimate, and what holds the age 9 times in 10 |
-| age_distribution | 117 whole numbers; divided by 65535: the probability of each age 0-116 |
-| gender | female or male; null where neither reaches the threshold |
+| age, age_low, age_high | years: the estimate, and the 90 % prediction interval |
+| age_distribution | 117 integers; divided by 65535: the probability of each age 0-116 |
+| gender | female or male; null if neither reaches the threshold |
 | female_probability | 0 to 1 |
 | status | of a face ok, unsure or poor; else no_face or error |
 | reasons | why a face is unsure or poor |
-| doubt | 0 to 1 |
+| doubt | 0 to 1: the probability of a large error |
 | error | why the picture could not be used |
 | model | SHA-256 of the model's file |
 """
@@ -32,22 +32,16 @@ from agelens.predictor import Answer
 NO_FACE = "no_face"
 ERROR = "error"
 SCALE = 65535
-"""Of the whole numbers in `age_distribution`: they take an eighth of the room of floats."""
+"""The scale of the integers in `age_distribution`, which take an eighth of the space of floats."""
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String,
     "face": pl.UInt16,
-    "width": pl.UInt32,
-    "height": pl.UInt32,
-    "left": pl.Float32,
-    "top": pl.Float32,
-    "right": pl.Float32,
-    "bottom": pl.Float32,
+    **dict.fromkeys(("width", "height"), pl.UInt32),
+    **dict.fromkeys(("left", "top", "right", "bottom"), pl.Float32),
     "landmarks": pl.Array(pl.Float32, (5, 2)),
     "detection_score": pl.Float32,
-    "age": pl.Float32,
-    "age_low": pl.Float32,
-    "age_high": pl.Float32,
+    **dict.fromkeys(("age", "age_low", "age_high"), pl.Float32),
     "age_distribution": pl.Array(pl.UInt16, AGES),
     "gender": pl.String,
     "female_probability": pl.Float32,
@@ -60,10 +54,10 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 class Rows:
-    """The rows of one part while it grows."""
+    """The rows of one part while it is filled."""
 
     def __init__(self, model: str) -> None:
-        """Begin a part whose answers come of the model with this SHA-256."""
+        """Start a part for predictions of the model with this SHA-256."""
         self._model = model
         self._columns: dict[str, list[object]] = {name: [] for name in SCHEMA}
         self.pictures = 0
@@ -74,7 +68,7 @@ class Rows:
         return len(self._columns["source"])
 
     def add(self, answer: Answer) -> None:
-        """Take what came of one picture."""
+        """Add the predictions of one picture, or its error."""
         if answer.error is not None:
             self.add_error(answer.name, str(answer.error))
             return
@@ -89,7 +83,7 @@ class Rows:
                 "age": face.age,
                 "age_low": face.age_interval[0],
                 "age_high": face.age_interval[1],
-                "age_distribution": whole(face.age_probabilities).tolist(),
+                "age_distribution": quantize(face.age_probabilities).tolist(),
                 "gender": None if face.gender is None else face.gender.value,
                 "female_probability": face.female_probability,
                 "status": face.status.value,
@@ -104,29 +98,29 @@ class Rows:
                 row["landmarks"] = face.landmarks.array().tolist()
             self._append(picture | row)
 
-    def add_error(self, source: str, why: str) -> None:
-        """Take a picture, or a shard, that could not be used."""
+    def add_error(self, source: str, reason: str) -> None:
+        """Add a picture, or a shard, that could not be used."""
         self.pictures += 1
         self.errors += 1
-        self._append({"source": source, "face": 0, "status": ERROR, "error": why})
+        self._append({"source": source, "face": 0, "status": ERROR, "error": reason})
 
     def _append(self, row: Mapping[str, object]) -> None:
         for name, column in self._columns.items():
             column.append(self._model if name == "model" else row.get(name))
 
     def frame(self) -> pl.DataFrame:
-        """Give the rows as a table with the columns of SCHEMA."""
+        """Return the rows as a table with the columns of SCHEMA."""
         return pl.DataFrame(
             {name: pl.Series(name, self._columns[name], kind) for name, kind in SCHEMA.items()}
         )
 
-    def parquet(self, about: Mapping[str, str]) -> bytes:
-        """Give the rows as a Parquet file that carries `about` as its metadata."""
+    def parquet(self, metadata: Mapping[str, str]) -> bytes:
+        """Return the rows as a Parquet file with `metadata` in its footer."""
         file = io.BytesIO()
-        self.frame().write_parquet(file, compression="zstd", metadata=dict(about))
+        self.frame().write_parquet(file, compression="zstd", metadata=dict(metadata))
         return file.getvalue()
 
 
-def whole(probabilities: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Give probabilities (117,) as whole numbers of 1/65535, rounded."""
+def quantize(probabilities: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Return probabilities (117,) as integers in units of 1/65535, rounded."""
     return np.asarray(np.rint(np.clip(probabilities, 0, 1) * SCALE), np.uint16)

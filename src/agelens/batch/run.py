@@ -1,7 +1,6 @@
-"""A batch run from its beginning, or from where the last one was stopped, to its end."""
+"""Start a batch run or continue one that was stopped, and process it to the end."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -9,121 +8,108 @@ from pathlib import Path
 from typing import Any
 
 from agelens.batch import listing, locations, plan
-from agelens.batch.events import Committed, Deferred, Event
 from agelens.batch.ledger import Ledger, open_run
-from agelens.batch.pipeline import Job, fingerprint, model_path
 from agelens.batch.plan import Plan
-from agelens.batch.reader import Where
-from agelens.batch.status import FILE, Progress
+from agelens.batch.progress import FILE, Committed, Deferred, Event, Progress
+from agelens.batch.reader import Origin
 from agelens.batch.store import Store, open_store
+from agelens.batch.worker import Job, Options, fingerprint, portable_name
 from agelens.errors import BatchError
+from agelens.provenance import available_cores
 
 ENGINES = ("local", "ray")
-MOST_DEFERRED = 10  # units in a row that cannot be read before the run stops
-_STATUS_SECONDS = {False: 2.0, True: 30.0}  # between two status files; in an object store: True
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How pictures are answered: what makes one run another run."""
-
-    flip: bool | None = None
-    longest: int = 1280
-    gender_threshold: float = 0.5
-    min_face: float = 0
-    max_faces: int | None = None
-    chips: bool = False
+MAX_DEFERRED = 10  # unreadable units in a row before the run stops
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What does the work."""
+    """What processes the units."""
 
     name: str = "local"
     workers: int | None = None  # None: one for each core
-    address: str | None = None  # of a Ray cluster; None: the one at hand, or one started here
+    address: str | None = None  # of a Ray cluster; None: the configured one, or a new one here
 
 
-def begin(source: str, output: str, model: str | None, options: Options) -> tuple[Store, Job]:
-    """Begin a run, or go on with it; nothing is listed or answered yet.
+def start(source: str, output: str, model: str | None, options: Options) -> tuple[Store, Job]:
+    """Start a run, or continue it; nothing is listed or predicted yet.
 
-    Raises ModelError for an unknown model, BatchError where `output` holds another run.
+    Raises ModelError for an unknown model, BatchError if `output` holds another run.
     """
     store = open_store(output)
     base = str(Path.cwd())
-    full = source if locations.is_url(source) else str(Path(base, locations.local(source)))
+    full = source if locations.is_url(source) else str(Path(base, locations.local_path(source)))
     about = {"source": full, "model": fingerprint(model), **asdict(options)}
-    begun = open_run(
+    # A continued run lists from where it was started, and as the source was then.
+    started = open_run(
         store, about, {"source": source, "base": base, "root": listing.root(source, base)}
     )
-    where = Where(begun["base"], begun["root"])  # as they were when the source was there
-    return store, job_of(begun["source"], where, output, model, options)
+    origin = Origin(started["base"], started["root"])
+    return store, make_job(started["source"], origin, output, model, options)
 
 
-def job_of(source: str, where: Where, output: str, model: str | None, options: Options) -> Job:
-    """Say what a worker has to know."""
-    return Job(
-        output=output if locations.is_url(output) else str(Path(locations.local(output)).resolve()),
-        where=where,
-        source=source,
-        model=model_path(model),
-        model_sha256=fingerprint(model),
-        **asdict(options),
-    )
+def make_job(source: str, origin: Origin, output: str, model: str | None, options: Options) -> Job:
+    """Return what a worker must know. Raises ModelError for an unknown model."""
+    if not locations.is_url(output):
+        output = str(Path(locations.local_path(output)).resolve())
+    return Job(output, origin, source, portable_name(model), fingerprint(model), options)
 
 
 def run(
-    store: Store, job: Job, engine: Engine, listed: Callable[[int], None],
-    watch: Callable[[Progress], None],
+    store: Store, job: Job, engine: Engine, on_listed: Callable[[int], None],
+    on_progress: Callable[[Progress], None],
 ) -> Progress:  # fmt: skip
-    """List what there is to do unless that is done, and answer what is not committed.
+    """Plan the work unless that is done, and process what is not committed.
 
-    `listed` is called with the number of entries found so far, `watch` after each event. Raises
-    SourceError where there is nothing to do, BatchError where the run cannot go on, or where
-    some of the source did not answer; the same call then goes on.
+    Calls `on_listed` with the number of entries found so far, `on_progress` after each event.
+    Raises SourceError if there is nothing to do, BatchError if the run cannot continue or a part
+    of the source did not respond; the same call then continues.
     """
-    units = _plan(store, job, listed)
+    units = open_plan(store, job, on_listed)
     ledger = Ledger(store)
     progress = Progress(units.totals, engine.name, engine.workers)
-    progress.begin(ledger)
-    teller = _Teller(store, progress, locations.is_url(job.output))
+    progress.start(ledger)
+    status = _StatusFile(store, progress, 30.0 if locations.is_url(job.output) else 2.0)
     state = "stopped"
     try:
-        teller.tell("running")
+        status.write("running")
         in_a_row = 0
         for event in _events(job, units, ledger, engine):
-            progress.take(event)
+            progress.update(event)
             if isinstance(event, Committed):
                 ledger.add(event.part, event.bytes)
                 in_a_row = 0
             elif isinstance(event, Deferred):
                 in_a_row += 1
-                if in_a_row >= MOST_DEFERRED:
+                if in_a_row >= MAX_DEFERRED:
                     break
-            watch(progress)
-            teller.now_and_then()
+            on_progress(progress)
+            status.refresh()
         if progress.deferred:
-            state = "failed"
             raise BatchError(
                 f"{len(progress.deferred):,} of {units.totals.units:,} units could not be read, "
                 f"the last one: {list(progress.deferred.values())[-1]}; run the same command "
-                "again: what is committed stays"
+                "again: committed parts are kept"
             )
         state = "finished"
     except BatchError:
         state = "failed"
         raise
     finally:
-        teller.end(state, ledger)
+        try:
+            ledger.write_manifest(whole=state == "finished")
+        except BatchError:
+            if state == "finished":
+                raise
+        status.write(state)
     return progress
 
 
-def _plan(store: Store, job: Job, listed: Callable[[int], None]) -> Plan:
+def open_plan(store: Store, job: Job, on_listed: Callable[[int], None]) -> Plan:
+    """Return the plan of a run; list the source and make the plan if there is none."""
     try:
         return Plan(store)
     except FileNotFoundError:
-        found = listing.entries(job.source, job.where.base)
-        return plan.make(store, found, listed)
+        return plan.make(store, listing.entries(job.source, job.origin.base), on_listed)
 
 
 def _events(job: Job, units: Plan, ledger: Ledger, engine: Engine) -> Iterator[Event]:
@@ -134,48 +120,32 @@ def _events(job: Job, units: Plan, ledger: Ledger, engine: Engine) -> Iterator[E
         return ray_engine.run(job, list(pending), engine.workers, engine.address)
     from agelens.batch import local_engine
 
-    return local_engine.run(job, units.unit, pending, engine.workers or cores())
+    return local_engine.run(job, units.unit, pending, engine.workers or available_cores())
 
 
-class _Teller:
-    """Writes the status file, and at the end the manifest; a full disk does not stop a run here."""
+class _StatusFile:
+    """Writes the status file every few seconds."""
 
-    def __init__(self, store: Store, progress: Progress, far: bool) -> None:
+    def __init__(self, store: Store, progress: Progress, seconds: float) -> None:
         self._store = store
         self._progress = progress
-        self._every = _STATUS_SECONDS[far]
-        self._last = time.monotonic()
+        self._seconds = seconds
+        self._written = time.monotonic()
 
-    def tell(self, state: str) -> None:
-        self._last = time.monotonic()
-        said = json.dumps(self._progress.to_dict(state), indent=2) + "\n"
+    def write(self, state: str) -> None:
+        self._written = time.monotonic()
+        text = json.dumps(self._progress.to_dict(state), indent=2) + "\n"
         try:
-            self._store.write(FILE, said.encode())
-        except BatchError:  # the parts are what counts; if they cannot be written either, that ends
+            self._store.write(FILE, text.encode())
+        except BatchError:  # a full disk; if parts cannot be written either, that stops the run
             return
 
-    def now_and_then(self) -> None:
-        if time.monotonic() - self._last > self._every:
-            self.tell("running")
-
-    def end(self, state: str, ledger: Ledger) -> None:
-        try:
-            ledger.sum_up(whole=state == "finished")
-        except BatchError:
-            if state == "finished":
-                raise
-        self.tell(state)
-
-
-def cores() -> int:
-    """Give the number of cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+    def refresh(self) -> None:
+        if time.monotonic() - self._written > self._seconds:
+            self.write("running")
 
 
 def read_status(output: str) -> dict[str, Any]:
-    """Give what the status file of a run says. Raises FileNotFoundError."""
-    said: dict[str, Any] = json.loads(open_store(output).read(FILE))
-    return said
+    """Return the content of a run's status file. Raises FileNotFoundError."""
+    status: dict[str, Any] = json.loads(open_store(output).read(FILE))
+    return status

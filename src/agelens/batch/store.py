@@ -1,7 +1,7 @@
-"""Where a run keeps what it makes: a folder, or a place behind a URL.
+"""The output of a run: a local folder, or a prefix in an object store.
 
-A file is there whole or not at all: in a folder it is written under a temporary name, synced
-and renamed; in an object store it is put in one request.
+A file is there whole or not at all: a local file is written under a temporary name, synced and
+renamed; in an object store a file is one request.
 """
 
 import os
@@ -9,95 +9,76 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from agelens.batch import locations
 from agelens.errors import BatchError, SourceError
 
-_ASIDE = ".aside"
+_TEMPORARY = ".aside"
 
 
-class Store(Protocol):
-    """A folder of named files; names have `/` between their parts."""
+def open_store(place: str) -> "Store":
+    """Return the store at a path or URL; a folder is created with its first file."""
+    if locations.is_url(place):
+        return _ObjectStore(place.rstrip("/"))
+    return Store(locations.local_path(place))
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put a file there whole, in place of an older one. Raises BatchError if it cannot."""
+
+class Store:
+    """A local folder of files, whose names have `/` between their parts."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
 
     def read(self, name: str) -> bytes:
-        """Give a file's content. Raises FileNotFoundError."""
+        """Return the content of a file. Raises FileNotFoundError."""
+        try:
+            return locations.read(f"{self.place}/{name}")
+        except NotADirectoryError as error:
+            raise self._unusable(error) from error
 
     def tail(self, name: str, size: int) -> bytes:
-        """Give the last `size` bytes of a file, or all of a shorter one."""
-
-    def sizes(self, folder: str = "") -> dict[str, int]:
-        """Give the names of the files directly in a folder, with their bytes."""
-
-    def remove(self, name: str) -> None:
-        """Delete a file; it may be gone already."""
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the store for one run at a time. Raises BatchError while another runs."""
-
-
-def open_store(place: str) -> Store:
-    """Give the store at a path or URL; a folder is made with the first file."""
-    return _Remote(place) if locations.is_url(place) else _Folder(Path(locations.local(place)))
-
-
-class _Folder:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        """Return the last `size` bytes of a file, or all of a shorter one."""
+        return locations.tail(f"{self.place}/{name}", size)
 
     def write(self, name: str, data: bytes) -> None:
-        target = self._folder / name
-        # of two machines that share the folder, processes may have the same number
-        aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_ASIDE}")
+        """Write or replace a whole file. Raises BatchError if it cannot be written."""
+        target = Path(self.place, name)
+        # process ids could be equal on two machines that share the folder
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with aside.open("wb") as file:
+                with temporary.open("wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                aside.replace(target)
+                temporary.replace(target)
             except BaseException:
-                aside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise _cannot_write(str(target), error) from error
-
-    def read(self, name: str) -> bytes:
-        try:
-            return (self._folder / name).read_bytes()
-        except NotADirectoryError as error:
-            raise _cannot_use(str(self._folder), error) from error
-
-    def tail(self, name: str, size: int) -> bytes:
-        with (self._folder / name).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read()
+            raise self._unwritable(name, error) from error
 
     def sizes(self, folder: str = "") -> dict[str, int]:
+        """Return the names of the files directly in a folder, with their sizes in bytes."""
         try:
-            with os.scandir(self._folder / folder) as found:
-                files = [item for item in found if item.is_file() and not _is_aside(item.name)]
+            with os.scandir(Path(self.place, folder)) as found:
+                files = [item for item in found if item.is_file() and item.name[0] != "."]
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise _cannot_use(str(self._folder), error) from error
+            raise self._unusable(error) from error
         return {item.name: item.stat().st_size for item in files}
 
-    def remove(self, name: str) -> None:
-        (self._folder / name).unlink(missing_ok=True)
-
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
+        """Lock the store for one run at a time. Raises BatchError while another one runs."""
+        folder = Path(self.place)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / ".lock").open("w")
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / ".lock").open("w")
         except OSError as error:
-            raise _cannot_use(str(self._folder), error) from error
+            raise self._unusable(error) from error
         with lock:
             try:
                 import fcntl
@@ -107,87 +88,57 @@ class _Folder:
                 pass
             except OSError:
                 raise BatchError(
-                    f"another run is writing to {str(self._folder)!r}: let it end, or stop it"
+                    f"another run is writing to {self.place!r}: wait for it, or stop it"
                 ) from None
-            self._sweep()
+            self._remove_temporary(folder)
             try:
                 yield
             finally:
-                self._sweep()
+                self._remove_temporary(folder)
 
-    def _sweep(self) -> None:
+    def _remove_temporary(self, folder: Path) -> None:
         """Remove what killed processes left half-written."""
-        for aside in self._folder.glob(f"**/.*{_ASIDE}"):
-            aside.unlink(missing_ok=True)
+        for temporary in folder.glob(f"**/.*{_TEMPORARY}"):
+            temporary.unlink(missing_ok=True)
+
+    def _unwritable(self, name: str, error: OSError) -> BatchError:
+        return BatchError(
+            f"cannot write {f'{self.place}/{name}'!r}: {error.strerror or error}; fix that, then "
+            "run the same command again: committed parts are kept"
+        )
+
+    def _unusable(self, error: OSError) -> SourceError:
+        return SourceError(
+            f"cannot use --output {self.place!r}: {error.strerror or error}; expected a writable "
+            "folder, or a new one"
+        )
 
 
-class _Remote:
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        self._fs, self._root = locations.filesystem(self._url)
+class _ObjectStore(Store):
+    """A prefix behind a URL."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        locations.filesystem(place)  # raises early if it cannot be used
 
     def write(self, name: str, data: bytes) -> None:
-        where = f"{self._root}/{name}"
         try:
-            locations.persistently(
-                lambda: self._fs.pipe_file(where, data), f"write {self._url}/{name}"
-            )
+            locations.request("write", f"{self.place}/{name}", "pipe_file", data)
         except OSError as error:  # no such bucket, no permission
-            raise _cannot_write(f"{self._url}/{name}", error) from error
-
-    def read(self, name: str) -> bytes:
-        data: bytes = locations.persistently(
-            lambda: self._fs.cat_file(f"{self._root}/{name}"), f"read {self._url}/{name}"
-        )
-        return data
-
-    def tail(self, name: str, size: int) -> bytes:
-        data: bytes = locations.persistently(
-            lambda: self._fs.tail(f"{self._root}/{name}", size), f"read {self._url}/{name}"
-        )
-        return data
+            raise self._unwritable(name, error) from error
 
     def sizes(self, folder: str = "") -> dict[str, int]:
-        where = f"{self._root}/{folder}".rstrip("/")
+        url = f"{self.place}/{folder}".rstrip("/")
         try:
-            found = locations.persistently(
-                lambda: self._fs.ls(where, detail=True), f"list {self._url}/{folder}"
-            )
+            found = locations.request("list", url, "ls", detail=True)
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise _cannot_use(self._url, error) from error
-        return {
-            item["name"].rpartition("/")[2]: int(item["size"])
-            for item in found
-            if item["type"] == "file"
-        }
-
-    def remove(self, name: str) -> None:
-        try:
-            self._fs.rm_file(f"{self._root}/{name}")
-        except FileNotFoundError:
-            return
+            raise self._unusable(error) from error
+        files = [item for item in found if item["type"] == "file"]
+        return {item["name"].rpartition("/")[2]: int(item["size"]) for item in files}
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        # An object store has no locks; two runs at once put the same parts twice, no more.
+    def exclusive(self) -> Iterator[None]:
+        # An object store has no locks; two runs at once write the same parts twice, no more.
         yield
-
-
-def _is_aside(name: str) -> bool:
-    return name.startswith(".")
-
-
-def _cannot_write(where: str, error: OSError) -> BatchError:
-    return BatchError(
-        f"cannot write {where!r}: {error.strerror or error}; make room or mend it, then run the "
-        "same command again: what is committed stays"
-    )
-
-
-def _cannot_use(where: str, error: OSError) -> SourceError:
-    return SourceError(
-        f"cannot use --output {where!r}: {error.strerror or error}; expected a folder that may "
-        "be written, or a new one"
-    )

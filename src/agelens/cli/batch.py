@@ -1,4 +1,4 @@
-"""`agelens batch`: any number of pictures, each answered once, on one machine or many."""
+"""`agelens batch`: predict any number of pictures, on one machine or many."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,9 +7,9 @@ import typer
 from agelens.cli import console, options
 
 if TYPE_CHECKING:
-    from agelens.batch.estimate import Estimate
-    from agelens.batch.run import Options
-    from agelens.batch.status import Progress
+    from agelens.batch.progress import Progress
+    from agelens.batch.run import Engine
+    from agelens.batch.worker import Options
 
 
 def batch(
@@ -60,7 +60,9 @@ def batch(
     from agelens.cli.extras import need
 
     need("batch", "polars")
-    from agelens.batch.run import ENGINES, Options, cores
+    from agelens.batch.run import ENGINES, Engine
+    from agelens.batch.worker import Options
+    from agelens.provenance import available_cores
 
     if engine not in ENGINES:
         raise typer.BadParameter(
@@ -70,79 +72,79 @@ def batch(
         raise typer.BadParameter("only with --engine ray", param_hint="--address")
     if engine == "ray":
         need("scale", "ray")
-    chosen = Options(flip, longest, gender_threshold, min_face, max_faces, chips)
+    settings = Options(flip, longest, gender_threshold, min_face, max_faces, chips)
     if dry_run:
-        _try(source, output, model, chosen, workers or cores())
-    else:
-        _run(source, output, model, chosen, engine, workers, address)
-
-
-def _run(
-    source: str, output: str, model: str | None, chosen: "Options", engine: str,
-    workers: int | None, address: str | None,
-) -> None:  # fmt: skip
-    from agelens.batch import run as running
-    from agelens.cli.progress import bar
-
-    store, job = running.begin(source, output, model, chosen)
-    asked = workers or (running.cores() if engine == "local" else None)
-    with store.alone(), bar() as progress:
-        task = progress.add_task("listing", total=None)
-
-        def listed(count: int) -> None:
-            progress.update(task, completed=count)
-
-        def watch(now: "Progress") -> None:
-            total = None if now.totals.shards else now.totals.pictures
-            progress.update(task, description=_line(now), completed=now.pictures, total=total)
-
-        done = running.run(store, job, running.Engine(engine, asked, address), listed, watch)
-    console.note(
-        f"{done.pictures:,} pictures, {done.faces:,} faces, {done.errors:,} errors "
-        f"in {done.parts:,} parts"
-    )
+        _estimate(source, output, model, settings, workers or available_cores())
+        return
+    workers = workers or (available_cores() if engine == "local" else None)
+    _run(source, output, model, settings, Engine(engine, workers, address))
     console.out.print(output.rstrip("/") + "/parts", soft_wrap=True, highlight=False, markup=False)
 
 
-def _line(now: "Progress") -> str:
+def _run(
+    source: str, output: str, model: str | None, settings: "Options", engine: "Engine"
+) -> None:
+    from agelens.batch.run import run, start
+    from agelens.cli.progress import bar
+
+    store, job = start(source, output, model, settings)
+    with store.exclusive(), bar() as progress:
+        task = progress.add_task("listing", total=None)
+
+        def on_progress(now: "Progress") -> None:
+            total = None if now.totals.shards else now.totals.pictures
+            done = now.counts.pictures
+            progress.update(task, description=_describe(now), completed=done, total=total)
+
+        finished = run(
+            store, job, engine, lambda count: progress.update(task, completed=count), on_progress
+        )
+    counts = finished.counts
+    console.note(
+        f"{counts.pictures:,} pictures, {counts.faces:,} faces, {counts.errors:,} errors "
+        f"in {finished.parts:,} parts"
+    )
+
+
+def _describe(now: "Progress") -> str:
     pictures, faces = now.speed
     share = f"{now.share:.1%}, " if now.totals.shards else ""
-    lost = f", {now.lost:,} workers replaced" if now.lost else ""
-    return f"{share}{pictures:.1f} pictures/s, {faces:.1f} faces/s, {now.errors:,} errors{lost}"
+    lost = f", {now.workers_lost:,} workers replaced" if now.workers_lost else ""
+    errors = now.counts.errors
+    return f"{share}{pictures:.1f} pictures/s, {faces:.1f} faces/s, {errors:,} errors{lost}"
 
 
-def _try(source: str, output: str, model: str | None, chosen: "Options", workers: int) -> None:
-    """Say what a run would take; nothing is written."""
+def _estimate(
+    source: str, output: str, model: str | None, settings: "Options", workers: int
+) -> None:
+    """Print what a run would take; nothing is written."""
     from pathlib import Path
 
     from agelens.batch import listing
     from agelens.batch.estimate import SAMPLE, estimate
-    from agelens.batch.reader import Where
-    from agelens.batch.run import job_of
+    from agelens.batch.reader import Origin
+    from agelens.batch.run import make_job
     from agelens.cli.progress import bar
 
     base = str(Path.cwd())
-    where = Where(base, listing.root(source, base))
-    job = job_of(source, where, output, model, chosen)
+    job = make_job(source, Origin(base, listing.root(source, base)), output, model, settings)
     with bar() as progress:
         task = progress.add_task("trying a sample", total=SAMPLE)
-        said = estimate(
+        found = estimate(
             listing.entries(source, base), job, lambda n: progress.update(task, completed=n)
         )
-    for line in _estimated(said, workers):
+    pictures = f"{found.pictures:,} pictures"
+    if found.shards:
+        pictures = f"about {pictures}, estimated from the bytes of {found.shards:,} shards"
+    stages = ", ".join(f"{stage} {1000 * each:.1f}" for stage, each in found.stages.items())
+    for line in (
+        pictures,
+        f"a sample of {found.sample}: {found.faces:.2f} faces a picture, "
+        f"{found.errors:.1%} errors, {1000 * found.seconds:.1f} ms a picture ({stages})",
+        f"{workers} workers: {_duration(3600 * found.hours(workers))}; "
+        f"output {found.pictures * found.bytes / 1e6:,.1f} MB",
+    ):
         console.out.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _estimated(said: "Estimate", workers: int) -> list[str]:
-    about = f"about {said.pictures:,} pictures, by the bytes of {said.shards:,} shards"
-    stages = ", ".join(f"{stage} {1000 * each:.1f}" for stage, each in said.stages.items())
-    return [
-        about if said.shards else f"{said.pictures:,} pictures",
-        f"a sample of {said.sample}: {said.faces:.2f} faces a picture, {said.errors:.1%} errors, "
-        f"{1000 * said.seconds:.1f} ms a picture ({stages})",
-        f"{workers} workers: {_duration(3600 * said.hours(workers))}; "
-        f"output {said.pictures * said.bytes / 1e6:,.1f} MB",
-    ]
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What an actor of the Ray engine does, without a cluster; test_batch_ray.py has one."""
+"""The actor of the Ray engine, without a cluster; test_ray_engine.py has one."""
 
 import json
 from pathlib import Path
@@ -6,32 +6,33 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from agelens.batch import ray_engine
-from agelens.batch import run as running
-from agelens.batch.events import Committed, Deferred, Lost, Memory, Seen
-from agelens.batch.pipeline import Job
+from agelens.batch.progress import Committed, Deferred, Memory, WorkerLost
+from agelens.batch.ray_engine import _Actor, _events, _UnitTracker
+from agelens.batch.run import open_plan, start
+from agelens.batch.worker import Job
 from agelens.errors import BatchError
 from batches import CHIPS, rows, sources, write_chips
 
 
-def begin(tmp_path: Path, model: Path) -> Job:
-    store, job = running.begin(str(tmp_path / "in"), str(tmp_path / "out"), str(model), CHIPS)
-    running._plan(store, job, lambda count: None)
+def prepare(tmp_path: Path, model: Path) -> Job:
+    store, job = start(str(tmp_path / "in"), str(tmp_path / "out"), str(model), CHIPS)
+    open_plan(store, job, lambda count: None)
     return job
 
 
 def events(
-    job: Job, *units: int, witness: ray_engine._Witness | None = None
-) -> list[Committed | Deferred | Lost]:
-    actor = ray_engine._Worker(job, None, witness or ray_engine._Witness())
-    told = actor({"unit": list(units), "begin": [0] * len(units)})
-    found = [event for row in told for event in ray_engine._events(json.loads(row["said"][0]))]
-    return [event for event in found if not isinstance(event, Memory | Seen)]
+    job: Job, *units: int, tracker: _UnitTracker | None = None
+) -> list[Committed | Deferred | WorkerLost]:
+    tracker = tracker or _UnitTracker()
+    actor = _Actor(job, None, lambda method, *args: getattr(tracker, method)(*args))
+    messages = actor({"unit": list(units), "first": [0] * len(units)})
+    found = [event for row in messages for event in _events(json.loads(row["message"][0]))]
+    return [event for event in found if not isinstance(event, Memory)]
 
 
 def test_units_are_committed_and_not_done_again(tmp_path: Path, tiny_model: Path) -> None:
     paths = write_chips(tmp_path / "in", 40)
-    job = begin(tmp_path, tiny_model)
+    job = prepare(tmp_path, tiny_model)
     first = events(job, 0, 1, 2)
     assert [event.part.pictures for event in first if isinstance(event, Committed)] == [16, 16, 8]
     assert sources(tmp_path / "out") == paths
@@ -44,29 +45,29 @@ def test_units_are_committed_and_not_done_again(tmp_path: Path, tiny_model: Path
 def test_a_picture_at_which_workers_end_is_left_out(tmp_path: Path, tiny_model: Path) -> None:
     """A worker that is lost leaves its unit begun; the next ones say at which picture they are."""
     paths = write_chips(tmp_path / "in", 5)
-    job = begin(tmp_path, tiny_model)
-    witness = ray_engine._Witness()
-    assert witness.begin(0) == (False, {})
-    told: list[str] = []
-    heard = witness.at
+    job = prepare(tmp_path, tiny_model)
+    tracker = _UnitTracker()
+    assert tracker.start_unit(0) == (False, {})
+    started: list[str] = []
+    record = tracker.start_picture
 
     class Ended(BaseException):
         """As SIGKILL: nothing of the worker runs after it."""
 
     def dies(unit: int, name: str) -> None:
-        heard(unit, name)
-        told.append(name)
+        record(unit, name)
+        started.append(name)
         if name == paths[3]:
             raise Ended
 
-    witness.at = dies  # type: ignore[method-assign]
-    witness.end = lambda unit: None  # type: ignore[method-assign]
+    tracker.start_picture = dies  # type: ignore[method-assign]
+    tracker.end_unit = lambda unit: None  # type: ignore[method-assign]
     for _ in range(2):
         with pytest.raises(Ended):
-            events(job, 0, witness=witness)
-    assert told == paths[:4] * 2
-    lost, done = events(job, 0, witness=witness)
-    assert isinstance(lost, Lost)
+            events(job, 0, tracker=tracker)
+    assert started == paths[:4] * 2
+    lost, done = events(job, 0, tracker=tracker)
+    assert isinstance(lost, WorkerLost)
     assert isinstance(done, Committed)
     assert (done.part.pictures, done.part.errors) == (5, 1)
     (bad,) = rows(tmp_path / "out").filter(pl.col("status") == "error").rows(named=True)
@@ -76,16 +77,16 @@ def test_a_picture_at_which_workers_end_is_left_out(tmp_path: Path, tiny_model: 
 
 def test_a_source_that_is_gone_defers_its_unit(tmp_path: Path, tiny_model: Path) -> None:
     write_chips(tmp_path / "in", 3)
-    job = begin(tmp_path, tiny_model)
+    job = prepare(tmp_path, tiny_model)
     (tmp_path / "in").rename(tmp_path / "away")
     (event,) = events(job, 0)
     assert isinstance(event, Deferred)
-    assert "gone or empty" in event.why
+    assert "gone or empty" in event.reason
 
 
 def test_another_model_on_a_machine_is_refused(tmp_path: Path, tiny_model, make_model) -> None:
     write_chips(tmp_path / "in", 3)
-    job = begin(tmp_path, tiny_model)
+    job = prepare(tmp_path, tiny_model)
     Path(job.model).rename(tmp_path / "kept.onnx")
     try:
         Path(job.model).write_bytes(Path(make_model({"name": "another"})).read_bytes())

@@ -1,9 +1,16 @@
 """Progress: counts, speed, share and time left, over one run and over a resumed one."""
 
-from agelens.batch.events import Committed, Deferred, Lost, Memory, Seen
 from agelens.batch.ledger import Ledger, Part
 from agelens.batch.plan import Totals
-from agelens.batch.status import Progress
+from agelens.batch.progress import (
+    Committed,
+    Counts,
+    Deferred,
+    Memory,
+    Predicted,
+    Progress,
+    WorkerLost,
+)  # fmt: skip
 from agelens.batch.store import open_store
 
 
@@ -25,34 +32,34 @@ def begin(tmp_path, done: int = 0, shards: int = 0) -> tuple[Progress, Clock]:
     for unit in range(done):
         ledger.add(part(unit), 1000)
     progress = Progress(Totals(10, 0 if shards else 500, shards), "local", 2, clock)
-    progress.begin(ledger)
+    progress.start(ledger)
     return progress, clock
 
 
 def test_pictures_count_before_they_are_committed_and_once(tmp_path) -> None:
     progress, clock = begin(tmp_path)
     for _ in range(50):
-        progress.take(Seen("a", 1, 2, 0))
-    progress.take(Seen("b", 1, 0, 1))
+        progress.update(Predicted("a", 1, 2, 0))
+    progress.update(Predicted("b", 1, 0, 1))
     clock.now += 10
-    assert (progress.pictures, progress.faces, progress.errors) == (51, 100, 1)
+    assert progress.counts == Counts(51, 100, 1)
     assert progress.speed == (5.1, 10)
-    progress.take(Committed("a", part(0), 900))
-    assert (progress.pictures, progress.faces, progress.errors) == (51, 100, 2)
+    progress.update(Committed("a", part(0), 900))
+    assert progress.counts == Counts(51, 100, 2)
     assert (progress.parts, progress.units_done, progress.seconds) == (1, 1, {"detect": 2})
 
 
 def test_what_a_lost_worker_had_not_committed_does_not_count(tmp_path) -> None:
     progress, _ = begin(tmp_path)
-    progress.take(Seen("a", 7, 7, 7))
-    progress.take(Memory("a", 321.4))
-    progress.take(Lost("a", "signal SIGKILL"))
-    said = progress.to_dict("running")
-    assert (said["pictures"], said["workers_lost"], said["memory_mb"]) == (0, 1, {})
-    assert said["last_loss"] == "signal SIGKILL"
-    progress.take(Seen("b", 7, 7, 7))
-    progress.take(Deferred("b", 3, "503"))
-    assert progress.pictures == 0
+    progress.update(Predicted("a", 7, 7, 7))
+    progress.update(Memory("a", 321.4))
+    progress.update(WorkerLost("a", "signal SIGKILL"))
+    status = progress.to_dict("running")
+    assert (status["pictures"], status["workers_lost"], status["memory_mb"]) == (0, 1, {})
+    assert status["last_loss"] == "signal SIGKILL"
+    progress.update(Predicted("b", 7, 7, 7))
+    progress.update(Deferred("b", 3, "503"))
+    assert progress.counts.pictures == 0
     assert progress.deferred == {3: "503"}
 
 
@@ -61,8 +68,8 @@ def test_time_left_is_by_this_runs_speed(tmp_path) -> None:
     assert progress.seconds_left is None
     assert progress.share == 0.4
     clock.now += 60
-    progress.take(Committed("a", part(4), 900))  # an engine that tells of parts only
-    progress.take(Committed("a", part(5), 900))
+    progress.update(Committed("a", part(4), 900))  # an engine that reports only parts
+    progress.update(Committed("a", part(5), 900))
     assert progress.share == 0.6
     assert round(progress.seconds_left or 0) == 120
     assert progress.speed == (100 / 60, 200 / 60)
@@ -72,12 +79,12 @@ def test_speed_forgets_what_is_long_ago(tmp_path) -> None:
     progress, clock = begin(tmp_path)
     for pictures in (1000, 10, 10, 10):
         clock.now += 20
-        progress.take(Seen("a", pictures, 0, 0))
+        progress.update(Predicted("a", pictures, 0, 0))
     assert progress.speed[0] < 2
 
 
 def test_shards_hide_how_many_there_are(tmp_path) -> None:
     progress, _ = begin(tmp_path, shards=10)
-    progress.take(Committed("a", part(0), 900))
+    progress.update(Committed("a", part(0), 900))
     assert progress.share == 0.1
     assert progress.to_dict("running")["pictures_in_all"] is None

@@ -1,0 +1,230 @@
+"""The events of a run, and the progress they add up to: for people, and as JSON for programs."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agelens import provenance
+from agelens.batch.ledger import Ledger, Part
+from agelens.batch.plan import Totals
+from agelens.errors import BatchError
+
+FILE = "status.json"
+MAX_CRASHES = 2  # of workers at one picture
+MAX_CRASHES_IN_UNIT = 20  # then the run stops
+_WINDOW = 30.0  # seconds over which the current speed is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A worker has predicted some pictures, which are not committed yet."""
+
+    worker: str
+    pictures: int
+    faces: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A worker has committed a part."""
+
+    worker: str
+    part: Part
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker has ended or failed; what it had not committed is done again."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A unit cannot be read for now; the next run tries it again."""
+
+    worker: str
+    unit: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory of a worker, in MB."""
+
+    worker: str
+    megabytes: float
+
+
+Event = Predicted | Committed | WorkerLost | Deferred | Memory
+
+
+class CrashCounter:
+    """The crashes of workers in one run, counted by unit and by picture."""
+
+    def __init__(self) -> None:
+        self.excluded: dict[str, str] = {}
+        """The pictures at which workers crashed too often, with the reason."""
+        self._by_picture: Counter[str] = Counter()
+        self._by_unit: Counter[int] = Counter()
+
+    def add(self, unit: int, picture: str | None, reason: str) -> None:
+        """Count a crash, at a picture if it is known at which.
+
+        Raises BatchError if there are too many in one unit.
+        """
+        self._by_unit[unit] += 1
+        if self._by_unit[unit] >= MAX_CRASHES_IN_UNIT:
+            raise BatchError(
+                f"{MAX_CRASHES_IN_UNIT} workers ended in unit {unit}, the last one: {reason}; "
+                "committed parts are kept"
+            )
+        if picture is not None:
+            self._by_picture[picture] += 1
+            if self._by_picture[picture] >= MAX_CRASHES:
+                self.excluded[picture] = f"the process that read this picture ended twice: {reason}"
+
+
+@dataclass(slots=True)
+class Counts:
+    """Pictures, faces in them, and pictures that could not be used."""
+
+    pictures: int = 0
+    faces: int = 0
+    errors: int = 0
+
+    def add(self, other: "Part | Predicted | Counts") -> None:
+        """Add other counts."""
+        self.pictures += other.pictures
+        self.faces += other.faces
+        self.errors += other.errors
+
+
+@dataclass(slots=True)
+class Progress:
+    """The progress of a run: what is committed, by this run or before, and what is under way."""
+
+    totals: Totals
+    engine: str
+    workers: int | None  # None: as many as the cluster has cores
+    clock: Callable[[], float] = time.monotonic
+    parts: int = 0
+    units_done: int = 0
+    workers_lost: int = 0
+    last_loss: str | None = None
+    deferred: dict[int, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # of this run, by stage
+    _committed: Counts = field(default_factory=Counts)
+    _this_run: Counts = field(default_factory=Counts)
+    _uncommitted: dict[str, Counts] = field(default_factory=dict)  # by worker
+    _memory: dict[str, float] = field(default_factory=dict)
+    _share_before: float = 0.0
+    _started: float = 0.0
+    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    def start(self, ledger: Ledger) -> None:
+        """Count what is committed already, and start the clock."""
+        for part in ledger.parts():
+            self._commit(part)
+        self._started = self.clock()
+        self._share_before = self.share
+        self._samples.append((self._started, 0, 0))
+
+    def _commit(self, part: Part) -> None:
+        self._committed.add(part)
+        self.parts += 1
+        self.units_done += part.last
+
+    def update(self, event: Event) -> None:
+        """Count an event of the engine."""
+        match event:
+            case Predicted():
+                self._uncommitted.setdefault(event.worker, Counts()).add(event)
+                self._measure(event)
+            case Committed(part=part):
+                if self._uncommitted.pop(event.worker, None) is None:  # Ray reports only parts
+                    self._measure(part)
+                self._commit(part)
+                for stage, seconds in part.seconds.items():
+                    self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+            case WorkerLost():
+                self._uncommitted.pop(event.worker, None)
+                self._memory.pop(event.worker, None)
+                self.workers_lost += 1
+                self.last_loss = event.reason
+            case Deferred():
+                self._uncommitted.pop(event.worker, None)
+                self.deferred[event.unit] = event.reason
+            case Memory():
+                self._memory[event.worker] = event.megabytes
+
+    def _measure(self, counts: Part | Predicted) -> None:
+        self._this_run.add(counts)
+        now = self.clock()
+        self._samples.append((now, self._this_run.pictures, self._this_run.faces))
+        while self._samples[1][0] < now - _WINDOW:
+            self._samples.popleft()
+
+    @property
+    def counts(self) -> Counts:
+        """The pictures predicted by this run and earlier ones, their faces and errors."""
+        total = Counts()
+        for counts in (self._committed, *self._uncommitted.values()):
+            total.add(counts)
+        return total
+
+    @property
+    def share(self) -> float:
+        """The finished share, 0 to 1: of pictures, or of units if shards hide their number."""
+        if self.totals.shards or not self.totals.pictures:
+            return self.units_done / self.totals.units if self.totals.units else 1.0
+        return min(1.0, self.counts.pictures / self.totals.pictures)
+
+    @property
+    def speed(self) -> tuple[float, float]:
+        """Pictures and faces per second, over the last half minute."""
+        start, pictures, faces = self._samples[0]
+        seconds = max(self.clock() - start, 1e-9)
+        now = self._this_run
+        return (now.pictures - pictures) / seconds, (now.faces - faces) / seconds
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The expected seconds to the end, None before anything is finished."""
+        share = self.share - self._share_before
+        if share <= 0:
+            return None
+        return (self.clock() - self._started) * (1 - self.share) / share
+
+    def to_dict(self, state: str) -> dict[str, Any]:
+        """Return all of it as plain values; `state` is running, stopped, failed or finished."""
+        counts, left = self.counts, self.seconds_left
+        pictures, faces = self.speed
+        return {
+            "state": state,
+            "updated": provenance.now(),
+            "engine": self.engine,
+            "workers": self.workers,
+            "pictures": counts.pictures,
+            "pictures_in_all": None if self.totals.shards else self.totals.pictures,
+            "faces": counts.faces,
+            "errors": counts.errors,
+            "share_done": round(self.share, 4),
+            "seconds": round(self.clock() - self._started, 1),
+            "seconds_left": None if left is None else round(left),
+            "pictures_per_second": round(pictures, 2),
+            "faces_per_second": round(faces, 2),
+            "parts": self.parts,
+            "units_done": self.units_done,
+            "units": self.totals.units,
+            "units_deferred": len(self.deferred),
+            "workers_lost": self.workers_lost,
+            "last_loss": self.last_loss,
+            "seconds_by_stage": {stage: round(value, 2) for stage, value in self.seconds.items()},
+            "memory_mb": {worker: round(value) for worker, value in self._memory.items()},
+        }

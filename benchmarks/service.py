@@ -35,7 +35,7 @@ import numpy as np
 from PIL import Image
 
 from agelens import provenance
-from agelens.serving.batching import cores
+from agelens.provenance import available_cores
 from predict_folder import COLLAGE, make_photos
 
 HERE = Path(__file__).resolve().parent
@@ -115,7 +115,7 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     )
     return {
         "load_average_before": round(busy, 2),
-        "cores": cores(),
+        "cores": available_cores(),
         "photos": {"count": given.pictures, "long_side": 640},
         "in_process": {"before": before, "after": after, "pictures_per_second": round(rate, 2)},
         "clients": full,
@@ -206,7 +206,7 @@ def percentiles(took: np.ndarray) -> dict[str, float]:
 
 def in_process(photos: Path, model: str | None) -> float:
     """Give the pictures per second of the library, on all cores, in a process of its own."""
-    threads = str(cores())
+    threads = str(available_cores())
     words = [sys.executable, str(HERE / "predict_folder.py"), "--measure", str(photos), threads]
     words += ["--model", model] if model else []
     limits = {"OMP_NUM_THREADS": threads}

@@ -10,7 +10,6 @@ gather, so under load they fill by themselves and nothing waits on purpose.
 import asyncio
 import logging
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from time import monotonic
 from agelens.errors import AgelensError
 from agelens.images import decode
 from agelens.predictor import Predictor
+from agelens.provenance import available_cores
 from agelens.results import Prediction
 from agelens.serving.metrics import Metrics
 from agelens.serving.problems import Problem, internal, of_picture, timed_out
@@ -59,7 +59,7 @@ class Batcher:
         self._pace = 0.05  # seconds a picture takes a worker: a guess, then a running mean
         self._done = 0  # batches
         self._closed = False
-        count = settings.threads or cores()
+        count = settings.threads or available_cores()
         self._threads = ThreadPoolExecutor(count, "agelens-batch")
         loop = asyncio.get_running_loop()
         self._workers = [loop.create_task(self._work()) for _ in range(count)]
@@ -203,10 +203,3 @@ class Batcher:
             422, "too_many_faces", message, {"faces": len(predictions), "limit": most}
         )
         return Outcome([], width, height, problem)
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -52,12 +53,18 @@ def run_batch(
     source: object, output: object, model: object, workers: int = 0,
     on_progress: Callable[[Progress], None] = lambda progress: None, engine: str = "local",
 ) -> Progress:  # fmt: skip
-    """Run a batch to its end, with the local engine; 0 workers: in this process."""
+    """Run a batch to its end; without workers in this process, as one would."""
     store, job = start(str(source), str(output), str(model), CHIPS)
-    with store.exclusive(), pytest.MonkeyPatch.context() as patch:
-        if not workers:
-            patch.setattr("agelens.batch.local_engine.run", _run_here)
+    with store.exclusive(), nullcontext() if workers else here():
         return run(store, job, Engine(engine, workers or None), lambda count: None, on_progress)
+
+
+@contextmanager
+def here() -> Iterator[None]:
+    """Let the local engine work in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agelens.batch.local_engine.run", _run_here)
+        yield
 
 
 def _run_here(

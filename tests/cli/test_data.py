@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -64,23 +62,3 @@ def test_import_errors_are_agelens_errors(
         app, ["data", "import", str(tmp_path / source), str(tmp_path / "d")]
     )
     assert isinstance(result.exception, error)
-
-
-def test_import_error_is_one_line_and_a_code(tmp_path: Path) -> None:
-    program = "from agelens.cli.app import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", program, "data", "import", tmp_path / "none", tmp_path / "d"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert "error: no such file or folder" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_help_gives_examples() -> None:
-    result = CliRunner().invoke(app, ["data", "import", "--help"], env={"COLUMNS": "100"})
-    assert result.exit_code == 0
-    assert "agelens data import UTKFace.tar.gz utkface" in result.stdout

@@ -1,10 +1,7 @@
 """Every command's help: examples that can be typed, and shell completion."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 import typer
@@ -78,18 +75,14 @@ def test_every_command_can_be_quiet_and_log_in_json(name: str, command) -> None:
 def test_completion_offers_commands_and_options(shell: str) -> None:
     def complete(words: str) -> str:
         environment = {
-            **os.environ,
             "_AGELENS_COMPLETE": f"complete_{shell}",
             "COMP_WORDS": words,
             "COMP_CWORD": str(len(words.split(" ")) - 1),
             "_TYPER_COMPLETE_ARGS": words,
             "_TYPER_COMPLETE_FISH_ACTION": "get-args",
         }
-        code = "from agelens.cli.app import app; app(prog_name='agelens')"
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(app, [], env=environment, prog_name="agelens")
+        assert done.exit_code == 0, done.output
         return done.stdout
 
     offered = complete("agelens pre")

@@ -2,15 +2,13 @@
 
 import json
 import logging
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from agelens.cli import console, progress
@@ -117,23 +115,19 @@ def test_log_records_become_lines(capsys) -> None:
     assert re.fullmatch(r"\d{4}-\S+ WARNING served \[b.jpg\]\n", said)
 
 
-def agelens(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "agelens", *words],
-        capture_output=True, text=True, env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-def test_no_color_is_honoured() -> None:
+def test_no_color_is_honoured(capsys, monkeypatch) -> None:
     colour = re.compile(r"\x1b\[[\d;]*3[0-7]m")
-    loud = agelens("predict", "none.jpg", FORCE_COLOR="1", NO_COLOR="")
-    plain = agelens("predict", "none.jpg", FORCE_COLOR="1", NO_COLOR="1")
-    assert colour.search(loud.stderr)
-    assert "none.jpg" in plain.stderr
-    assert not colour.search(plain.stderr)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for no_color in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        monkeypatch.setattr(console, "err", Console(stderr=True))
+        console.fail("none.jpg")
+        printed = capsys.readouterr().err
+        assert "none.jpg" in printed
+        assert bool(colour.search(printed)) is not bool(no_color)
 
 
-def test_an_error_is_a_json_line_too() -> None:
+def test_an_error_is_a_json_line_too(agelens) -> None:
     done = agelens("predict", "none.jpg", "--json-logs")
     assert done.returncode == 2
     told = json.loads(done.stderr)
@@ -154,12 +148,7 @@ def test_an_error_is_a_json_line_too() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
-def test_exit_codes(words, code: int, pictures, tiny_model, monkeypatch) -> None:
-    from agelens.cli.app import main
-
+def test_exit_codes(words, code: int, agelens, pictures, tiny_model, monkeypatch) -> None:
     monkeypatch.chdir(pictures.parent)
     (pictures.parent / "tiny.onnx").write_bytes(tiny_model.read_bytes())
-    monkeypatch.setattr(sys, "argv", ["agelens", *words])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert (end.value.code or 0) == code
+    assert agelens(*words).returncode == code

@@ -17,17 +17,12 @@ from agelens.errors import SourceError
 from test_layers import cli, loaded_by
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "agelens", "serve", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
 def test_help_loads_nothing_heavy() -> None:
     heavy = {"fastapi", "starlette", "uvicorn", "onnxruntime", "cv2", "torch"}
     assert not loaded_by(cli("serve", "--help")) & heavy
 
 
-def test_a_user_mistake_is_one_line(tiny_model: Path) -> None:
+def test_a_user_mistake_is_one_line(agelens, tiny_model: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for words, said in (
@@ -38,15 +33,17 @@ def test_a_user_mistake_is_one_line(tiny_model: Path) -> None:
             ),
             (["--model", str(tiny_model), "--queue", "2"], "queue 2: expected at least 32"),
         ):
-            done = run(*words)
+            done = agelens("serve", *words)
             assert done.returncode == 2, done.stderr
             assert said in done.stderr
-            assert "Traceback" not in done.stderr
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_command(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    done = run("--model", str(tmp_path / "bad.onnx"), "--port", "0")
+    words = ["serve", "--model", str(tmp_path / "bad.onnx"), "--port", "0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "agelens", *words], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 2
     assert "cannot load" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,33 @@
+"""Shared by the tests of the command line: `agelens WORDS...` in this process."""
+
+import signal
+import sys
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from agelens.cli import app as command_line
+from agelens.cli import console
+
+
+@pytest.fixture
+def agelens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., "CompletedProcess[str]"]:
+    """Run `agelens WORDS...` as a process would, with its exit code and what it printed."""
+
+    def run(*words: object) -> "CompletedProcess[str]":
+        argv = ["agelens", *map(str, words)]
+        monkeypatch.setattr(sys, "argv", argv)
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as end:
+                command_line.main()
+                raise SystemExit(0)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            console.speak(quiet=False, json_logs=False)
+        return CompletedProcess(argv, int(end.value.code or 0), *capsys.readouterr())
+
+    return run

@@ -21,7 +21,6 @@ from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
 
 RESULTS = Path(__file__).parent / "results"
-RECIPES = Path(__file__).parents[1] / "configs"
 FIGURES = (
     "validation_mae", "validation_mae_of_mean", "validation_cs5", "validation_gender_accuracy",
     "validation_loss",
@@ -47,7 +46,7 @@ def main() -> None:
                 continue
             changes = trial.get("set", {})
             shared = {"run.threads": words.threads, **plan["shared"]}
-            config = Config.read(RECIPES / plan["recipe"], {**shared, **changes})
+            config = Config.read(plan["recipe"], {**shared, **changes})
             folder = words.work / plan["name"] / name
             folder.mkdir(parents=True, exist_ok=True)
             training = Training(config, dataset, folder, progress)

@@ -31,7 +31,7 @@ def main() -> int:
     """Train both, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--recipe", type=Path, default=ROOT / "configs/finetune.toml")
+    parser.add_argument("--recipe", default="finetune", help="a name or a TOML file")
     parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def main() -> int:
         "date": provenance.now(),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
-        "recipe": given.recipe.name,
+        "recipe": given.recipe,
         "settings": SETTINGS,
         "epochs": {f"{count} worker{'s' * (count > 1)}": rows for count, rows in runs.items()},
         "mae_apart_at_the_end": round(apart, 4),
@@ -59,9 +59,9 @@ def main() -> int:
     return 0 if apart <= APART else 1
 
 
-def train(recipe: Path, data: Path, run: Path, workers: int) -> list[dict[str, float]]:
+def train(recipe: str, data: Path, run: Path, workers: int) -> list[dict[str, float]]:
     """Train once; give the figures of each epoch."""
-    words = [sys.executable, "-m", "agelens", "train", "--config", str(recipe), "--data", str(data)]
+    words = [sys.executable, "-m", "agelens", "train", recipe, "--data", str(data)]
     words += ["--run", str(run), "--workers", str(workers)]
     words += [word for setting in SETTINGS for word in ("--set", setting)]
     subprocess.run(words, check=True)

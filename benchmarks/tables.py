@@ -29,17 +29,17 @@ BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
 LINE_BREAK = re.compile(r"(?<=\S) *\n *(?=[^\s|])")  # within a paragraph or a table row
 
 RUNS = (
-    "scratch-taught-112", "scratch-milder", "finetune-dlib", "finetune-dlib-milder",
-    "finetune-taught", "hybrid-pooled", "hybrid", "fast-int8", "fast-dlib-int8",
+    "scratch-distilled-112", "scratch-distilled-112-light", "finetune-dlib", "finetune-dlib-light",
+    "finetune-distilled", "hybrid-averaged", "hybrid", "fast-int8", "fast-dlib-int8",
 )  # fmt: skip
 TRAINED = (
-    "scratch", "scratch-128", "scratch-taught", "scratch-taught-112", "scratch-milder",
-    "finetune-dlib", "finetune-dlib-milder", "finetune", "finetune-taught", "finetune-again",
-    "frozen", "frozen-dlib", "frozen-dlib-tuned-0", "fused-taught", "fused-both", "fused-dlib",
-    "fast",
+    "scratch", "scratch-128", "scratch-distilled", "scratch-distilled-112",
+    "scratch-distilled-112-light", "finetune-dlib", "finetune-dlib-light", "finetune",
+    "finetune-distilled", "finetune-continued", "frozen", "frozen-dlib", "frozen-dlib-tuned",
+    "concat-distilled", "concat-both", "concat-dlib", "fast",
 )  # fmt: skip
 PROTOCOLS = (  # what was trained on all five splits
-    "scratch-80", "frozen-dlib-tuned-0", "fused", "finetune-dlib-milder", "hybrid",
+    "scratch-80", "frozen-dlib-tuned", "concat", "finetune-dlib-light", "hybrid",
 )  # fmt: skip
 SHIPPED = "hybrid"
 NAMES = {"hybrid": "default", "fast-int8": "fast"}  # of the shipped runs

@@ -36,12 +36,9 @@ RECIPES = ("scratch", "finetune", "finetune-dlib")
 
 def main() -> None:
     """Measure, print and write."""
-    root = Path(__file__).parents[1] / "configs"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a dataset folder")
-    parser.add_argument(
-        "--recipe", type=Path, nargs="+", default=[root / f"{n}.toml" for n in RECIPES]
-    )
+    parser.add_argument("--recipe", nargs="+", default=RECIPES, help="names or TOML files")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=8, help="of each kind, in each round")
@@ -56,7 +53,9 @@ def main() -> None:
         config = Config.read(recipe, changes)
         with bar() as progress, tempfile.TemporaryDirectory() as folder:
             training = Training(config, dataset, Path(folder), progress)
-            rows.append({"recipe": recipe.name} | measure(training, words.rounds, words.batches))
+            rows.append(
+                {"recipe": Path(recipe).stem} | measure(training, words.rounds, words.batches)
+            )
         print(json.dumps(rows[-1], indent=2))
     result = {
         "command": " ".join(["python benchmarks/training_speed.py", *sys.argv[1:]]),

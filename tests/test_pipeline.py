@@ -10,7 +10,7 @@ from agelens.cli.app import app
 from drawn import portrait
 from labelled import write_folder
 
-TINY = str(Path(__file__).parents[1] / "configs" / "tiny.toml")
+TINY = "tiny"
 
 
 def agelens(*words: object) -> Result:

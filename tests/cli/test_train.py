@@ -8,7 +8,7 @@ from agelens.cli.app import app
 from agelens.errors import AgelensError, ConfigError, DatasetError, MissingExtra, TrainingError
 from drawn import write_dataset
 
-TINY = str(Path(__file__).parents[2] / "configs" / "tiny.toml")
+TINY = "tiny"
 
 
 def train(*words: object) -> str:
@@ -47,7 +47,7 @@ def test_an_unknown_backbone_file_is_named_before_anything_is_written(tmp_path: 
     weights = f"model.weights='{tmp_path / 'none.safetensors'}'"
     with pytest.raises(TrainingError, match=r"none\.safetensors"):
         train("--config", TINY, "--set", weights, "--data", data, "--run", tmp_path / "run")
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_extra_says_what_to_install() -> None:

@@ -66,7 +66,7 @@ def test_a_card_says_what_a_reader_needs(run: Path, tmp_path: Path) -> None:
     assert "of 1 pair of byte-identical pictures" in text
     assert "Measured on 100 of the 100 faces, the test folds of split 0, without flip" in text
     assert re.search(r"MB; \d+\.\d ms for a face at batch 1, \d+\.\d ms at batch 16", text)
-    assert "agelens train --config configs/mine.toml --data utkface --run runs/mine" in text
+    assert "agelens train mine.toml --data utkface" in text
     assert "agelens backbones get faceres-deep" in text
     assert "| race label: asian | 34 |" in text
     assert "These figures are not corrected for age" in text
@@ -137,8 +137,7 @@ def test_a_hybrid_names_its_members(tmp_path: Path) -> None:
     starts = [row[1] for s in page.sections for p in s.parts if isinstance(p, Table)
               for row in p.cells if row[0] == "starts from"]  # fmt: skip
     assert [str(start).partition(" ")[0] for start in starts] == ["faceres-deep", "dlib's"]
-    steps = ("data out-of-fold utkface --split 0", "train --config configs/first.toml",
-             "train --config configs/second.toml", "train --config configs/a.toml",
+    steps = ("train a.toml --data utkface", "train b.toml --data utkface",
              "combine runs/a runs/b --data utkface --run runs/both")  # fmt: skip
     places = [said.index(f"agelens {step}") for step in steps]
     assert places == sorted(places)

@@ -24,7 +24,7 @@ from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import AugmentConfig, Config
 from drawn import write_dataset
 
-TINY = Path(__file__).parents[2] / "configs" / "tiny.toml"
+TINY = "tiny"
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from agelens.cli import (
     models,
     predict,
     quantize,
+    recipes,
     report,
     serve,
     soup,
@@ -41,6 +42,7 @@ GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Prepare data": {"data": data.app},
     "Make a model": {
         "train": train.train,
+        "recipes": recipes.app,
         "tune": tune.tune,
         "benchmark": benchmark.benchmark,
         "soup": soup.soup,

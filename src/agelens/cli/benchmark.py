@@ -38,7 +38,7 @@ def benchmark(
 
     [bold]Examples[/]
 
-      agelens benchmark --config configs/fused.toml --data utkface --run runs/protocol/fused
+      agelens benchmark --config concat --data utkface --run runs/protocol/concat
 
       agelens benchmark --combine runs/a --combine runs/b --data utkface --run runs/both
     """

@@ -25,6 +25,16 @@ OutputFile = Annotated[
 ]
 
 # recipes and clusters
+Recipe = Annotated[
+    str | None,
+    typer.Argument(
+        help="A recipe: a name of `agelens recipes` or a TOML file.", show_default=False
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", help="Deprecated: give the recipe as RECIPE.", hidden=True),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a value of the recipe: section.key=value (repeatable)."),

@@ -21,7 +21,8 @@ def soup(
 
     [bold]Example[/]
 
-      agelens soup runs/finetune-taught runs/finetune-again --data utkface --run runs/finetune-soup
+      agelens soup runs/finetune-distilled runs/finetune-continued --data utkface \\
+        --run runs/finetune-soup
     """
     need_train()
     from rich.table import Table

@@ -1,19 +1,32 @@
 """`agelens train`: from a recipe and a dataset folder to a run folder with a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agelens.cli import console, options
 from agelens.cli.extras import need, need_train
 
+if TYPE_CHECKING:
+    from agelens.training.experiments.stages import Stage, Trainer
+    from agelens.training.recipes.config import Config
+
 
 def train(
-    config: Annotated[Path, typer.Option(help="The recipe, a TOML file.", show_default=False)],
     data: options.Data,
-    run: options.Run,
-    resume: Annotated[bool, typer.Option(help="Continue a run that was stopped.")] = False,
+    recipe: options.Recipe = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="The run folder to write (default: runs/NAME).", show_default=False),
+    ] = None,
+    config: options.Config = None,
+    resume: Annotated[
+        bool, typer.Option(help="Continue a run that was stopped; this is always done.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the stages and what each needs; train nothing.")
+    ] = False,
     workers: Annotated[
         int,
         typer.Option(
@@ -36,47 +49,93 @@ def train(
     ] = None,
     change: options.Changes = None,
 ) -> None:
-    """Train a model and export it.
+    """Train a recipe, with every stage it needs, and export the model.
+
+    Finished stages are skipped, and a run that was stopped continues when the same command is
+    given again. --set stages.NAME.section.key=value changes one stage.
 
     [bold]Examples[/]
 
-      agelens train --config configs/scratch.toml --data utkface --run runs/scratch
-      agelens train --config configs/finetune.toml --data utkface --run runs/finetune --resume
-      agelens train --config configs/tiny.toml --data utkface --run runs/try --set data.share=0.1
-      agelens train --config my.toml --data utkface --run runs/my --exclude audit/actions.csv
-      agelens train --config configs/scratch.toml --data utkface --run runs/two --workers 2
+      agelens train hybrid --data utkface
+      agelens train hybrid --data utkface --dry-run
+      agelens train tiny --data utkface --run runs/try --set data.share=0.1
+      agelens train mine.toml --data utkface --exclude audit/actions.csv
+      agelens train scratch --data utkface --run runs/two --workers 2
     """
     need_train()
     shared = workers > 1 or address is not None
     if shared:
         need("scale", "ray")
     from agelens.cli.progress import bar
-    from agelens.training.recipes.config import Config
+    from agelens.training.experiments import stages
 
     changes = overrides(change or [])
     for key, file in (("data.exclude", exclude), ("data.downweight", downweight)):
         if file is not None:
             changes[key] = str(file)
-    recipe = Config.read(config, changes)
+    checked = read(recipe, config, changes)
+    run = run or Path("runs", checked.name)
+    planned = stages.plan(checked, data, run)
+    if dry_run:
+        _show(planned, data)
+        return
+    trainer = {"train": _shared(workers, address)} if shared else {}
     with bar() as progress:
-        if shared:
-            from agelens.training.experiments.ray_workers import train as start_workers
-
-            about = start_workers(
-                recipe, data, run, progress, workers,
-                address=address, resume=resume, on_epoch=_print_epoch,
-            )  # fmt: skip
-        else:
-            from agelens.training.experiments.run import train as start
-
-            about = start(recipe, data, run, progress, resume=resume, on_epoch=_print_epoch)
-    best = about["best"]
-    console.note(
-        f"best epoch {best['epoch']:.0f}: validation MAE {best['validation_mae']:.3f} years, "
-        f"CS@5 {best['validation_cs5']:.1%}, "
-        f"gender accuracy {best['validation_gender_accuracy']:.1%}"
-    )
+        about = stages.run(
+            planned, data, progress, on_stage=console.note, on_epoch=_print_epoch, **trainer
+        )
+    if best := about.get("best"):
+        console.note(
+            f"best epoch {best['epoch']:.0f}: validation MAE {best['validation_mae']:.3f} years, "
+            f"CS@5 {best['validation_cs5']:.1%}, "
+            f"gender accuracy {best['validation_gender_accuracy']:.1%}"
+        )
     console.out.print(str(run / "model.onnx"), soft_wrap=True, highlight=False)
+
+
+def read(recipe: str | None, config: str | None, changes: dict[str, Any]) -> "Config":
+    """Read the recipe of a command line, with a note on standard error where it was renamed.
+
+    `config` is the value of the deprecated option --config.
+    """
+    from agelens.training.recipes import library
+    from agelens.training.recipes.config import Config
+
+    if (recipe is None) == (config is None):
+        raise typer.BadParameter(
+            "expected the name or file of one recipe; `agelens recipes` lists the shipped ones",
+            param_hint="RECIPE",
+        )
+    if config is not None:
+        console.warn("--config is deprecated: give the recipe without it")
+    source = recipe or config or ""
+    if new := library.renamed(source):
+        console.warn(f"the recipe {source!r} is now called {new!r}")
+    return Config.read(source, changes)
+
+
+def _shared(workers: int, address: str | None) -> "Trainer":
+    from functools import partial
+
+    from agelens.training.experiments import ray_workers
+
+    return partial(ray_workers.train, workers=workers, address=address)
+
+
+def _show(stages: "list[Stage]", data: Path) -> None:
+    from rich.table import Table
+
+    from agelens.data.dataset import Dataset
+    from agelens.training.experiments.stages import has_teacher
+
+    dataset = Dataset(data)
+    table = Table("stage", "run folder", "made from", "state")
+    for number, stage in enumerate(stages, 1):
+        needs = ", ".join(stage.needs) or "random weights"
+        if stage.teacher and not has_teacher(stage, dataset):
+            needs += " (to be made)"
+        table.add_row(f"{number} {stage.name}", str(stage.folder), needs, stage.state)
+    console.out.print(table)
 
 
 def _print_epoch(row: dict[str, float]) -> None:

@@ -20,7 +20,7 @@ FACE_EXAMPLE: dict[str, Any] = {
 ID_EXAMPLE = "9e27958867a747c4a7b9ee7c02b6ae43"
 ANSWER_EXAMPLE: dict[str, Any] = {
     "request_id": ID_EXAMPLE,
-    "model": "finetune-taught",
+    "model": "finetune-distilled",
     "pictures": [
         {"file": "photo.jpg", "width": 512, "height": 512, "faces": [FACE_EXAMPLE], "error": None},
         {

@@ -19,7 +19,7 @@ from agelens.training.loop.trainer import Training, loaders
 from agelens.training.recipes.config import AugmentConfig, Config, DataConfig
 from drawn import write_dataset
 
-TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
+TINY = "tiny"
 
 
 def quiet() -> Progress:

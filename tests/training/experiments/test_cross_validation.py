@@ -10,7 +10,7 @@ from agelens.errors import TrainingError
 from agelens.inference.runtime import Model
 from drawn import write_dataset
 
-TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
+TINY = "tiny"
 
 
 def run(*words: object) -> str:

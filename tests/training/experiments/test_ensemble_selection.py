@@ -15,7 +15,7 @@ from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
 
-TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
+TINY = "tiny"
 
 
 def test_runs_become_one_model(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from agelens.training.experiments.run import train as train_alone
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
 
-TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
+TINY = "tiny"
 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

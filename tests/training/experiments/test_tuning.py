@@ -9,8 +9,7 @@ from agelens.training.experiments import tuning
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
 
-CONFIGS = Path(__file__).parents[3] / "configs"
-RECIPE = Config.read(CONFIGS / "tiny.toml", {"schedule.epochs": 2, "model.widths": [8, 8]})
+RECIPE = Config.read("tiny", {"schedule.epochs": 2, "model.widths": [8, 8]})
 SPACE = {
     "optimizer.rate": tuning.Range(low=1e-4, high=1e-1, log=True),
     "loss.gender": tuning.Range(choices=[0.5, 1.0]),
@@ -48,12 +47,17 @@ def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(data: Path, tmp_pat
     assert len({row["optimizer.rate"] for row in after}) == 5  # none is proposed twice
 
 
-def test_the_shipped_space_fits_the_recipes() -> None:
-    for space, name in (
-        ("space", "scratch"), ("space", "finetune"), ("space-frozen", "frozen-dlib")
-    ):  # fmt: skip
-        ranges = tuning.read_space(CONFIGS / f"{space}.toml", Config.read(CONFIGS / f"{name}.toml"))
-        assert "optimizer.rate" in ranges
+@pytest.mark.parametrize(
+    ("space", "recipe"),
+    [("space", "scratch"), ("space", "finetune"), ("space-frozen", "frozen-dlib")],
+)
+def test_a_shipped_space_is_found_by_name_and_fits_the_recipes(space: str, recipe: str) -> None:
+    assert "optimizer.rate" in tuning.read_space(space, Config.read(recipe))
+
+
+def test_an_unknown_space_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown search space 'spce'.* space, space-frozen"):
+        tuning.read_space("spce", RECIPE)
 
 
 @pytest.mark.parametrize(

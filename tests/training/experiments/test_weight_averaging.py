@@ -15,7 +15,7 @@ from agelens.training.loop import run_record
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
 
-TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
+TINY = "tiny"
 QUIET = Progress(disable=True)
 
 

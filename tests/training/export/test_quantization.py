@@ -27,7 +27,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    recipe = Path(__file__).parents[3] / "configs" / "tiny.toml"
+    recipe = "tiny"
     folder = tmp_path_factory.mktemp("whole") / "run"
     config = Config.read(recipe, {"schedule.epochs": 3})
     train(config, dataset, folder, quiet())

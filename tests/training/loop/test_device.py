@@ -1,7 +1,5 @@
 """Training on a GPU, as far as a machine without one can tell."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -11,7 +9,7 @@ from agelens.training.loop import device
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config, ModelConfig
 
-TINY = Path(__file__).parents[3] / "configs" / "tiny.toml"
+TINY = "tiny"
 RECIPES = {
     "scratch": {"pool": "attention"},
     "dlib": {"size": 150, "pool": "gem", "standardise": True},

@@ -1,3 +1,4 @@
+import json
 import tomllib
 from pathlib import Path
 
@@ -6,28 +7,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import ConfigError
+from agelens.training.recipes import library
 from agelens.training.recipes.config import Config
 
-CONFIGS = Path(__file__).parents[3] / "configs"
-RECIPES = [path for path in sorted(CONFIGS.glob("*.toml")) if not path.stem.startswith("space")]
-PLANS = sorted((CONFIGS.parent / "benchmarks" / "plans").glob("*.toml"))
+PLANS = sorted((Path(__file__).parents[3] / "benchmarks" / "plans").glob("*.toml"))
+RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_shipped_recipe_is_valid(path: Path) -> None:
-    config = Config.read(path)
-    assert config.name == path.stem
+@pytest.mark.parametrize("name", library.names())
+def test_every_shipped_recipe_is_valid(name: str) -> None:
+    config = Config.read(name)
+    assert config.name == name
     assert Config.check(config.table(), "again") == config
+    assert library.summary(name).endswith(".")
+
+
+@pytest.mark.parametrize("name", RESOLVED)
+def test_bases_resolve_to_the_recorded_values(name: str) -> None:
+    table = Config.read(name).table()
+    table.pop("stages", None)
+    assert table == RESOLVED[name]
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.stem)
 def test_every_ablation_is_a_valid_recipe(plan: Path) -> None:
     table = tomllib.loads(plan.read_text("utf-8"))
-    recipe = CONFIGS / table["recipe"]
-    base = Config.read(recipe, table["shared"])
+    base = Config.read(table["recipe"], table["shared"])
     assert len(table["trials"]) >= 8
     for name, trial in table["trials"].items():
-        varied = Config.read(recipe, {**table["shared"], **trial["set"]})
+        varied = Config.read(table["recipe"], {**table["shared"], **trial["set"]})
         assert varied != base, f"{name} changes nothing"
 
 

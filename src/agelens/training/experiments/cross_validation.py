@@ -19,8 +19,8 @@ from agelens.data.folds import SPLITS
 from agelens.errors import TrainingError
 from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.inference.runtime import Model
+from agelens.training.experiments import stages
 from agelens.training.experiments.ensemble_selection import combine
-from agelens.training.experiments.run import train
 from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
@@ -49,11 +49,11 @@ class Way:
 
 
 def by_recipe(recipe: Config, data: Path, progress: Progress) -> Way:
-    """Train a recipe. A split that was stopped goes on."""
+    """Train a recipe and what it needs. A split that was stopped goes on."""
 
     def make(split: int, run: Path) -> None:
-        if "finished" not in _read(run / "run.json"):
-            train(recipe.at(split), data, run, progress, resume=True)
+        if not {"finished", "made"} & _read(run / "run.json").keys():
+            stages.run(stages.plan(recipe.at(split), data, run), data, progress)
 
     return Way(recipe.name, {"recipe": recipe.table()}, make)
 

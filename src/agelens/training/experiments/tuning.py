@@ -6,7 +6,6 @@ is kept in a journal file, so that it can be stopped, resumed, and shared by sev
 """
 
 import multiprocessing
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,10 @@ from rich.progress import Progress
 
 from agelens.data.dataset import Dataset
 from agelens.errors import ConfigError, TrainingError
+from agelens.training.experiments.stages import prepare
 from agelens.training.loop.trainer import Training
 from agelens.training.networks import checkpoint
+from agelens.training.recipes import library
 from agelens.training.recipes.config import Config
 
 JOURNAL = "study.journal"
@@ -59,19 +60,15 @@ class Range(BaseModel):
         return trial.suggest_float(key, self.low, self.high, log=self.log)
 
 
-def read_space(path: Path, recipe: Config) -> dict[str, Range]:
-    """Read a search space: a TOML file of "section.key" = {low, high, log} or {choices}.
+def read_space(source: str | Path, recipe: Config) -> dict[str, Range]:
+    """Read a search space, a shipped one by its name or a TOML file by its path.
 
-    Raises ConfigError for a key that the recipe does not know, or a range that is none.
+    It holds lines of "section.key" = {low, high, log} or {choices}. Raises ConfigError for a key
+    that the recipe does not know, or a range that is not valid.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the space {str(path)!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
-    space = {}
-    for key, entry in table.items():
+    path = library.find(source, library.SPACES)
+    space: dict[str, Range] = {}
+    for key, entry in library.parse(path).items():
         try:
             space[key] = Range.model_validate(entry)
         except ValidationError as error:
@@ -130,18 +127,20 @@ def tune(
 ) -> Path:
     """Run trials until the study has `trials` that ended; give the best recipe's file.
 
-    Besides `best.toml` the folder gets `trials.csv` and plots. Each worker is a process with
-    its share of the threads. Raises TrainingError when no trial ended.
+    What the recipe needs, a stage or a teacher, is made first. Besides `best.toml` the folder gets
+    `trials.csv` and plots. Each worker is a process with its share of the threads. Raises
+    TrainingError when no trial ended.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = open_study(folder)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # left by a run that was stopped
-    missing = trials - ended(study)
-    if missing > 0 and workers == 1:
-        _work(recipe, space, data, folder, trials, progress, on_trial)
-    elif missing > 0:
-        _share(recipe, space, data, folder, trials, workers, progress)
+    if ended(study) < trials:
+        ready = prepare(recipe, data, folder, progress)
+        if workers == 1:
+            _work(ready, space, data, folder, trials, progress, on_trial)
+        else:
+            _share(ready, space, data, folder, trials, workers, progress)
     return write_results(open_study(folder), recipe, folder)
 
 

@@ -1,4 +1,4 @@
-"""The recipe of a training run: TOML files and the checked configuration they become.
+"""Shipped recipes (TOML), how they are found by name, and the checked configuration they become.
 
-Imports no other room of `agelens.training`.
+May import `agelens.errors` only, and nothing else of `agelens.training`.
 """

@@ -1,17 +1,17 @@
-"""The recipe of a training run: a TOML file whose every field is checked.
+"""The checked configuration of a training run: what a recipe may hold, with types and ranges.
 
 Each section is a class below; its fields, with types and ranges, are all the keys that a
 recipe may hold. An unknown key, a wrong type or a value out of range is a ConfigError
 that names the key.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agelens.errors import ConfigError
+from agelens.training.recipes import library
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=10)]
@@ -46,7 +46,8 @@ class ModelConfig(_Section):
     )  # scratch, dlib, faceres-deep, hybrid or timm/NAME
     members: list[MemberConfig] = []  # hybrid only: the backbones that it joins
     join: Literal["gated", "beside"] = "gated"  # hybrid only: how their features stand together
-    weights: str | None = None  # a safetensors file to start from; for timm also "hub"
+    weights: str | None = None  # what to start from: a safetensors file, "recipe:NAME" for what
+    # that recipe trains, or for timm "hub"
     size: Side = 100  # pixels, side of the input; each member of a hybrid has its own
     padding: Padding = 0.0  # share of the picture's side put around it in black, on every side
     widths: Widths = [40, 80, 160, 256]  # scratch only
@@ -78,7 +79,8 @@ class DataConfig(_Section):
 
     split: Annotated[int, Field(ge=0, le=4)] = 0  # of the five rotations over the folds
     share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training faces, for short trials
-    teacher: str | None = None  # a predictions.parquet of the training faces, to learn from
+    teacher: str | None = None  # whose answers to learn from: "out-of-fold:BACKBONE,..." for heads
+    # on frozen backbones, made when missing, or a predictions.parquet of the training faces
     exclude: str | None = None  # an actions.csv of `agelens data audit`: leave out what it says to
     downweight: str | None = None  # an actions.csv: count each training face by its weight
 
@@ -165,28 +167,38 @@ class Config(_Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     run: RunConfig = RunConfig()
+    combine: list[str] = []  # recipes whose models form an ensemble; nothing else is trained
+    quantize: bool = False  # write the model's 8-bit variant too
+    stages: "dict[str, Config]" = {}  # the recipes that this one needs, by name
 
     @classmethod
-    def read(cls, path: Path, overrides: dict[str, Any] | None = None) -> "Config":
-        """Read a recipe; `overrides` maps "section.key" to a value that replaces the file's.
+    def read(cls, source: str | Path, overrides: dict[str, Any] | None = None) -> "Config":
+        """Read a recipe, shipped (by name) or a file, with all that it extends and needs.
 
-        Raises ConfigError, which names the key, the value and what was expected.
+        `overrides` maps "section.key", or "stages.NAME.section.key", to a value that replaces the
+        recipe's. A change to [run] holds for the stages too, and so does every change to a recipe
+        that only combines. Raises ConfigError, which names the key, the value and what was
+        expected.
         """
-        try:
-            table = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise ConfigError(f"cannot read the recipe {str(path)!r}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not a TOML file: {error}") from error
-        for key, value in (overrides or {}).items():
-            *sections, last = key.split(".")
-            place = table
-            for section in sections:
-                place = place.setdefault(section, {})
-                if not isinstance(place, dict):
-                    raise ConfigError(f"--set {key}: {section!r} is a value, not a section")
-            place[last] = value
-        return cls.check(table, str(path))
+        path = library.find(source)
+        table = library.extended(path)
+        changes = dict(overrides or {})
+        later = {key: changes.pop(key) for key in list(changes) if key.startswith("stages.")}
+        for key, value in changes.items():
+            _replace(table, key, value)
+        library.gather(table, path)
+        stages = table.get("stages", {})
+        for key, value in changes.items():
+            if key.startswith("run.") or (table.get("combine") and "." in key):
+                for stage in stages.values():
+                    _replace(stage, key, value)
+        for key, value in later.items():
+            name = key.split(".")[1]
+            if name not in stages:
+                known = ", ".join(stages) or "none: this recipe has no stages"
+                raise ConfigError(f"--set {key}: unknown stage {name!r}; expected one of {known}")
+            _replace(table, key, value)
+        return cls.check(table, str(source))
 
     @classmethod
     def check(cls, table: dict[str, Any], source: str) -> "Config":
@@ -207,7 +219,39 @@ class Config(_Section):
 
     def table(self) -> dict[str, Any]:
         """Give the recipe as a table that TOML and JSON can hold (nothing for None)."""
-        return self.model_dump(exclude_none=True)
+        table = self.model_dump(exclude_none=True, exclude={"combine", "quantize", "stages"})
+        if self.combine:
+            table["combine"] = self.combine
+        if self.quantize:
+            table["quantize"] = True
+        if self.stages:
+            table["stages"] = {name: stage.table() for name, stage in self.stages.items()}
+        return table
+
+    def stage(self, name: str) -> "Config":
+        """Give a recipe that this one needs; the faces it may see are those of this recipe.
+
+        Raises ConfigError for one that is not among the stages.
+        """
+        if name not in self.stages:
+            raise ConfigError(
+                f"{self.name} needs {name!r}, which is not among its stages: expected one of "
+                f"{', '.join(self.stages) or 'none'}"
+            )
+        faces = self.data.model_dump(exclude={"teacher"})
+        stage = self.stages[name]
+        data = stage.data.model_copy(update=faces)
+        return stage.model_copy(update={"data": data, "stages": self.stages})
+
+
+def _replace(table: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value at the place in a table that "section.key" names."""
+    *sections, last = key.split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {key}: {section!r} is a value, not a section")
+    table[last] = value
 
 
 def _put(value: Any, mark: str, text: str) -> Any:
@@ -232,6 +276,8 @@ def _explain(error: ValidationError, source: str) -> str:
 
 
 def _known(section: tuple[int | str, ...]) -> str:
+    if section[:1] == ("stages",):
+        section = section[2:]
     fields = Config.model_fields
     for part in section:
         kind = fields[str(part)].annotation

@@ -1,0 +1,76 @@
+"""Write what `agelens recipes` shows of the recorded runs: minutes, validation figures.
+
+python benchmarks/recipe_records.py            # write
+python benchmarks/recipe_records.py --check    # fail when the file differs from the runs
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from agelens.training.recipes import library
+from agelens.training.recipes.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDED = library.FOLDER / "recorded.json"
+RUNS = {"scratch-narrow": "scratch", "scratch": None}  # where a run has not its recipe's name
+SMALL = {"fast": "fast-int8"}  # the run of a recipe's 8-bit variant
+
+
+def main() -> None:
+    """Write the file, or check it."""
+    current = RECORDED.read_text("utf-8") == recorded()
+    if not current and "--check" in sys.argv:
+        sys.exit(f"{RECORDED.name}: run  python benchmarks/recipe_records.py")
+    RECORDED.write_text(recorded(), "utf-8")
+
+
+def recorded() -> str:
+    """Give the text of the JSON file that ships beside the recipes."""
+    recipes = {}
+    for name in library.names():
+        config = Config.read(name)
+        figures = _figures(name, config)
+        minutes = [_minutes(one) for one in (*config.stages, *([] if config.combine else [name]))]
+        if figures and None not in minutes:
+            recipes[name] = {"minutes": round(sum(m for m in minutes if m)), **figures}
+    evaluation = _folder("hybrid") / "evaluation-split0-test-flip" / "evaluation.json"
+    machine = json.loads(evaluation.read_text("utf-8"))["machine"]["processor"]
+    table = {"machine": f"one or two threads of {machine}", "recipes": recipes}
+    return json.dumps(table, indent=2) + "\n"
+
+
+def _folder(name: str) -> Path:
+    run = RUNS.get(name, name)
+    alone = ROOT / "runs" / str(run)
+    return alone if alone.is_dir() else ROOT / "runs" / "protocol" / str(run) / "split-0"
+
+
+def _minutes(name: str) -> float | None:
+    file = _folder(name) / "history.csv"
+    if not file.is_file():
+        return None
+    rows = csv.DictReader(file.read_text("utf-8").splitlines())
+    return sum(float(row["train_seconds"]) for row in rows) / 60
+
+
+def _figures(name: str, config: Config) -> dict[str, float] | None:
+    file = _folder(SMALL[name] if config.quantize else name) / "run.json"
+    about: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    best = about.get("best")
+    if config.combine:
+        best = min(about["ways"], key=lambda way: way["validation_mae"])
+    elif config.quantize:
+        best = next(one for one in about["tries"] if about["chosen"].items() <= one.items())
+    if not best:
+        return None
+    return {
+        "mae": round(best["validation_mae"], 3),
+        "gender": round(best["validation_gender_accuracy"], 4),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""A recipe with everything it needs: plan its stages, then train, combine or quantize each once.
+
+A stage is a model in a run folder of its own. The recipe's own model is in the run folder itself,
+the stages before it are in folders below: `runs/hybrid/finetune`, ..., `runs/hybrid`. Each keeps a
+fingerprint of its recipe, its data set and its inputs in `stage.json`, so that a stage is skipped
+when it is finished, goes on where it was stopped, and starts over when something has changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from rich.progress import Progress
+
+from agelens import provenance
+from agelens.data.dataset import Dataset
+from agelens.errors import ConfigError, TrainingError
+from agelens.training.experiments import out_of_fold
+from agelens.training.experiments import run as single
+from agelens.training.experiments.ensemble_selection import combine
+from agelens.training.export.quantization import quantize
+from agelens.training.networks import checkpoint, pretrained
+from agelens.training.recipes.config import Config, MemberConfig, ModelConfig
+from agelens.training.recipes.library import REFERENCE, references
+
+RECORD = "stage.json"
+OUT_OF_FOLD = "out-of-fold:"
+"""Before the backbones whose out-of-fold answers are a recipe's teacher."""
+SEEDS = 2  # heads averaged in each fold of a teacher
+MADE = (
+    RECORD, "run.json", "model.onnx", "history.csv", "best.safetensors", "best.json",
+    "last.safetensors", "last.json",
+)  # fmt: skip
+"""The files of a run folder that a stage which starts over removes."""
+
+Kind = Literal["train", "combine", "quantize"]
+State = Literal["new", "stopped", "changed", "finished", "foreign"]
+WORDS: dict[State, str] = {
+    "new": "", "foreign": "", "finished": " (finished before)", "stopped": " (continues)",
+    "changed": " (recipe, data set or inputs have changed: starts over)",
+}  # fmt: skip
+"""What is said of a stage in each state when its turn comes."""
+
+
+class Trainer(Protocol):
+    """A function that trains a recipe into a run folder, as `run.train` does."""
+
+    def __call__(  # noqa: D102
+        self,
+        config: Config,
+        data: Path,
+        folder: Path,
+        progress: Progress,
+        *,
+        resume: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """One model on the way of a recipe."""
+
+    name: str
+    kind: Kind
+    folder: Path  # the run folder
+    config: Config  # with files in place of `recipe:` and `out-of-fold:`
+    inputs: tuple["Stage", ...]  # the stages whose models it starts from
+    backbones: tuple[str, ...]  # the pre-trained networks it starts from
+    files: tuple[str, ...]  # other files that it reads
+    teacher: tuple[str, ...]  # backbones whose out-of-fold answers it learns from
+    fingerprint: str
+
+    @property
+    def state(self) -> State:
+        """Tell from the run folder what has been done."""
+        record = _read(self.folder / RECORD)
+        if not record:
+            holds_run = any((self.folder / file).exists() for file in ("run.json", "model.onnx"))
+            return "foreign" if holds_run else "new"
+        if record["fingerprint"] != self.fingerprint:
+            return "changed"
+        needed = ("model.onnx", "best.safetensors") if self.kind == "train" else ("model.onnx",)
+        there = all((self.folder / file).is_file() for file in needed)
+        return "finished" if "finished" in record and there else "stopped"
+
+    @property
+    def needs(self) -> list[str]:
+        """Name what the stage is made from: stages, backbones, files and its teacher."""
+        teacher = [f"teacher {' and '.join(self.teacher)}"] if self.teacher else []
+        return [*(stage.name for stage in self.inputs), *self.backbones, *self.files, *teacher]
+
+
+def plan(recipe: Config, data: Path, folder: Path) -> list[Stage]:
+    """Give the stages of a recipe in the order in which they are made, the recipe's own last.
+
+    Raises ConfigError for a recipe that cannot be planned, DatasetError for an unusable data set.
+    """
+    dataset = Dataset(data)
+    stages: dict[str, Stage] = {}
+
+    def add(name: str, config: Config, place: Path) -> Stage:
+        needed = references(config.table())
+        for one in needed:
+            if one not in stages:
+                stages[one] = add(one, config.stage(one), folder / one)
+        inputs = tuple(stages[one] for one in needed)
+        unusable = [stage.name for stage in inputs if stage.kind != "train"]
+        if unusable or len(config.combine) == 1:
+            raise ConfigError(
+                f"{name} is made from {', '.join(unusable or config.combine)}: expected recipes "
+                "that train one network, and at least two of them for `combine`"
+            )
+        return _stage(name, place, config, inputs, dataset)
+
+    if not recipe.quantize:
+        last = add(recipe.name, recipe, folder)
+        return [*stages.values(), last]
+    whole = add(recipe.name, recipe, folder / recipe.name)
+    small = _stage(f"{recipe.name}-int8", folder, recipe, (whole,), dataset, quantizes=True)
+    return [*stages.values(), whole, small]
+
+
+def _stage(
+    name: str,
+    folder: Path,
+    recipe: Config,
+    inputs: tuple[Stage, ...],
+    dataset: Dataset,
+    *,
+    quantizes: bool = False,
+) -> Stage:
+    """Put files in place of references, find out what else is needed, take the fingerprint."""
+    recipe = recipe.filled().model_copy(update={"stages": {}, "quantize": quantizes})
+    checkpoints = {REFERENCE + stage.name: stage.folder / "best.safetensors" for stage in inputs}
+    kind: Kind = "quantize" if quantizes else "combine" if recipe.combine else "train"
+    parts: list[ModelConfig | MemberConfig] = [recipe.model, *recipe.model.members]
+    backbones = [
+        one.backbone for one in parts if one.backbone in pretrained.CATALOGUE and not one.weights
+    ]
+    files = [one.weights for one in parts]
+    files += [recipe.data.teacher, recipe.data.exclude, recipe.data.downweight]
+    plain = [
+        file
+        for file in files
+        if file and file != "hub" and not file.startswith((REFERENCE, OUT_OF_FOLD))
+    ]
+    teacher = _teacher(recipe, name) if kind == "train" else ()
+    contents = [_digest(Path(file)) for file in plain]
+    own = recipe.model_dump(
+        mode="json", exclude_defaults=True, exclude={"name": True, "run": {"threads", "device"}}
+    )
+    made_of = [own, dataset.fingerprint, contents, [stage.fingerprint for stage in inputs]]
+    return Stage(
+        name, kind, folder, _with_files(recipe, checkpoints, teacher, dataset), inputs,
+        tuple(backbones) if kind == "train" else (), tuple(plain) if kind == "train" else (),
+        teacher, hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(),
+    )  # fmt: skip
+
+
+def _teacher(recipe: Config, name: str) -> tuple[str, ...]:
+    """Read the backbones of `out-of-fold:BACKBONE,...`; none for any other teacher."""
+    teacher = recipe.data.teacher or ""
+    if not teacher.startswith(OUT_OF_FOLD):
+        return ()
+    backbones = tuple(teacher.removeprefix(OUT_OF_FOLD).split(","))
+    if unknown := [one for one in backbones if one not in out_of_fold.BACKBONES]:
+        raise ConfigError(
+            f"{name}: data.teacher = {teacher!r}: unknown backbone {unknown[0]!r}; expected some "
+            f"of {', '.join(out_of_fold.BACKBONES)}, separated by commas"
+        )
+    return backbones
+
+
+def _with_files(
+    recipe: Config, checkpoints: dict[str, Path], teacher: tuple[str, ...], dataset: Dataset
+) -> Config:
+    table = recipe.table() | {"quantize": False}
+    for part in (table["model"], *table["model"]["members"]):
+        if part.get("weights") in checkpoints:
+            part["weights"] = str(checkpoints[part["weights"]])
+    if teacher:
+        file = f"out-of-fold-{'-'.join(teacher)}-split{recipe.data.split}.parquet"
+        table["data"]["teacher"] = str(dataset.folder / file)
+    return Config.check(table, recipe.name)
+
+
+def run(
+    stages: list[Stage],
+    data: Path,
+    progress: Progress,
+    *,
+    train: Trainer = single.train,
+    on_stage: Callable[[str], None] | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Make every stage that is not finished; give the record of the last.
+
+    `on_stage` is called with "stage 2 of 5: NAME" and what happens to it. Raises TrainingError,
+    before anything is made, for what is missing; see `check`.
+    """
+    dataset = Dataset(data)
+    check(stages, dataset)
+    for number, stage in enumerate(stages, 1):
+        state = stage.state
+        if on_stage and len(stages) > 1:
+            on_stage(f"stage {number} of {len(stages)}: {stage.name}{WORDS[state]}")
+        if state == "finished":
+            continue
+        if state == "changed" and len(stages) > 1:
+            for file in MADE:
+                (stage.folder / file).unlink(missing_ok=True)
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        record = {
+            "stage": stage.name,
+            "kind": stage.kind,
+            "inputs": {one.name: str(one.folder) for one in stage.inputs},
+            "teacher": list(stage.teacher),
+            "data": dataset.fingerprint,
+            "fingerprint": stage.fingerprint,
+        }
+        if state in ("new", "stopped") or len(stages) > 1:
+            checkpoint.write_json(stage.folder / RECORD, record)
+        _make_teacher(stage, dataset, progress)
+        if stage.kind == "combine":
+            combine([one.folder for one in stage.inputs], data, stage.folder, progress)
+        elif stage.kind == "quantize":
+            quantize(stage.inputs[0].folder, data, stage.folder, progress)
+        else:  # raises TrainingError where the folder holds a run of another recipe
+            train(stage.config, data, stage.folder, progress, resume=True, on_epoch=on_epoch)
+        checkpoint.write_json(stage.folder / RECORD, record | {"finished": provenance.now()})
+    return _read(stages[-1].folder / "run.json")
+
+
+def prepare(recipe: Config, data: Path, folder: Path, progress: Progress) -> Config:
+    """Make all that a recipe needs, in folders below `folder`; give it with files put in.
+
+    This is for a recipe that is then trained in other ways than by `run`, by tuning for example.
+    Raises ConfigError for a recipe that trains nothing itself.
+    """
+    *before, last = plan(recipe.model_copy(update={"quantize": False}), data, folder)
+    if last.kind != "train":
+        raise ConfigError(f"{recipe.name} trains nothing itself: expected a recipe that does")
+    dataset = Dataset(data)
+    check([*before, last], dataset)
+    if before:
+        run(before, data, progress)
+    _make_teacher(last, dataset, progress)
+    return last.config
+
+
+def check(stages: list[Stage], dataset: Dataset) -> None:
+    """Raise TrainingError for the first thing that unfinished stages lack.
+
+    That is a file, a pre-trained network, or a run folder that they may write.
+    """
+    for stage in stages:
+        state = stage.state
+        if state == "finished":
+            continue
+        record = _read(stage.folder / RECORD)
+        if (state == "foreign" and len(stages) > 1) or (
+            state == "changed" and len(stages) == 1 and record["data"] != dataset.fingerprint
+        ):
+            raise TrainingError(
+                f"{stage.folder} holds a run of another recipe or data set: give another --run"
+            )
+        for file in stage.files:
+            if not Path(file).is_file():
+                raise TrainingError(
+                    f"{stage.name} reads {file!r}, which does not exist: expected a file, "
+                    f"{REFERENCE}NAME for weights, or {OUT_OF_FOLD}BACKBONE for a teacher"
+                )
+        teacher = () if has_teacher(stage, dataset) else stage.teacher
+        for backbone in (*stage.backbones, *teacher):
+            pretrained.locate(backbone)
+
+
+def _make_teacher(stage: Stage, dataset: Dataset, progress: Progress) -> None:
+    """Answer the training faces out of fold, unless the data set's folder holds the answers."""
+    if not stage.teacher or has_teacher(stage, dataset):
+        return
+    split = stage.config.data.split
+    table, about = out_of_fold.out_of_fold(dataset, progress, stage.teacher, SEEDS, split)
+    out_of_fold.write(table, about, Path(str(stage.config.data.teacher)))
+
+
+def has_teacher(stage: Stage, dataset: Dataset) -> bool:
+    """Tell whether the out-of-fold answers of a stage's teacher are there, for these faces."""
+    file = Path(str(stage.config.data.teacher))
+    about = _read(file.with_suffix(".json"))
+    same = {"data": dataset.fingerprint, "backbones": list(stage.teacher), "seeds": SEEDS}
+    return file.is_file() and same.items() <= about.items()
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "missing"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read a record; one that is not there yet is empty."""
+    record: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return record

@@ -6,9 +6,8 @@ from typer.testing import CliRunner
 from agelens.cli import extras
 from agelens.cli.app import app
 from agelens.errors import AgelensError, ConfigError, DatasetError, MissingExtra, TrainingError
+from agelens.training.recipes.config import Config
 from drawn import write_dataset
-
-TINY = "tiny"
 
 
 def train(*words: object) -> str:
@@ -20,34 +19,71 @@ def train(*words: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("words", "kind", "said"),
+    ("words", "kind", "message"),
     [
-        (["--config", "none.toml"], ConfigError, "none.toml"),
-        (["--config", TINY, "--set", "schedule.epochs=many"], ConfigError, "schedule.epochs"),
-        (["--config", TINY, "--set", "model.sise=3"], ConfigError, "unknown key 'model.sise'"),
-        (["--config", TINY, "--set", "name.x=3"], ConfigError, "'name' is a value"),
-        (["--config", TINY], DatasetError, "is not a dataset folder"),
+        (["none.toml"], ConfigError, "none.toml"),
+        (["tidy"], ConfigError, "unknown recipe 'tidy'.*did you mean 'tiny'"),
+        (["tiny", "--set", "schedule.epochs=many"], ConfigError, "schedule.epochs"),
+        (["tiny", "--set", "model.sise=3"], ConfigError, "unknown key 'model.sise'"),
+        (["tiny", "--set", "name.x=3"], ConfigError, "'name' is a value"),
+        (["tiny"], DatasetError, "is not a dataset folder"),
     ],
 )
 def test_mistakes_are_named(
-    tmp_path: Path, words: list[str], kind: type[AgelensError], said: str
+    tmp_path: Path, words: list[str], kind: type[AgelensError], message: str
 ) -> None:
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         train(*words, "--data", tmp_path, "--run", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_change_without_a_value_is_a_usage_error(tmp_path: Path) -> None:
-    said = train("--config", TINY, "--set", "epochs", "--data", tmp_path, "--run", tmp_path)
-    assert "section.key=value" in said
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tiny", "--set", "epochs"], "section.key=value"),
+        ([], "the name or file of one recipe"),
+        (["tiny", "--config", "tiny"], "the name or file of one recipe"),
+    ],
+)
+def test_wrong_usage_says_what_was_expected(tmp_path: Path, words: list[str], message: str) -> None:
+    assert message in " ".join(train(*words, "--data", tmp_path).split())
 
 
-def test_an_unknown_backbone_file_is_named_before_anything_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--config", "tiny"], "--config is deprecated"),
+        (["fused"], "the recipe 'fused' is now called 'concat'"),
+        (["configs/tiny.toml"], "the recipe 'configs/tiny.toml' is now called 'tiny'"),
+    ],
+)
+def test_old_ways_to_name_a_recipe_work_with_a_note(
+    tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = CliRunner().invoke(app, ["train", *words, "--data", str(tmp_path)])
+    assert message in result.stderr
+    assert "is not a dataset folder" in str(result.exception)
+
+
+def test_a_missing_checkpoint_is_named_before_anything_is_written(tmp_path: Path) -> None:
     data = write_dataset(tmp_path, 40)
     weights = f"model.weights='{tmp_path / 'none.safetensors'}'"
     with pytest.raises(TrainingError, match=r"none\.safetensors"):
-        train("--config", TINY, "--set", weights, "--data", data, "--run", tmp_path / "run")
+        train("tiny", "--set", weights, "--data", data, "--run", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_recipes_are_listed_and_shown_whole(tmp_path: Path) -> None:
+    runner = CliRunner()
+    listed = " ".join(runner.invoke(app, ["recipes"]).stdout.split())
+    assert "finetune-distilled" in listed
+    assert "Starts from finetune-distilled, dlib." in listed
+    assert "4.16 94.4%" in listed
+    mine = tmp_path / "mine.toml"
+    mine.write_text(runner.invoke(app, ["recipes", "show", "fast"]).stdout)
+    shown, fast = Config.read(mine), Config.read("fast")
+    assert shown.name == "mine"
+    assert shown.model_copy(update={"name": "fast"}) == fast
 
 
 def test_a_missing_extra_says_what_to_install() -> None:

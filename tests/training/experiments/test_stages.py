@@ -1,0 +1,274 @@
+"""Recipes of several stages: planned, made once, continued, made again where something changed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.progress import Progress
+from typer.testing import CliRunner
+
+from agelens.cli.app import app
+from agelens.data.dataset import Dataset
+from agelens.errors import ConfigError, DatasetError, TrainingError
+from agelens.inference.runtime import Model
+from agelens.training.experiments import out_of_fold, stages
+from agelens.training.networks import pretrained
+from agelens.training.recipes.config import Config
+from drawn import write_dataset
+
+QUIET = Progress(disable=True)
+RECIPE = """combine = ["distilled", "other"]
+
+[stages.first]
+extends = "tiny"
+schedule.epochs = 2
+
+[stages.distilled]
+extends = "tiny"
+model.weights = "recipe:first"
+data.teacher = "out-of-fold:faceres-deep"
+loss.teacher = 0.5
+schedule.epochs = 3
+
+[stages.other]
+extends = "tiny"
+run.seed = 1
+schedule.epochs = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("drawn"), 80)
+
+
+@pytest.fixture(autouse=True)
+def frozen_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for faceres-deep, which is not there: its features are random."""
+
+    def features(dataset: Dataset, backbone: str, progress: Progress) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(len(dataset), 2, 4)).astype(np.float16)
+
+    monkeypatch.setattr(out_of_fold, "extract", features)
+    monkeypatch.setattr(pretrained, "locate", lambda name: Path(name))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+class StandIn:
+    """Trains in no time; remembers what it trained, and stops at a stage if it is told to."""
+
+    def __init__(self, stop_at: str = "") -> None:
+        self.trained: list[str] = []
+        self.stop_at = stop_at
+
+    def __call__(self, config: Config, data: Path, folder: Path, *_: Any, **__: Any) -> Any:
+        self.trained.append(config.name)
+        if config.name == self.stop_at:
+            raise KeyboardInterrupt
+        for file in ("best.safetensors", "model.onnx", "run.json"):
+            (folder / file).write_text("{}")
+        return {}
+
+
+def made(
+    recipe: str | Path, data: Path, run: Path, changes: dict[str, Any] | None = None
+) -> list[str]:
+    """Run a recipe with a stand-in for training; give the stages that were trained."""
+    train = StandIn()
+    stages.run(stages.plan(Config.read(recipe, changes), data, run), data, QUIET, train=train)
+    return train.trained
+
+
+def states(recipe: str | Path, data: Path, run: Path, changes: Any = None) -> dict[str, str]:
+    return {one.name: one.state for one in stages.plan(Config.read(recipe, changes), data, run)}
+
+
+def test_a_recipe_of_stages_is_stopped_continued_and_then_finished(
+    recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    recipe.write_text(RECIPE.replace('["distilled", "other"]', '["first", "distilled"]'))
+    run = tmp_path / "run"
+    plan = stages.plan(Config.read(recipe), data, run)
+    assert [(one.name, one.kind, one.folder) for one in plan] == [
+        ("first", "train", run / "first"),
+        ("distilled", "train", run / "distilled"),
+        ("mine", "combine", run),
+    ]
+    assert plan[1].needs == ["first", "teacher faceres-deep"]
+    messages: list[str] = []
+
+    def stop(row: dict[str, float]) -> None:
+        if messages[-1].startswith("stage 2") and row["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stages.run(plan, data, QUIET, on_stage=messages.append, on_epoch=stop)
+    assert messages == ["stage 1 of 3: first", "stage 2 of 3: distilled"]
+    assert list(states(recipe, data, run).values()) == ["finished", "stopped", "new"]
+    first = (run / "first" / "model.onnx").stat().st_mtime_ns
+
+    epochs: list[float] = []
+    about = stages.run(
+        plan, data, QUIET, on_stage=messages.append,
+        on_epoch=lambda row: epochs.append(row["epoch"]),
+    )  # fmt: skip
+    assert epochs == [2, 3]  # the second stage continues
+    assert messages[2:] == [
+        "stage 1 of 3: first (finished before)",
+        "stage 2 of 3: distilled (continues)",
+        "stage 3 of 3: mine",
+    ]
+    assert (run / "first" / "model.onnx").stat().st_mtime_ns == first
+    assert about["members"] == [str(run / "first"), str(run / "distilled")]
+    assert "name" in Model(run).card
+    record = json.loads((run / "distilled" / "run.json").read_text("utf-8"))["config"]
+    assert record["model"]["weights"] == str(run / "first" / "best.safetensors")
+    assert record["data"]["teacher"] == str(data / "out-of-fold-faceres-deep-split0.parquet")
+    assert set(states(recipe, data, run).values()) == {"finished"}
+
+
+@pytest.fixture
+def combined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for `combine` and `quantize`."""
+
+    def write(source: object, data: Path, folder: Path, progress: Progress) -> None:
+        for file in ("model.onnx", "run.json"):
+            (folder / file).write_text("{}")
+
+    monkeypatch.setattr(stages, "combine", write)
+    monkeypatch.setattr(stages, "quantize", write)
+
+
+@pytest.mark.usefixtures("combined")
+def test_what_has_changed_is_made_again_with_what_depends_on_it(
+    recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert made(recipe, data, run) == ["first", "distilled", "other"]
+    assert made(recipe, data, run) == []
+    assert made(recipe, data, run, {"run.threads": 2}) == []  # the same figures come of it
+    change = {"stages.first.optimizer.rate": 0.02}
+    assert list(states(recipe, data, run, change).values()) == [
+        "changed", "changed", "finished", "changed"
+    ]  # fmt: skip
+    assert made(recipe, data, run, change) == ["first", "distilled"]
+    assert made(recipe, data, run, {**change, "data.split": 1}) == ["first", "distilled", "other"]
+    (run / "other" / "model.onnx").unlink()
+    assert made(recipe, data, run, {**change, "data.split": 1}) == ["other"]
+
+
+@pytest.mark.usefixtures("combined")
+def test_a_dry_run_shows_the_stages_and_trains_nothing(
+    recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    made(recipe, data, tmp_path / "run")
+    words = ["train", str(recipe), "--data", str(data), "--run", str(tmp_path / "run")]
+    shown = CliRunner().invoke(app, [*words, "--set", "stages.first.run.seed=2", "--dry-run"])
+    assert shown.exit_code == 0
+    assert (shown.stdout.count("changed"), shown.stdout.count("finished")) == (3, 1)
+    assert set(states(recipe, data, tmp_path / "run").values()) == {"finished"}
+
+
+@pytest.mark.usefixtures("combined")
+def test_a_stage_that_was_stopped_is_not_taken_for_finished(
+    recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    run, plan = tmp_path / "run", stages.plan(Config.read(recipe), data, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        stages.run(plan, data, QUIET, train=StandIn(stop_at="other"))
+    assert made(recipe, data, run) == ["other"]
+
+
+@pytest.mark.usefixtures("combined")
+def test_a_quantized_recipe_ends_with_the_8_bit_model(data: Path, tmp_path: Path) -> None:
+    assert made("fast", data, tmp_path / "fast") == ["finetune", "finetune-distilled", "fast"]
+    plan = stages.plan(Config.read("fast"), data, tmp_path / "fast")
+    assert [(one.name, one.kind, one.folder) for one in plan[2:]] == [
+        ("fast", "train", tmp_path / "fast" / "fast"),
+        ("fast-int8", "quantize", tmp_path / "fast"),
+    ]
+    assert all(one.state == "finished" for one in plan)
+
+
+@pytest.mark.usefixtures("combined")
+@pytest.mark.parametrize("name", ["scratch-64", "concat-both", "frozen-dlib-tuned"])
+def test_no_shipped_recipe_lacks_a_file_that_another_makes(
+    name: str, data: Path, tmp_path: Path
+) -> None:
+    assert made(name, data, tmp_path)[-1] == name
+
+
+def test_a_recipe_is_prepared_for_tuning(recipe: Path, data: Path, tmp_path: Path) -> None:
+    distilled = Config.read(recipe).stage("distilled")
+    ready = stages.prepare(distilled, data, tmp_path / "study", QUIET)
+    assert Path(str(ready.model.weights)).is_file()
+    assert Path(str(ready.data.teacher)).is_file()
+    with pytest.raises(ConfigError, match="mine trains nothing itself"):
+        stages.prepare(Config.read(recipe), data, tmp_path, QUIET)
+
+
+def missing_backbone(name: str) -> Path:
+    raise TrainingError(f"get it with  agelens backbones get {name}")
+
+
+def test_a_missing_backbone_is_named_before_anything_is_trained(
+    recipe: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "locate", missing_backbone)
+    for answers in data.glob("out-of-fold-*"):
+        answers.unlink()
+    for source in (recipe, "hybrid"):
+        with pytest.raises(TrainingError, match="agelens backbones get faceres-deep"):
+            made(source, data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def other_run(run: Path, data: Path) -> None:
+    run.mkdir()
+    (run / "model.onnx").write_text("of another command")
+
+
+def other_data(run: Path, data: Path) -> None:
+    made("tiny", write_dataset(run.parent / "other", 60), run)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "kind", "message"),
+    [
+        ('combine = ["tiny"]', None, ConfigError, "made from tiny: expected .* at least two"),
+        ('combine = ["hybrid", "tiny"]', None, ConfigError, "mine is made from hybrid: expected"),
+        ('[model]\nweights = "recipe:hybrid"', None, ConfigError, "mine is made from hybrid"),
+        ('[data]\nteacher = "out-of-fold:vgg"', None, ConfigError,
+         "unknown backbone 'vgg'; expected some of faceres-deep, dlib"),
+        ('[model]\nweights = "none.safetensors"', None, TrainingError,
+         "'none.safetensors', which does not exist: expected a file, recipe:NAME"),
+        ('[data]\nteacher = "none.parquet"', None, TrainingError, "out-of-fold:BACKBONE"),
+        ('combine = ["tiny", "scratch"]', other_run, TrainingError,
+         "holds a run of another recipe or data set: give another --run"),
+        ('extends = "tiny"', other_data, TrainingError, "of another recipe or data set"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_before_anything_is_trained(
+    data: Path, tmp_path: Path, text: str, before: Callable[[Path, Path], None] | None,
+    kind: type[Exception], message: str,
+) -> None:  # fmt: skip
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(text)
+    if before:
+        before(tmp_path / "run", data)
+    with pytest.raises(kind, match=message):
+        made(recipe, data, tmp_path / "run")
+
+
+def test_a_folder_that_is_no_data_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is not a dataset folder"):
+        stages.plan(Config.read("tiny"), tmp_path, tmp_path / "run")

@@ -77,8 +77,8 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
     began = time.process_time()
     made = plant(own, seed)
     said = out_of_fold.answer(features, made.labels, 1, progress)
-    age = audit.age_doubt(made.labels.ages, said.age_probabilities)
-    gender = audit.gender_doubt(made.labels.female.astype(bool), said.female_probability)
+    age = audit.score_ages(made.labels.ages, said.age_probabilities)
+    gender = audit.score_genders(made.labels.female.astype(bool), said.female_probability)
     trusted = ~(age.suspect | gender.suspect)
     again = out_of_fold.answer(features, made.labels, 1, progress, trusted)
     left = made.years == 0
@@ -117,7 +117,7 @@ def plant(own: Labels, seed: int) -> Planted:
     return Planted(Labels(ages, female, own.folds), np.abs(ages - own.ages), flipped)
 
 
-def age_figures(doubt: audit.Doubt, years: NDArray[np.int64]) -> dict:
+def age_figures(doubt: audit.LabelScores, years: NDArray[np.int64]) -> dict:
     """Measure the ranking of ages, for planted errors of some size and more."""
     figures = {}
     for least in (20, 10, 1):
@@ -133,7 +133,9 @@ def age_figures(doubt: audit.Doubt, years: NDArray[np.int64]) -> dict:
     return figures
 
 
-def gender_figures(doubt: audit.Doubt, flipped: NDArray[np.bool_], ages: NDArray[np.int64]) -> dict:
+def gender_figures(
+    doubt: audit.LabelScores, flipped: NDArray[np.bool_], ages: NDArray[np.int64]
+) -> dict:
     """Measure the ranking of genders."""
     older = ages >= 13
     return {

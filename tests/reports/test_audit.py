@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from agelens.cli import extras
 from agelens.cli.app import app
-from agelens.data.audit.out_of_fold import Models
+from agelens.data.audit.out_of_fold import ModelOutputs
 from agelens.data.dataset import Dataset
 from agelens.data.importer import import_dataset
 from agelens.errors import DatasetError, MissingExtra, TrainingError
@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def answers(data: Path) -> Path:
-    """Answers that agree with the labels, save for one face labelled 45 that is said to be 80."""
+    """Predictions that agree with the labels, save for one face labelled 45: 80."""
     samples = Dataset(data).samples
     ages = samples["age"].to_numpy().astype(int)
     table = samples.select("file").with_columns(
@@ -66,10 +66,10 @@ def answers(data: Path) -> Path:
 
 
 def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     audited = audit(
-        data, tmp_path / "out", Models(answers), command="agelens data audit x",
-        before={"asked": 3.0}, tell=lambda step, done, total: told.append(step),
+        data, tmp_path / "out", ModelOutputs(answers), command="agelens data audit x",
+        before={"asked": 3.0}, report=lambda step, done, total: reported.append(step),
     )  # fmt: skip
     facts = json.loads(audited.json.read_text("utf-8"))
     assert facts["samples"] == 26
@@ -85,7 +85,7 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     assert facts["labels"]["age_suspects"] == 1
     assert facts["labels"]["gender_suspects"] == 0
     assert next(iter(facts["made"]["seconds"])) == "asked"
-    assert set(told) <= set(facts["made"]["seconds"])
+    assert set(reported) <= set(facts["made"]["seconds"])
 
     lines = pl.read_csv(audited.actions)
     excluded = lines.filter(pl.col("suggestion") == "exclude")
@@ -98,13 +98,13 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     page = audited.page.read_text("utf-8")
     assert "Of the 3 pairs" not in page  # small numbers are words
     assert "One photo is there several times byte for byte, as 2 files" in page
-    assert "labelled 45, said 80 (76 to 84)" in page
+    assert "labelled 45, predicted 80 (76 to 84)" in page
     assert "nobody.jpg" in page
     assert "://" not in re.sub(r"http://www\.w3\.org/\S+", "", page)  # needs no network
 
 
 def test_without_answers_the_page_says_why(data: Path, tmp_path: Path) -> None:
-    audited = audit(data, tmp_path / "out", Models(missing="no torch: install it"))
+    audited = audit(data, tmp_path / "out", ModelOutputs(missing="no torch: install it"))
     assert audited.facts.labels is None
     assert "Labels were not judged: no torch: install it" in audited.page.read_text("utf-8")
     assert "comparing faces finds them too" in audited.page.read_text("utf-8")
@@ -139,7 +139,7 @@ def test_given_answers_are_taken_without_models(data: Path, answers: Path, tmp_p
 
 def test_a_folder_that_is_no_dataset_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not a dataset folder"):
-        audit(tmp_path, tmp_path / "out", Models())
+        audit(tmp_path, tmp_path / "out", ModelOutputs())
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ from agelens.cli.options import Dataset, Output, Threads
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from agelens.data.audit.out_of_fold import Models
+    from agelens.data.audit.out_of_fold import ModelOutputs
 
 
 def audit(
@@ -55,19 +55,19 @@ def audit(
     from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.reports.audit.audit import audit as audit_dataset
-    from agelens.reports.audit.audit import prepare
+    from agelens.reports.dataset_page import prepare
 
     prepare(data, output)  # before anything long
     with bar() as progress:
         asked, before = _ask(data, out_of_fold, models, threads, progress)
         task = progress.add_task("read the dataset", total=None)
 
-        def tell(step: str, done: int, total: int) -> None:
+        def report(step: str, done: int, total: int) -> None:
             progress.update(task, description=step, completed=done, total=total or None)
 
         command = provenance.command(["agelens", *sys.argv[1:]])
         audited = audit_dataset(
-            data, output, asked, command=command, before=before, threads=threads, tell=tell
+            data, output, asked, command=command, before=before, threads=threads, report=report
         )
     for step, seconds in audited.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")
@@ -82,18 +82,20 @@ def audit(
 
 def _ask(
     data: Path, given: Path | None, wanted: bool, threads: int | None, progress: "Progress"
-) -> "tuple[Models, dict[str, float]]":
+) -> "tuple[ModelOutputs, dict[str, float]]":
     """Ask the models that are at hand; where there are none, say what to install."""
     from agelens.cli.extras import need_train
-    from agelens.data.audit.out_of_fold import Models
+    from agelens.data.audit.out_of_fold import ModelOutputs
     from agelens.errors import MissingExtra
 
     if not wanted:
-        return Models(given, missing="--no-models was given; leave it out to have them judged."), {}
+        return ModelOutputs(
+            given, missing="--no-models was given; leave it out to have them judged."
+        ), {}
     try:
         need_train()
     except MissingExtra as error:
-        return Models(given, missing=f"{error}, and run this again."), {}
+        return ModelOutputs(given, missing=f"{error}, and run this again."), {}
     import torch
 
     from agelens.training.experiments import audit_models

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from agelens.data.audit import actions, duplicates
-from agelens.data.audit.face_problems import Fault
-from agelens.data.audit.label_errors import Doubt, Doubts
-from agelens.data.audit.out_of_fold import Answers
+from agelens.data.audit.face_problems import FaceProblem
+from agelens.data.audit.label_errors import LabelScores, ScoredLabels
+from agelens.data.audit.out_of_fold import OutOfFoldPredictions
 from agelens.data.dataset import Dataset
 from agelens.training.batches import sample_weights
 from agelens.training.recipes.config import DataConfig
@@ -33,7 +33,7 @@ THREE = samples(
 
 
 def test_of_copies_the_one_that_the_others_bear_out_is_kept() -> None:
-    found = actions.of_copies(THREE, group(0, 1, 2), None)
+    found = actions.for_copies(THREE, group(0, 1, 2), None)
     excluded = {one.file: one.evidence for one in found if one.suggestion == "exclude"}
     # ages: the median is 30; gender: two of three are female
     assert set(excluded) == {"a.jpg", "b.jpg"}
@@ -48,27 +48,31 @@ def test_of_copies_the_one_that_the_others_bear_out_is_kept() -> None:
 
 
 def test_answers_overrule_the_other_copies() -> None:
-    said = Answers(bells(np.array([21, 21, 21])), np.full(3, 0.05))
-    found = actions.of_copies(THREE, group(0, 1, 2), said)
+    said = OutOfFoldPredictions(bells(np.array([21, 21, 21])), np.full(3, 0.05))
+    found = actions.for_copies(THREE, group(0, 1, 2), said)
     assert {one.file for one in found if one.suggestion == "exclude"} == {"b.jpg", "c.jpg"}
 
 
 def test_copies_that_agree_are_left_out_byte_for_byte_without_a_word_more() -> None:
     same = samples(("a.jpg", 20, None, "x"), ("b.jpg", 22, None, "x"), ("c.jpg", 5, None, "z"))
-    found = actions.of_copies(same, group(0, 1), None)
+    found = actions.for_copies(same, group(0, 1), None)
     assert [(one.file, one.suggestion, one.weight) for one in found] == [("b.jpg", "exclude", 0)]
     assert "byte for byte; labelled 22 not told, there 20 not told" in found[0].evidence
 
 
-def doubts() -> Doubts:
-    age = Doubt(np.array([30.0, 1, 20]), np.array([0.02, 1, 0.3]), np.array([True, False, True]))
-    gender = Doubt(np.array([0.1, 0.99, 0.2]), np.array([1, 0.01, 1.0]), np.array([0, 1, 0], bool))
+def doubts() -> ScoredLabels:
+    age = LabelScores(
+        np.array([30.0, 1, 20]), np.array([0.02, 1, 0.3]), np.array([True, False, True])
+    )
+    gender = LabelScores(
+        np.array([0.1, 0.99, 0.2]), np.array([1, 0.01, 1.0]), np.array([0, 1, 0], bool)
+    )
     years = np.array([60.0, 30, 55])
-    return Doubts(age, gender, years, years - 5, years + 5, np.array([0.1, 0.01, 0.2]))  # fmt: skip
+    return ScoredLabels(age, gender, years, years - 5, years + 5, np.array([0.1, 0.01, 0.2]))
 
 
 def test_suspect_labels_weigh_their_plausibility() -> None:
-    found = actions.of_labels(THREE, doubts())
+    found = actions.for_labels(THREE, doubts())
     assert [(one.file, one.problem, one.suggestion, one.weight) for one in found] == [
         ("a.jpg", "age", "relabel", 0.02),
         ("c.jpg", "age", "downweight", 0.3),
@@ -79,8 +83,11 @@ def test_suspect_labels_weigh_their_plausibility() -> None:
 
 
 def test_faces_are_to_be_looked_at_and_nothing_is_no_face() -> None:
-    faults = {"no face": [Fault(1, "no face found", 0)], "blurred": [Fault(0, "dull", 0)]}
-    found = actions.of_faces(THREE, faults)
+    faults = {
+        "no face": [FaceProblem(1, "no face found", 0)],
+        "blurred": [FaceProblem(0, "dull", 0)],
+    }
+    found = actions.for_faces(THREE, faults)
     assert [(one.file, one.suggestion, one.weight) for one in found] == [
         ("b.jpg", "exclude", 0), ("a.jpg", "look", 1),
     ]  # fmt: skip
@@ -94,7 +101,7 @@ def test_training_reads_what_is_written(tmp_path: Path) -> None:
         actions.Action(second, "age", "labelled 1", "relabel", 0.02),
         actions.Action(second, "gender", "labelled male", "downweight", 0.3),
         actions.Action(third, "blurred", "sharpness 1", "look", 1),
-        *actions.of_files({fourth: "missing from images/"}),
+        *actions.for_files({fourth: "missing from images/"}),
     ]
     path = tmp_path / "actions.csv"
     actions.write(found, path)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from agelens.data.audit import label_errors, out_of_fold
-from agelens.data.audit.out_of_fold import Answers
+from agelens.data.audit.out_of_fold import OutOfFoldPredictions
 from agelens.errors import DatasetError
 from agelens.inference import distribution
 from labelled import bells
@@ -25,7 +25,7 @@ def planted(count: int = 2000, wrong: int = 60) -> tuple[np.ndarray, np.ndarray,
 
 def test_planted_ages_come_first_and_about_as_many_are_suspect() -> None:
     ages, said, _ = planted()
-    doubt = label_errors.age_doubt(ages, said)
+    doubt = label_errors.score_ages(ages, said)
     assert set(doubt.order()[:60]) == set(range(60))
     assert 50 <= doubt.suspect.sum() <= 75
     assert doubt.suspect[:60].mean() > 0.8
@@ -35,13 +35,13 @@ def test_planted_ages_come_first_and_about_as_many_are_suspect() -> None:
 
 def test_sound_labels_are_hardly_suspect() -> None:
     ages, said, _ = planted(wrong=0)
-    assert label_errors.age_doubt(ages, said).suspect.sum() <= 2
+    assert label_errors.score_ages(ages, said).suspect.sum() <= 2
 
 
 def test_a_sure_model_doubts_a_smaller_error_than_an_unsure_one() -> None:
     ages = np.array([30, 30])
     said = np.concatenate([bells(np.array([45]), 2), bells(np.array([45]), 15)])
-    doubt = label_errors.age_doubt(ages, said)
+    doubt = label_errors.score_ages(ages, said)
     assert doubt.score[0] > doubt.score[1]
     assert doubt.plausibility[0] < doubt.plausibility[1]
 
@@ -57,16 +57,16 @@ def test_flipped_genders_are_suspect() -> None:
     logit = np.where(true, 3, -3) + random.normal(0, 1, 1000)
     female = true.copy()
     female[:30] ^= True
-    doubt = label_errors.gender_doubt(female, 1 / (1 + np.exp(-logit)))
+    doubt = label_errors.score_genders(female, 1 / (1 + np.exp(-logit)))
     assert set(doubt.order()[:25]) <= set(range(30))
     assert 15 <= doubt.suspect.sum() <= 40
     assert doubt.suspect[30:].mean() < 0.01
 
 
 def test_one_gender_alone_and_nobody_are_no_trouble() -> None:
-    assert not label_errors.gender_doubt(np.ones(5, bool), np.full(5, 0.9)).suspect.any()
-    assert len(label_errors.gender_doubt(np.zeros(0, bool), np.zeros(0)).score) == 0
-    assert len(label_errors.age_doubt(np.zeros(0, int), np.zeros((0, 117))).score) == 0
+    assert not label_errors.score_genders(np.ones(5, bool), np.full(5, 0.9)).suspect.any()
+    assert len(label_errors.score_genders(np.zeros(0, bool), np.zeros(0)).score) == 0
+    assert len(label_errors.score_ages(np.zeros(0, int), np.zeros((0, 117))).score) == 0
 
 
 def frame(ages: np.ndarray, genders: list[str | None]) -> pl.DataFrame:
@@ -81,14 +81,16 @@ def test_what_was_not_answered_or_not_told_is_not_judged() -> None:
     probability = np.full(400, 0.95)
     probability[5] = 0.02
     said[1], probability[1] = np.nan, np.nan
-    doubts = label_errors.doubt(frame(ages, genders), Answers(said, probability))
+    doubts = label_errors.score_labels(
+        frame(ages, genders), OutOfFoldPredictions(said, probability)
+    )
     assert np.isnan(doubts.age.score[1])
     assert doubts.age.order()[-1] == 1
     assert not doubts.age.suspect[1]
     assert doubts.age.suspect[0]
     assert np.isnan(doubts.gender.score[[0, 1]]).all()
     assert doubts.gender.order()[0] == 5
-    assert doubts.said_gender(5) == "male (98.0 %)"
+    assert doubts.predicted_gender(5) == "male (98.0 %)"
     assert doubts.age_low[2] < doubts.age_median[2] < doubts.age_high[2]
 
 
@@ -101,7 +103,7 @@ def test_answers_are_joined_by_file_name(tmp_path) -> None:
     )
     table[[2, 0]].write_parquet(tmp_path / "said.parquet")
     said = out_of_fold.read(tmp_path / "said.parquet", table)
-    assert said.there.tolist() == [True, False, True]
+    assert said.available.tolist() == [True, False, True]
     assert said.female_probability[[0, 2]].tolist() == [0.1, 0.3]
     assert said.age_probabilities[2] == pytest.approx(spread[2])
 

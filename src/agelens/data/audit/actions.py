@@ -14,18 +14,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data.audit.duplicates import Copies
-from agelens.data.audit.face_problems import Fault
-from agelens.data.audit.label_errors import Doubts
-from agelens.data.audit.out_of_fold import Answers
+from agelens.data.audit.face_problems import FaceProblem
+from agelens.data.audit.label_errors import ScoredLabels
+from agelens.data.audit.out_of_fold import OutOfFoldPredictions
 from agelens.data.import_journal import write_whole
 from agelens.inference import distribution
 from agelens.results import Gender
 
 Suggestion = Literal["exclude", "relabel", "downweight", "look"]
 SUGGESTIONS: tuple[Suggestion, ...] = get_args(Suggestion)
-FAR = 5  # years between the ages of copies from which the one that is kept is in doubt too
-IN_DOUBT = 0.5  # weight of such a copy
-HOPELESS = 0.1  # plausibility, over that of the best label, under which it should be set anew
+FAR_APART = 5  # years between the ages of copies from which the one that is kept is in doubt too
+DISPUTED_WEIGHT = 0.5  # weight of such a copy
+RELABEL_BELOW = 0.1  # plausibility, over that of the best label, under which it should be set anew
 _OTHER_GENDER = 10.0  # years
 _EXCLUDED_FAULTS = ("no face",)
 
@@ -48,12 +48,14 @@ def write(actions: Iterable[Action], path: Path) -> None:
     write_whole(path, table.write_csv().encode())
 
 
-def of_files(faults: dict[str, str]) -> list[Action]:
+def for_files(faults: dict[str, str]) -> list[Action]:
     """Leave out what cannot be read."""
     return [Action(file, "file", reason, "exclude", 0.0) for file, reason in faults.items()]
 
 
-def of_copies(samples: pl.DataFrame, copies: Copies, answers: Answers | None) -> list[Action]:
+def for_copies(
+    samples: pl.DataFrame, copies: Copies, answers: OutOfFoldPredictions | None
+) -> list[Action]:
     """Keep one of each photo: the one whose labels fit best to those of the others.
 
     With out-of-fold answers it is the one whose labels fit best to these. Where the ages of
@@ -74,19 +76,22 @@ def of_copies(samples: pl.DataFrame, copies: Copies, answers: Answers | None) ->
             )
             found.append(Action(files[row], "copy", evidence, "exclude", 0.0))
         rows = group.tolist()
-        if np.ptp(ages[group]) > FAR or len({genders[row] for row in rows}) > 1:
+        if np.ptp(ages[group]) > FAR_APART or len({genders[row] for row in rows}) > 1:
             said = ", ".join(f"{ages[row]} {genders[row]}" for row in rows)
             evidence = f"{len(rows)} copies of this photo are labelled {said}"
-            found.append(Action(files[kept], "copies disagree", evidence, "look", IN_DOUBT))
+            found.append(Action(files[kept], "copies disagree", evidence, "look", DISPUTED_WEIGHT))
     return found
 
 
 def _misfit(
-    group: NDArray[np.int64], ages: NDArray[np.int64], genders: list[str], answers: Answers | None
+    group: NDArray[np.int64],
+    ages: NDArray[np.int64],
+    genders: list[str],
+    answers: OutOfFoldPredictions | None,
 ) -> NDArray[np.float64]:
     """Give how badly the labels of each copy fit, years (G,); another gender counts as 10."""
     own = [genders[row] for row in group.tolist()]
-    if answers is not None and answers.there[group].all():
+    if answers is not None and answers.available[group].all():
         age = float(distribution.median(answers.age_probabilities[group].mean(axis=0)))
         share = float(answers.female_probability[group].mean())
         chance = {Gender.FEMALE.value: share, Gender.MALE.value: 1 - share}
@@ -98,7 +103,7 @@ def _misfit(
     return misfit
 
 
-def of_labels(samples: pl.DataFrame, doubts: Doubts) -> list[Action]:
+def for_labels(samples: pl.DataFrame, doubts: ScoredLabels) -> list[Action]:
     """Trust suspect labels less, by their plausibility; those far from any have to be set anew."""
     files, ages, genders = (samples[name].to_list() for name in ("file", "age", "gender"))
     found = []
@@ -109,7 +114,7 @@ def of_labels(samples: pl.DataFrame, doubts: Doubts) -> list[Action]:
         )
         found.append(_distrusted(files[row], "age", evidence, doubts.age.plausibility[row]))
     for row in doubts.gender.suspects().tolist():
-        said = doubts.said_gender(row)
+        said = doubts.predicted_gender(row)
         evidence = f"labelled {genders[row]}; models that never saw it say {said}"
         found.append(_distrusted(files[row], "gender", evidence, doubts.gender.plausibility[row]))
     return found
@@ -117,10 +122,12 @@ def of_labels(samples: pl.DataFrame, doubts: Doubts) -> list[Action]:
 
 def _distrusted(file: str, problem: str, evidence: str, plausibility: float) -> Action:
     weight = round(float(plausibility), 3)
-    return Action(file, problem, evidence, "relabel" if weight < HOPELESS else "downweight", weight)
+    return Action(
+        file, problem, evidence, "relabel" if weight < RELABEL_BELOW else "downweight", weight
+    )
 
 
-def of_faces(samples: pl.DataFrame, faults: dict[str, list[Fault]]) -> list[Action]:
+def for_faces(samples: pl.DataFrame, faults: dict[str, list[FaceProblem]]) -> list[Action]:
     """Leave out what shows no face; let somebody look at the others."""
     return [
         Action(samples["file"][fault.row], name, fault.evidence, "exclude", 0.0)

@@ -25,7 +25,7 @@ ONE_TINT = 2.0  # spread of the colour channels
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FaceProblem:
     """Something wrong with one face."""
 
     row: int
@@ -52,7 +52,7 @@ def find(
     quality: pl.DataFrame,
     beyond: NDArray[np.floating],
     looks_painted: NDArray[np.floating] | None = None,
-) -> dict[str, list[Fault]]:
+) -> dict[str, list[FaceProblem]]:
     """Give the faults by name, the worst first, an empty list where there is none.
 
     Takes the table of `quality.measure`, how much of each face is beyond the photo's edge (N,),
@@ -106,10 +106,10 @@ def find(
 
 def _faults(
     wrong: NDArray[np.bool_], degree: NDArray[np.floating], evidence: Callable[[int], str]
-) -> list[Fault]:
+) -> list[FaceProblem]:
     # what was not measured is NaN, which no comparison finds
     rows = np.flatnonzero(wrong).tolist()
-    found = [Fault(row, evidence(row), float(degree[row])) for row in rows]
+    found = [FaceProblem(row, evidence(row), float(degree[row])) for row in rows]
     return sorted(found, key=lambda fault: (-fault.degree, fault.row))
 
 

@@ -9,8 +9,8 @@ import polars as pl
 
 from agelens.data.audit.actions import SUGGESTIONS, Action
 from agelens.data.audit.duplicates import Conflicts, Copies, conflicts
-from agelens.data.audit.face_problems import MEANINGS, Fault
-from agelens.data.audit.label_errors import Doubts
+from agelens.data.audit.face_problems import MEANINGS, FaceProblem
+from agelens.data.audit.label_errors import ScoredLabels
 from agelens.data.exploration.age_bands import bands_of
 
 
@@ -74,7 +74,7 @@ class Facts:
     left_out: int  # files that --exclude leaves out
 
 
-def of_copies(samples: pl.DataFrame, copies: Copies, by_descriptors: bool) -> CopyFacts:
+def copy_facts(samples: pl.DataFrame, copies: Copies, by_descriptors: bool) -> CopyFacts:
     """Count copies, and the labels they disagree about."""
     files = samples["file"].to_list()
 
@@ -88,7 +88,7 @@ def of_copies(samples: pl.DataFrame, copies: Copies, by_descriptors: bool) -> Co
     )
 
 
-def of_faces(samples: pl.DataFrame, faults: dict[str, list[Fault]]) -> dict[str, FaceFacts]:
+def face_facts(samples: pl.DataFrame, faults: dict[str, list[FaceProblem]]) -> dict[str, FaceFacts]:
     """Count faces by fault."""
     return {
         name: FaceFacts(MEANINGS[name], len(found), [samples["file"][one.row] for one in found])
@@ -96,7 +96,7 @@ def of_faces(samples: pl.DataFrame, faults: dict[str, list[Fault]]) -> dict[str,
     }
 
 
-def of_labels(samples: pl.DataFrame, doubts: Doubts) -> LabelFacts:
+def label_facts(samples: pl.DataFrame, doubts: ScoredLabels) -> LabelFacts:
     """Count suspect labels, and how far labels and models agree."""
     there = np.isfinite(doubts.age.score)
     told = np.isfinite(doubts.gender.score)
@@ -122,7 +122,7 @@ def of_labels(samples: pl.DataFrame, doubts: Doubts) -> LabelFacts:
     )
 
 
-def of_actions(actions: Sequence[Action]) -> tuple[dict[str, int], dict[str, int], int]:
+def count_actions(actions: Sequence[Action]) -> tuple[dict[str, int], dict[str, int], int]:
     """Count lines by suggestion and by problem, and the files to be left out."""
     suggested = Counter(action.suggestion for action in actions)
     left_out = {action.file for action in actions if action.suggestion == "exclude"}

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.audit.out_of_fold import Answers
+from agelens.data.audit.out_of_fold import OutOfFoldPredictions
 from agelens.data.exploration.formats import percent
 from agelens.inference import distribution
 from agelens.results import Gender
@@ -30,7 +30,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Doubt:
+class LabelScores:
     """How N labels look to the model; NaN, and never suspect, where it said nothing."""
 
     score: NDArray[np.float64]  # (N,), the larger the less plausible
@@ -48,33 +48,33 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Doubts:
-    """Doubt of both labels of N faces, and what the model said of them."""
+class ScoredLabels:
+    """LabelScores of both labels of N faces, and what the model said of them."""
 
-    age: Doubt
-    gender: Doubt
+    age: LabelScores
+    gender: LabelScores
     age_median: NDArray[np.float64]  # (N,), years
     age_low: NDArray[np.float64]  # (N,), years; a tenth of the mass is below
     age_high: NDArray[np.float64]  # (N,), years; a tenth of the mass is above
     female_probability: NDArray[np.float64]  # (N,)
 
-    def said_gender(self, row: int) -> str:
+    def predicted_gender(self, row: int) -> str:
         """Give the gender that the models say of a face, and how sure they are."""
         share = float(self.female_probability[row])
         gender = Gender.FEMALE if share >= 0.5 else Gender.MALE
         return f"{gender.value} ({percent(max(share, 1 - share))})"
 
 
-def doubt(samples: pl.DataFrame, answers: Answers) -> Doubts:
-    """Doubt the labels of N samples by out-of-fold answers."""
-    there = answers.there
+def score_labels(samples: pl.DataFrame, answers: OutOfFoldPredictions) -> ScoredLabels:
+    """LabelScores the labels of N samples by out-of-fold answers."""
+    there = answers.available
     told = there & samples["gender"].is_not_null().to_numpy()
     female = (samples["gender"] == "female").fill_null(False).to_numpy()
     spread = answers.age_probabilities[there]
     ages = samples["age"].to_numpy().astype(np.int64)[there]
-    return Doubts(
-        _placed(age_doubt(ages, spread), there),
-        _placed(gender_doubt(female[told], answers.female_probability[told]), told),
+    return ScoredLabels(
+        _placed(score_ages(ages, spread), there),
+        _placed(score_genders(female[told], answers.female_probability[told]), told),
         _spread(distribution.median(spread), there),
         _spread(distribution.quantile(spread, 0.1), there),
         _spread(distribution.quantile(spread, 0.9), there),
@@ -82,8 +82,8 @@ def doubt(samples: pl.DataFrame, answers: Answers) -> Doubts:
     )
 
 
-def age_doubt(ages: NDArray[np.int64], probabilities: NDArray[np.floating]) -> Doubt:
-    """Doubt the ages (N,) of faces with out-of-fold distributions (N, 117)."""
+def score_ages(ages: NDArray[np.int64], probabilities: NDArray[np.floating]) -> LabelScores:
+    """LabelScores the ages (N,) of faces with out-of-fold distributions (N, 117)."""
     mass = _window_mass(np.asarray(probabilities, np.float64))
     own = mass[np.arange(len(ages)), ages]
     grid = np.arange(distribution.AGES)
@@ -98,8 +98,8 @@ def age_doubt(ages: NDArray[np.int64], probabilities: NDArray[np.floating]) -> D
     return _doubt(ranked_score(ages, probabilities), own / best, int(sure.sum()))
 
 
-def gender_doubt(female: NDArray[np.bool_], probability: NDArray[np.floating]) -> Doubt:
-    """Doubt the genders (N,) of faces with out-of-fold probabilities of female (N,)."""
+def score_genders(female: NDArray[np.bool_], probability: NDArray[np.floating]) -> LabelScores:
+    """LabelScores the genders (N,) of faces with out-of-fold probabilities of female (N,)."""
     own = np.where(female, probability, 1 - probability).astype(np.float64)
     usual = np.array([own[female == one].mean() if (female == one).any() else 1 for one in (0, 1)])
     sure = 1 - own >= usual[1 - female.astype(np.int64)]
@@ -126,17 +126,19 @@ def _window_mass(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return mass
 
 
-def _doubt(score: NDArray[np.float64], plausibility: NDArray[np.float64], wrong: int) -> Doubt:
+def _doubt(
+    score: NDArray[np.float64], plausibility: NDArray[np.float64], wrong: int
+) -> LabelScores:
     suspect = np.zeros(len(score), bool)
     suspect[np.argsort(-score, kind="stable")[:wrong]] = True
     # a label that is half as likely as the best is not suspect, however many are said to be wrong
-    return Doubt(score, np.clip(plausibility, 0, 1), suspect & (plausibility < 0.5))
+    return LabelScores(score, np.clip(plausibility, 0, 1), suspect & (plausibility < 0.5))
 
 
-def _placed(doubt: Doubt, rows: NDArray[np.bool_]) -> Doubt:
+def _placed(doubt: LabelScores, rows: NDArray[np.bool_]) -> LabelScores:
     suspect = np.zeros(len(rows), bool)
     suspect[rows] = doubt.suspect
-    return Doubt(_spread(doubt.score, rows), _spread(doubt.plausibility, rows), suspect)
+    return LabelScores(_spread(doubt.score, rows), _spread(doubt.plausibility, rows), suspect)
 
 
 def _spread(values: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:

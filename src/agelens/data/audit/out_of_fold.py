@@ -14,7 +14,7 @@ _COLUMNS = ("file", "age_probabilities", "female_probability")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Models:
+class ModelOutputs:
     """What models say of the pictures, where there are any."""
 
     out_of_fold: Path | None = None  # answers by models that never saw the face
@@ -24,19 +24,19 @@ class Models:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class OutOfFoldPredictions:
     """What was said of N faces; rows of NaN where nothing was."""
 
     age_probabilities: NDArray[np.float64]  # (N, 117)
     female_probability: NDArray[np.float64]  # (N,)
 
     @property
-    def there(self) -> NDArray[np.bool_]:
+    def available(self) -> NDArray[np.bool_]:
         """Which faces have an answer, (N,)."""
         return np.isfinite(self.female_probability)
 
 
-def read(path: Path, samples: pl.DataFrame) -> Answers:
+def read(path: Path, samples: pl.DataFrame) -> OutOfFoldPredictions:
     """Read answers for the samples of a dataset, by file name.
 
     Raises DatasetError for a file without the columns of  agelens data out-of-fold,  or that
@@ -63,7 +63,7 @@ def read(path: Path, samples: pl.DataFrame) -> Answers:
             f"{str(path)!r}: expected {distribution.AGES} age_probabilities for each face"
         ) from error
     rows = [place[file] for file in said["file"]]
-    answers = Answers(
+    answers = OutOfFoldPredictions(
         np.full((len(samples), distribution.AGES), np.nan), np.full(len(samples), np.nan)
     )
     answers.age_probabilities[rows] = spread.to_numpy()

@@ -1,29 +1,39 @@
-"""Audit a dataset folder, in steps whose times are told."""
+"""Audit a data set folder: check, compare, judge, and write the page, the JSON and the actions."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from agelens import provenance
+import numpy as np
+import polars as pl
+
 from agelens.data import quality
-from agelens.data.audit import actions, duplicates, face_problems, facts, files, label_errors
-from agelens.data.audit import out_of_fold as answers
-from agelens.data.audit.out_of_fold import Models
-from agelens.data.dataset import Dataset
-from agelens.errors import DatasetError
-from agelens.reports.audit import findings, gallery, report, show, show_labels
-from agelens.reports.page import Finding
+from agelens.data.audit import (
+    actions,
+    duplicates,
+    face_problems,
+    facts,
+    files,
+    label_errors,
+    paintings,
+    perceptual_hash,
+)
+from agelens.data.audit import out_of_fold as predictions
+from agelens.data.audit.label_errors import ScoredLabels
+from agelens.data.audit.out_of_fold import ModelOutputs
+from agelens.reports import charts, dataset_page
+from agelens.reports.audit import gallery
+from agelens.reports.audit.rules import findings
+from agelens.reports.charts import Axes
+from agelens.reports.dataset_page import Report, Steps
+from agelens.reports.findings import Finding
 
-Report = Callable[[str, int, int], None]
-"""Called with the step, what is done of it, and of how many; 0 of 0 where it does not count."""
+_LEAST = 20  # faces from which an age group is drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What came of it."""
+    """What an audit found, and the files it wrote."""
 
     facts: facts.Facts
     findings: list[Finding]
@@ -33,116 +43,99 @@ class Audited:
     seconds: dict[str, float]  # by step
 
 
-class _Clock:
-    def __init__(self, report: Report | None, before: Mapping[str, float]) -> None:
-        self.seconds = dict(before)
-        self._report = report
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        def counted(done: int, total: int) -> None:
-            if self._report is not None:
-                self._report(name, done, total)
-
-        counted(0, 0)
-        start = time.perf_counter()
-        yield counted
-        self.seconds[name] = round(time.perf_counter() - start, 2)
-
-
-def prepare(data: Path, output: Path) -> Dataset:
-    """Open the dataset and make the folder to write to; what can fail at once, fails here.
-
-    Raises DatasetError for what is no dataset folder, holds no sample, or cannot be made.
-    """
-    dataset = Dataset(data)
-    if not len(dataset):
-        raise DatasetError(f"{str(data)!r} holds no sample: import a source that has some")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"cannot make {str(output)!r}: {error.strerror or error}") from error
-    return dataset
-
-
 def audit(
     data: Path,
     output: Path,
-    models: Models,
+    models: ModelOutputs,
     *,
     command: str = "",
     before: Mapping[str, float] | None = None,
     threads: int | None = None,
-    tell: Report | None = None,
+    report: Report | None = None,
 ) -> Audited:
-    """Write `audit.html`, `audit.json` and `actions.csv` in OUTPUT for the dataset folder DATA.
+    """Write `audit.html`, `audit.json` and `actions.csv` in OUTPUT for a data set folder.
 
-    `before` are times of steps that were done already, such as asking models; `threads` are one
-    a core by default. Raises DatasetError for what is no dataset folder, holds no sample, or
-    cannot be written, and for answers about other faces.
+    `before` has the seconds of steps that were done already, such as running models; `threads`
+    are one a core by default. Raises DatasetError for what is no data set folder, holds no
+    sample, or cannot be written, and for predictions of other faces.
     """
-    clock = _Clock(tell, before or {})
-    dataset = prepare(data, output)
+    steps = Steps(report, before)
+    dataset = dataset_page.prepare(data, output)
     samples = dataset.samples
-    said = answers.read(models.out_of_fold, samples) if models.out_of_fold is not None else None
-    with clock.step("check the files") as counted:
+    predicted = predictions.read(models.out_of_fold, samples) if models.out_of_fold else None
+    with steps.step("check the files") as counted:
         checked = files.check(dataset, counted, threads)
-    with clock.step("find copies"):
-        found = duplicates.find(
+    with steps.step("find copies"):
+        copies = duplicates.find(
             samples["sha256"].to_numpy(), checked.hashes, checked.sound, models.descriptors
         )
-    with clock.step("measure the pictures") as counted:
+    with steps.step("measure the pictures") as counted:
         measured = quality.measure(dataset, counted, threads)
-        faults = face_problems.find(measured, checked.beyond, models.looks_painted)
-    doubts = None
-    if said is not None:
-        with clock.step("judge the labels"):
-            doubts = label_errors.doubt(samples, said)
+        problems = face_problems.find(measured, checked.beyond, models.looks_painted)
+    scored = None
+    if predicted is not None:
+        with steps.step("judge the labels"):
+            scored = label_errors.score_labels(samples, predicted)
     to_do = [
-        *actions.of_files(checked.faults),
-        *actions.of_copies(samples, found, said),
-        *(actions.of_labels(samples, doubts) if doubts is not None else ()),
-        *actions.of_faces(samples, faults),
+        *actions.for_files(checked.faults),
+        *actions.for_copies(samples, copies, predicted),
+        *(actions.for_labels(samples, scored) if scored is not None else ()),
+        *actions.for_faces(samples, problems),
     ]
-    suggestions, problems, left_out = facts.of_actions(to_do)
-    whole = facts.Facts(
+    suggestions, by_problem, left_out = facts.count_actions(to_do)
+    found = facts.Facts(
         samples=len(dataset),
         rejects=checked.rejects,
         faults=checked.faults,
-        copies=facts.of_copies(samples, found, models.descriptors is not None),
-        faces=facts.of_faces(samples, faults),
+        copies=facts.copy_facts(samples, copies, models.descriptors is not None),
+        faces=facts.face_facts(samples, problems),
         grey=int(measured["grey"].sum() or 0),
-        labels=facts.of_labels(samples, doubts) if doubts is not None else None,
-        no_labels="" if doubts is not None else models.missing,
+        labels=facts.label_facts(samples, scored) if scored is not None else None,
+        no_labels="" if scored is not None else models.missing,
         suggestions=suggestions,
-        problems=problems,
+        problems=by_problem,
         left_out=left_out,
     )
-    with clock.step("pick the pictures"):
-        pictures = gallery.gather(dataset, found, faults, doubts)
-    said_so = findings.findings(whole)
-    with clock.step("draw the charts"):
-        sections = [
-            show.files_section(whole),
-            show.copies_section(whole, pictures),
-            show.faces_section(whole, pictures),
-            show_labels.labels_section(whole.labels, samples, doubts, pictures)
-            if whole.labels is not None and doubts is not None
-            else show_labels.no_labels_section(whole),
-            show_labels.actions_section(whole),
-        ]
-    made: dict[str, Any] = {
-        "command": command, "data": data.resolve().name, "fingerprint": dataset.fingerprint,
-        "date": provenance.now(), "versions": provenance.versions(),
-        "machine": provenance.machine(), "seconds": clock.seconds,
-    }  # fmt: skip
+    with steps.step("pick the pictures"):
+        pictures = gallery.gather(dataset, copies, problems, scored)
+    with steps.step("draw the charts"):
+        drawn = draw(found, samples, scored)
+    texts = findings(found)
+    made = dataset_page.provenance_of(dataset, command) | {"seconds": steps.seconds}
     page, table, lines = (output / name for name in ("audit.html", "audit.json", "actions.csv"))
-    try:
-        report.write_page(page, made, whole, said_so, sections)
-        report.write_json(table, made, whole, said_so)
+    with dataset_page.writing(output):
+        dataset_page.write_html(
+            page, "audit/page.jinja", made, found, texts, charts=drawn, gallery=pictures,
+            window=label_errors.WINDOW, reach=perceptual_hash.REACH, bits=perceptual_hash.BITS,
+            backbone=paintings.BACKBONE, disputed_weight=actions.DISPUTED_WEIGHT,
+            relabel_below=actions.RELABEL_BELOW,
+        )  # fmt: skip
+        dataset_page.write_json(table, made, found, texts)
         actions.write(to_do, lines)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write {error.filename or str(output)!r}: {error.strerror or error}"
-        ) from error
-    return Audited(whole, said_so, page, table, lines, clock.seconds)
+    return Audited(found, texts, page, table, lines, steps.seconds)
+
+
+def draw(found: facts.Facts, samples: pl.DataFrame, scored: ScoredLabels | None) -> dict[str, str]:
+    """Draw every chart that the facts allow as SVG text; the others are ""."""
+    drawn = dict.fromkeys(("problems", "problems_narrow", "labels", "suspects"), "")
+    if found.problems:
+        ordered = dict(sorted(found.problems.items(), key=lambda item: -item[1]))
+        series = {"lines of actions.csv": list(ordered.values())}
+        for name, wide in (("problems", True), ("problems_narrow", False)):
+            axes = Axes("problem", "lines of actions.csv", sum(ordered.values()), "lines")
+            drawn[name] = charts.bars(list(ordered), series, axes, counts=True, wide=wide)
+    if scored is None or found.labels is None:
+        return drawn
+    judged = np.isfinite(scored.age.score)
+    axes = Axes("labelled age, years", "predicted age, years", found.labels.faces)
+    ages = samples["age"].to_numpy()[judged]
+    drawn["labels"] = charts.scatter(ages, scored.age_median[judged], axes, diagonal=True)
+    bands = {name: one for name, one in found.labels.bands.items() if one[0] >= _LEAST}
+    if bands:
+        shares = {
+            label: [one[place] / one[0] for one in bands.values()]
+            for label, place in (("age", 1), ("gender", 2))
+        }
+        axes = Axes("labelled age, years", "share of labels", found.labels.faces)
+        drawn["suspects"] = charts.bars(list(bands), shares, axes, share=True)
+    return drawn

@@ -1,54 +1,50 @@
-"""Pictures for the user's own report: conflicting copies, faults, suspect labels."""
+"""The pictures on an audit's page: conflicting copies, face problems, suspect labels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from agelens.data import chips
 from agelens.data.audit.duplicates import Copies
-from agelens.data.audit.face_problems import Fault
-from agelens.data.audit.label_errors import Doubts
+from agelens.data.audit.face_problems import FaceProblem
+from agelens.data.audit.label_errors import ScoredLabels
 from agelens.data.dataset import Dataset
-from agelens.errors import PictureError
-from agelens.reports.page import Picture
+from agelens.reports.dataset_page import read_chip, shrink
+from agelens.reports.rendering import Picture
 
 WORST = 100
 """Suspect labels that are shown."""
 
-_SIDE = 120  # pixels of a shown picture
 _CONFLICTS = 24
-_FAULTS = 24
+_PROBLEMS = 24
 _COPIES = 4  # of one photo that are shown side by side
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """All pictures of the report."""
+    """All pictures of the page."""
 
     copies: list[Picture]  # each shows the copies of one photo
-    faces: dict[str, list[Picture]]  # by fault, the worst first
+    faces: dict[str, list[Picture]]  # by problem, the worst first
     labels: list[Picture]  # the least plausible first
 
 
 def gather(
-    dataset: Dataset, copies: Copies, faults: dict[str, list[Fault]], doubts: Doubts | None
+    dataset: Dataset,
+    copies: Copies,
+    problems: dict[str, list[FaceProblem]],
+    scored: ScoredLabels | None,
 ) -> Gallery:
     """Pick the pictures and shrink them; those that cannot be read are passed over."""
     read = chips.reader(dataset)
     samples = dataset.samples
 
-    def small(row: int) -> NDArray[np.uint8]:
-        return np.asarray(cv2.resize(read(row), (_SIDE,) * 2, interpolation=cv2.INTER_AREA))
-
     def show(rows: Iterable[int], label: str) -> Picture | None:
-        try:
-            return Picture(np.hstack([small(row) for row in rows]), label, label)
-        except PictureError:
-            return None
+        found = [read_chip(read, row) for row in rows]
+        readable = [shrink(chip) for chip in found if chip is not None]
+        return Picture(np.hstack(readable), label, label) if len(readable) == len(found) else None
 
     def shown(pictures: Iterable[Picture | None]) -> list[Picture]:
         return [picture for picture in pictures if picture is not None]
@@ -61,14 +57,14 @@ def gather(
         faces={
             name: shown(
                 show([one.row], f"{one.evidence}; labelled {labelled(samples, one.row)}")
-                for one in found[:_FAULTS]
+                for one in found[:_PROBLEMS]
             )
-            for name, found in faults.items()
+            for name, found in problems.items()
             if found
         },
         labels=[]
-        if doubts is None
-        else shown(show([row], _doubted(samples, doubts, row)) for row in worst(doubts)),
+        if scored is None
+        else shown(show([row], _suspected(samples, scored, row)) for row in worst(scored)),
     )
 
 
@@ -78,11 +74,11 @@ def labelled(samples: pl.DataFrame, row: int) -> str:
     return f"{samples['age'][row]} {gender}" if gender else str(samples["age"][row])
 
 
-def worst(doubts: Doubts) -> list[int]:
+def worst(scored: ScoredLabels) -> list[int]:
     """Give the rows of suspect labels, by the plausibility of the less plausible of both."""
     plausibility = np.fmin(
-        np.where(doubts.age.suspect, doubts.age.plausibility, np.inf),
-        np.where(doubts.gender.suspect, doubts.gender.plausibility, np.inf),
+        np.where(scored.age.suspect, scored.age.plausibility, np.inf),
+        np.where(scored.gender.suspect, scored.gender.plausibility, np.inf),
     )
     order = np.argsort(plausibility, kind="stable")
     rows: list[int] = order[np.isfinite(plausibility[order])][:WORST].tolist()
@@ -94,15 +90,15 @@ def _ends(rows: list[int]) -> list[int]:
     return rows if len(rows) <= _COPIES else rows[:half] + rows[-half:]
 
 
-def _doubted(samples: pl.DataFrame, doubts: Doubts, row: int) -> str:
+def _suspected(samples: pl.DataFrame, scored: ScoredLabels, row: int) -> str:
     words = []
-    if doubts.age.suspect[row]:
+    if scored.age.suspect[row]:
         words.append(
-            f"labelled {samples['age'][row]}, said {doubts.age_median[row]:.0f} "
-            f"({doubts.age_low[row]:.0f} to {doubts.age_high[row]:.0f})"
+            f"labelled {samples['age'][row]}, predicted {scored.age_median[row]:.0f} "
+            f"({scored.age_low[row]:.0f} to {scored.age_high[row]:.0f})"
         )
-    if doubts.gender.suspect[row]:
-        words.append(f"labelled {samples['gender'][row]}, said {doubts.said_gender(row)}")
+    if scored.gender.suspect[row]:
+        words.append(f"labelled {samples['gender'][row]}, predicted {scored.predicted_gender(row)}")
     return "; ".join(words)
 
 

@@ -52,11 +52,12 @@ def bars(
     *,
     errors: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     share: bool = False,
+    counts: bool = False,
     wide: bool = False,
 ) -> str:
     """Draw bars, side by side where there are several series; `errors` are (low, high) values.
 
-    `share` shows the values as percentages.
+    `share` shows the values as percentages; `counts` writes the values above the bars.
     """
     with canvas_for(axes, wide) as canvas:
         ax = canvas.ax
@@ -65,7 +66,9 @@ def bars(
         for number, (name, values) in enumerate(series.items()):
             heights = np.asarray(values, float)
             at = places + (number - (len(series) - 1) / 2) * slot
-            ax.bar(at, heights, slot * 0.94, label=name, **fill(number))
+            drawn = ax.bar(at, heights, slot * 0.94, label=name, **fill(number))
+            if counts:
+                ax.bar_label(drawn, fmt="{:,.0f}", padding=2, fontsize=8.5)
             if errors and name in errors:
                 low, high = (np.asarray(side, float) for side in errors[name])
                 off = np.maximum(np.stack([heights - low, high - heights]), 0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from agelens.data.audit import paintings
-from agelens.data.audit.out_of_fold import Models
+from agelens.data.audit.out_of_fold import ModelOutputs
 from agelens.data.dataset import Dataset
 from agelens.errors import AgelensError
 from agelens.training.batches.features import embed, extract
@@ -20,7 +20,9 @@ FILE = "out-of-fold.parquet"
 """Where answers are kept in a dataset folder."""
 
 
-def ask(data: Path, given: Path | None, progress: Progress) -> tuple[Models, dict[str, float]]:
+def ask(
+    data: Path, given: Path | None, progress: Progress
+) -> tuple[ModelOutputs, dict[str, float]]:
     """Get out-of-fold answers, face descriptors, and how painted faces look; and each step's time.
 
     `given` are answers to take. Otherwise those in the dataset folder are taken if they are of
@@ -50,7 +52,7 @@ def ask(data: Path, given: Path | None, progress: Progress) -> tuple[Models, dic
             seconds["train heads for each fold"] = about["seconds"]["heads"]
     except (AgelensError, OSError) as error:
         missing = f"{error}."
-    return Models(answers, descriptors, looks, "" if answers else missing), seconds
+    return ModelOutputs(answers, descriptors, looks, "" if answers else missing), seconds
 
 
 def _at_hand() -> tuple[tuple[str, ...], str]:

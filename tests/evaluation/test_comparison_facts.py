@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from agelens.evaluation import (
     age_standardization,
     bootstrap,
-    comparison,
+    comparison_facts,
     error_analysis,
     label_noise,
     picture_quality,
@@ -217,7 +217,7 @@ def test_where_each_of_two_is_better() -> None:
     a = faces((age + noise + 5 * old).clip(0, 116), age)
     b = faces((age + noise + 5 * young).clip(0, 116), age)
     groups = face_groups(samples(age=age.tolist()))
-    told = comparison.compare(
+    told = comparison_facts.compare(
         ["a", "b"],
         [a, b],
         [str(k) for k in range(N)],
@@ -237,7 +237,7 @@ def test_models_that_err_apart_complement_each_other() -> None:
     age = random.integers(20, 80, N)
     a, b = (faces(age + random.normal(0, 6, N), age, 6) for _ in range(2))
     args = ["a", "b"], [a, b], [""] * N, [], bootstrap.resample(np.arange(N), 300)
-    together = comparison.compare(*args)["pairs"][0]["together"]
+    together = comparison_facts.compare(*args)["pairs"][0]["together"]
     assert together["error_correlation"] == pytest.approx(0, abs=0.1)
     assert together["age_mae_gain"]["high"] < -0.5
     # the mean of two independent errors
@@ -251,7 +251,7 @@ def test_labels_that_all_models_are_against() -> None:
     said = np.array([[20, 30, 30, 80], [21, 31, 47, 78], [22, 33, 30, 79]], float)
     names = ["w.jpg", "x.jpg", "y.jpg", "z.jpg"]
     models = [faces(one, age, 2) for one in said]
-    told = comparison.compare(
+    told = comparison_facts.compare(
         ["a", "b", "c"], models, names, [], bootstrap.resample(np.arange(4), 20)
     )["doubtful_labels"]
     assert told["faces"] == 1

@@ -25,7 +25,6 @@ from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.calibration import Scaling, fit_levels
 from agelens.evaluation.figures import Faces
 from agelens.evaluation.recalibration import (
-    consistency_resampling,
     onnx_graph,
     recalibrate,
     verdicts,
@@ -404,7 +403,7 @@ def test_when_a_coverage_came_nearer(
 
 
 def test_honest_probabilities_miss_by_as_much_as_theory_says() -> None:
-    said = consistency_resampling.calibration_error(np.full(1000, 0.8))
+    said = verdicts.expected_calibration_error(np.full(1000, 0.8))
     # one bin: the mean of the size of a normal deviation, and its 95th percentile
     spread = np.sqrt(0.8 * 0.2 / 1000)
     assert said["mean"] == pytest.approx(spread * np.sqrt(2 / np.pi), rel=0.05)
@@ -416,10 +415,10 @@ def test_excess_is_nothing_for_honest_probabilities_and_not_for_others() -> None
     said = random.uniform(0.02, 0.98, 4000)
     female = random.random(4000) < said
     weights = bootstrap.resample(np.arange(4000), 400)
-    for figure in consistency_resampling.excess(said, female, weights).values():
+    for figure in verdicts.excess_losses(said, female, weights).values():
         assert figure["excess"]["low"] < 0 < figure["excess"]["high"]
     surer = said**3 / (said**3 + (1 - said) ** 3)
-    for figure in consistency_resampling.excess(surer, female, weights).values():
+    for figure in verdicts.excess_losses(surer, female, weights).values():
         assert figure["excess"]["low"] > 0
 
 

@@ -5,7 +5,7 @@ of one give the figure itself; the counts of faces drawn with replacement give i
 every statistic takes the same weights, differences between models and between groups are paired.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -96,6 +96,17 @@ def estimate(statistic: Statistic, weights: Weights) -> list[Estimate]:
 def estimate_mean(values: NDArray[Any], weights: Weights) -> Estimate:
     """Estimate the mean of values (N,); NaN values do not count."""
     return estimate(mean(values), weights)[0]
+
+
+def estimate_means(columns: Mapping[str, NDArray[Any]], weights: Weights) -> dict[str, Estimate]:
+    """Estimate the means of several columns of values, (N,) each; NaN values do not count."""
+    means = estimate(mean(np.column_stack(list(columns.values()))), weights)
+    return dict(zip(columns, means, strict=True))
+
+
+def tables(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    """Return estimates as JSON values."""
+    return {name: estimate.as_dict() for name, estimate in estimates.items()}
 
 
 def intervals(point: Floats, draws: Draws) -> list[Estimate]:

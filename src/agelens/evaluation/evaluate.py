@@ -183,8 +183,8 @@ class Evaluator:
         gaps = figures.differences(
             faces.take(both[outputs.found]), theirs.take(both[others.found]), self._weights[:, both]
         )
-        tables = {figure: gap.as_dict() for figure, gap in gaps.items()}
-        return {"difference": {"from": first, "faces": int(both.sum()), "figures": tables}}
+        table = {"from": first, "faces": int(both.sum()), "figures": bootstrap.tables(gaps)}
+        return {"difference": table}
 
     def _describe_data(self) -> dict[str, Any]:
         plan = self.plan

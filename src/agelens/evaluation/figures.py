@@ -13,9 +13,10 @@ from agelens.evaluation.bootstrap import (
     Estimate,
     divide,
     estimate,
-    intervals,
+    estimate_means,
     mean,
     quantile,
+    tables,
 )
 from agelens.inference import distribution
 
@@ -72,30 +73,28 @@ class Faces:
 
 def subsets(faces: Faces, weights: Weights) -> dict[str, dict[str, Any]]:
     """Return the figures of every subset as JSON values; `weights` (R, N) as `resample` draws."""
-    tables = {}
+    found = {}
     for name, (first, last) in SUBSETS.items():
         rows = np.flatnonzero((first <= faces.age) & (faces.age <= last))
         table: dict[str, Any] = {"first_age": first, "last_age": last, "faces": len(rows)}
         if len(rows):
             whole = len(rows) == len(faces)
             some, drawn = (faces, weights) if whole else (faces.take(rows), weights[:, rows])
-            table["figures"] = {k: e.as_dict() for k, e in headline_figures(some, drawn).items()}
+            table["figures"] = tables(headline_figures(some, drawn))
             table["cumulative_score"] = [
                 {"years": years, **score.as_dict()}
                 for years, score in enumerate(cumulative_scores(some, drawn))
             ]
-        tables[name] = table
-    return tables
+        found[name] = table
+    return found
 
 
 def headline_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
     """Return every headline figure of at least one face; `weights` (R, N)."""
-    columns = face_values(faces)
-    means = estimate(mean(np.column_stack(list(columns.values()))), weights)
     error = np.abs(faces.age_median - faces.age)
     squared = mean(error**2)
     return {
-        **dict(zip(columns, means, strict=True)),
+        **estimate_means(face_values(faces), weights),
         "age_rmse": estimate(lambda drawn: np.sqrt(squared(drawn)), weights)[0],
         "age_median_error": estimate(quantile(error, 0.5), weights)[0],
         **gender_figures(faces, weights),
@@ -199,6 +198,4 @@ def differences(ours: Faces, first: Faces, weights: Weights) -> dict[str, Estima
     Both are weighted by the same resamples (paired bootstrap).
     """
     mine, theirs = face_values(ours), face_values(first)
-    gap = mean(np.column_stack([mine[name] - theirs[name] for name in PAIRED]))
-    point = gap(np.ones((1, len(ours))))[0]
-    return dict(zip(PAIRED, intervals(point, gap(weights)), strict=True))
+    return estimate_means({name: mine[name] - theirs[name] for name in PAIRED}, weights)

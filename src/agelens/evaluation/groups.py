@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.evaluation.arrays import Draws, Floats, Ints, Mask, Names, Weights
-from agelens.evaluation.bootstrap import Estimate, intervals, mean
+from agelens.evaluation.bootstrap import Estimate, intervals, mean, tables
 from agelens.evaluation.picture_quality import ordered_names
 
 AGE_BANDS = ((0, 12), (13, 20), (21, 40), (41, 60), (61, 116))
@@ -64,6 +64,12 @@ def attributes(samples: pl.DataFrame) -> dict[str, Names]:
     }
 
 
+def age_band_masks(ages: NDArray[Any]) -> dict[str, Mask]:
+    """Return the faces of each occupied age band, (N,), by its name."""
+    names = age_bands(ages)
+    return {band: names == band for (band,) in partition((AGE,), [names]).groups}
+
+
 def partition(by: tuple[str, ...], names: Sequence[Names]) -> Breakdown:
     """Divide the faces by one or several attributes; groups are in natural order of their names.
 
@@ -106,6 +112,14 @@ def face_groups(samples: pl.DataFrame, quality: Mapping[str, Names] | None = Non
     return groups
 
 
+def group_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return a row for each group, with its name, its count, and no figures yet."""
+    return [
+        {"by": group.by, "group": group.name, "faces": int(group.mask.sum()), "figures": {}}
+        for group in groups
+    ]
+
+
 def by_group(
     breakdown: Breakdown, values: dict[str, Floats], weights: Weights
 ) -> list[dict[str, Any]]:
@@ -131,7 +145,7 @@ def group_rows(
             if draws is None
             else intervals(point, draws)
         )
-        figures = {name: e.as_dict() for name, e in zip(values, estimates, strict=True)}
+        figures = tables(dict(zip(values, estimates, strict=True)))
         group = dict(zip(breakdown.by, key, strict=True))
         rows.append(({"group": group, "faces": len(members), "figures": figures}, draws))
     return rows

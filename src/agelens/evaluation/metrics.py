@@ -29,19 +29,9 @@ def age_mae(predicted: ArrayLike, true: ArrayLike) -> float:
     return float(np.abs(_error(predicted, true)).mean())
 
 
-def age_rmse(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Return the root of the mean squared error of age, in years."""
-    return float(np.sqrt((_error(predicted, true) ** 2).mean()))
-
-
 def age_bias(predicted: ArrayLike, true: ArrayLike) -> float:
     """Return the mean signed error of age, in years; above 0: predicted too old."""
     return float(_error(predicted, true).mean())
-
-
-def age_median_error(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Return the median absolute error of age, in years."""
-    return float(np.median(np.abs(_error(predicted, true))))
 
 
 def whole_years(predicted: ArrayLike) -> Floats:
@@ -75,11 +65,6 @@ def age_group_hits(predicted: ArrayLike, true: ArrayLike, groups: Groups) -> Flo
     label = age_group(true, groups)
     hit = (age_group(predicted, groups, nearest=True) == label).astype(np.float64)
     return np.where(label < 0, np.nan, hit)
-
-
-def age_group_accuracy(predicted: ArrayLike, true: ArrayLike, groups: Groups) -> float:
-    """Return the share of faces predicted into their group, of those whose label is in one."""
-    return float(np.nanmean(age_group_hits(predicted, true, groups)))
 
 
 def age_losses(probabilities: ArrayLike, true: ArrayLike) -> Floats:

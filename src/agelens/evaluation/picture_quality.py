@@ -14,15 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data import chips
-from agelens.errors import DatasetError, PictureError
 from agelens.evaluation.arrays import Floats, Names
+from agelens.evaluation.predictions import chip_batches
 from agelens.inference.runtime import CHIP
 
 MARGIN = 30  # pixels of the chip left out at each side
 SIDES = (24, 32, 40, 48, 64, 80, 100, 125, 160)
 MAX_LOSS = 2.0  # grey levels, root mean square; less is not visible
-BATCH = 64
 THIRDS = {
     "light": ("dark third", "middle third", "bright third"),
     "contrast": ("flat third", "middle third", "strong third"),
@@ -51,12 +49,9 @@ def measure_details(
     Raises DatasetError for a chip that cannot be read.
     """
     details: list[float] = []
-    try:
-        for batch in chips.batches(paths, BATCH, threads):
-            details += [measure_detail(chip) for chip in batch]
-            advance(len(batch))
-    except PictureError as error:
-        raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
+    for batch in chip_batches(paths, threads):
+        details += [measure_detail(chip) for chip in batch]
+        advance(len(batch))
     return np.array(details, np.float64)
 
 

@@ -1,6 +1,6 @@
 """Run a model on the faces of a dataset, and write its predictions as a table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from agelens.evaluation.arrays import Floats, Mask
 from agelens.evaluation.figures import Faces
 from agelens.images.sources import Source
 from agelens.inference.distribution import AGES, Levels
+from agelens.inference.model import BatchedModel
 from agelens.inference.runtime import Model
 from agelens.predictor import Predictor
 
@@ -36,6 +37,21 @@ class ModelOutputs:
         return np.isfinite(self.female_probability)
 
 
+def chip_batches(paths: Sequence[Path], threads: int | None) -> Iterator[NDArray[np.uint8]]:
+    """Read aligned chips in order, uint8 (B, 200, 200, 3) RGB.
+
+    Raises DatasetError for a picture that cannot be read.
+    """
+    try:
+        yield from chips.batches(paths, BATCH, threads)
+    except PictureError as error:
+        raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
+
+
+def _no_outputs(count: int) -> ModelOutputs:
+    return ModelOutputs(np.full((count, AGES), np.nan, np.float32), np.full(count, np.nan))
+
+
 def predict_chips(
     model: Model, paths: Sequence[Path], flip: bool, threads: int | None, advance: Advance
 ) -> ModelOutputs:
@@ -44,25 +60,16 @@ def predict_chips(
     Raises DatasetError for a picture that cannot be read, ModelError for outputs that are no
     probabilities.
     """
-    outputs = ModelOutputs(np.empty((len(paths), AGES), np.float32), np.empty(len(paths)))
+    outputs = _no_outputs(len(paths))
+    batched = BatchedModel(model, flip=flip, gender_threshold=0.5)
     start = 0
-    try:
-        for batch in chips.batches(paths, BATCH, threads):
-            part = slice(start, start + len(batch))
-            once = model.run(batch)
-            outputs.age_probabilities[part] = once.age_probabilities
-            outputs.female_probability[part] = once.female_probability
-            if flip:
-                mirrored = model.run(np.ascontiguousarray(batch[:, :, ::-1]))
-                outputs.age_probabilities[part] += mirrored.age_probabilities
-                outputs.female_probability[part] += mirrored.female_probability
-            start = part.stop
-            advance(len(batch))
-    except PictureError as error:
-        raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
-    if flip:
-        outputs.age_probabilities[:] /= 2
-        outputs.female_probability[:] /= 2
+    for batch in chip_batches(paths, threads):
+        part = slice(start, start + len(batch))
+        output = batched.predict(batch)
+        outputs.age_probabilities[part] = output.age_probabilities
+        outputs.female_probability[part] = output.female_probability
+        start = part.stop
+        advance(len(batch))
     _check(model, outputs)
     return outputs
 
@@ -74,9 +81,7 @@ def predict_pictures(
 
     Where there is no face the outputs are NaN. Raises as `predict_chips`.
     """
-    outputs = ModelOutputs(
-        np.full((len(paths), AGES), np.nan, np.float32), np.full(len(paths), np.nan)
-    )
+    outputs = _no_outputs(len(paths))
     predictor = Predictor(model, threads=threads, flip=flip)
     stream = predictor.predict_stream(Source(path.name, path) for path in paths)
     for place, result in enumerate(stream):

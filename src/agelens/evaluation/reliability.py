@@ -12,7 +12,14 @@ import numpy as np
 
 from agelens.evaluation import groups, metrics
 from agelens.evaluation.arrays import Floats, Ints, Weights
-from agelens.evaluation.bootstrap import divide, estimate, estimate_mean, mean
+from agelens.evaluation.bootstrap import (
+    divide,
+    estimate,
+    estimate_mean,
+    estimate_means,
+    mean,
+    tables,
+)
 from agelens.evaluation.figures import SUBSETS, Faces, face_values
 from agelens.inference import uncertainty
 
@@ -119,7 +126,7 @@ def _uncertainty(faces: Faces, weights: Weights) -> dict[str, Any]:
     predicted = uncertainty.large_error_probability(faces.age_median, faces.probabilities)
     error = np.abs(faces.age_median - faces.age)
     far = (error > uncertainty.LARGE_ERROR).astype(np.float64)
-    shares = estimate(mean(np.column_stack([predicted, far, far - predicted])), weights)
+    shares = {"said": predicted, "seen": far, "seen_minus_said": far - predicted}
     order = np.argsort(predicted, kind="stable")
     most_certain = []
     for share in KEPT:
@@ -129,9 +136,6 @@ def _uncertainty(faces: Faces, weights: Weights) -> dict[str, Any]:
         most_certain.append({"share": share, "age_mae": estimate_mean(kept, weights).as_dict()})
     return {
         "years": uncertainty.LARGE_ERROR,
-        **{
-            name: e.as_dict()
-            for name, e in zip(("said", "seen", "seen_minus_said"), shares, strict=True)
-        },
+        **tables(estimate_means(shares, weights)),
         "surest": most_certain,
     }

@@ -35,9 +35,9 @@ calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
   => (float[B,{ages}] age_probabilities, float[B] age_years, float[B] female_probability)
 <
   float {p}least = {{1e-30}}, float {p}age = {{{age}}},
-  int64 {p}last_axis = {{1}}, int64[1] {p}axes = {{1}}, int64 {p}last = {{{last}}},
+  int64 {p}last_axis = {{1}}, int64[1] {p}axes = {{1}},
   float {p}half = {{0.5}}, float {p}tiny = {{1e-9}},
-  float {p}youngest = {{0.0}}, float {p}oldest = {{{last}.0}},
+  float {p}zero = {{0.0}}, float {p}oldest = {{{last}.0}},
   float {p}low = {{{low}}}, float {p}high = {{{high}}}, float {p}one = {{1.0}},
   float {p}gender = {{{gender}}}, float {p}bias = {{{bias}}}
 >
@@ -48,21 +48,14 @@ calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
   age_probabilities = Softmax<axis = 1>({p}scaled)
 
   {p}upto = CumSum(age_probabilities, {p}last_axis)
-  {p}under = Less({p}upto, {p}half)
-  {p}counted = Cast<to = 7>({p}under)
-  {p}count = ReduceSum<keepdims = 1>({p}counted, {p}axes)
-  {p}k = Min({p}count, {p}last)
-  {p}mass = GatherElements<axis = 1>(age_probabilities, {p}k)
-  {p}reached = GatherElements<axis = 1>({p}upto, {p}k)
-  {p}before = Sub({p}reached, {p}mass)
+  {p}before = Sub({p}upto, age_probabilities)
   {p}missing = Sub({p}half, {p}before)
-  {p}divisor = Max({p}mass, {p}tiny)
-  {p}into = Div({p}missing, {p}divisor)
-  {p}whole = Cast<to = 1>({p}k)
-  {p}start = Sub({p}whole, {p}half)
-  {p}median = Add({p}start, {p}into)
-  {p}years = Clip({p}median, {p}youngest, {p}oldest)
-  age_years = Squeeze({p}years, {p}axes)
+  {p}mass = Max(age_probabilities, {p}tiny)
+  {p}share = Div({p}missing, {p}mass)
+  {p}passed = Clip({p}share, {p}zero, {p}one)
+  {p}count = ReduceSum<keepdims = 0>({p}passed, {p}axes)
+  {p}median = Sub({p}count, {p}half)
+  age_years = Clip({p}median, {p}zero, {p}oldest)
 
   {p}female = Clip({p}raw_female, {p}low, {p}high)
   {p}male = Sub({p}one, {p}female)
@@ -73,7 +66,7 @@ calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
   female_probability = Sigmoid({p}moved)
 }}
 """
-"""The median is that of `inference.distribution`, the age's mass spread evenly over its year."""
+"""The median, as in `inference.distribution`, counts the years that half of the mass passes."""
 
 
 def write(

@@ -7,7 +7,7 @@ import numpy as np
 
 from agelens.evaluation import calibration, figures, groups, metrics, simultaneous_intervals
 from agelens.evaluation.arrays import Draws, Weights
-from agelens.evaluation.bootstrap import Estimate, Statistic, intervals, mean
+from agelens.evaluation.bootstrap import Estimate, Statistic, intervals, mean, tables
 from agelens.evaluation.calibration import COVERAGE, Scaling, scale_logits
 from agelens.evaluation.figures import Faces
 from agelens.evaluation.recalibration.verdicts import ENOUGH_OF_A_GENDER, clip_share
@@ -53,10 +53,7 @@ def compare(before: Faces, after: Faces, weights: Weights) -> dict[str, Any]:
     changes |= {what: -_side(table[name][2], 0) for what, name in JUDGED.items()}
     return {
         "faces": len(before),
-        "figures": {
-            name: {when: e.as_dict() for when, e in zip(WHEN, estimates, strict=True)}
-            for name, estimates in table.items()
-        },
+        "figures": {name: tables(dict(zip(WHEN, row, strict=True))) for name, row in table.items()},
         "by_age": by_age,
         "worse_at": [row["age"] for row in by_age if row["change"] < 0],
         "better": [what for what, change in changes.items() if change > 0],
@@ -91,20 +88,21 @@ def _by_age(before: Faces, after: Faces, weights: Weights) -> list[dict[str, Any
 
     `change` is 1 where the coverage came nearer to what is promised, -1 where it went away.
     """
-    names = groups.age_bands(before.age)
-    bands = [name for (name,) in groups.partition(("age",), [names]).groups]
-    masks = [names == band for band in bands]
+    masks = groups.age_band_masks(before.age)
     old, new = figures.face_values(before), figures.face_values(after)
 
     def estimates(name: str) -> list[list[Estimate]]:
         columns = old[name], new[name], new[name] - old[name]
-        return [simultaneous_intervals.group_means(masks, one, weights) for one in columns]
+        return [
+            simultaneous_intervals.group_means(list(masks.values()), one, weights)
+            for one in columns
+        ]
 
     coverage, width = estimates("interval_coverage"), estimates("interval_width")
     return [
         {
             "age": band,
-            "faces": int(masks[place].sum()),
+            "faces": int(mask.sum()),
             "change": coverage_change(*(column[place] for column in coverage)),
             **{
                 when: {
@@ -114,7 +112,7 @@ def _by_age(before: Faces, after: Faces, weights: Weights) -> list[dict[str, Any
                 for column, when in enumerate(WHEN[:2])
             },
         }
-        for place, band in enumerate(bands)
+        for place, (band, mask) in enumerate(masks.items())
     ]
 
 

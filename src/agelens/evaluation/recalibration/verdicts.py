@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from agelens.evaluation import figures, groups, metrics, simultaneous_intervals
-from agelens.evaluation.arrays import Weights
-from agelens.evaluation.bootstrap import Estimate, estimate, estimate_mean
+from agelens.evaluation.arrays import Floats, Mask, Weights
+from agelens.evaluation.bootstrap import SEED, Estimate, estimate, estimate_mean
 from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.figures import Faces, face_values
-from agelens.evaluation.recalibration import consistency_resampling
 from agelens.evaluation.recalibration.split_half import MIN_HALF
 
 ENOUGH = 200
@@ -31,6 +30,9 @@ LOOSE = 0.06
 """A coverage that is known no better than to +- this is not said to hold."""
 KNOWN = 0.03
 """How well a coverage should be known; `faces_needed` follows from it."""
+DRAWS = 2000
+CHANCE = 0.95
+"""Share of the draws of a calibration error that are below what is called chance."""
 BY_BAND = ("interval_coverage", "interval_width", "age_bias", "age_mae", "gender_accuracy")
 
 
@@ -107,25 +109,24 @@ def gender_verdict(gap: Estimate, lean: Estimate, ece: Estimate, chance: float) 
 
 def _by_age(faces: Faces, weights: Weights) -> list[dict[str, Any]]:
     """Judge the intervals in each age band; those of one figure hold together 19 times in 20."""
-    names = groups.age_bands(faces.age)
-    bands = [name for (name,) in groups.partition(("age",), [names]).groups]
-    masks = [names == band for band in bands]
+    masks = groups.age_band_masks(faces.age)
     values = face_values(faces)
     columns = {
-        name: simultaneous_intervals.group_means(masks, values[name], weights) for name in BY_BAND
+        name: simultaneous_intervals.group_means(list(masks.values()), values[name], weights)
+        for name in BY_BAND
     }
     for share in ("interval_coverage", "gender_accuracy"):
         columns[share] = [clip_share(estimate) for estimate in columns[share]]
     return [
         {
             "age": band,
-            "faces": int(masks[place].sum()),
+            "faces": int(mask.sum()),
             "verdict": interval_verdict(
-                columns["interval_coverage"][place], masks[place].sum() >= ENOUGH_OF_A_BAND
+                columns["interval_coverage"][place], mask.sum() >= ENOUGH_OF_A_BAND
             ),
             "figures": {name: column[place].as_dict() for name, column in columns.items()},
         }
-        for place, band in enumerate(bands)
+        for place, (band, mask) in enumerate(masks.items())
     ]
 
 
@@ -140,7 +141,7 @@ def _gender(faces: Faces, weights: Weights, enough: bool) -> dict[str, Any]:
     confidence = np.maximum(p, 1 - p)
     gap, lean = estimate_mean(gaps, weights), estimate_mean(p - female, weights)
     ece = estimate(lambda drawn: figures.calibration_error(faces, drawn), weights)[0]
-    expected = consistency_resampling.calibration_error(p)
+    expected = expected_calibration_error(p)
     fewest = min(int(female.sum()), int((~female).sum()))
     judged = enough and fewest >= ENOUGH_OF_A_GENDER
     return {
@@ -152,5 +153,46 @@ def _gender(faces: Faces, weights: Weights, enough: bool) -> dict[str, Any]:
         "said_minus_labelled_female": lean.as_dict(),
         "ece": ece.as_dict(),
         "ece_if_honest": expected,
-        **consistency_resampling.excess(p, female, weights),
+        **excess_losses(p, female, weights),
+    }
+
+
+def expected_calibration_error(
+    female_probability: Floats, draws: int = DRAWS, seed: int = SEED
+) -> dict[str, float]:
+    """Return the ECE that calibrated probabilities (N,) have: its mean, and its CHANCE quantile.
+
+    It is never 0: even calibrated probabilities miss by chance, the more so the fewer faces
+    there are. Consistency resampling (Brocker and Smith, 2007) measures that chance with labels
+    drawn from the probabilities themselves.
+    """
+    random = np.random.default_rng(seed)
+    confidence = np.maximum(female_probability, 1 - female_probability)
+    place, _ = metrics.calibration_gaps(female_probability, np.ones(len(confidence)))
+    sums = np.empty((draws, metrics.ECE_BINS))
+    for row in sums:
+        gap: Floats = (random.random(len(confidence)) < confidence) - confidence
+        row[:] = np.bincount(place, gap, minlength=metrics.ECE_BINS)
+    errors = np.abs(sums).sum(axis=1) / len(confidence)
+    return {"mean": float(errors.mean()), "chance": float(np.quantile(errors, CHANCE))}
+
+
+def excess_losses(female_probability: Floats, female: Mask, weights: Weights) -> dict[str, Any]:
+    """Return log loss (nats) and Brier score: as measured, if calibrated, and the difference."""
+    p = np.clip(female_probability, metrics.MIN_PROBABILITY, 1 - metrics.MIN_PROBABILITY)
+    expected = {
+        "gender_log_loss": -(p * np.log(p) + (1 - p) * np.log(1 - p)),
+        "gender_brier": p * (1 - p),
+    }
+    measured = {
+        "gender_log_loss": metrics.gender_losses(female_probability, female),
+        "gender_brier": (female_probability - female) ** 2,
+    }
+    return {
+        name: {
+            "seen": estimate_mean(measured[name], weights).as_dict(),
+            "if_honest": float(expected[name].mean()),
+            "excess": estimate_mean(measured[name] - expected[name], weights).as_dict(),
+        }
+        for name in expected
     }

@@ -11,7 +11,12 @@ import typer
 from agelens.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def commands() -> list[tuple[str, list[str]]]:
@@ -50,16 +55,3 @@ def test_tables_say_what_the_result_files_say() -> None:
         [sys.executable, script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_the_tree_in_the_readme_is_the_tree() -> None:
-    block = re.search(r"```\nagelens/\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
-    assert block
-    stack: list[str] = []
-    for line in block[1].splitlines():
-        match = re.match(r"^( +)([\w.\-/]+)", line)
-        if not match:
-            continue
-        depth = len(match[1]) // 2 - 1
-        stack[depth:] = [match[2]]
-        assert (ROOT / "/".join(part.strip("/") for part in stack)).exists(), line

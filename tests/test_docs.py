@@ -24,7 +24,13 @@ def commands() -> list[tuple[str, list[str]]]:
     found = []
 
     def walk(command, name: str) -> None:
-        options = [word for p in command.params for word in p.opts if word.startswith("--")]
+        options = [
+            word
+            for p in command.params
+            if not getattr(p, "hidden", False)
+            for word in p.opts
+            if word.startswith("--")
+        ]
         found.append((name, options))
         for word, child in getattr(command, "commands", {}).items():
             walk(child, f"{name} {word}")

@@ -7,20 +7,17 @@ Figures are of the validation folds. A trial that stands in the record is not ru
 that was stopped goes on from its last epoch. Writes benchmarks/results/ablations-NAME.json.
 """
 
-import argparse
 import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from agelens import provenance
+import record
 from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
 from agelens.training.loop.trainer import Training
-from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
 
-RESULTS = Path(__file__).parent / "results"
 FIGURES = (
     "validation_mae", "validation_mae_of_mean", "validation_cs5", "validation_gender_accuracy",
     "validation_loss",
@@ -29,59 +26,54 @@ FIGURES = (
 
 def main() -> None:
     """Run the trials that are missing, and write the record after each."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.parser(__doc__, data=True)
+    parser.set_defaults(output=None)
     parser.add_argument("plan", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of the trials to run")
-    words = parser.parse_args()
-    plan = tomllib.loads(words.plan.read_text("utf-8"))
-    result = RESULTS / f"ablations-{plan['name']}.json"
-    done = json.loads(result.read_text("utf-8"))["trials"] if result.is_file() else {}
-    dataset = Dataset(words.data)
+    given = parser.parse_args()
+    plan = tomllib.loads(given.plan.read_text("utf-8"))
+    given.output = given.output or record.RESULTS / f"ablations-{plan['name']}.json"
+    done = json.loads(given.output.read_text("utf-8"))["trials"] if given.output.is_file() else {}
+    dataset = Dataset(given.data)
+    command = f"python benchmarks/ablations.py benchmarks/plans/{given.plan.name} --data utkface"
+    about = {
+        "command": command, "recipe": plan["recipe"], "shared": plan["shared"],
+        "part": "validation folds of split 0",
+    }  # fmt: skip
     with bar() as progress:
         for name, trial in {"baseline": {}, **plan["trials"]}.items():
-            if name in done or (words.only and name not in words.only):
+            if name in done or (given.only and name not in given.only):
                 continue
             changes = trial.get("set", {})
-            shared = {"run.threads": words.threads, **plan["shared"]}
+            shared = {"run.threads": given.threads, **plan["shared"]}
             config = Config.read(plan["recipe"], {**shared, **changes})
-            folder = words.work / plan["name"] / name
+            folder = given.work / plan["name"] / name
             folder.mkdir(parents=True, exist_ok=True)
             training = Training(config, dataset, folder, progress)
             if (folder / "last.safetensors").is_file():
                 training.resume()
-            state = training.fit()
-            best = state.history[state.best_epoch - 1]
-            done[name] = {
-                "about": trial.get("about", plan["baseline"]),
-                "set": changes,
-                **{key: round(best[key], 4) for key in FIGURES},
-                "best_epoch": state.best_epoch,
-                "epochs": len(state.history),
-                "train_faces": len(training.train.ages),
-                "train_seconds": round(sum(row["train_seconds"] for row in state.history)),
-                "parameters": sum(p.numel() for p in training.network.parameters()),
-            }
-            _write(result, plan, words.plan, done)
+            about_trial = {"about": trial.get("about", plan["baseline"]), "set": changes}
+            done[name] = about_trial | fit(training)
+            record.write(given, {**about, "trials": done})
             for heavy in folder.glob("*.safetensors"):
                 heavy.unlink()
             print(f"{name}: {json.dumps(done[name])}", flush=True)
 
 
-def _write(result: Path, plan: dict[str, Any], source: Path, done: dict[str, Any]) -> None:
-    record = {
-        "command": f"python benchmarks/ablations.py benchmarks/plans/{source.name} --data utkface",
-        "recipe": plan["recipe"],
-        "shared": plan["shared"],
-        "part": "validation folds of split 0",
-        "date": provenance.now(),
-        "machine": provenance.machine(),
-        "versions": provenance.versions(),
-        "trials": done,
+def fit(training: Training) -> dict[str, Any]:
+    """Train to the end and return the figures of the best epoch."""
+    state = training.fit()
+    best = state.history[state.best_epoch - 1]
+    return {
+        **{key: round(best[key], 4) for key in FIGURES},
+        "best_epoch": state.best_epoch,
+        "epochs": len(state.history),
+        "train_faces": len(training.train.ages),
+        "train_seconds": round(sum(row["train_seconds"] for row in state.history)),
+        "parameters": sum(p.numel() for p in training.network.parameters()),
     }
-    checkpoint.write_json(result, record)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ results/alignment_accuracy.json.
     python benchmarks/alignment_accuracy.py --data utkface
 """
 
-import argparse
 import csv
-import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens import provenance
+import record
 from agelens.data import chips
 from agelens.data.alignment import align_pictures
 from agelens.data.dataset import Dataset
@@ -28,7 +27,6 @@ from agelens.faces.alignment import SIDE, TEMPLATE, similarity
 from agelens.faces.detector import Detector
 from agelens.results import Landmarks
 
-RESULT = Path(__file__).parent / "results" / "alignment_accuracy.json"
 SCALES = (0.5, 1.0, 2.0, 4.0)
 TURNS = 2  # angles of each chip at each size, drawn by chance from the whole circle
 NEAR = 3.0  # pixels
@@ -37,72 +35,57 @@ POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 
 def main() -> None:
     """Paste, align, measure, and write."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, required=True)
-    options.add_argument("--faces", type=int, default=25)
-    given = options.parse_args()
+    parser = record.parser(__doc__, data=True)
+    parser.add_argument("--faces", type=int, default=25)
+    given = parser.parse_args()
     dataset, random = Dataset(given.data), np.random.default_rng(0)
     read = chips.reader(dataset)
     rows = np.sort(random.choice(len(dataset), given.faces, replace=False)).tolist()
-    detector, cutter = Detector(), Cutter()
-    by_scale = {
-        scale: one_scale([read(row) for row in rows], scale, random, detector, cutter)
-        for scale in SCALES
-    }
-    every = [row for found in by_scale.values() for row in found]
-    result = {
-        "command": f"python benchmarks/alignment_accuracy.py --data {given.data.name}",
-        "date": provenance.now(),
-        "machine": provenance.machine(1),
-        "versions": provenance.versions(),
+    faces = [read(row) for row in rows]
+    by_scale = {str(scale): one_scale(faces, scale, random) for scale in SCALES}
+    found = {
         "faces": given.faces,
         "turns": TURNS,
         "near_px": NEAR,
-        "all": figures(every),
-        "by_scale": {str(scale): figures(found) for scale, found in by_scale.items()},
+        "all": figures([row for rows in by_scale.values() for row in rows]),
+        "by_scale": {scale: figures(rows) for scale, rows in by_scale.items()},
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    record.show(record.write(given, found, threads=1))
 
 
 def one_scale(
-    faces: list[NDArray[np.uint8]], scale: float, random: np.random.Generator, detector: Detector,
-    cutter: Cutter,
-) -> list[dict[str, float] | None]:  # fmt: skip
-    """Paste and align every chip; give how far eyes are off, None where no face came back."""
-    measured: list[dict[str, float] | None] = []
+    faces: list[NDArray[np.uint8]], scale: float, random: np.random.Generator
+) -> list[dict[str, float] | None]:
+    """Paste and align every chip; return how far eyes are off, None where no face came back."""
+    cutter, pasted = Cutter(), {}
     with tempfile.TemporaryDirectory() as folder:
-        source, dest = Path(folder) / "pictures", Path(folder) / "aligned"
+        source, target = Path(folder) / "pictures", Path(folder) / "aligned"
         source.mkdir()
-        pasted = {}
         for chip in faces:
             for turn in random.uniform(-180, 180, TURNS):
                 picture, matrix = paste(chip, scale, float(turn))
                 name = f"{len(pasted):05}.png"
                 cv2.imwrite(str(source / name), picture[..., ::-1])
                 pasted[name] = (picture, matrix)
-        align_pictures(source, dest, workers=1, detector=detector)
-        with (dest / "chips.csv").open(encoding="utf-8", newline="") as file:
+        align_pictures(source, target, workers=1, detector=Detector())
+        with (target / "chips.csv").open(encoding="utf-8", newline="") as file:
             found = {row["picture"]: row for row in csv.DictReader(file)}
-        for name, (picture, matrix) in pasted.items():
-            if name not in found:
-                measured.append(None)
-                continue
-            row = found[name]
-            points = np.array([(float(row[p + "_x"]), float(row[p + "_y"])) for p in POINTS])
-            ways = {
-                "as_cut": cutter.place(picture, Landmarks.from_array(points)),
-                "by_five_points": np.linalg.inv(
-                    np.vstack([similarity(points, TEMPLATE), [0, 0, 1]])
-                ),
-            }
-            eyes = moved(TEMPLATE[:2], matrix)
-            measured.append({
-                way: float(np.linalg.norm(
-                    moved(eyes, np.linalg.inv(back)[:2]) - TEMPLATE[:2], axis=1).max())
-                for way, back in ways.items()
-            })  # fmt: skip
-    return measured
+    return [
+        eye_errors(picture, matrix, found[name], cutter) if name in found else None
+        for name, (picture, matrix) in pasted.items()
+    ]
+
+
+def eye_errors(
+    picture: NDArray[np.uint8], matrix: NDArray[np.float64], row: dict[str, str], cutter: Cutter
+) -> dict[str, float]:
+    """Return how far the worse eye is from its place in the chip, in pixels, by each way to cut."""
+    points = np.array([(float(row[p + "_x"]), float(row[p + "_y"])) for p in POINTS])
+    five = np.linalg.inv(np.vstack([similarity(points, TEMPLATE), [0, 0, 1]]))
+    ways = {"as_cut": cutter.place(picture, Landmarks.from_array(points)), "by_five_points": five}
+    eyes = moved(TEMPLATE[:2], matrix)
+    off = {way: moved(eyes, np.linalg.inv(back)[:2]) - TEMPLATE[:2] for way, back in ways.items()}
+    return {way: float(np.linalg.norm(each, axis=1).max()) for way, each in off.items()}
 
 
 def moved(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -127,10 +110,10 @@ def paste(
     return canvas, matrix
 
 
-def figures(rows: list[dict[str, float] | None]) -> dict:
+def figures(rows: list[dict[str, float] | None]) -> dict[str, Any]:
     """Sum up distances in pixels, of the worse eye of each face."""
     there = [row for row in rows if row is not None]
-    summed: dict = {"pictures": len(rows), "without_a_face": len(rows) - len(there)}
+    summed: dict[str, Any] = {"pictures": len(rows), "without_a_face": len(rows) - len(there)}
     for name in ("as_cut", "by_five_points"):
         off = np.array([row[name] for row in there])
         summed[name] = {

@@ -7,11 +7,10 @@ age MAE, age bias (also of children and of people over 60) and gender accuracy a
 written to results/corruptions.json. Test folds are not touched, and the labels stay as they are.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -20,15 +19,14 @@ from numpy.typing import NDArray
 from rich.progress import track
 from rich.table import Table
 
-from agelens import provenance
+import record
 from agelens.cli import console
+from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.evaluation import metrics
-from agelens.images import decode
 from agelens.inference import distribution
 from agelens.inference.runtime import CHIP, Model, Output
 
-RESULT = Path(__file__).parent / "results" / "corruptions.json"
 Chip = NDArray[np.uint8]
 EYES = ((59, 58), (138, 60))  # of the UTKFace template
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -37,9 +35,7 @@ SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0
 
 def small(chip: Chip, level: int, _: Generator) -> Chip:
     """Faces of 48, 32 and 24 px, scaled up."""
-    side = (72, 48, 36)[level]  # the face takes two thirds of the chip
-    tiny = cv2.resize(chip, (side, side), interpolation=cv2.INTER_AREA)
-    return cv2.resize(tiny, (CHIP, CHIP), interpolation=cv2.INTER_CUBIC)
+    return shrink(chip, (72, 48, 36)[level])  # the face takes two thirds of the chip
 
 
 def focus_blur(chip: Chip, level: int, _: Generator) -> Chip:
@@ -173,8 +169,14 @@ def side_light(chip: Chip, level: int, random: Generator) -> Chip:
     return bytes_of(chip * light[:: random.choice([-1, 1])][None, :, None])
 
 
+def shrink(chip: Chip, side: int) -> Chip:
+    """Scale a chip down to a side in pixels, and up again."""
+    tiny = cv2.resize(chip, (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(tiny, (CHIP, CHIP), interpolation=cv2.INTER_CUBIC)
+
+
 def bytes_of(values: NDArray[np.floating]) -> Chip:
-    """Give the nearest bytes."""
+    """Round to the nearest bytes."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
@@ -186,57 +188,71 @@ KINDS: tuple[Callable[[Chip, int, Generator], Chip], ...] = (
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = record.parser(__doc__, data=True)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--faces", type=int, default=1000)
     given = parser.parse_args()
     dataset = Dataset(given.data)
-    rows = dataset.split(0).validation
-    rows = rows[:: max(len(rows) // given.faces, 1)][: given.faces]
-    samples = dataset.samples[rows]
-    ages = samples["age"].to_numpy()
-    female = (samples["gender"] == "female").to_numpy()
-    clean = np.stack([decode.read(dataset.image_path(int(row))) for row in rows])
+    clean = Faces.of(dataset, spaced(dataset.split(0).validation, given.faces))
     models = {name: Model(name) for name in given.models}
     cases = [("clean", 0), *((kind.__name__, level) for kind in KINDS for level in range(3))]
-    measured: dict[str, list[dict]] = {name: [] for name in models}
+    measured: dict[str, list[dict[str, Any]]] = {name: [] for name in models}
     for kind, level in track(cases, console=console.err):
-        chips = clean if kind == "clean" else degrade(clean, kind, level)
+        degraded = clean.chips if kind == "clean" else degrade(clean.chips, kind, level)
+        severity = level + 1 if kind != "clean" else 0
         for name, model in models.items():
-            said = ask(model, chips)
-            age = distribution.median(said.age_probabilities)
-            measured[name].append(
-                {
-                    "kind": kind,
-                    "severity": level + 1 if kind != "clean" else 0,
-                    "age_mae": metrics.age_mae(age, ages),
-                    "age_bias": metrics.age_bias(age, ages),
-                    "age_bias_under_13": metrics.age_bias(age[ages < 13], ages[ages < 13]),
-                    "age_bias_over_60": metrics.age_bias(age[ages > 60], ages[ages > 60]),
-                    "gender_accuracy": metrics.gender_accuracy(said.female_probability, female),
-                }
-            )
-    write(measured, len(rows), dataset.fingerprint)
-    for name, figures in measured.items():
-        console.out.print(table(name, figures))
+            figures = case(run(model, degraded), clean)
+            measured[name].append({"kind": kind, "severity": severity, **figures})
+    figures = {
+        "faces": len(clean.ages),
+        "data": {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"},
+        "models": {
+            name: {"summary": summary(cases), "cases": cases} for name, cases in measured.items()
+        },
+    }
+    record.write(given, figures)
+    for name, cases in measured.items():
+        console.out.print(table(name, cases))
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Chips of a data set with their labels."""
+
+    chips: Chip  # (N, 200, 200, 3)
+    ages: NDArray[np.int16]  # (N,), years
+    female: NDArray[np.bool_]  # (N,)
+
+    @classmethod
+    def of(cls, dataset: Dataset, rows: NDArray[np.int64]) -> Self:
+        """Read some rows of a data set."""
+        read, samples = chips.reader(dataset), dataset.samples[rows]
+        return cls(
+            np.stack([read(int(row)) for row in rows]),
+            samples["age"].to_numpy(),
+            (samples["gender"] == "female").to_numpy(),
+        )
+
+
+def spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Take about `count` rows at equal steps."""
+    return rows[:: max(len(rows) // count, 1)][:count]
 
 
 def degrade(clean: Chip, kind: str, level: int) -> Chip:
     """Degrade every chip; the same chip, kind and level give the same picture."""
-    function = next(f for f in KINDS if f.__name__ == kind)
-    place = [f.__name__ for f in KINDS].index(kind)
+    place = [function.__name__ for function in KINDS].index(kind)
     return np.stack(
         [
-            function(chip, level, np.random.default_rng([place, level, index]))
+            KINDS[place](chip, level, np.random.default_rng([place, level, index]))
             for index, chip in enumerate(clean)
         ]
     )
 
 
-def ask(model: Model, chips: Chip) -> Output:
-    """Ask a model about any number of chips, 64 at a time."""
-    parts = [model.run(chips[i : i + 64]) for i in range(0, len(chips), 64)]
+def run(model: Model, faces: Chip) -> Output:
+    """Run a model on any number of chips, 64 at a time."""
+    parts = [model.run(faces[i : i + 64]) for i in range(0, len(faces), 64)]
     return Output(
         np.concatenate([part.age_probabilities for part in parts]),
         np.concatenate([part.age_years for part in parts]),
@@ -244,11 +260,26 @@ def ask(model: Model, chips: Chip) -> Output:
     )
 
 
-def summary(figures: list[dict]) -> dict[str, float]:
-    """Give the means over the suite, and how they stand to the clean figures."""
-    clean, rest = figures[0], figures[1:]
-    mae = float(np.mean([f["age_mae"] for f in rest]))
-    gender = float(np.mean([f["gender_accuracy"] for f in rest]))
+def case(answers: Output, faces: Faces) -> dict[str, float]:
+    """Return the figures of one kind of degradation at one severity."""
+    age, young, old = (
+        distribution.median(answers.age_probabilities),
+        faces.ages < 13,
+        faces.ages > 60,
+    )
+    return {
+        "age_mae": metrics.age_mae(age, faces.ages),
+        "age_bias": metrics.age_bias(age, faces.ages),
+        "age_bias_under_13": metrics.age_bias(age[young], faces.ages[young]),
+        "age_bias_over_60": metrics.age_bias(age[old], faces.ages[old]),
+        "gender_accuracy": metrics.gender_accuracy(answers.female_probability, faces.female),
+    }
+
+
+def summary(cases: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the means over the suite, and how they compare with the clean figures."""
+    clean, rest = cases[0], cases[1:]
+    mae, gender = (fmean(one[key] for one in rest) for key in ("age_mae", "gender_accuracy"))
     return {
         "clean_age_mae": clean["age_mae"],
         "mean_age_mae": mae,
@@ -259,44 +290,28 @@ def summary(figures: list[dict]) -> dict[str, float]:
     }
 
 
-def write(measured: dict[str, list[dict]], faces: int, fingerprint: str) -> None:
-    """Write the result file."""
-    result = {
-        "command": "python benchmarks/corruptions.py " + " ".join(sys.argv[1:]),
-        "date": provenance.now(),
-        "faces": faces,
-        "data": {"fingerprint": fingerprint, "split": 0, "part": "validation"},
-        "versions": provenance.versions(),
-        "models": {
-            name: {"summary": summary(figures), "cases": figures}
-            for name, figures in measured.items()
-        },
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-
-
-def table(name: str, figures: list[dict]) -> Table:
-    """Give one model's figures, a row for each kind, the mean of its severities."""
-    said = summary(figures)
+def table(name: str, cases: list[dict[str, Any]]) -> Table:
+    """Lay out one model's figures, a row for each kind, the mean of its severities."""
+    means = summary(cases)
     shown = Table(
-        title=f"{name}: mean MAE {said['mean_age_mae']:.2f} = "
-        f"{said['mean_age_mae_over_clean']:.2f} x clean, "
-        f"gender {said['gender_points_lost']:.1f} points below clean"
+        title=f"{name}: mean MAE {means['mean_age_mae']:.2f} = "
+        f"{means['mean_age_mae_over_clean']:.2f} x clean, "
+        f"gender {means['gender_points_lost']:.1f} points below clean"
     )
-    for heading in ("kind", "MAE", "bias", "under 13", "over 60", "gender"):
-        shown.add_column(heading, justify="left" if heading == "kind" else "right")
-    for kind in dict.fromkeys(f["kind"] for f in figures):
-        own = [f for f in figures if f["kind"] == kind]
-        mean = {key: float(np.mean([f[key] for f in own])) for key in own[0] if key != "kind"}
-        shown.add_row(
-            kind,
-            f"{mean['age_mae']:.2f}",
-            f"{mean['age_bias']:+.2f}",
-            f"{mean['age_bias_under_13']:+.2f}",
-            f"{mean['age_bias_over_60']:+.2f}",
-            f"{mean['gender_accuracy']:.1%}",
+    columns = {
+        "age_mae": ("MAE", ".2f"), "age_bias": ("bias", "+.2f"),
+        "age_bias_under_13": ("under 13", "+.2f"), "age_bias_over_60": ("over 60", "+.2f"),
+        "gender_accuracy": ("gender", ".1%"),
+    }  # fmt: skip
+    shown.add_column("kind")
+    for heading, _ in columns.values():
+        shown.add_column(heading, justify="right")
+    for kind in dict.fromkeys(one["kind"] for one in cases):
+        own = [one for one in cases if one["kind"] == kind]
+        values = (
+            format(fmean(one[key] for one in own), spec) for key, (_, spec) in columns.items()
         )
+        shown.add_row(kind, *values)
     return shown
 
 

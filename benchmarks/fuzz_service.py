@@ -7,7 +7,6 @@ portrait must still get its answer, and the memory is read. Writes results/fuzz_
     python benchmarks/fuzz_service.py [--requests 2000] [--seed 1]
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -18,11 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from agelens import provenance
+import record
 from hostile_requests import PORTRAIT, Answer, Attack, attacks, request, send
 from service import resident, serving
 
-RESULT = Path(__file__).resolve().parent / "results" / "fuzz_service.json"
 UPLOAD_SECONDS = 2.0
 LIMIT = 60.0  # seconds for an answer
 AT_ONCE = 8
@@ -35,32 +33,19 @@ SETTINGS = (
 
 def main() -> int:
     """Attack, print and write; 1 where a bar is not met."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = record.parser(__doc__)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default=None)
-    parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(given.model, Path(folder), *SETTINGS) as service,
     ):
         figures = attack(service.url, service.process, given.seed, given.requests)
-        traceback = "Traceback" in service.log.read_text()
-    record = {
-        "question": "answers, faults and memory under hostile requests",
-        "command": provenance.command(["python", "benchmarks/fuzz_service.py", *sys.argv[1:]]),
-        "date": provenance.now(),
-        "machine": provenance.machine(),
-        "versions": provenance.versions(),
-        **figures,
-    }
-    record["bars"]["no traceback in the log"] = not traceback
-    aside = given.output.with_suffix(".part")
-    aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    aside.replace(given.output)
-    print(json.dumps(record, indent=2))
-    return 0 if all(record["bars"].values()) else 1
+        figures["bars"]["no traceback in the log"] = "Traceback" not in service.log.read_text()
+    record.show(record.write(given, figures))
+    return 0 if all(figures["bars"].values()) else 1
 
 
 def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) -> dict[str, Any]:

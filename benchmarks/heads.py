@@ -11,8 +11,6 @@ too: are two backbones better joined by their answers or by their features?
 Writes benchmarks/results/heads.json.
 """
 
-import argparse
-import sys
 import time
 import tomllib
 from dataclasses import replace
@@ -26,19 +24,17 @@ from numpy.typing import NDArray
 from rich.progress import Progress, track
 from torch import Tensor
 
-from agelens import provenance
+import record
 from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution
 from agelens.training.batches.features import extract
 from agelens.training.loop.frozen_heads import HeadRecipe, train_head
-from agelens.training.networks import checkpoint, ensemble
+from agelens.training.networks import ensemble
 from agelens.training.networks.loss import Targets
 
-HERE = Path(__file__).parent
-PLAN = HERE / "heads.toml"
-RESULT = HERE / "results" / "heads.json"
+PLAN = Path(__file__).with_suffix(".toml")
 BACKBONES = ("faceres-deep", "dlib")
 SEEDS = 2
 DOUBTED = {"left out": (0.05, 0.0), "downweighted": (0.10, 0.3)}  # share of faces, their weight
@@ -190,15 +186,14 @@ def recipe_of(changes: dict[str, Any]) -> HeadRecipe:
 
 def main() -> None:
     """Run every trial of the plan and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = record.parser(__doc__, data=True)
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    words = parser.parse_args()
-    torch.set_num_threads(words.threads)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     plan = tomllib.loads(PLAN.read_text("utf-8"))
     with bar() as progress:
-        bench = Bench(words.data, words.teacher, progress)
+        bench = Bench(given.data, given.teacher, progress)
     trials: dict[str, dict[str, Any]] = {"baseline": {}, **plan["trials"]}
     said: dict[str, list[Logits]] = {}
     table: dict[str, Any] = {}
@@ -214,22 +209,18 @@ def main() -> None:
             "seconds": round(time.monotonic() - began, 1),
         }
         print(f"{name}: {table[name]}", flush=True)
-    record = {
-        "command": provenance.command(["python", "benchmarks/heads.py", *sys.argv[1:]]),
+    figures = {
         "plan": PLAN.name,
         "part": "validation folds of split 0",
         "faces": len(bench.ages),
         "seeds": SEEDS,
         "method": bootstrap.METHOD,
         "data": bench.fingerprint,
-        "date": provenance.now(),
-        "machine": provenance.machine(),
-        "versions": provenance.versions(),
         "trials": table,
         "estimators": bench.estimators(said["baseline"]),
         "joining": bench.joined({name: said[name] for name in BACKBONES}, said["baseline"]),
     }
-    checkpoint.write_json(RESULT, record)
+    record.write(given, figures, threads=given.threads)
 
 
 if __name__ == "__main__":

@@ -111,11 +111,7 @@ Pictures = dict[str, bytes]
 def _mutated(dice: random.Random, pictures: Pictures) -> bytes:
     data = bytearray(pictures[dice.choice(FORMATS)])
     for _ in range(dice.choice((1, 1, 2, 5, 30))):
-        at = (
-            dice.randrange(len(data))
-            if dice.random() < 0.5
-            else dice.randrange(min(200, len(data)))
-        )
+        at = dice.randrange(len(data) if dice.random() < 0.5 else min(200, len(data)))
         how = dice.randrange(6)
         if how == 0:
             data[at] ^= 1 << dice.randrange(8)
@@ -176,26 +172,24 @@ def _bomb(dice: random.Random, pictures: Pictures) -> bytes:
 
 
 def _wrong_type(dice: random.Random, pictures: Pictures) -> bytes:
-    body = dice.choice(
-        (
-            b"", b"{}", b'{"urls": ["http://127.0.0.1/"]}', b"[" * 5000, b"<svg/>", b"%PDF-1.7",
-            b"PK\x03\x04", dice.randbytes(2000), pictures["JPEG"], "größe".encode("utf-16"),
-        )
+    bodies = (
+        b"", b"{}", b'{"urls": ["http://127.0.0.1/"]}', b"[" * 5000, b"<svg/>", b"%PDF-1.7",
+        b"PK\x03\x04", dice.randbytes(2000), pictures["JPEG"], "größe".encode("utf-16"),
     )  # fmt: skip
+    body = dice.choice(bodies)
     return request(body, dice.choice(KINDS))
 
 
 def _huge_header(dice: random.Random, pictures: Pictures) -> bytes:
     body = pictures["JPEG"]
-    more = dice.choice(
-        (
-            b"X-Filler: " + b"a" * dice.choice((1000, 30_000, 63_000, 70_000, 500_000)) + b"\r\n",
-            b"".join(b"X-%d: a\r\n" % n for n in range(dice.choice((90, 900, 9000)))),
-            b"Cookie: " + b"a=b; " * 5000 + b"\r\n",
-            b"Authorization: Bearer " + b"k" * 20_000 + b"\r\n",
-            b"a" * 20_000 + b": b\r\n",
-        )
+    headers = (
+        b"X-Filler: " + b"a" * dice.choice((1000, 30_000, 63_000, 70_000, 500_000)) + b"\r\n",
+        b"".join(b"X-%d: a\r\n" % n for n in range(dice.choice((90, 900, 9000)))),
+        b"Cookie: " + b"a=b; " * 5000 + b"\r\n",
+        b"Authorization: Bearer " + b"k" * 20_000 + b"\r\n",
+        b"a" * 20_000 + b": b\r\n",
     )
+    more = dice.choice(headers)
     path = dice.choice(("/v1/predict", "/v1/predict?distribution=" + "1" * 20_000))
     return request(body, "image/jpeg", more, path)
 
@@ -203,21 +197,20 @@ def _huge_header(dice: random.Random, pictures: Pictures) -> bytes:
 def _polyglot(dice: random.Random, pictures: Pictures) -> bytes:
     jpeg, png, gif = (pictures[name] for name in ("JPEG", "PNG", "GIF"))
     script = b"<script>alert(document.domain)</script>"
-    body = dice.choice(
-        (
-            jpeg + b"PK\x03\x04" + dice.randbytes(300) + b"PK\x05\x06" + bytes(18),
-            jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(script) + 2) + script + jpeg[2:],
-            b"GIF89a/*" + bytes(8) + b"*/=1;" + script,
-            gif + script,
-            png + b"<?php system($_GET[0]); ?>",
-            b"%PDF-1.7\n" + jpeg,
-            b"#!/bin/sh\n" + png,
-            b"<svg xmlns='http://www.w3.org/2000/svg' onload='x'>" + jpeg,
-            b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><svg>&b;</svg>",
-            b"%!PS-Adobe-3.0\n(x) run\n" + jpeg,
-            jpeg + png,
-        )
+    bodies = (
+        jpeg + b"PK\x03\x04" + dice.randbytes(300) + b"PK\x05\x06" + bytes(18),
+        jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(script) + 2) + script + jpeg[2:],
+        b"GIF89a/*" + bytes(8) + b"*/=1;" + script,
+        gif + script,
+        png + b"<?php system($_GET[0]); ?>",
+        b"%PDF-1.7\n" + jpeg,
+        b"#!/bin/sh\n" + png,
+        b"<svg xmlns='http://www.w3.org/2000/svg' onload='x'>" + jpeg,
+        b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><svg>&b;</svg>",
+        b"%!PS-Adobe-3.0\n(x) run\n" + jpeg,
+        jpeg + png,
     )
+    body = dice.choice(bodies)
     if dice.random() < 0.5:
         return request(form(body, dice.choice(NAMES)), "multipart/form-data; boundary=b")
     return request(body, dice.choice(KINDS[:5]))
@@ -242,33 +235,29 @@ def _bad_multipart(dice: random.Random, pictures: Pictures) -> bytes:
     jpeg = pictures["JPEG"]
     good = form(jpeg, dice.choice(NAMES))
     head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n'
-    body = dice.choice(
-        (
-            good,
-            good.replace(b"\r\n", b"\n"),
-            good[: dice.randrange(len(good))],
-            good.replace(b"--b--", b"--b"),
-            good + good,
-            good + dice.randbytes(200),
-            b"--b\r\n\r\n" + jpeg + b"\r\n--b--\r\n",
-            b"--b\r\nContent-Disposition\r\n\r\nx\r\n--b--\r\n",
-            b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n",
-            head + b"X: " + b"a" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n",
-            head + b"X: a\r\n" * 3000 + b"\r\nx\r\n--b--\r\n",
-            (head + b"\r\nx\r\n") * dice.choice((5, 40, 2000)) + b"--b--\r\n",
-            b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\nv\r\n' * 200 + b"--b--\r\n",
-            head + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + good + b"\r\n--b--\r\n",
-            head + b"Content-Transfer-Encoding: base64\r\n\r\n!!!\r\n--b--\r\n",
-            b"--b--\r\n",
-            b"\r\n" * 5000,
-            b"-" * 100_000,
-        )
+    bodies = (
+        good,
+        good.replace(b"\r\n", b"\n"),
+        good[: dice.randrange(len(good))],
+        good.replace(b"--b--", b"--b"),
+        good + good,
+        good + dice.randbytes(200),
+        b"--b\r\n\r\n" + jpeg + b"\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition\r\n\r\nx\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n",
+        head + b"X: " + b"a" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n",
+        head + b"X: a\r\n" * 3000 + b"\r\nx\r\n--b--\r\n",
+        (head + b"\r\nx\r\n") * dice.choice((5, 40, 2000)) + b"--b--\r\n",
+        b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\nv\r\n' * 200 + b"--b--\r\n",
+        head + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + good + b"\r\n--b--\r\n",
+        head + b"Content-Transfer-Encoding: base64\r\n\r\n!!!\r\n--b--\r\n",
+        b"--b--\r\n",
+        b"\r\n" * 5000,
+        b"-" * 100_000,
     )
-    kind = dice.choice(
-        ("; boundary=b",) * 6
-        + ("", "; boundary=", "; boundary=c", '; boundary="b"', "; boundary=" + "b" * 5000)
-        + ("; charset=nothing; boundary=b",)
-    )
+    body = dice.choice(bodies)
+    odd = ("", "; boundary=", "; boundary=c", '; boundary="b"', "; boundary=" + "b" * 5000)
+    kind = dice.choice(("; boundary=b",) * 6 + odd + ("; charset=nothing; boundary=b",))
     return request(body, f"multipart/form-data{kind}")
 
 

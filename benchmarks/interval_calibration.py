@@ -11,9 +11,8 @@ Writes results/interval_calibration.json.
 """
 
 import itertools
-import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens import provenance
+import record
 from agelens.evaluation import calibration, metrics
 from agelens.inference import distribution
 from agelens.inference.distribution import AGES, Levels
 
-RESULT = Path(__file__).parent / "results" / "interval_calibration.json"
 SPLITS = 3
 LEAP = 2.0  # years
 HEAP = (22, 36)  # years around 26, which one label in eleven of UTKFace says
@@ -35,38 +33,30 @@ Fit = Callable[[NDArray[np.float64], NDArray[np.int64]], Levels]
 
 def main() -> None:
     """Compare, print and write."""
-    table = pl.read_parquet(Path(sys.argv[1]))
-    said = table["age_probabilities"].to_numpy().astype(np.float64)
+    parser = record.parser(__doc__)
+    parser.add_argument("predictions", type=Path, help="the predictions.parquet of an evaluation")
+    given = parser.parse_args()
+    table = pl.read_parquet(given.predictions)
+    spreads = table["age_probabilities"].to_numpy().astype(np.float64)
     ages = table["age"].to_numpy().astype(np.int64)
     ways: dict[str, Fit] = {"the 250 nearest in age": nearest}
-    for spread in (2.0, 3.0, 4.0):
-        ways[f"curve of {spread:g} years"] = by_curve(spread)
+    for width in (2.0, 3.0, 4.0):
+        ways[f"curve of {width:g} years"] = partial(calibration.fit_levels, bandwidth=width)
     random = np.random.default_rng(0)
     orders = [random.permutation(len(ages)) for _ in range(SPLITS)]
-    rows = [{"way": name} | judge(fit, said, ages, orders) for name, fit in ways.items()]
-    result = {
-        "command": f"python benchmarks/interval_calibration.py {sys.argv[1]}",
-        "date": provenance.now(),
-        "machine": provenance.machine(threads=1),
-        "versions": provenance.versions(),
+    figures = {
         "faces": len(ages),
         "splits": SPLITS,
         "shipped": f"curve of {calibration.BANDWIDTH:g} years",
-        "ways": rows,
+        "ways": [{"way": name} | judge(fit, spreads, ages, orders) for name, fit in ways.items()],
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(rows, indent=2))
+    record.show(record.write(given, figures, threads=1))
 
 
-def by_curve(spread: float) -> Fit:
-    """Give the fit of the package with another spread."""
-    return lambda said, ages: calibration.fit_levels(said, ages, bandwidth=spread)
-
-
-def nearest(said: NDArray[np.float64], ages: NDArray[np.int64], count: int = 250) -> Levels:
+def nearest(spreads: NDArray[np.float64], ages: NDArray[np.int64], count: int = 250) -> Levels:
     """Fit the levels of each age to the faces nearest to it, as the package once did."""
-    before = distribution.below(said, ages - 1)
-    after = distribution.below(said, ages + 1)
+    before = distribution.below(spreads, ages - 1)
+    after = distribution.below(spreads, ages + 1)
     off = np.maximum(0, np.maximum(before - 0.5, 0.5 - after))
     half = np.empty(AGES)
     for age in range(AGES):
@@ -78,7 +68,7 @@ def nearest(said: NDArray[np.float64], ages: NDArray[np.int64], count: int = 250
 
 
 def judge(
-    fit: Fit, said: NDArray[np.float64], ages: NDArray[np.int64], orders: list[NDArray[np.intp]]
+    fit: Fit, spreads: NDArray[np.float64], ages: NDArray[np.int64], orders: list[NDArray[np.intp]]
 ) -> dict[str, Any]:
     """Measure one way."""
     covered: list[float] = []
@@ -87,14 +77,14 @@ def judge(
     for order in orders:
         halves = np.array_split(order, 2)
         for fitted, fresh in (halves, halves[::-1]):
-            low, high = fit(said[fitted], ages[fitted]).ends(said[fresh])
+            low, high = fit(spreads[fitted], ages[fitted]).ends(spreads[fresh])
             inside = metrics.interval_hits(low, high, ages[fresh])
             covered.append(float(inside.mean()))
             widths.append(float((high - low).mean()))
             decade = np.minimum(ages[fresh] // 10, 9)
             decades.append([float(inside[decade == ten].mean()) for ten in range(10)])
-    levels, medians = fit(said, ages), distribution.median(said)
-    leapt = leaps(levels, said)
+    levels, medians = fit(spreads, ages), distribution.median(spreads)
+    leapt = leaps(levels, spreads)
     heap = (medians > HEAP[0]) & (medians < HEAP[1])
     return {
         "coverage": round(float(np.mean(covered)), 4),
@@ -105,13 +95,13 @@ def judge(
     }
 
 
-def leaps(levels: Levels, said: NDArray[np.float64]) -> NDArray[np.bool_]:
+def leaps(levels: Levels, spreads: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell of each face whether an end leaps somewhere while its answer moves up by a year."""
-    older = np.zeros_like(said)
-    older[:, 1:] = said[:, :-1]
-    older[:, -1] += said[:, -1]
-    steps = [levels.ends((1 - by) * said + by * older) for by in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    leapt = np.zeros(len(said), np.bool_)
+    older = np.zeros_like(spreads)
+    older[:, 1:] = spreads[:, :-1]
+    older[:, -1] += spreads[:, -1]
+    steps = [levels.ends((1 - by) * spreads + by * older) for by in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    leapt = np.zeros(len(spreads), np.bool_)
     for one, following in itertools.pairwise(steps):
         for end, moved in zip(one, following, strict=True):
             leapt |= np.abs(moved - end) > LEAP

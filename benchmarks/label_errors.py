@@ -8,11 +8,10 @@ planted; some of the others are wrong too. Writes results/label_errors.json.
     python benchmarks/label_errors.py --data utkface
 """
 
-import argparse
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from sklearn.metrics import roc_auc_score
 
-from agelens import provenance
+import record
 from agelens.data.audit import label_errors as audit
 from agelens.data.dataset import Dataset
 from agelens.inference import distribution
@@ -28,7 +27,6 @@ from agelens.training.batches.features import extract
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments.out_of_fold import Labels
 
-RESULT = Path(__file__).parent / "results" / "label_errors.json"
 SHARE = 0.05  # of the faces, for age and for gender
 TOP = 0.1  # share of the ranking that is looked at
 SEEDS = 3
@@ -45,21 +43,15 @@ class Planted:
 
 def main() -> None:
     """Plant, train, rank, and write."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, required=True)
-    data = options.parse_args().data
+    given = record.parser(__doc__, data=True).parse_args()
     torch.set_num_threads(1)
-    dataset = Dataset(data)
+    dataset = Dataset(given.data)
     own = Labels.of(dataset)
     with Progress(disable=True) as progress:
         parts = [extract(dataset, backbone, progress) for backbone in out_of_fold.BACKBONES]
         features = np.concatenate(parts, axis=-1)
         runs = [one_run(features, own, seed, progress) for seed in range(SEEDS)]
-    result = {
-        "command": f"python benchmarks/label_errors.py --data {data.name}",
-        "date": provenance.now(),
-        "machine": provenance.machine(1),
-        "versions": provenance.versions(),
+    figures = {
         "faces": len(dataset),
         "share_planted": SHARE,
         "share_looked_at": TOP,
@@ -68,8 +60,8 @@ def main() -> None:
         "mean": mean([{k: v for k, v in run.items() if k != "seed"} for run in runs]),
         "runs": runs,
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result["mean"], indent=2))
+    record.write(given, figures, threads=1)
+    record.show(figures["mean"])
 
 
 def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Progress) -> dict:
@@ -102,7 +94,7 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
 
 
 def plant(own: Labels, seed: int) -> Planted:
-    """Give some faces the age of another face that is not as old, and some the other gender."""
+    """Return some faces the age of another face that is not as old, and some the other gender."""
     random = np.random.default_rng(seed)
     count = round(SHARE * len(own.ages))
     rows = random.choice(len(own.ages), count, replace=False)
@@ -117,38 +109,42 @@ def plant(own: Labels, seed: int) -> Planted:
     return Planted(Labels(ages, female, own.folds), np.abs(ages - own.ages), flipped)
 
 
-def age_figures(doubt: audit.LabelScores, years: NDArray[np.int64]) -> dict:
+def age_figures(labels: audit.LabelScores, years: NDArray[np.int64]) -> dict[str, Any]:
     """Measure the ranking of ages, for planted errors of some size and more."""
-    figures = {}
-    for least in (20, 10, 1):
-        wrong = years >= least
-        figures[f"{least}_years_and_more"] = {
-            "planted": int(wrong.sum()),
-            "share_in_top": found(doubt.score, wrong),
-            "auc": auc(doubt.score, wrong, years == 0),
-            "share_suspect": round(float(doubt.suspect[wrong].mean()), 4),
-        }
-    figures["suspects"] = int(doubt.suspect.sum())
-    figures["suspects_planted"] = int((doubt.suspect & (years > 0)).sum())
-    return figures
+    figures: dict[str, Any] = {
+        f"{least}_years_and_more": ranking(labels, years >= least, years == 0)
+        for least in (20, 10, 1)
+    }
+    return figures | suspects(labels, years > 0)
 
 
 def gender_figures(
-    doubt: audit.LabelScores, flipped: NDArray[np.bool_], ages: NDArray[np.int64]
-) -> dict:
+    labels: audit.LabelScores, flipped: NDArray[np.bool_], ages: NDArray[np.int64]
+) -> dict[str, Any]:
     """Measure the ranking of genders."""
-    older = ages >= 13
+    older = found(labels.score, flipped & (ages >= 13))
+    figures = ranking(labels, flipped, ~flipped)
+    return figures | {"share_in_top_of_13_and_older": older} | suspects(labels, flipped)
+
+
+def ranking(
+    labels: audit.LabelScores, wrong: NDArray[np.bool_], right: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Measure how well a ranking finds wrong labels among those left alone."""
     return {
-        "planted": int(flipped.sum()),
-        "share_in_top": found(doubt.score, flipped),
-        "share_in_top_of_13_and_older": round(
-            float(top(doubt.score)[flipped & older].mean()), 4
-        ),
-        "auc": auc(doubt.score, flipped, ~flipped),
-        "share_suspect": round(float(doubt.suspect[flipped].mean()), 4),
-        "suspects": int(doubt.suspect.sum()),
-        "suspects_planted": int((doubt.suspect & flipped).sum()),
-    }  # fmt: skip
+        "planted": int(wrong.sum()),
+        "share_in_top": found(labels.score, wrong),
+        "auc": auc(labels.score, wrong, right),
+        "share_suspect": round(float(labels.suspect[wrong].mean()), 4),
+    }
+
+
+def suspects(labels: audit.LabelScores, wrong: NDArray[np.bool_]) -> dict[str, int]:
+    """Count the suspect labels, and those of them that were planted."""
+    return {
+        "suspects": int(labels.suspect.sum()),
+        "suspects_planted": int((labels.suspect & wrong).sum()),
+    }
 
 
 def other_scores(made: Planted, spread: NDArray[np.float32]) -> dict:
@@ -178,35 +174,30 @@ def other_scores(made: Planted, spread: NDArray[np.float32]) -> dict:
     }
 
 
-def top(score: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Give which labels stand in the top of the ranking."""
-    first = np.argsort(-score, kind="stable")[: round(TOP * len(score))]
-    return np.isin(np.arange(len(score)), first)
-
-
 def found(score: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float:
-    """Give the share of wrong labels in the top of the ranking."""
-    return round(float(top(score)[wrong].mean()), 4)
+    """Return the share of wrong labels in the top of the ranking."""
+    first = np.argsort(-score, kind="stable")[: round(TOP * len(score))]
+    return round(float(np.isin(np.flatnonzero(wrong), first).mean()), 4)
 
 
 def auc(score: NDArray[np.floating], wrong: NDArray[np.bool_], right: NDArray[np.bool_]) -> float:
-    """Give the area under the curve of wrong labels against those left alone."""
+    """Return the area under the curve of wrong labels against those left alone."""
     rows = wrong | right
     return round(float(roc_auc_score(wrong[rows], score[rows])), 4)
 
 
 def mae(spread: NDArray[np.float32], ages: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
-    """Give the mean absolute error of the median of some faces, years."""
+    """Return the mean absolute error of the median of some faces, years."""
     return round(float(np.abs(distribution.median(spread[rows]) - ages[rows]).mean()), 4)
 
 
 def agree(female: NDArray[np.float64], true: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
-    """Give the gender accuracy of some faces."""
+    """Return the gender accuracy of some faces."""
     return round(float(((female[rows] >= 0.5) == true[rows]).mean()), 4)
 
 
-def mean(runs: list) -> object:
-    """Give the means of figures that are nested alike."""
+def mean(runs: list[Any]) -> Any:
+    """Return the means of figures that are nested alike."""
     if isinstance(runs[0], dict):
         return {key: mean([run[key] for run in runs]) for key in runs[0]}
     return round(float(np.mean(runs)), 4)

@@ -11,11 +11,8 @@ src/agelens/data/audit/paintings.npz the lines.
     python benchmarks/painting_detection.py --data utkface
 """
 
-import argparse
 import csv
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from agelens import provenance
+import record
 from agelens.data import chips, quality
 from agelens.data.audit import paintings
 from agelens.data.dataset import Dataset
@@ -31,9 +28,7 @@ from agelens.training.batches.features import VIEWS, extract, show
 from agelens.training.networks import pretrained
 from agelens.training.recipes.config import ModelConfig
 
-HERE = Path(__file__).parent
-RESULT = HERE / "results" / "painting_detection.json"
-BY_EYE = HERE / "painting_labels.csv"
+JUDGED = record.ROOT / "benchmarks" / "painting_labels.csv"
 BACKBONE = "faceres-deep"
 PLANTED = 400
 FIRST = 60
@@ -46,12 +41,10 @@ Filter = Callable[[Chip, np.random.Generator], NDArray]
 
 def main() -> None:
     """Plant, fit, measure, and write."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, required=True)
-    data = options.parse_args().data
+    given = record.parser(__doc__, data=True).parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    dataset, random = Dataset(data), np.random.default_rng(0)
+    dataset, random = Dataset(given.data), np.random.default_rng(0)
     with Progress(disable=True) as progress:
         own = np.asarray(extract(dataset, BACKBONE, progress)[:, 0], np.float32)
     faces = (quality.measure(dataset)["faces"] == 1).fill_null(False).to_numpy()
@@ -80,11 +73,7 @@ def main() -> None:
     first = [i for i in np.argsort(-score) if faces[i]][:FIRST]
     files = [dataset.samples["file"][int(i)] for i in first]
     listed = int((score[faces] > limits[LISTED]).sum())
-    result = {
-        "command": f"python benchmarks/painting_detection.py --data {data.name}",
-        "date": provenance.now(),
-        "machine": provenance.machine(1),
-        "versions": provenance.versions(),
+    figures = {
         "faces": len(dataset),
         "fitted": list(FITTED),
         "planted_and_held_out": int(held.sum()),
@@ -103,8 +92,7 @@ def main() -> None:
         "listed_by_the_audit": listed,
         "by_eye": by_eye(files) | {"listed": by_eye(files[:listed])},
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    record.show(record.write(given, figures, threads=1))
 
 
 def fitted(photos: NDArray, drawn: dict[str, NDArray]) -> paintings.Lines:
@@ -120,7 +108,7 @@ def fitted(photos: NDArray, drawn: dict[str, NDArray]) -> paintings.Lines:
 
 
 def describe(pictures: list[Chip]) -> NDArray[np.float32]:
-    """Give the backbone's features of chips, float32 (N, 1024)."""
+    """Return the backbone's features of chips, float32 (N, 1024)."""
     net = pretrained.build(ModelConfig(backbone=BACKBONE)).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)
     found = []
@@ -134,14 +122,14 @@ def describe(pictures: list[Chip]) -> NDArray[np.float32]:
 
 def by_eye(files: list[str]) -> dict:
     """Count what the first faces were judged to be; those not looked at are told."""
-    with BY_EYE.open(encoding="utf-8", newline="") as file:
+    with JUDGED.open(encoding="utf-8", newline="") as file:
         judged = {row["file"]: row["what"] for row in csv.DictReader(file)}
     what = [judged.get(file, "not looked at") for file in files]
     return {"first": len(files), **{kind: what.count(kind) for kind in sorted(set(what))}}
 
 
 def share_of(found: NDArray[np.bool_]) -> float:
-    """Give a share, to four places."""
+    """Return a share, to four places."""
     return round(float(found.mean()), 4)
 
 
@@ -189,7 +177,7 @@ def cartoon(chip: Chip, random: np.random.Generator) -> NDArray:
 
 
 def oil(chip: Chip, random: np.random.Generator) -> NDArray:
-    """Give each pixel the mean colour of the commonest grey level around it."""
+    """Return each pixel the mean colour of the commonest grey level around it."""
     levels, reach = int(random.integers(8, 16)), 2 * int(random.integers(2, 4)) + 1
     level = cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY).astype(int) * levels // 256
     near = [(level == one).astype(np.float32) for one in range(levels)]

@@ -1,28 +1,24 @@
 """What do stragglers and lost machines cost a run of many units on many workers?
 
+    python benchmarks/scale_simulation.py [--seconds-per-picture S] [--pictures N]
+
 Simulates the hand-out of units to workers, one event after another: a unit takes a time that
 varies (log-normal), some workers are slow throughout, workers die at a rate and come back after
 a while, and what a dead worker had not committed is done again. Gives, for each number of
 workers, the time against the ideal (all work evenly shared, nothing lost), and writes
 results/scale_simulation.json. The seconds per picture come of results/batch.json, or are given.
-
-    python benchmarks/scale_simulation.py [--seconds-per-picture S] [--pictures N] [--output FILE]
 """
 
-import argparse
 import heapq
 import json
 import random
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from statistics import fmean
 
-from agelens import provenance
-from predict_folder import ROOT
+import record
 
-RESULT = ROOT / "benchmarks/results/scale_simulation.json"
-BATCH = ROOT / "benchmarks/results/batch.json"
+BATCH = record.RESULTS / "batch.json"
 
 
 @dataclass(frozen=True)
@@ -37,10 +33,60 @@ class World:
     minutes_until_back: float = 5.0
 
 
+WORLDS = {
+    "nothing goes wrong": World(slow_share=0, days_between_deaths=1e9),
+    "stragglers": World(days_between_deaths=1e9),
+    "stragglers and deaths": World(),
+    "spot machines": World(days_between_deaths=0.25),
+    "stragglers and deaths, units of 10,000": World(unit=10_000),
+}
+
+
+def main() -> None:
+    """Simulate worlds and sizes, print and write."""
+    parser = record.parser(__doc__)
+    parser.add_argument("--seconds-per-picture", type=float, default=None)
+    parser.add_argument("--pictures", type=int, default=100_000_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    each = given.seconds_per_picture or measured_seconds_per_picture()
+    rows = []
+    for name, world in WORLDS.items():
+        for workers in (8, 64, 512, 4096):
+            runs = [
+                simulate(given.pictures, workers, each, world, seed) for seed in range(given.seeds)
+            ]
+            rows.append({
+                "world": name,
+                "workers": workers,
+                "hours_ideal": round(given.pictures * each / workers / 3600, 2),
+                "over_ideal": round(fmean(run["over_ideal"] for run in runs), 3),
+                "done_twice": round(fmean(run["done_twice"] for run in runs), 5),
+            })  # fmt: skip
+            print(json.dumps(rows[-1]))
+    figures = {
+        "seconds_per_picture": round(each, 5),
+        "pictures": given.pictures,
+        "worlds": {name: asdict(world) for name, world in WORLDS.items()},
+        "rows": rows,
+    }
+    record.write(given, figures)
+
+
+def measured_seconds_per_picture() -> float:
+    """Take the time of one worker that batch.py measured."""
+    if not BATCH.is_file():
+        sys.exit(f"no {BATCH.name}: run  python benchmarks/batch.py,  or give "
+                 "--seconds-per-picture")  # fmt: skip
+    runs = json.loads(BATCH.read_text("utf-8"))["runs"]
+    one = next(run for run in runs if run["engine"] == "local-1")
+    return sum(one["seconds_by_stage"].values()) / float(one["pictures"])
+
+
 def simulate(
     pictures: int, workers: int, seconds_per_picture: float, world: World, seed: int
 ) -> dict[str, float]:
-    """Run the hand-out once; give the time over the ideal, and the share of work done twice."""
+    """Run the hand-out once; return the time over the ideal, and the share of work done twice."""
     chance = random.Random(seed)  # noqa: S311  (a simulation)
     units = -(-pictures // world.unit)
     mean = world.unit * seconds_per_picture
@@ -71,64 +117,6 @@ def simulate(
         heapq.heappush(free, (now + takes, worker))
     ideal = units * mean / workers
     return {"over_ideal": end / ideal, "done_twice": lost / (work + lost)}
-
-
-def seconds_per_picture(given: float | None) -> float:
-    """Take the measured time of one worker, unless one is given."""
-    if given is not None:
-        return given
-    try:
-        runs: list[dict[str, Any]] = json.loads(BATCH.read_text("utf-8"))["runs"]
-    except FileNotFoundError:
-        sys.exit(f"no {BATCH.relative_to(ROOT)}: run  python benchmarks/batch.py,  or give "
-                 "--seconds-per-picture")  # fmt: skip
-    one = next(run for run in runs if run["engine"] == "local-1")
-    return sum(one["seconds_by_stage"].values()) / float(one["pictures"])
-
-
-def main() -> None:
-    """Simulate worlds and sizes, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds-per-picture", type=float, default=None)
-    parser.add_argument("--pictures", type=int, default=100_000_000)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=RESULT)
-    given = parser.parse_args()
-    each = seconds_per_picture(given.seconds_per_picture)
-    worlds = {
-        "nothing goes wrong": World(slow_share=0, days_between_deaths=1e9),
-        "stragglers": World(days_between_deaths=1e9),
-        "stragglers and deaths": World(),
-        "spot machines": World(days_between_deaths=0.25),
-        "stragglers and deaths, units of 10,000": World(unit=10_000),
-    }
-    rows = []
-    for name, world in worlds.items():
-        for workers in (8, 64, 512, 4096):
-            runs = [
-                simulate(given.pictures, workers, each, world, seed) for seed in range(given.seeds)
-            ]
-            row = {
-                "world": name,
-                "workers": workers,
-                "hours_ideal": round(given.pictures * each / workers / 3600, 2),
-                "over_ideal": round(sum(r["over_ideal"] for r in runs) / len(runs), 3),
-                "done_twice": round(sum(r["done_twice"] for r in runs) / len(runs), 5),
-            }
-            rows.append(row)
-            print(json.dumps(row))
-    record = {
-        "question": "what stragglers and lost machines cost",
-        "command": provenance.command(["python", "benchmarks/scale_simulation.py", *sys.argv[1:]]),
-        "date": provenance.now(),
-        "seconds_per_picture": round(each, 5),
-        "pictures": given.pictures,
-        "worlds": {name: asdict(world) for name, world in worlds.items()},
-        "rows": rows,
-    }
-    aside = given.output.with_suffix(".part")
-    aside.write_text(json.dumps(record, indent=2) + "\n")
-    aside.replace(given.output)
 
 
 if __name__ == "__main__":

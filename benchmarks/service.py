@@ -14,7 +14,6 @@ service, so the comparison is rather hard on it.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -34,12 +33,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import record
 from agelens import provenance
 from agelens.provenance import available_cores
-from predict_folder import COLLAGE, make_photos
+from predict_folder import COLLAGE, in_new_process, make_photos
 
-HERE = Path(__file__).resolve().parent
-RESULT = HERE / "results" / "service.json"
+LOCUSTFILE = str(Path(__file__).with_name("locustfile.py"))
 CLIENTS = 32
 LEAST_SHARE = 0.85  # of the rate in process
 LONGEST = 2000.0  # milliseconds, of the accepted, at twice the load
@@ -51,33 +50,23 @@ SMALL = 39  # small pictures for each photo, in the last part
 
 def main() -> int:
     """Measure, print and write; 1 where a bar is not met."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = record.parser(__doc__)
     parser.add_argument("--locust", default="locust", help="the program of locust")
     parser.add_argument("--seconds", type=float, default=60, help="of each load")
-    parser.add_argument(
-        "--requests", type=int, default=10_000, help="answered, in the memory's test"
-    )
+    parser.add_argument("--requests", type=int, default=10_000, help="answered, for the memory")
     parser.add_argument("--pictures", type=int, default=200, help="different photos")
     parser.add_argument("--model", default=None)
-    parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
     if shutil.which(given.locust) is None:
         parser.error(f"no program {given.locust!r}: run  pip install locust, or give --locust")
+    version = subprocess.run(
+        [given.locust, "--version"], capture_output=True, text=True, check=True
+    ).stdout.split()[1]
     with tempfile.TemporaryDirectory() as folder:
-        record = measure(given, Path(folder))
-    record = {
-        "question": "errors, latency, throughput and memory of the service under load",
-        "command": provenance.command(["python", "benchmarks/service.py", *sys.argv[1:]]),
-        "date": provenance.now(),
-        "machine": provenance.machine(),
-        "versions": provenance.versions() | {"locust": locust_version(given.locust)},
-        **record,
-    }
-    aside = given.output.with_suffix(".part")
-    aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    aside.replace(given.output)
-    print(json.dumps(record, indent=2))
-    missed = [bar for bar, met in record["bars"].items() if not met]
+        figures = measure(given, Path(folder))
+    versions = provenance.versions() | {"locust": version}
+    record.show(record.write(given, {"versions": versions, **figures}))
+    missed = [bar for bar, met in figures["bars"].items() if not met]
     if missed:
         print(f"not met: {'; '.join(missed)}", file=sys.stderr)
     return 1 if missed else 0
@@ -168,16 +157,16 @@ class Load:
         With `offered` at so many requests per second in all, with `requests` until so many were
         answered.
         """
-        told = {"PHOTOS": str(photos), "RECORDS": str(self.records), "REQUESTS": str(requests)}
-        told |= {"PACE": str(offered / clients)} if offered else {}
+        settings = {"PHOTOS": str(photos), "RECORDS": str(self.records), "REQUESTS": str(requests)}
+        settings |= {"PACE": str(offered / clients)} if offered else {}
         words = [
-            self.program, "--headless", "--locustfile", str(HERE / "locustfile.py"),
+            self.program, "--headless", "--locustfile", LOCUSTFILE,
             "--host", self.url, "--users", str(clients),
             "--spawn-rate", str(offered or clients),  # offered evenly, not all at once
             "--run-time", f"{max(1, round(seconds))}s", "--stop-timeout", "60",
             "--only-summary", "--loglevel", "ERROR",
         ]  # fmt: skip
-        done = subprocess.run(words, env=os.environ | told, capture_output=True, text=True)
+        done = subprocess.run(words, env=os.environ | settings, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"locust ended with {done.returncode}: {done.stderr[-2000:]}")
         rows = np.loadtxt(self.records, ndmin=2)
@@ -198,20 +187,15 @@ class Load:
 
 
 def percentiles(took: np.ndarray) -> dict[str, float]:
-    """Give the middle and the end of some times."""
+    """Return the median and high percentiles of some times."""
     if not len(took):
         return {}
     return {f"p{q}": round(float(np.percentile(took, q)), 1) for q in (50, 90, 99, 100)}
 
 
 def in_process(photos: Path, model: str | None) -> float:
-    """Give the pictures per second of the library, on all cores, in a process of its own."""
-    threads = str(available_cores())
-    words = [sys.executable, str(HERE / "predict_folder.py"), "--measure", str(photos), threads]
-    words += ["--model", model] if model else []
-    limits = {"OMP_NUM_THREADS": threads}
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, env=os.environ | limits)
-    figures = json.loads(done.stdout)
+    """Return the pictures per second of the library, on all cores, in a process of its own."""
+    figures = in_new_process(photos, available_cores(), model)
     return round(figures["pictures"] / figures["seconds"], 2)
 
 
@@ -247,7 +231,7 @@ def serving(model: str | None, folder: Path, *more: str) -> Iterator[Running]:
 
 @contextmanager
 def watching(service: Running) -> Iterator[list[float]]:
-    """Give the memory of the service in MB, each second a value more."""
+    """Return the memory of the service in MB, each second a value more."""
     memory: list[float] = []
     ended = threading.Event()
 
@@ -265,15 +249,9 @@ def watching(service: Running) -> Iterator[list[float]]:
 
 
 def resident(pid: int) -> float:
-    """Give the resident memory of a process in MB."""
+    """Return the resident memory of a process in MB."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
-
-
-def locust_version(program: str) -> str:
-    """Ask locust for its version."""
-    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    return words.stdout.split()[1]
 
 
 if __name__ == "__main__":

@@ -8,9 +8,6 @@ Such views have less of their own than those of a clip, where people turn and sp
 results/track_fusion.json.
 """
 
-import argparse
-import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -18,14 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens import provenance
+import record
 from agelens.evaluation import metrics
 from agelens.images.decode import read
 from agelens.inference.distribution import median
 from agelens.predictor import load
 from agelens.video.fusion import FLOOR, Pool
 
-RESULT = Path(__file__).parent / "results" / "track_fusion.json"
 VIEWS = 8
 TEST_FOLDS = [8, 9]
 
@@ -55,7 +51,7 @@ def seen_again(chip: NDArray[np.uint8], random: np.random.Generator) -> NDArray[
 
 def main() -> None:
     """Measure and print one line for each way to answer."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.parser(__doc__)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--faces", type=int, default=200)
     given = parser.parse_args()
@@ -72,7 +68,10 @@ def main() -> None:
         pool = Pool()
         for one in people:
             pool.add(
-                one.age_probabilities, one.age, one.female_probability, max(0.05, 1 - one.doubt)
+                one.age_probabilities,
+                one.age,
+                one.female_probability,
+                max(0.05, 1 - one.error_probability),
             )
         truth.append(age)
         singles.append([one.age_probabilities for one in people])
@@ -94,11 +93,7 @@ def main() -> None:
             "interval_coverage": round(metrics.interval_coverage(low, high, ages), 4),
             "interval_width": round(float((high - low).mean()), 2),
         }
-    result = {
-        "command": provenance.command(["python", "benchmarks/track_fusion.py", *sys.argv[1:]]),
-        "date": provenance.now(),
-        "machine": provenance.machine(threads=1),
-        "versions": provenance.versions(),
+    figures = {
         "model": predictor.model.card["name"],
         "part": "test folds of split 0",
         "faces": given.faces,
@@ -106,8 +101,7 @@ def main() -> None:
         "mean_worth": round(float(np.mean(worths)), 3),
         "ways": ways,
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(ways, indent=2))
+    record.show(record.write(given, figures, threads=1))
 
 
 if __name__ == "__main__":

@@ -8,20 +8,16 @@ step (targets, loss, clipping, optimizer and average too) on batches that lie re
 loop, as an epoch runs it. Medians in faces per second; writes results/training_speed.json.
 """
 
-import argparse
 import itertools
-import json
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from agelens import provenance
+import record
 from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
 from agelens.training.batches.augmentation import Augment
@@ -30,54 +26,43 @@ from agelens.training.loop.accuracy import Accuracy
 from agelens.training.loop.trainer import Training
 from agelens.training.recipes.config import Config
 
-RESULT = Path(__file__).parent / "results" / "training_speed.json"
 RECIPES = ("scratch", "finetune", "finetune-dlib")
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="a dataset folder")
+    parser = record.parser(__doc__, data=True)
     parser.add_argument("--recipe", nargs="+", default=RECIPES, help="names or TOML files")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=8, help="of each kind, in each round")
-    words = parser.parse_args()
-    dataset = Dataset(words.data)
+    given = parser.parse_args()
+    dataset = Dataset(given.data)
     changes = {
-        "run.threads": words.threads, "model.weights": None, "data.teacher": None,
+        "run.threads": given.threads, "model.weights": None, "data.teacher": None,
         "loss.teacher": 0.0,
     }  # fmt: skip
     rows = []
-    for recipe in words.recipe:
+    for recipe in given.recipe:
         config = Config.read(recipe, changes)
         with bar() as progress, tempfile.TemporaryDirectory() as folder:
             training = Training(config, dataset, Path(folder), progress)
             rows.append(
-                {"recipe": Path(recipe).stem} | measure(training, words.rounds, words.batches)
+                {"recipe": Path(recipe).stem} | measure(training, given.rounds, given.batches)
             )
-        print(json.dumps(rows[-1], indent=2))
-    result = {
-        "command": " ".join(["python benchmarks/training_speed.py", *sys.argv[1:]]),
-        "date": provenance.now(),
-        "machine": provenance.machine(threads=words.threads),
-        "versions": provenance.versions(),
-        "rounds": words.rounds,
-        "batches": words.batches,
-        "recipes": rows,
-    }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        record.show(rows[-1])
+    figures = {"rounds": given.rounds, "batches": given.batches, "recipes": rows}
+    record.write(given, figures, threads=given.threads)
 
 
 def measure(training: Training, rounds: int, batches: int) -> dict[str, Any]:
-    """Time the four, in turn, so that a slow spell of the machine falls on all of them."""
+    """Time the four parts of one recipe."""
     config, accuracy = training.config, Accuracy()
     training.network.train()
 
-    def fresh(epoch: int) -> "itertools.islice[Batch]":
-        whole = training.train.shuffled(
-            Augment(config.augment), config.model.size, config.run.seed, epoch
-        )
+    def fresh(epoch: int) -> Iterator[Batch]:
+        augment = Augment(config.augment)
+        whole = training.train.shuffled(augment, config.model.size, config.run.seed, epoch)
         return itertools.islice(whole, batches)
 
     ready = list(fresh(0))
@@ -96,27 +81,21 @@ def measure(training: Training, rounds: int, batches: int) -> dict[str, Any]:
         for batch in fresh(epoch):
             training.step(batch, accuracy)
 
-    kinds: dict[str, Callable[[int], None]] = {
-        "input_pipeline": lambda epoch: [None for _ in fresh(epoch)].clear(),
+    parts = {
+        "input_pipeline": lambda epoch: deque(fresh(epoch), maxlen=0),
         "forward_and_backward": forward_and_backward,
         "step": step,
         "loop": loop,
     }
-    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for turn in range(rounds + 1):  # the first round warms up
-        for kind, work in kinds.items():
-            began = time.perf_counter()
-            work(turn)
-            seconds[kind].append(time.perf_counter() - began)
     faces = sum(len(batch.ages) for batch in ready)
-    rates = {kind: faces / statistics.median(took[1:]) for kind, took in seconds.items()}
+    seconds = record.interleaved_seconds(parts, rounds)
     return {
         "backbone": config.model.backbone,
         "side": config.model.size,
         "batch": config.optimizer.batch,
         "precision": "bfloat16" if training.autocast else "float32",
-        "faces_per_second": {kind: round(rate, 1) for kind, rate in rates.items()},
-        "loop_of_limit": round(rates["loop"] / rates["forward_and_backward"], 3),
+        "faces_per_second": {part: round(faces / took, 1) for part, took in seconds.items()},
+        "loop_of_limit": round(seconds["forward_and_backward"] / seconds["loop"], 3),
     }
 
 

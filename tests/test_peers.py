@@ -1,4 +1,4 @@
-"""benchmarks/peers with fake peers: the talk, the joining, the figures, the record. No Node."""
+"""benchmarks/peers with fake peers: running them, their figures, the record. Needs no Node.js."""
 
 import fcntl
 import importlib
@@ -25,19 +25,19 @@ PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 NAMES = ("catalogue", "comparison", "faces", "peers", "runner", "store", "timing")
 
 # Sees the middle of a picture: green is the age, more red than blue is female, white is no face.
-# Its one word is a file in which it counts the pictures, and how far it goes before it breaks.
+# Its arguments are a file in which it counts the pictures, and after how many it fails.
 FAKE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {peers!r})
-from worker import Peer, serve, words
+from worker import Peer, parser, serve
 
 def main():
     print("peers chatter on standard output")
-    parser = words()
-    parser.add_argument("log", type=Path)
-    parser.add_argument("breaks", type=int, nargs="?")
-    given = parser.parse_args()
+    words = parser()
+    words.add_argument("log", type=Path)
+    words.add_argument("breaks", type=int, nargs="?")
+    given = words.parse_args()
     seen = 0
 
     def pipeline(picture):
@@ -56,9 +56,7 @@ def main():
     def cut(picture):
         return None if picture.min() == 255 else picture
 
-    versions, weights = {{"fake": "1.0"}}, [Path(__file__)]
-    peer = Peer(versions, weights, [], pipeline, cut, lambda face: face.mean())
-    serve(peer, given.side, given.time)
+    serve(Peer(("numpy",), [Path(__file__)], [], pipeline, cut, lambda face: face.mean()), given)
 
 main()
 """
@@ -100,11 +98,16 @@ ANSWERS = [{"age": 30, "gender": "female"}, None, {"age": 61, "gender": "male"},
            {"age": 8, "gender": None}]  # fmt: skip
 
 
-def test_answers_come_back_in_order(runner: Any, fake: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def labelled(modules: dict[str, ModuleType]) -> Any:
+    return lambda age, female: modules["faces"].Faces([], age, female, np.empty(0))
+
+
+def test_answers_keep_the_order_of_the_chips(runner: Any, fake: Path, tmp_path: Path) -> None:
     border = runner.Border(0.25, "black")
     words = [sys.executable, str(fake), str(tmp_path / "log")]
-    about, *answers = runner.ask(words, CHIPS, border)
-    assert about["versions"]["fake"] == "1.0"
+    about, *answers = runner.answers(words, CHIPS, border)
+    assert about["versions"]["numpy"] == np.__version__
     assert about["weights"] == {"model": fake.stat().st_size, "pipeline": fake.stat().st_size}
     assert answers == ANSWERS
     assert (tmp_path / "log").read_text().split() == ["0"] * 4  # the corner is the border
@@ -123,10 +126,10 @@ def test_borders(runner: Any) -> None:
     assert all(border.side == border.around(picture).shape[0] for border in runner.BORDERS)
 
 
-def test_a_peer_that_breaks_says_why(runner: Any, fake: Path, tmp_path: Path) -> None:
+def test_a_failing_peer_reports_its_error_output(runner: Any, fake: Path, tmp_path: Path) -> None:
     words = [sys.executable, str(fake), str(tmp_path / "log"), "2"]
     with pytest.raises(runner.PeerFailed, match=r"(?s)ended with 1.*the fake peer broke"):
-        list(runner.ask(words, CHIPS, runner.Border()))
+        list(runner.answers(words, CHIPS, runner.Border()))
 
 
 @pytest.mark.parametrize(
@@ -137,24 +140,26 @@ def test_a_peer_that_breaks_says_why(runner: Any, fake: Path, tmp_path: Path) ->
         ("pass", "ended with 0"),
     ],
 )
-def test_a_peer_that_answers_oddly(runner: Any, program: str, says: str) -> None:
+def test_an_invalid_answer_is_an_error(runner: Any, program: str, says: str) -> None:
     program = f"import sys; sys.stdin.buffer.read(); {program}"
     with pytest.raises(runner.PeerFailed, match=says):
-        list(runner.ask([sys.executable, "-c", program], CHIPS, runner.Border()))
+        list(runner.answers([sys.executable, "-c", program], CHIPS, runner.Border()))
 
 
-def test_a_chip_that_cannot_be_read_is_told(runner: Any, fake: Path, tmp_path: Path) -> None:
+def test_an_unreadable_chip_raises(runner: Any, fake: Path, tmp_path: Path) -> None:
     def chips() -> Any:
         yield CHIPS[0]
         raise OSError("a damaged chip")
 
     with pytest.raises(OSError, match="a damaged chip"):
         list(
-            runner.ask([sys.executable, str(fake), str(tmp_path / "log")], chips(), runner.Border())
+            runner.answers(
+                [sys.executable, str(fake), str(tmp_path / "log")], chips(), runner.Border()
+            )
         )
 
 
-def test_what_is_missing_is_told(
+def test_missing_programs_are_reported(
     runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(runner.PeerFailed, match=r"no Python at .*README\.md"):
@@ -164,28 +169,28 @@ def test_what_is_missing_is_told(
         runner.command(["node", "x.mjs"], tmp_path / "python")
 
 
-def test_figures_are_of_the_faces_that_are_answered(comparison: Any) -> None:
+def test_figures_cover_answered_faces_only(comparison: Any, labelled: Any) -> None:
     random = np.random.default_rng(5)
-    truth = comparison.Truth(random.integers(0, 90, 400), random.random(400) < 0.5)
+    faces = labelled(random.integers(0, 90, 400), random.random(400) < 0.5)
     lines = [
         {"age": float(age + off), "gender": ("male", "female")[int(female ^ wrong)]}
         for age, female, off, wrong in zip(
-            truth.age, truth.female, random.normal(0, 7, 400), random.random(400) < 0.1, strict=True
+            faces.age, faces.female, random.normal(0, 7, 400), random.random(400) < 0.1, strict=True
         )
     ]
     lost = random.random(400) < 0.2
     kept = [None if gone else line for gone, line in zip(lost, lines, strict=True)]
     weights = bootstrap.resample(np.arange(400))
-    told = comparison.standing(comparison.Answers.read(kept), truth, weights)
+    told = comparison.figures(comparison.Answers.read(kept), faces, weights)
     age = np.array([line["age"] for line in lines])[~lost]
     said = np.array([line["gender"] == "female" for line in lines])[~lost]
     expected = {
-        "age_mae": metrics.age_mae(age, truth.age[~lost]),
-        "age_bias": metrics.age_bias(age, truth.age[~lost]),
-        "age_within_5": metrics.cumulative_score(age, truth.age[~lost], 5),
-        "gender_accuracy": metrics.gender_accuracy(said, truth.female[~lost]),
+        "age_mae": metrics.age_mae(age, faces.age[~lost]),
+        "age_bias": metrics.age_bias(age, faces.age[~lost]),
+        "age_within_5": metrics.cumulative_score(age, faces.age[~lost], 5),
+        "gender_accuracy": metrics.gender_accuracy(said, faces.female[~lost]),
         "gender_accuracy_13_and_older": metrics.gender_accuracy(
-            said[truth.age[~lost] >= 13], truth.female[~lost & (truth.age >= 13)]
+            said[faces.age[~lost] >= 13], faces.female[~lost & (faces.age >= 13)]
         ),
     }
     assert {name: figure["value"] for name, figure in told["figures"].items()} == {
@@ -197,8 +202,8 @@ def test_figures_are_of_the_faces_that_are_answered(comparison: Any) -> None:
     assert told["found_without_age"] == told["found_without_gender"] == 0
 
 
-def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparison: Any) -> None:
-    truth = comparison.Truth(np.array([20, 30, 40, 50]), np.array([True, True, False, False]))
+def test_comparison_uses_faces_that_both_answer(comparison: Any, labelled: Any) -> None:
+    faces = labelled(np.array([20, 30, 40, 50]), np.array([True, True, False, False]))
     theirs = comparison.Answers.read(
         [{"age": 30, "gender": "male"}, None, {"age": 44, "gender": None},
          {"age": None, "gender": "male"}]
@@ -207,7 +212,7 @@ def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparison: Any)
         [{"age": 21, "gender": "female"}, {"age": 99, "gender": "male"},
          {"age": 40, "gender": "male"}, {"age": 52, "gender": "female"}]
     )  # fmt: skip
-    told = comparison.beside(theirs, ours, truth, bootstrap.resample(np.arange(4)))
+    told = comparison.compare(theirs, ours, faces, bootstrap.resample(np.arange(4)))
     values = {
         side: {name: figure["value"] for name, figure in told[side].items()}
         for side in ("theirs", "ours", "difference")
@@ -218,7 +223,7 @@ def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparison: Any)
     assert values["theirs"]["gender_accuracy"] == 0.5  # genders: faces 0 and 3
     assert values["ours"]["gender_accuracy"] == 0.5
     assert values["difference"]["gender_accuracy"] == 0
-    alone = comparison.standing(theirs, truth, bootstrap.resample(np.arange(4)))
+    alone = comparison.figures(theirs, faces, bootstrap.resample(np.arange(4)))
     assert (alone["found_without_age"], alone["found_without_gender"]) == (1, 1)
 
 
@@ -235,7 +240,7 @@ def test_ours_stand_beside_theirs_on_the_faces_that_both_answer(comparison: Any)
         max_size=30,
     )
 )
-def test_reading_loses_no_answer(comparison: Any, lines: list[dict[str, Any] | None]) -> None:
+def test_reading_keeps_every_answer(comparison: Any, lines: list[dict[str, Any] | None]) -> None:
     answers = comparison.Answers.read(json.loads(json.dumps(lines)))
     genders = {1.0: "female", 0.0: "male"}
     again = [
@@ -245,7 +250,7 @@ def test_reading_loses_no_answer(comparison: Any, lines: list[dict[str, Any] | N
     assert again == lines
 
 
-def test_a_gender_that_is_none_is_refused(comparison: Any) -> None:
+def test_an_unknown_gender_is_an_error(comparison: Any) -> None:
     with pytest.raises(ValueError, match="gender 'Female': expected"):
         comparison.Answers.read([{"age": 3, "gender": "Female"}])
 
@@ -263,18 +268,17 @@ def run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., dict[str, Any]]:
-    """Give a function that runs the command with two fake peers, one of them as ours."""
-    roster, log = modules["catalogue"], tmp_path / "log"
+    """Return a function that runs the command with two fake peers, one of them as ours."""
+    listing, log = modules["catalogue"], tmp_path / "log"
     facts = {"trained_on": "colours", "utkface": "no", "sources": ["a page"], "licence": "MIT"}
     entry = {"name": "fake", "package": "fake 1.0 (PyPI)", "detector": "eyes", **facts,
              "program": ["python", str(fake), str(log)]}  # fmt: skip
     left = [{"package": "other 2.0 (PyPI)", "why": "weights not in the package"}]
     catalogue = {"peer": [entry], "left_out": left}
-    for name in ("catalogue", "peers"):
-        monkeypatch.setattr(modules[name], "catalogue", lambda: catalogue)
-    own = roster.Peer("agelens fake", "agelens", entry["program"], None, {}, "", ours=True)
-    found = roster.Peer("agelens finds", "agelens", entry["program"], "eyes", {}, "", ours=True)
-    monkeypatch.setattr(modules["peers"], "roll", lambda *_: [found, own, *roster.others(None)])
+    monkeypatch.setattr(listing, "read", lambda: catalogue)
+    own = listing.Peer("agelens fake", "agelens", entry["program"], None, {}, "", ours=True)
+    found = listing.Peer("agelens finds", "agelens", entry["program"], "eyes", {}, "", ours=True)
+    monkeypatch.setattr(listing, "peers", lambda *_: [found, own, *listing.others(None)])
     monkeypatch.setattr(modules["peers"], "RESULT", tmp_path / "results" / "peers.json")
     monkeypatch.setattr(modules["timing"], "pin", lambda: False)
 
@@ -288,7 +292,7 @@ def run(
     return run
 
 
-def test_the_command_writes_the_record_and_asks_once(
+def test_the_command_writes_the_record_and_reuses_answers(
     run: Callable[..., dict[str, Any]], dataset: Path, tmp_path: Path
 ) -> None:
     record = run()
@@ -314,13 +318,11 @@ def test_the_command_writes_the_record_and_asks_once(
     assert again["peers"] == record["peers"]
 
 
-def test_the_border_that_finds_most_is_taken(
-    modules: dict[str, ModuleType], runner: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_border_with_most_faces_found_is_chosen(
+    modules: dict[str, ModuleType], labelled: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     store, comparison = modules["store"], modules["comparison"]
-    faces = modules["faces"].Faces(
-        [], comparison.Truth(np.full(4, 30), np.full(4, True)), np.empty(0)
-    )
+    faces = labelled(np.full(4, 30), np.full(4, True))
     told = {"none": (0.5, 1.0), "black 25%": (1.0, 5.0), "edge 25%": (1.0, 4.0)}
 
     def answers(peer: Any, faces: Any, border: Any) -> Any:
@@ -329,14 +331,14 @@ def test_the_border_that_finds_most_is_taken(
         lines = [line if place < 4 * found else None for place in range(4)]
         return {}, comparison.Answers.read(lines)
 
-    keeper = store.Keeper(tmp_path, {}, None)
-    monkeypatch.setattr(keeper, "answers", answers)
-    trials = keeper.trials(None, faces)
+    kept_answers = store.AnswerStore(tmp_path, {}, None)
+    monkeypatch.setattr(kept_answers, "answers", answers)
+    trials = kept_answers.trials(None, faces)
     assert {str(border): (t.found, t.age_mae) for border, t in trials.items()} == told
     assert str(store.best(trials)) == "edge 25%"
 
 
-def test_a_stopped_run_goes_on(
+def test_an_interrupted_run_resumes(
     run: Callable[..., dict[str, Any]], tmp_path: Path, dataset: Path
 ) -> None:
     whole = run()
@@ -350,7 +352,7 @@ def test_a_stopped_run_goes_on(
     assert kept.read_text() == "".join(lines)
 
 
-def test_two_runs_do_not_write_over_each_other(
+def test_concurrent_runs_do_not_overwrite_answers(
     run: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     run()
@@ -359,12 +361,12 @@ def test_two_runs_do_not_write_over_each_other(
     before = kept.read_text()
     with kept.open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(SystemExit, match="fake is being asked by another run"):
+        with pytest.raises(SystemExit, match="fake is being run by another process"):
             run()
     assert kept.read_text() == before
 
 
-def test_times_join_the_record(
+def test_timing_is_added_to_the_record(
     run: Callable[..., dict[str, Any]], modules: dict[str, ModuleType]
 ) -> None:
     with pytest.raises(SystemExit, match=r"no peers\.json yet"):
@@ -389,8 +391,8 @@ def test_times_join_the_record(
 
 
 def test_the_catalogue_is_complete(modules: dict[str, ModuleType]) -> None:
-    roster = modules["catalogue"]
-    for entry in roster.catalogue()["peer"]:
+    listing = modules["catalogue"]
+    for entry in listing.read()["peer"]:
         assert (PEERS / entry["program"][1]).is_file()
         assert entry["utkface"] in ("yes", "no", "not told") and entry["sources"]
     pinned = json.loads((PEERS / "package.json").read_text("utf-8"))["dependencies"]
@@ -401,9 +403,9 @@ def test_the_catalogue_is_complete(modules: dict[str, ModuleType]) -> None:
         if not line.startswith("#")
         for name, version in [line.split("==")]
     }
-    for peer in roster.others(None):
+    for peer in listing.others(None):
         for part in peer.package.rsplit(" (", 1)[0].split(" + "):
             name, version = part.split()
             assert pinned[name] == version
     with pytest.raises(ConfigError, match="no peer nobody: expected human: faceres"):
-        roster.others(["nobody"])
+        listing.others(["nobody"])

@@ -1,25 +1,25 @@
-"""agelens itself, asked as every peer is: MODEL, with --chips for pictures that are aligned."""
+"""agelens itself, run as every peer is: MODEL, with --chips for pictures that are aligned."""
 
 from pathlib import Path
 
-from worker import Answer, Peer, Picture, serve, words
+from worker import Answer, Peer, Picture, parser, serve
 
 from agelens.faces.alignment import warp_all
 from agelens.faces.detector import Detector
 from agelens.inference.runtime import CHIP, Model
 from agelens.predictor import Predictor
-from agelens.provenance import versions
+
+PACKAGES = ("agelens", "numpy", "onnxruntime", "opencv-python-headless")
 
 
 def main() -> None:
-    """Answer."""
-    parser = words()
-    parser.add_argument("model")
-    parser.add_argument("--chips", action="store_true")
-    given = parser.parse_args()
-    model = Model(given.model, threads=1)
+    """Serve."""
+    command_line = parser()
+    command_line.add_argument("model")
+    command_line.add_argument("--chips", action="store_true")
+    given = command_line.parse_args()
+    model, detector = Model(given.model, threads=1), Detector()
     predictor = Predictor(model, threads=1)
-    detector = Detector()
 
     def pipeline(picture: Picture) -> Answer:
         found = predictor.predict(picture, chips=given.chips)
@@ -38,14 +38,8 @@ def main() -> None:
         if predictor.flip:
             model.run(chips[:, :, ::-1].copy())
 
-    kept = ("agelens", "numpy", "onnxruntime", "opencv-python-headless")
-    found = {name: version for name, version in versions().items() if name in kept}
     others = [] if given.chips else [Path(detector.file)]
-    serve(
-        Peer(found, [model.path], others, pipeline, cut, network),
-        given.side,
-        given.time,
-    )
+    serve(Peer(PACKAGES, [model.path], others, pipeline, cut, network), given)
 
 
 if __name__ == "__main__":

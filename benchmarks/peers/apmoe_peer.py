@@ -1,18 +1,16 @@
 """apmoe (PyPI): its face expert, a MobileNetV2 that tells the age alone and finds no faces."""
 
-from importlib.metadata import version
 from pathlib import Path
 
 import apmoe
 from apmoe.core.types import ModalityData
 from apmoe.experts.builtin import FaceAgeExpert
 from apmoe.processing.builtin.image_cleaners import ImageCleaner
-from worker import Answer, Peer, Picture, serve, words
+from worker import Answer, Peer, Picture, parser, serve
 
 
 def main() -> None:
-    """Answer."""
-    given = words().parse_args()
+    """Serve."""
     weights = Path(apmoe.__file__).parent / "weights" / "face_age_expert.keras"
     expert, cleaner = FaceAgeExpert(), ImageCleaner()
     expert.load_weights(str(weights))
@@ -26,18 +24,8 @@ def main() -> None:
     def pipeline(picture: Picture) -> Answer:
         return {"age": network(cut(picture)), "gender": None}
 
-    serve(
-        Peer(
-            versions={name: version(name) for name in ("apmoe", "keras", "tensorflow-cpu")},
-            model=[weights],
-            others=[],
-            pipeline=pipeline,
-            cut=cut,
-            network=network,
-        ),
-        given.side,
-        given.time,
-    )
+    packages = ("apmoe", "keras", "tensorflow-cpu")
+    serve(Peer(packages, [weights], [], pipeline, cut, network), parser().parse_args())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who is asked: agelens with some models, and the peers of catalogue.toml."""
+"""The peers: agelens with some models, and the packages of catalogue.toml."""
 
 import hashlib
 import tomllib
@@ -13,25 +13,25 @@ from agelens.errors import ConfigError
 from agelens.evaluation.evaluate import model_name
 from agelens.inference.runtime import Model
 
-TOLD = ("trained_on", "utkface", "sources", "licence")
+FACTS = ("trained_on", "utkface", "sources", "licence")
 PINS = ("package.json", "requirements.txt", "requirements-no-deps.txt")
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One that is asked."""
+    """A program that predicts age and gender."""
 
     name: str
     package: str
     program: list[str]  # agelens, python or node, then the script and its words
     detector: str | None  # peers of one detector get the same border; None: no detector
-    facts: dict[str, Any]  # what the catalogue tells of it, or a model's digest
+    facts: dict[str, Any]  # what the catalogue says of it, or a model's digest
     pins: str  # a digest of what fixes its answers beside the program's words
     ours: bool = False
 
 
-def roll(models: list[str], only: list[str] | None) -> list[Peer]:
-    """Give ours, each with its own detection and on the chip as it is, and the others.
+def peers(models: list[str], only: list[str] | None) -> list[Peer]:
+    """Return ours, each with its own detection and on the chip as it is, and the others.
 
     `only` names others. Raises ConfigError for a name that the catalogue does not have.
     """
@@ -39,7 +39,7 @@ def roll(models: list[str], only: list[str] | None) -> list[Peer]:
 
 
 def ours(name: str) -> list[Peer]:
-    """Give agelens with a model, by name or path, finding the face and on the aligned chip."""
+    """Return agelens with a model, by name or path, finding the face and on the aligned chip."""
     model = Model(name)
     facts = {"model_sha256": _digest([model.path])}
     sources = sorted(Path(agelens.__file__).parent.rglob("*.py"))
@@ -53,27 +53,23 @@ def ours(name: str) -> list[Peer]:
 
 
 def others(only: list[str] | None) -> list[Peer]:
-    """Give the peers of the catalogue, or those that are named."""
-    entries = catalogue()["peer"]
+    """Return the peers of the catalogue, or those that are named."""
+    entries = read()["peer"]
     known = [entry["name"] for entry in entries]
     if unknown := sorted(set(only or ()) - set(known)):
         raise ConfigError(f"no peer {', '.join(unknown)}: expected {', '.join(known)}")
     pins = _digest([HERE / name for name in PINS])
     return [
         Peer(
-            entry["name"],
-            entry["package"],
-            entry["program"],
-            entry.get("detector"),
-            {key: entry[key] for key in TOLD},
-            pins,
+            entry["name"], entry["package"], entry["program"], entry.get("detector"),
+            {key: entry[key] for key in FACTS}, pins,
         )
         for entry in entries
         if only is None or entry["name"] in only
-    ]
+    ]  # fmt: skip
 
 
-def catalogue() -> dict[str, list[dict[str, Any]]]:
+def read() -> dict[str, list[dict[str, Any]]]:
     """Read catalogue.toml: `peer`, and `left_out`."""
     return tomllib.loads((HERE / "catalogue.toml").read_text("utf-8"))
 

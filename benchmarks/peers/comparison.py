@@ -1,4 +1,4 @@
-"""What a peer's answers are worth, and ours on the same faces."""
+"""The figures of a peer's answers, and of ours on the same faces."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,22 +8,15 @@ from numpy.typing import NDArray
 
 from agelens.evaluation import bootstrap, metrics
 from agelens.evaluation.arrays import Weights
+from faces import Faces
 
 Values = NDArray[np.float64]
 GROWN = 13  # years
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """The labels of N faces."""
-
-    age: NDArray[np.int64]  # (N,), years
-    female: NDArray[np.bool_]  # (N,)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What a peer said of N faces."""
+    """A peer's answers on N faces."""
 
     found: NDArray[np.bool_]  # (N,)
     age: Values  # (N,), years; NaN where none is given
@@ -36,20 +29,19 @@ class Answers:
         Raises ValueError for a gender that is neither "female", "male" nor None.
         """
         genders = {"female": 1.0, "male": 0.0, None: np.nan}
-        told = [line or {} for line in lines]
-        for line in told:
-            if line.get("gender") not in genders:
-                raise ValueError(f"gender {line['gender']!r}: expected female, male or none")
-        ages = [np.nan if (age := line.get("age")) is None else float(age) for line in told]
+        answers = [line or {} for line in lines]
+        for answer in answers:
+            if answer.get("gender") not in genders:
+                raise ValueError(f"gender {answer['gender']!r}: expected female, male or none")
         return cls(
             np.array([line is not None for line in lines], bool),
-            np.array(ages, np.float64),
-            np.array([genders[line.get("gender")] for line in told], np.float64),
+            np.array([answer.get("age") for answer in answers], np.float64),  # None becomes NaN
+            np.array([genders[answer.get("gender")] for answer in answers], np.float64),
         )
 
 
-def standing(answers: Answers, truth: Truth, weights: Weights) -> dict[str, Any]:
-    """Give the share of faces found, and the figures on them, with intervals.
+def figures(answers: Answers, faces: Faces, weights: Weights) -> dict[str, Any]:
+    """Return the share of faces found, and the figures on them, with intervals.
 
     `weights` (R, N) are drawn by `bootstrap.resample`.
     """
@@ -59,39 +51,39 @@ def standing(answers: Answers, truth: Truth, weights: Weights) -> dict[str, Any]
         "found": {"faces": int(found.sum()), "share": share.as_dict()},
         "found_without_age": int((found & np.isnan(answers.age)).sum()),
         "found_without_gender": int((found & np.isnan(answers.female)).sum()),
-        "figures": _figures(values(answers, truth), weights),
+        "figures": _means(values(answers, faces), weights),
     }
 
 
-def beside(theirs: Answers, ours: Answers, truth: Truth, weights: Weights) -> dict[str, Any]:
-    """Give both peers' figures on the faces that both answer, and ours less theirs."""
-    mine, others = values(ours, truth), values(theirs, truth)
+def compare(theirs: Answers, ours: Answers, faces: Faces, weights: Weights) -> dict[str, Any]:
+    """Return both peers' figures on the faces that both answer, and ours less theirs."""
+    mine, others = values(ours, faces), values(theirs, faces)
     for name in mine:
         unanswered = np.isnan(mine[name]) | np.isnan(others[name])
         mine[name][unanswered] = others[name][unanswered] = np.nan
     gaps = {name: mine[name] - others[name] for name in mine}
     return {
         "faces": int((theirs.found & ours.found).sum()),
-        "theirs": _figures(others, weights),
-        "ours": _figures(mine, weights),
-        "difference": _figures(gaps, weights),
+        "theirs": _means(others, weights),
+        "ours": _means(mine, weights),
+        "difference": _means(gaps, weights),
     }
 
 
-def values(answers: Answers, truth: Truth) -> dict[str, Values]:
-    """Give the figures that are means over faces: one value a face, NaN where none counts."""
-    error = answers.age - truth.age
-    off = np.abs(metrics.whole_years(answers.age) - truth.age)
-    right = np.where(np.isnan(answers.female), np.nan, answers.female == truth.female)
+def values(answers: Answers, faces: Faces) -> dict[str, Values]:
+    """Return the figures that are means over faces: one value a face, NaN where none counts."""
+    error = answers.age - faces.age
+    off = np.abs(metrics.whole_years(answers.age) - faces.age)
+    right = np.where(np.isnan(answers.female), np.nan, answers.female == faces.female)
     return {
         "age_mae": np.abs(error),
         "age_bias": error,
         "age_within_5": np.where(np.isnan(off), np.nan, off <= 5),
         "gender_accuracy": right,
-        "gender_accuracy_13_and_older": np.where(truth.age >= GROWN, right, np.nan),
+        "gender_accuracy_13_and_older": np.where(faces.age >= GROWN, right, np.nan),
     }
 
 
-def _figures(columns: dict[str, Values], weights: Weights) -> dict[str, dict[str, float | None]]:
+def _means(columns: dict[str, Values], weights: Weights) -> dict[str, dict[str, float | None]]:
     means = bootstrap.estimate(bootstrap.mean(np.column_stack(list(columns.values()))), weights)
     return {name: mean.as_dict() for name, mean in zip(columns, means, strict=True)}

@@ -1,12 +1,12 @@
-"""Labelled chips of a part of a dataset."""
+"""Labelled chips of a part of a data set."""
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from comparison import Truth
 from numpy.typing import NDArray
 from runner import Chip
 
@@ -16,30 +16,30 @@ from agelens.data.dataset import Dataset
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
-    """N of them."""
+    """N faces with their labels."""
 
     paths: list[Path]
-    truth: Truth
+    age: NDArray[np.int64]  # (N,), years
+    female: NDArray[np.bool_]  # (N,)
     photos: NDArray[np.object_]  # (N,), the files' SHA-256: equal where the files are
 
     @classmethod
-    def of(cls, dataset: Dataset, rows: NDArray[np.int64]) -> "Faces":
-        """Take rows of a dataset."""
+    def of(cls, dataset: Dataset, rows: NDArray[np.int64]) -> Self:
+        """Take rows of a data set."""
         samples = dataset.samples[rows]
-        age, female = samples["age"].to_numpy().astype(np.int64), samples["gender"] == "female"
         return cls(
             [dataset.image_path(name) for name in samples["file"]],
-            Truth(age, female.to_numpy()),
+            samples["age"].to_numpy().astype(np.int64),
+            (samples["gender"] == "female").to_numpy(),
             samples["sha256"].to_numpy(),
         )
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.age)
 
     def first(self, count: int | None) -> "Faces":
-        """Give the first ones; None: all."""
-        age, female = self.truth.age[:count], self.truth.female[:count]
-        return Faces(self.paths[:count], Truth(age, female), self.photos[:count])
+        """Take the first ones; None takes all."""
+        return Faces(self.paths[:count], self.age[:count], self.female[:count], self.photos[:count])
 
     def chips(self, start: int, stop: int) -> Iterator[Chip]:
         """Decode one after the other."""
@@ -47,7 +47,7 @@ class Faces:
 
     @property
     def digest(self) -> str:
-        """Tell these faces from others."""
+        """A digest that tells these faces from others."""
         return hashlib.sha256("\n".join(self.photos).encode()).hexdigest()
 
 

@@ -19,12 +19,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import catalogue
 import runner
 import timing
-from catalogue import Peer, catalogue, roll
-from comparison import beside, standing
+from catalogue import Peer
+from comparison import compare, figures
 from runner import HERE, Border
-from store import Keeper, Trial, best
+from store import AnswerStore, Trial, best
 
 from agelens import provenance
 from agelens.cli.progress import bar
@@ -39,87 +40,88 @@ VALIDATION_CHIPS = 200  # on which borders are tried
 
 
 def main() -> None:
-    """Ask, or time, and write the record."""
-    given = words()
+    """Collect answers, or time, and write the record."""
+    given = arguments()
     target = given.output or (RESULT if given.faces is None else given.work / "peers.json")
+    before = json.loads(target.read_text("utf-8")) if target.is_file() else {}
     try:
         dataset = Dataset(given.data)
-        peers = roll(given.models or ["default"], given.only)
+        peers = catalogue.peers(given.models or ["default"], given.only)
         commands = {peer.name: runner.command(peer.program, given.python) for peer in peers}
+        if given.time and not before:
+            raise ConfigError(f"no {target.name} yet: run without --time first")
         if given.time:
-            if not target.is_file():
-                raise ConfigError(f"no {target.name} yet: run without --time first")
-            record = json.loads(target.read_text("utf-8"))
             with bar() as progress:
-                record["timing"] = {"command": command_line(given, peers)} | timing.measure(
-                    record, dataset, peers, commands, given.time, progress
-                )
+                times = timing.measure(before, dataset, peers, commands, given.time, progress)
+            record = before | {"timing": {"command": command_line(given, peers)} | times}
         else:
-            record = ask_all(given, dataset, peers, commands)
-            record["timing"] = kept_timing(target)
-        write(target, record)
+            record = measure(given, dataset, peers, commands)
+            record["timing"] = before.get("timing")
     except AgelensError as error:
         sys.exit(str(error))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    partial.replace(target)
     print(target)
 
 
-def words() -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", help="ours: names or paths (default: default)")
-    parser.add_argument("--data", type=Path, required=True, help="a dataset folder")
-    parser.add_argument("--work", type=Path, required=True, help="where answers are kept")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these peers, beside ours")
-    parser.add_argument(
-        "--faces", type=int, help="a fair sample of so many; the record goes to --work"
-    )
-    parser.add_argument("--output", type=Path, help="the record, elsewhere")
-    parser.add_argument("--time", type=int, metavar="ROUNDS", help="measure time instead")
-    parser.add_argument(
-        "--python", type=Path, default=HERE / ".venv/bin/python", help="of the peers' environment"
-    )
+    add, python = parser.add_argument, HERE / ".venv/bin/python"
+    add("models", nargs="*", help="ours: names or paths (default: default)")
+    add("--data", type=Path, required=True, help="a data set folder")
+    add("--work", type=Path, required=True, help="where answers are kept")
+    add("--only", nargs="+", metavar="NAME", help="these peers, beside ours")
+    add("--faces", type=int, help="a fair sample of so many; the record goes to --work")
+    add("--output", type=Path, help="the record, elsewhere")
+    add("--time", type=int, metavar="ROUNDS", help="measure time instead")
+    add("--python", type=Path, default=python, help="of the peers' environment")
     return parser.parse_args()
 
 
-def ask_all(
+def measure(
     given: argparse.Namespace, dataset: Dataset, peers: list[Peer], commands: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """Ask every peer that has not been asked, and give the record of what the answers are worth."""
+    """Collect the answers that are missing, and return the record of their figures."""
     split = dataset.split(0)
     whole = Faces.of(dataset, shuffled(split.test))
     faces = whole.first(given.faces)
     trial = Faces.of(dataset, spread(split.validation, VALIDATION_CHIPS))
     tried: dict[str, dict[Border, Trial]] = {}
-    about, said = {}, {}
+    reports, answers = {}, {}
     with bar() as progress:
-        keeper = Keeper(given.work, commands, progress)
+        store = AnswerStore(given.work, commands, progress)
         for peer in peers:
             if peer.detector and peer.detector not in tried:
-                tried[peer.detector] = keeper.trials(peer, trial)
+                tried[peer.detector] = store.trials(peer, trial)
         border = {peer.name: best(tried[peer.detector]) for peer in peers if peer.detector}
         for peer in peers:
             around = border.get(peer.name, Border())
-            about[peer.name], said[peer.name] = keeper.answers(peer, whole, around, len(faces))
+            found = store.answers(peer, whole, around, len(faces))
+            reports[peer.name], answers[peer.name] = found
     weights = bootstrap.resample(faces.photos)
-    mine = [peer for peer in peers if peer.ours and peer.detector]
-    rows = []
-    for peer in peers:
-        answers = said[peer.name]
-        row = {
+    rows = [
+        {
             "name": peer.name,
             "package": peer.package,
             "ours": peer.ours,
             "border": str(border[peer.name]) if peer.detector else None,
-            "versions": about[peer.name]["versions"],
-            "weights_bytes": about[peer.name]["weights"],
-            **standing(answers, faces.truth, weights),
+            "versions": reports[peer.name]["versions"],
+            "weights_bytes": reports[peer.name]["weights"],
+            **figures(answers[peer.name], faces, weights),
             **peer.facts,
         }
-        if not peer.ours:
+        for peer in peers
+    ]
+    for row in rows:
+        if not row["ours"]:
             row["same_faces"] = {
-                own.name: beside(answers, said[own.name], faces.truth, weights) for own in mine
+                own.name: compare(answers[row["name"]], answers[own.name], faces, weights)
+                for own in peers
+                if own.ours and own.detector
             }
-        rows.append(row)
     return {
         "command": command_line(given, peers),
         "date": provenance.now(),
@@ -147,31 +149,18 @@ def ask_all(
             for detector, trials in tried.items()
         },
         "peers": rows,
-        "left_out": catalogue()["left_out"],
+        "left_out": catalogue.read()["left_out"],
     }
 
 
 def command_line(given: argparse.Namespace, peers: list[Peer]) -> str:
-    """Say how the record was made, without the places of this machine."""
+    """Return how the record was made, without the places of this machine."""
     mine = [peer.name.removeprefix("agelens ") for peer in peers if peer.ours and peer.detector]
     only = [f"--only {' '.join(map(repr, given.only))}"] if given.only else []
     more = [f"--time {given.time}"] if given.time else []
     more += [f"--faces {given.faces}"] if given.faces else []
     start = f"python benchmarks/peers/peers.py {' '.join(mine)}"
     return " ".join([start, f"--data {given.data.resolve().name} --work DIR", *more, *only])
-
-
-def kept_timing(file: Path) -> dict[str, Any] | None:
-    """Give the times that stand in a record already."""
-    return json.loads(file.read_text("utf-8")).get("timing") if file.is_file() else None
-
-
-def write(file: Path, content: dict[str, Any]) -> None:
-    """Write JSON aside, then put it in its place."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(file.name + ".part")
-    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    aside.replace(file)
 
 
 if __name__ == "__main__":

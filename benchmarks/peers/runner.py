@@ -1,6 +1,6 @@
-"""The driver's side of the talk with a peer: a program that gets pictures and says what it sees.
+"""Run a peer: a program that reads pictures and writes an answer about each.
 
-What is said is told in worker.py. A peer runs in its own process and environment, on one
+worker.py says what goes between the two. A peer runs in its own process and environment, on one
 thread, and sees a picture only while it answers about it: no file of it is written.
 """
 
@@ -92,25 +92,25 @@ def command(program: list[str], python: Path) -> list[str]:
     return [node, "--no-warnings", str(HERE / script), *rest]
 
 
-def ask(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
-    """Ask about chips: gives what the peer says of itself, then its answer on each, in order.
+def answers(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
+    """Yield what the peer reports of itself, then its answer on each chip, in order.
 
     Raises PeerFailed where it fails, or answers on fewer or more than it was given.
     """
     given = _Counted(chips)
-    said = -1
-    for said, line in enumerate(_talk(words, given, border)):  # noqa: B007
+    count = -1
+    for count, line in enumerate(_lines(words, given, border)):  # noqa: B007
         yield line
-    if said != given.count:
-        raise PeerFailed(f"{' '.join(words)}: {said} answers on {given.count} pictures")
+    if count != given.count:
+        raise PeerFailed(f"{' '.join(words)}: {count} answers on {given.count} pictures")
 
 
-def time(
+def times(
     words: list[str], chips: list[Chip], border: Border, rounds: int
 ) -> dict[str, list[float]]:
-    """Let a peer time itself: of "pipeline" and "model" the milliseconds a face, by round."""
-    _, times = _talk([*words, "--time", str(rounds)], chips, border)
-    return times
+    """Let a peer time itself: the milliseconds a face of "pipeline" and "model", by round."""
+    _, measured = _lines([*words, "--time", str(rounds)], chips, border)
+    return measured
 
 
 class _Counted:
@@ -123,8 +123,8 @@ class _Counted:
             yield chip
 
 
-def _talk(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
-    """Send the chips and give the lines that come back, read as JSON."""
+def _lines(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
+    """Send the chips and yield the lines that come back, read as JSON."""
     trouble: list[Exception] = []
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
@@ -150,10 +150,10 @@ def _talk(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[A
         feeder = Thread(target=feed, daemon=True)
         feeder.start()
         try:
-            said = 0
+            empty = True
             for line in child.stdout:
                 yield _read(line, words)
-                said += 1
+                empty = False
             code = child.wait()
             feeder.join()
         finally:
@@ -162,7 +162,7 @@ def _talk(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[A
             child.stdout.close()
         if trouble:
             raise trouble[0]
-        if code or not said:
+        if code or empty:
             complaints.seek(0)
             last = complaints.read().decode("utf-8", "replace").splitlines()[-COMPLAINT_LINES:]
             raise PeerFailed("\n".join([f"{' '.join(words)} ended with {code}:", *last]))

@@ -1,6 +1,6 @@
-"""Answers that are asked for once: each peer's in a file, one line for each face.
+"""Answers that are computed once: each peer's in a file, one line for each face.
 
-The first line is what the peer says of itself. A file that is not complete is gone on with, so a
+The first line is what the peer reports of itself. A file that is not complete is gone on with, so a
 run can be stopped at any face, and a few faces can be asked about before the others.
 """
 
@@ -30,8 +30,8 @@ class Trial:
     age_mae: float | None  # years, of those; None where none is found
 
 
-class Keeper:
-    """Keeps answers in a folder."""
+class AnswerStore:
+    """The answers of all peers in a folder."""
 
     def __init__(self, folder: Path, commands: dict[str, list[str]], progress: Progress) -> None:
         """Make the folder; `commands` are those of the peers, by name."""
@@ -64,7 +64,7 @@ class Keeper:
             if enough and border.share > max(tried.share for tried in trials):
                 break
             answers = self.answers(peer, faces, border)[1]
-            error = np.abs(answers.age - faces.truth.age)[~np.isnan(answers.age)]
+            error = np.abs(answers.age - faces.age)[~np.isnan(answers.age)]
             mae = float(error.mean()) if len(error) else None
             trials[border] = Trial(float(answers.found.mean()), mae)
         return trials
@@ -73,13 +73,13 @@ class Keeper:
         self, peer: Peer, faces: Faces, border: Border, kept: TextIO, start: int, stop: int
     ) -> None:
         task = self._progress.add_task(f"{peer.name}, border {border}", total=stop, completed=start)
-        said = runner.ask(self._commands[peer.name], faces.chips(start, stop), border)
-        about = next(said)
+        answers = runner.answers(self._commands[peer.name], faces.chips(start, stop), border)
+        about = next(answers)
         if not start:
             kept.seek(0)
             kept.truncate()  # there may be a first line without an answer
             kept.write(json.dumps(about) + "\n")
-        for answer in said:
+        for answer in answers:
             kept.write(json.dumps(answer) + "\n")
             kept.flush()
             self._progress.advance(task)
@@ -91,7 +91,7 @@ class Keeper:
             fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise runner.PeerFailed(
-                f"{peer.name} is being asked by another run that keeps its answers in "
+                f"{peer.name} is being run by another process that keeps its answers in "
                 f"{str(self._folder)!r}: wait for it, or give another --work"
             ) from error
 

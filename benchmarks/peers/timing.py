@@ -26,7 +26,7 @@ def measure(
     rounds: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Time the peers of a record, each with the border that it has there; give its `timing`.
+    """Time the peers of a record, each with the border that it has there; return its `timing`.
 
     Every turn is a process of its own with a round to warm up and `rounds` that count. Raises
     ConfigError for a peer that is not in the record.
@@ -42,9 +42,9 @@ def measure(
     for _ in range(TURNS):
         for peer in peers:
             progress.update(task, description=peer.name)
-            told = runner.time(commands[peer.name], sample, chosen[peer.name], rounds)
-            for part, measured in told.items():
-                times.setdefault(peer.name, {}).setdefault(part, []).extend(measured)
+            measured = runner.times(commands[peer.name], sample, chosen[peer.name], rounds)
+            for part, ms in measured.items():
+                times.setdefault(peer.name, {}).setdefault(part, []).extend(ms)
             progress.advance(task)
     return {
         "date": provenance.now(),
@@ -52,17 +52,15 @@ def measure(
         "pinned_to_one_core": pinned,
         "faces": len(sample),
         "rounds": TURNS * rounds,
-        "milliseconds": {name: medians(parts) for name, parts in times.items()},
+        "milliseconds": {
+            name: {part: round(statistics.median(each), 2) for part, each in parts.items()}
+            for name, parts in times.items()
+        },
     }
 
 
-def medians(parts: dict[str, list[float]]) -> dict[str, float]:
-    """Give the median of each part's rounds."""
-    return {part: round(statistics.median(rounds), 2) for part, rounds in parts.items()}
-
-
 def pin() -> bool:
-    """Keep this process, and those it starts, on one core; tell whether the system can."""
+    """Keep this process, and those it starts, on one core; return whether the system can."""
     if not hasattr(os, "sched_setaffinity"):
         return False
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

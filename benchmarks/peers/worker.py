@@ -1,11 +1,11 @@
-"""The peer's side of the talk: pictures in on standard input, one JSON line out for each.
+"""The peer's side of the conversation: pictures in on standard input, one JSON line out for each.
 
 Runs in the peers' own environment, so it needs NumPy alone. The driver's side is runner.py.
 
     PROGRAM [WORD...] --side S              answer every picture of S x S px
     PROGRAM [WORD...] --side S --time R     read all pictures, then time R rounds over them
 
-Pictures are raw RGB bytes. The first line tells what answers: {"versions", "weights"}. The others
+Pictures are raw RGB bytes. The first line says what answers: {"versions", "weights"}. The others
 are {"age", "gender"} or null where no face is found; with --time one line {"pipeline", "model"},
 the milliseconds a face took in each round.
 """
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ Answer = dict[str, Any] | None
 
 @dataclass(frozen=True)
 class Peer:
-    """What can be asked."""
+    """A peer program: its networks, and the functions that run them."""
 
-    versions: dict[str, str]  # of the packages at work
+    packages: tuple[str, ...]  # whose versions are told
     model: list[Path]  # the files of the age and gender networks
     others: list[Path]  # the further files that the pipeline needs
     pipeline: Callable[[Picture], Answer]  # finds the face and answers
@@ -44,40 +45,36 @@ class Peer:
     network: Callable[[Any], Any]  # answers on a face that is cut out
 
 
-def serve(peer: Peer, side: int, rounds: int) -> None:
-    """Tell what answers, then answer (rounds 0) or time."""
+def serve(peer: Peer, given: argparse.Namespace) -> None:
+    """Write what answers, then the answers on the pictures or, with --time, the times."""
     model = sum(file.stat().st_size for file in peer.model)
     others = sum(file.stat().st_size for file in peer.others)
-    say(
-        {
-            "versions": {"python": sys.version.split()[0], **peer.versions},
-            "weights": {"model": model, "pipeline": model + others},
-        }
-    )
-    pictures = read(side)
-    if rounds:
-        say(timed(peer, list(pictures), rounds))
+    versions = {"python": sys.version.split()[0], **{name: version(name) for name in peer.packages}}
+    write({"versions": versions, "weights": {"model": model, "pipeline": model + others}})
+    pictures = read(given.side)
+    if given.time:
+        write(timed(peer, list(pictures), given.time))
         return
     for picture in pictures:
-        say(peer.pipeline(picture))
+        write(peer.pipeline(picture))
 
 
-def say(what: Any) -> None:
+def write(line: Any) -> None:
     """Send one line."""
-    ANSWERS.write(json.dumps(what) + "\n")
+    ANSWERS.write(json.dumps(line) + "\n")
     ANSWERS.flush()
 
 
-def words() -> argparse.ArgumentParser:
-    """Give a parser of the command line, for a program to add its own words to."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--side", type=int, required=True)
-    parser.add_argument("--time", type=int, default=0)
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """Return a parser of the command line, for a program to add its own arguments to."""
+    made = argparse.ArgumentParser()
+    made.add_argument("--side", type=int, required=True)
+    made.add_argument("--time", type=int, default=0)
+    return made
 
 
 def read(side: int) -> Iterator[Picture]:
-    """Give the pictures on standard input, uint8 (side, side, 3)."""
+    """Read the pictures on standard input, uint8 (side, side, 3)."""
     size = side * side * 3
     while data := sys.stdin.buffer.read(size):
         yield np.frombuffer(data, np.uint8).reshape(side, side, 3).copy()

@@ -20,7 +20,7 @@ from agelens.evaluation import metrics
 from agelens.images.decode import read
 from agelens.inference.distribution import median
 from agelens.predictor import load
-from agelens.video.fusion import FLOOR, Pool
+from agelens.video.fusion import FLOOR, OpinionPool
 
 VIEWS = 8
 TEST_FOLDS = [8, 9]
@@ -65,7 +65,7 @@ def main() -> None:
         chip = cv2.resize(read(given.dataset / "images" / file), (200, 200))
         views = [seen_again(chip, random) for _ in range(VIEWS)]
         people = [one for (one,) in predictor.predict(views, chips=True)]
-        pool = Pool()
+        pool = OpinionPool()
         for one in people:
             pool.add(
                 one.age_probabilities,
@@ -75,8 +75,8 @@ def main() -> None:
             )
         truth.append(age)
         singles.append([one.age_probabilities for one in people])
-        joined.append(pool.joint().age_probabilities)
-        worths.append(pool.joint().worth)
+        joined.append(pool.fused().age_probabilities)
+        worths.append(pool.fused().effective_views)
         log = np.log(np.maximum(singles[-1], FLOOR)).sum(axis=0)
         products.append(np.exp(log - log.max()))
     each = np.repeat(truth, VIEWS)

@@ -45,14 +45,16 @@ class Box:
         """Square pixels; 0 for an empty box."""
         return max(self.width, 0.0) * max(self.height, 0.0)
 
-    def overlap(self, other: "Box") -> float:
-        """Return the intersection over union with another box, 0 to 1."""
+    def intersection(self, other: "Box") -> float:
+        """Return the square pixels shared with another box."""
         wide = min(self.right, other.right) - max(self.left, other.left)
         high = min(self.bottom, other.bottom) - max(self.top, other.top)
-        if wide <= 0 or high <= 0:
-            return 0.0
-        shared = wide * high
-        return shared / (self.area + other.area - shared)
+        return wide * high if wide > 0 and high > 0 else 0.0
+
+    def overlap(self, other: "Box") -> float:
+        """Return the intersection over union with another box, 0 to 1."""
+        shared = self.intersection(other)
+        return shared / (self.area + other.area - shared) if shared else 0.0
 
 
 @dataclass(frozen=True, slots=True)

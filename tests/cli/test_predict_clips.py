@@ -141,7 +141,7 @@ def test_without_pyav_clips_of_a_folder_are_passed_over(
     code, out, err = run(tmp_path, "-f", "jsonl")
     assert code == 0
     assert [Path(line["file"]).name for line in map(json.loads, out.splitlines())] == ["a.jpg"]
-    assert err.startswith("warning: passed over 1 clips: ")
+    assert err.startswith("warning: skipped 1 clips: ")
     assert run(tmp_path / "a.jpg", clip)[0] == 2
 
 

@@ -186,13 +186,13 @@ def test_the_terminal_shows_who_is_there(monkeypatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "err", terminal)
-    shown = live_view.view(None if not live_view.has_window() else False)
+    shown = live_view.open_view(None if not live_view.has_window() else False)
     assert isinstance(shown, live_view.Terminal)
     assert shown.show(moment(0, 0.0, 1, 2))
     assert shown.show(moment(10, 1.0, 2))
     text = screen.getvalue()
     assert "man, 34 (28-41)" in text or "person, 34 (28-41)" in text
-    assert "1.0 of 10.0 frames a second looked at" in text
+    assert "1.0 of 10.0 frames per second processed" in text
     screen.truncate(0)
     assert shown.show(moment(60, 6.0, 2))
     shown.close()
@@ -207,7 +207,7 @@ def test_a_window_where_there_can_be_one(monkeypatch) -> None:
     monkeypatch.setattr(cv2, "waitKey", lambda delay: next(keys))
     monkeypatch.setattr(cv2, "destroyAllWindows", lambda: seen.append(None))
     monkeypatch.setenv("DISPLAY", ":0")
-    shown = live_view.view(None)
+    shown = live_view.open_view(None)
     assert isinstance(shown, live_view.Window)
     assert shown.show(moment(0, 0.0, 1))
     assert not shown.show(moment(1, 0.1, 1))
@@ -227,4 +227,4 @@ def test_no_window_without_a_desk_or_in_a_headless_build(monkeypatch) -> None:
     assert live_view.has_window()
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI:   NONE")
     assert not live_view.has_window()
-    assert isinstance(live_view.view(None), live_view.Nothing)
+    assert type(live_view.open_view(None)) is live_view.View

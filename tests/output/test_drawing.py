@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.output.drawing import COLOURS, PANEL, annotate, labels
-from agelens.output.drawing import _place as place
+from agelens.output.drawing import BACKGROUND, COLOURS, annotate, label_texts
+from agelens.output.drawing import _place_label as place
 from agelens.results import Box, Gender, Prediction, Status
 
 AGES = np.full(117, 1 / 117, np.float32)
@@ -22,8 +22,8 @@ def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 
 def test_words() -> None:
-    assert labels(person(None)) == ("woman, 34 (28-41)", "34 (28-41)", "34")
-    doubted = labels(person(None, 0.1, Status.UNSURE))
+    assert label_texts(person(None)) == ("woman, 34 (28-41)", "34 (28-41)", "34")
+    doubted = label_texts(person(None, 0.1, Status.UNSURE))
     assert doubted == ("man, 34 (28-41)?", "34 (28-41)?", "34?")
 
 
@@ -35,9 +35,9 @@ def test_box_and_label_show_on_any_ground(ground: int) -> None:
     colour = COLOURS[Gender.FEMALE]
     assert marked[225, 200].tolist() == list(colour)
     assert marked[225, 319].tolist() == list(colour)
-    assert marked[225, 199].tolist() == list(PANEL)
-    assert count(marked, PANEL) > 500  # the label's ground
-    rows, columns = np.nonzero((marked[:145] == PANEL).all(axis=-1))
+    assert marked[225, 199].tolist() == list(BACKGROUND)
+    assert count(marked, BACKGROUND) > 500  # the label's ground
+    rows, columns = np.nonzero((marked[:145] == BACKGROUND).all(axis=-1))
     label = marked[rows.min() : rows.max(), columns.min() : columns.max()]
     assert 0.03 < (label == 255).all(axis=-1).mean() < 0.5  # white letters on it
     assert (marked[160:290, 210:310] == ground).all()  # the face itself is free
@@ -103,7 +103,7 @@ def test_numbers_stand_before_the_words() -> None:
     picture = np.full((400, 600, 3), 128, np.uint8)
     people = [person(Box(50, 150, 170, 300)), person(None), person(Box(400, 150, 520, 300))]
     plain, numbered = annotate(picture, people), annotate(picture, people, [1, 2, 3])
-    assert count(numbered, PANEL) > count(plain, PANEL)
+    assert count(numbered, BACKGROUND) > count(plain, BACKGROUND)
     assert (annotate(picture, people, []) == plain).all()
     with pytest.raises(ValueError, match="zip"):
         annotate(picture, people, [1, 2])

@@ -9,7 +9,7 @@ import pytest
 
 from agelens.output.drawing import COLOURS
 from agelens.results import Box, Gender, Prediction
-from agelens.video.annotator import Trail, mark
+from agelens.video.annotator import Trail, annotate_clip
 from agelens.video.reader import Clip
 from filmed import av, film, head_of, moving, room
 
@@ -24,8 +24,8 @@ def trail(times, lefts) -> Trail:
 
 def test_a_box_moves_evenly_between_two_looks() -> None:
     path = trail([0.2, 0.4, 2.4], [0, 100, 50])
-    assert path.at(0.2, 0.1, 1.0) == Box(0, 10, 40, 60)
-    between = path.at(0.25, 0.1, 1.0)
+    assert path.box_at(0.2, 0.1, 1.0) == Box(0, 10, 40, 60)
+    between = path.box_at(0.25, 0.1, 1.0)
     assert between is not None
     assert between.left == pytest.approx(25)
     assert between.width == pytest.approx(40)
@@ -45,7 +45,7 @@ def test_a_box_moves_evenly_between_two_looks() -> None:
     ],
 )
 def test_none_is_drawn_where_no_one_was_seen(time: float, left: float | None) -> None:
-    box = trail([0.2, 0.4, 2.4], [0, 100, 50]).at(time, 0.1, 1.0)
+    box = trail([0.2, 0.4, 2.4], [0, 100, 50]).box_at(time, 0.1, 1.0)
     assert (None if box is None else box.left) == left
 
 
@@ -61,7 +61,7 @@ def test_the_copy_shows_the_box_and_keeps_times_and_sound(tmp_path: Path, astron
     heard: list[float] = []
     stream = io.BytesIO()
     with Clip(file) as clip:
-        mark(clip, stream, [path], reach=0.1, gap=2.0, tell=heard.append)
+        annotate_clip(clip, stream, [path], reach=0.1, gap=2.0, on_frame=heard.append)
     assert heard == pytest.approx(times, abs=2e-3)
     (tmp_path / "marked.mp4").write_bytes(stream.getvalue())
     with Clip(tmp_path / "marked.mp4") as marked:
@@ -87,7 +87,7 @@ def test_a_clip_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
             yield Frame(1, 0.1, room(120, 200)[..., ::-1])
 
     stream = io.BytesIO()
-    mark(Changing(), stream, [])
+    annotate_clip(Changing(), stream, [])
     stream.seek(0)
     with av.open(stream) as container:
         assert [(f.width, f.height) for f in container.decode(video=0)] == [(320, 240)] * 2

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from agelens.errors import BadClip, SourceError
-from agelens.video.camera import Camera, Newest, Paced, live
+from agelens.video.camera import Camera, NewestFrames, PacedClip, open_live
 from agelens.video.reader import Clip, Frame
 from filmed import film, room
 from streamed import streaming
@@ -59,7 +59,7 @@ def wait_for(true) -> None:
 
 def test_frames_are_let_go_rather_than_lag() -> None:
     feed = Feed()
-    with Newest(feed) as newest:
+    with NewestFrames(feed) as newest:
         frames = iter(newest)
         feed.give()
         assert next(frames).index == 0
@@ -75,7 +75,7 @@ def test_frames_are_let_go_rather_than_lag() -> None:
 
 def test_what_breaks_off_is_told_where_the_frames_are_taken() -> None:
     feed = Feed(end=SourceError("unplugged"))
-    with Newest(feed) as newest:
+    with NewestFrames(feed) as newest:
         feed.give()
         wait_for(lambda: feed.count == 1)
         feed.finish()
@@ -88,7 +88,7 @@ def test_what_breaks_off_is_told_where_the_frames_are_taken() -> None:
 
 def test_an_event_ends_the_waiting_for_a_frame() -> None:
     feed, until = Feed(), threading.Event()
-    with Newest(feed, until) as newest:
+    with NewestFrames(feed, until) as newest:
         frames = iter(newest)
         feed.give()
         next(frames)
@@ -100,7 +100,7 @@ def test_an_event_ends_the_waiting_for_a_frame() -> None:
 
 def test_leaving_lets_go_of_the_camera() -> None:
     feed = Feed()
-    with Newest(feed) as newest:
+    with NewestFrames(feed) as newest:
         feed.give()
         next(iter(newest))
         feed.give()
@@ -114,8 +114,8 @@ def test_a_file_is_played_at_its_own_pace(tmp_path: Path, monkeypatch) -> None:
         "agelens.video.camera.time.sleep",
         lambda s: (slept.append(s), now.__setitem__(0, now[0] + s)),
     )
-    feed = live(film(tmp_path / "a.mp4", [room()] * 4, times=[0, 0.1, 0.5, 0.6]))
-    assert isinstance(feed, Paced)
+    feed = open_live(film(tmp_path / "a.mp4", [room()] * 4, times=[0, 0.1, 0.5, 0.6]))
+    assert isinstance(feed, PacedClip)
     assert len(list(feed)) == 4
     feed.close()
     assert slept == pytest.approx([0, 0.1, 0.4, 0.1], abs=2e-3)
@@ -148,7 +148,7 @@ class Device:
 
 def test_a_camera_gives_rgb_until_it_is_unplugged(monkeypatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", Device)
-    camera = live(1)
+    camera = open_live(1)
     assert isinstance(camera, Camera)
     frames = iter(camera)
     assert next(frames).picture()[0, 0].tolist() == [10, 20, 250]
@@ -161,16 +161,16 @@ def test_a_camera_gives_rgb_until_it_is_unplugged(monkeypatch) -> None:
 
 def test_a_camera_that_is_not_there_is_named(monkeypatch, capfd) -> None:
     with pytest.raises(SourceError, match="camera 63 cannot be opened"):
-        live(63)
+        open_live(63)
     assert capfd.readouterr().err == ""
 
 
 def test_what_is_no_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no camera, stream or file 'door': expected"):
-        live("door")
+        open_live("door")
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(BadClip):
-        live(tmp_path / "a.txt")
+        open_live(tmp_path / "a.txt")
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def shades(count: int) -> list[np.ndarray]:
 
 
 def test_a_stream_over_http(camera_url: str) -> None:
-    feed = live(camera_url, timeout=5)
+    feed = open_live(camera_url, timeout=5)
     seen = [round(float(frame.picture().mean()) / 40) for frame in islice(feed, 4)]
     feed.close()
     assert seen in ([0, 1, 2, 3], [1, 2, 3, 4])  # the first may go to finding out what it is
@@ -226,4 +226,4 @@ def test_an_address_where_no_one_answers() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(SourceError, match=rf"cannot open .*:{port}/.* answers within 2 s"):
-        live(f"http://127.0.0.1:{port}/camera", timeout=2)
+        open_live(f"http://127.0.0.1:{port}/camera", timeout=2)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.inference.distribution import AGES, mean, quantile
-from agelens.video.fusion import SHARED, Pool
+from agelens.video.fusion import SHARED, OpinionPool
 
 YEARS = np.arange(AGES)
 
@@ -16,8 +16,8 @@ def bell(age: float, sigma: float = 6.0) -> np.ndarray:
     return (p / p.sum()).astype(np.float32)
 
 
-def pooled(ages, sigma: float = 6.0, weights=None, female=0.7) -> Pool:
-    pool = Pool()
+def pooled(ages, sigma: float = 6.0, weights=None, female=0.7) -> OpinionPool:
+    pool = OpinionPool()
     for i, age in enumerate(ages):
         pool.add(bell(age, sigma), age, female, 1.0 if weights is None else weights[i])
     return pool
@@ -38,12 +38,12 @@ def test_equal_answers_give_that_answer(
     views: int, seed: int, peaked: float, female: float, weight: float
 ) -> None:
     p = np.random.default_rng(seed).dirichlet(np.full(AGES, peaked)).astype(np.float32)
-    pool = Pool()
+    pool = OpinionPool()
     for _ in range(views):
         pool.add(p, 31.25, female, weight)
-    joint = pool.joint()
-    assert joint.worth == 1
-    assert joint.age == 31.25
+    joint = pool.fused()
+    assert joint.effective_views == 1
+    assert joint.age_years == 31.25
     np.testing.assert_allclose(joint.age_probabilities, p / p.sum(dtype=float), atol=3e-7)
     assert joint.female_probability == pytest.approx(female, abs=1e-8)
 
@@ -51,9 +51,9 @@ def test_equal_answers_give_that_answer(
 def test_answers_that_differ_narrow_the_interval() -> None:
     random = np.random.default_rng(0)
     pool = pooled(40 + random.normal(0, 3, 60))
-    joint = pool.joint()
+    joint = pool.fused()
     # d2 / s2 = 9 / 36: a quarter of the variance is averaged out, so the width shrinks by 13 %
-    assert joint.worth == pytest.approx(4 / 3, rel=0.15)
+    assert joint.effective_views == pytest.approx(4 / 3, rel=0.15)
     assert width(joint.age_probabilities) == pytest.approx(width(bell(40)) * 0.87, rel=0.06)
     assert float(mean(joint.age_probabilities)) == pytest.approx(40, abs=1.2)
 
@@ -64,39 +64,39 @@ def test_frames_that_follow_each_other_count_little() -> None:
     for step in random.normal(0, 1, 39):
         drift.append(0.8 * drift[-1] + step)
     ages = 40 + 3 * np.array(drift) / np.std(drift)
-    slow, quick = pooled(ages).worth(), pooled(random.permutation(ages)).worth()
+    slow, quick = pooled(ages).effective_views(), pooled(random.permutation(ages)).effective_views()
     assert quick > 1.25
     assert 1 < slow < quick - 0.03
-    assert pooled(np.linspace(35, 45, 300)).worth() < 1.01
+    assert pooled(np.linspace(35, 45, 300)).effective_views() < 1.01
 
 
 def test_no_number_of_views_makes_it_absurdly_sure() -> None:
     random = np.random.default_rng(2)
     pool = pooled(40 + random.normal(0, 6, 3000))
-    assert pool.worth() == pytest.approx(1 / SHARED)
-    assert width(pool.joint().age_probabilities) > 0.65 * width(bell(40))
+    assert pool.effective_views() == pytest.approx(1 / SHARED)
+    assert width(pool.fused().age_probabilities) > 0.65 * width(bell(40))
 
 
 def test_answers_that_contradict_each_other_are_not_trusted() -> None:
     pool = pooled([20, 70, 22, 68, 21], sigma=4)
-    assert pool.worth() == 1
-    assert width(pool.joint().age_probabilities) >= width(bell(45, 4)) * 0.99
+    assert pool.effective_views() == 1
+    assert width(pool.fused().age_probabilities) >= width(bell(45, 4)) * 0.99
 
 
 def test_weights_say_who_is_heard() -> None:
-    joint = pooled([30, 50], weights=[1.0, 0.05]).joint()
-    assert joint.age == pytest.approx(30 + 20 * 0.05 / 1.05)
+    joint = pooled([30, 50], weights=[1.0, 0.05]).fused()
+    assert joint.age_years == pytest.approx(30 + 20 * 0.05 / 1.05)
     assert float(mean(joint.age_probabilities)) < 32
 
 
 def test_one_view_cannot_rule_out_an_age() -> None:
     sure = np.zeros(AGES, np.float32)
     sure[20] = 1
-    pool = Pool()
+    pool = OpinionPool()
     for _ in range(9):
         pool.add(bell(40), 40, 0.5, 1)
     pool.add(sure, 20, 0.5, 1)
-    assert 28 < float(mean(pool.joint().age_probabilities)) < 40
+    assert 28 < float(mean(pool.fused().age_probabilities)) < 40
 
 
 @given(
@@ -106,20 +106,20 @@ def test_one_view_cannot_rule_out_an_age() -> None:
     )
 )  # fmt: skip
 def test_whatever_comes_the_answer_is_a_distribution(views) -> None:
-    pool = Pool()
+    pool = OpinionPool()
     for age, sigma, female, weight in views:
         pool.add(bell(age, sigma), age, female, weight)
-    joint = pool.joint()
+    joint = pool.fused()
     assert joint.age_probabilities.sum() == pytest.approx(1)
     assert (joint.age_probabilities >= 0).all()
     assert 0 <= joint.female_probability <= 1
-    assert 1 <= joint.worth <= 1 / SHARED
+    assert 1 <= joint.effective_views <= 1 / SHARED
     ages = [view[0] for view in views]
-    assert min(ages) - 1e-9 <= joint.age <= max(ages) + 1e-9
+    assert min(ages) - 1e-9 <= joint.age_years <= max(ages) + 1e-9
 
 
-def test_nothing_to_join() -> None:
-    with pytest.raises(ValueError, match="no view"):
-        Pool().joint()
+def test_an_empty_pool_has_no_fused_prediction() -> None:
+    with pytest.raises(ValueError, match="no predictions"):
+        OpinionPool().fused()
     with pytest.raises(ValueError, match="weight"):
-        Pool().add(bell(30), 30, 0.5, 0)
+        OpinionPool().add(bell(30), 30, 0.5, 0)

@@ -8,7 +8,7 @@ import pytest
 from agelens.errors import BadClip, ConfigError
 from agelens.inference.runtime import Model
 from agelens.predictor import Predictor, load
-from agelens.video.pipeline import Follower, people
+from agelens.video.pipeline import TrackingPipeline, people
 from agelens.video.reader import Frame
 from filmed import film, head_of, moving, room
 
@@ -93,7 +93,7 @@ def test_a_gap_is_bridged_and_who_comes_back_late_is_new(tmp_path, predictor, he
     moments = list(predictor.follow(clip, fps=None))
     found = people(moments)
     assert [(p.first_frame, p.last_frame, p.views) for p in found] == [(0, 6, 5), (14, 16, 3)]
-    patient = Follower(predictor, gap=2.0)
+    patient = TrackingPipeline(predictor, gap=2.0)
     again = [patient.add(Frame(m.frame, m.time, None), m.picture, m.views) for m in moments]
     assert [(p.first_frame, p.last_frame) for p in people(again)] == [(0, 16)]
 
@@ -143,7 +143,7 @@ def test_badly_seen_views_make_a_poor_answer_and_weigh_less(predictor, heads) ->
         error_probability=0.0,
     )
     good = replace(good, female_probability=0.001, error_probability=0.0)
-    follower = Follower(predictor)
+    follower = TrackingPipeline(predictor)
     seen = [
         follower.add(Frame(i, i / 5, None), scene, [one]).tracks[0].prediction
         for i, one in enumerate([good, bad, bad])

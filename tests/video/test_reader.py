@@ -117,12 +117,12 @@ def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
 def test_frames_over_the_limit_are_refused_unread(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mp4", numbered(2))
     with pytest.raises(BadClip, match=r"320 x 240 pixels: the limit is 10,000"):
-        Clip(file, most_pixels=10_000)
+        Clip(file, max_pixels=10_000)
 
 
 def test_stretching_does_not_get_round_the_limit(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mp4", numbered(2), aspect=Fraction(8, 1))
-    with Clip(file, most_pixels=320 * 240) as clip, pytest.raises(BadClip, match="limit"):
+    with Clip(file, max_pixels=320 * 240) as clip, pytest.raises(BadClip, match="limit"):
         list(clip)
 
 

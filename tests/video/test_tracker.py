@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.video.tracker import CUT, SAME_LOOK, Spot, Tracker, look
+from agelens.video.tracker import CUT, SAME_PERSON, Detection, Tracker, appearance
 
 random = np.random.default_rng(3)
 
@@ -28,11 +28,11 @@ ANNA, BORIS = likeness(1), likeness(2)
 TWIN = likeness(3, ANNA, 0.97)
 
 
-def at(x: float, y: float = 100.0, who: np.ndarray = ANNA, size: float = 50.0) -> Spot:
-    return Spot((x, y), size, who)
+def at(x: float, y: float = 100.0, who: np.ndarray = ANNA, size: float = 50.0) -> Detection:
+    return Detection((x, y), size, who)
 
 
-def follow(frames: list[list[Spot]], step: float = 0.2, tracker: Tracker | None = None):
+def follow(frames: list[list[Detection]], step: float = 0.2, tracker: Tracker | None = None):
     tracker = tracker or Tracker()
     return [tracker.update(i * step, spots, ROOM) for i, spots in enumerate(frames)]
 
@@ -83,7 +83,7 @@ def test_few_frames_a_minute_are_followed_too() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_no_track_jumps_to_another_face_at_a_cut(after: Spot, who: str) -> None:
+def test_no_track_jumps_to_another_face_at_a_cut(after: Detection, who: str) -> None:
     tracker = Tracker()
     for i in range(5):
         tracker.update(i * 0.2, [at(100)], ROOM)
@@ -128,16 +128,18 @@ def test_the_look_of_a_face_is_its_own(astronaut, drawn_chip: Callable[..., np.n
     from agelens.faces.detector import Detector
 
     (face,) = Detector().detect(astronaut)
-    here = Spot.of(astronaut, face.box, face.landmarks)
+    here = Detection.of(astronaut, face.box, face.landmarks)
     moved = np.roll(astronaut, (7, -9), (0, 1))
     (there,) = Detector().detect(np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8))
-    again = Spot.of(np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8), there.box, there.landmarks)
-    assert here.look @ again.look > SAME_LOOK
+    again = Detection.of(
+        np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8), there.box, there.landmarks
+    )
+    assert here.appearance @ again.appearance > SAME_PERSON
     assert again.centre[0] == pytest.approx(here.centre[0] - 9, abs=2)
     assert here.size == pytest.approx(max(face.box.width, face.box.height))
-    assert look(drawn_chip(200), 16, 16) @ here.look < CUT
+    assert appearance(drawn_chip(200), 16, 16) @ here.appearance < CUT
 
 
 def test_a_plain_picture_has_a_look_without_length() -> None:
     plain = np.full((40, 30, 3), 90, np.uint8)
-    assert not look(plain, 16, 16).any()
+    assert not appearance(plain, 16, 16).any()

@@ -1,4 +1,4 @@
-"""`agelens predict`: ages and genders of everyone in the pictures and clips given."""
+"""`agelens predict`: the age and gender of every person in pictures and clips."""
 
 import sys
 from contextlib import nullcontext
@@ -13,12 +13,13 @@ from agelens.cli import console, options
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agelens.cli.predict_clips import Looking
+    from agelens.cli.predict_clips import ClipOptions
     from agelens.errors import AgelensError
     from agelens.images.decode import Picture
     from agelens.images.sources import Source
     from agelens.output.tables import Writer
-    from agelens.predictor import Answer, Predictor
+    from agelens.predictor import Predictor
+    from agelens.results import Prediction
 
 
 def predict(
@@ -83,15 +84,13 @@ def predict(
       agelens predict door.jpg --over 18 --over 21 --gender-threshold 0.9 --min-face 40
       agelens predict clip.mp4 --annotate marked/
     """
-    from agelens.cli.predict_clips import Looking
+    from agelens.cli.predict_clips import ClipOptions
     from agelens.images.sources import find
     from agelens.output.tables import replacing, writer
 
     kind = options.format_of(form)
-    # paths only; wrong ones end the run before the model loads
+    # Only paths so far: wrong ones end the run before the model is loaded.
     sources = _readable(list(find(paths, clips=not chips)), paths)
-    clips = any(source.clip for source in sources)
-
     if output is not None:
         _spare_inputs(output, sources)
 
@@ -106,12 +105,13 @@ def predict(
         min_face=min_face,
         max_faces=max_faces,
     )
-    marked = None if annotate is None else _Marked(annotate, sources, png)
-    ages = tuple(dict.fromkeys(over or ()))
-    looking = Looking(fps, every, per_frame, min_views)
+    annotated = None if annotate is None else _AnnotatedFolder(annotate, sources, png)
+    clip_options = ClipOptions(fps, every, per_frame, min_views)
     with nullcontext(sys.stdout) if output is None else replacing(output) as stream:
-        out = writer(kind, stream, ages, clips)
-        failed = _run(predictor, sources, out, marked, chips, looking)
+        clips = any(source.clip for source in sources)
+        out = writer(kind, stream, tuple(dict.fromkeys(over or ())), clips)
+        failed = _run(predictor, sources, out, annotated, chips, clip_options)
+        out.close()
     if failed:
         raise typer.Exit(1)
 
@@ -125,7 +125,7 @@ def _spare_inputs(output: Path, sources: "list[Source]") -> None:
 
 
 def _readable(sources: "list[Source]", paths: list[str]) -> "list[Source]":
-    """Without PyAV leave out the clips of folders, and refuse those that were asked for."""
+    """Without PyAV, skip the clips found in folders, and refuse those named on the command line."""
     from agelens.errors import MissingExtra
     from agelens.video.reader import pyav
 
@@ -136,20 +136,16 @@ def _readable(sources: "list[Source]", paths: list[str]) -> "list[Source]":
         except MissingExtra as error:
             if len(clips) == len(sources) or not set(clips).isdisjoint(paths):
                 raise
-            console.warn(f"passed over {len(clips)} clips: {error}")
+            console.warn(f"skipped {len(clips)} clips: {error}")
             return [source for source in sources if not source.clip]
     return sources
 
 
 def _run(
-    predictor: "Predictor",
-    sources: "list[Source]",
-    out: "Writer",
-    marked: "_Marked | None",
-    chips: bool,
-    looking: "Looking",
-) -> int:
-    """Predict all sources and write them; give the number that failed."""
+    predictor: "Predictor", sources: "list[Source]", out: "Writer",
+    annotated: "_AnnotatedFolder | None", chips: bool, clip_options: "ClipOptions",
+) -> int:  # fmt: skip
+    """Predict all sources and write them; return the number that failed."""
     from agelens.cli.predict_clips import predict_clips
     from agelens.cli.progress import bar
 
@@ -159,35 +155,34 @@ def _run(
         task = progress.add_task("predicting", total=len(sources))
         for clips, group in groupby(sources, lambda source: source.clip):
             if clips:
-                target_of = None if marked is None else marked.free
-                done = predict_clips(predictor, group, out, looking, target_of, progress)
+                target_of = None if annotated is None else annotated.free
+                done = predict_clips(predictor, group, out, clip_options, target_of, progress)
             else:
-                done = _predict_pictures(predictor, group, out, chips, marked)
+                done = _predict_pictures(predictor, group, out, chips, annotated)
             for name, error in done:
                 if error is not None:
                     failed += 1
                     console.fail(f"{name}: {error}")
                 progress.advance(task)
-    out.close()
     return failed
 
 
 def _predict_pictures(
     predictor: "Predictor", sources: "Iterable[Source]", out: "Writer", chips: bool,
-    marked: "_Marked | None",
+    annotated: "_AnnotatedFolder | None",
 ) -> "Iterator[tuple[str, AgelensError | None]]":  # fmt: skip
-    """Predict and write pictures; give the name of each once it is done, and what failed."""
-    keep = marked is not None
+    """Predict and write pictures; yield the name of each, with its error if it failed."""
+    keep = annotated is not None
     for answer in predictor.predict_stream(sources, chips=chips, keep_pictures=keep):
         out.add(
             answer.name, answer.predictions, None if answer.error is None else str(answer.error)
         )
-        if answer.error is None and marked is not None:
-            marked.write(answer)
+        if annotated is not None and answer.picture is not None:
+            annotated.write(answer.name, answer.picture, answer.predictions)
         yield answer.name, answer.error
 
 
-class _Marked:
+class _AnnotatedFolder:
     """Writes annotated pictures under the names of their inputs, never over an input."""
 
     def __init__(self, folder: Path, sources: "list[Source]", png: bool) -> None:
@@ -204,32 +199,27 @@ class _Marked:
             ) from error
         self._taken = {s.data.resolve() for s in sources if isinstance(s.data, Path)}
 
-    def write(self, answer: "Answer") -> None:
-        from agelens.output.drawing import annotate
+    def write(self, name: str, picture: "Picture", predictions: "list[Prediction]") -> None:
+        from PIL import Image
 
-        if answer.picture is not None:
-            given = Path("standard-input.png" if answer.name == "-" else answer.name)
-            kept = not self._png and given.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
-            target = self.free(str(given), given.suffix if kept else ".png")
-            _save(annotate(answer.picture, answer.predictions), target)
+        from agelens.output.drawing import annotate
+        from agelens.output.tables import replacing
+
+        given = Path("standard-input.png" if name == "-" else name)
+        forms = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+        form = "PNG" if self._png else forms.get(given.suffix.lower(), "PNG")
+        keep_ending = form != "PNG" or (given.suffix.lower() == ".png" and not self._png)
+        target = self.free(str(given), given.suffix if keep_ending else ".png")
+        with replacing(target, "wb") as stream:
+            quality = {} if form == "PNG" else {"quality": 92}
+            Image.fromarray(annotate(picture, predictions)).save(stream, form, **quality)
 
     def free(self, name: str, ending: str) -> Path:
-        """Keep the name; a second file of that name, or an input, gets a number."""
-        given = Path(name)
-        target = self._folder / f"{given.stem}{ending}"
-        number = 2
+        """Reserve a file name; a second file of that name, or an input, gets a number."""
+        stem, number = Path(name).stem, 2
+        target = self._folder / f"{stem}{ending}"
         while target.resolve() in self._taken:
-            target = self._folder / f"{given.stem}-{number}{ending}"
+            target = self._folder / f"{stem}-{number}{ending}"
             number += 1
         self._taken.add(target.resolve())
         return target
-
-
-def _save(picture: "Picture", target: Path) -> None:
-    from PIL import Image
-
-    from agelens.output.tables import replacing
-
-    form = {".png": "PNG", ".webp": "WEBP"}.get(target.suffix.lower(), "JPEG")
-    with replacing(target, "wb") as stream:
-        Image.fromarray(picture).save(stream, form, **({} if form == "PNG" else {"quality": 92}))

@@ -1,4 +1,4 @@
-"""`agelens watch`: ages and genders of the people before a camera, live."""
+"""`agelens watch`: ages and genders of the people in front of a camera, live."""
 
 import signal
 import sys
@@ -13,7 +13,6 @@ import typer
 from agelens.cli import options
 
 if TYPE_CHECKING:
-    from agelens.output.tables import Writer
     from agelens.video.tracks import Moment, Track
 
 
@@ -66,7 +65,8 @@ def watch(
       agelens watch --camera 1 --seconds 60 --record door.mp4
       agelens watch rtsp://camera.example/stream --format jsonl --per-frame
     """
-    from agelens.cli.live_view import view
+    from agelens.cli.live_view import open_view
+    from agelens.cli.predict_clips import write_frame, write_people
     from agelens.errors import AgelensError, SourceError
     from agelens.output.tables import replacing, writer
     from agelens.predictor import load
@@ -74,14 +74,17 @@ def watch(
 
     kind = options.format_of(form)
     if record is not None:
-        pyav()  # or say at once what to install
+        pyav()  # fail at once if it is missing
         if source is not None and record.resolve() == Path(source).resolve():
             raise SourceError(f"--record {str(record)!r} is the clip itself: choose another name")
     predictor = load(
         model, threads, flip=flip, longest=longest, gender_threshold=gender_threshold,
         min_face=min_face, max_faces=max_faces,
     )  # fmt: skip
-    broke_off: AgelensError | None = None
+    name = f"camera {camera}" if source is None else without_password(source)
+    people: dict[int, Track] = {}
+    frames, end = 0, 0.0
+    failure: AgelensError | None = None
     stopped = Event()
     with ExitStack() as stack:
         where = camera if source is None else source
@@ -90,93 +93,68 @@ def watch(
         )
         target = nullcontext(sys.stdout) if output is None else replacing(output)
         out = writer(kind, stack.enter_context(target), clips=True)
-        film = stack.enter_context(_recorded(record))
-        shown = stack.enter_context(closing(view(window)))
-        stack.enter_context(_ctrl_c_sets(stopped))
-        name = f"camera {camera}" if source is None else without_password(source)
-        people = _People(name, out, per_frame)
+        write_recording = stack.enter_context(_recording(record))
+        view = stack.enter_context(closing(open_view(window)))
+        stack.enter_context(_stop_on_signal(stopped))
         try:
             for moment in moments:
-                people.add(moment)
-                film(moment)
-                if not shown.show(moment) or stopped.is_set():
+                frames, end = frames + 1, moment.time
+                people.update((track.number, track) for track in moment.tracks)
+                if per_frame:
+                    write_frame(out, name, moment)
+                    out.stream.flush()
+                write_recording(moment)
+                if not view.show(moment) or stopped.is_set():
                     break
                 if seconds is not None and moment.time >= seconds:
                     break
         except AgelensError as error:
-            if not people.frames:
+            if not frames:
                 raise
-            broke_off = error  # who was there, and the film, are kept all the same
-        shown.close()
-        people.write(min_views)
-    if broke_off is not None:
-        raise broke_off
-
-
-class _People:
-    """Writes each frame as it comes where asked for, and everyone in the end."""
-
-    def __init__(self, name: str, out: "Writer", per_frame: bool) -> None:
-        self._name, self._out, self._per_frame = name, out, per_frame
-        self._tracks: dict[int, Track] = {}
-        self.frames, self._end = 0, 0.0
-
-    def add(self, moment: "Moment") -> None:
-        self.frames, self._end = self.frames + 1, moment.time
-        self._tracks.update((track.number, track) for track in moment.tracks)
-        if self._per_frame:
-            self._out.add(
-                self._name, moment.views,
-                about={"frame": moment.frame, "time": round(moment.time, 3)},
-                each=[{"person": track.number} for track in moment.tracks],
-            )  # fmt: skip
-            self._out.stream.flush()
-
-    def write(self, least_views: int) -> None:
-        from agelens.cli.predict_clips import write_people
-
-        write_people(
-            self._out, self._name, list(self._tracks.values()), self.frames, self._end, least_views
-        )
-        self._out.close()
+            failure = error  # the people so far, and the recording, are kept
+        view.close()
+        write_people(out, name, list(people.values()), frames, end, min_views)
+        out.close()
+    if failure is not None:
+        raise failure
 
 
 @contextmanager
-def _recorded(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
-    """Give a function that writes a moment, marked, to the file; it is whole in the end."""
+def _recording(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
+    """Yield a function that writes an annotated moment to the file, complete in the end."""
     if target is None:
         yield lambda moment: None
         return
-    from agelens.cli.live_view import marked
+    from agelens.cli.live_view import annotated
     from agelens.images.resample import shrink
     from agelens.output.tables import replacing
     from agelens.video.writer import Recording
 
     with replacing(target, "wb") as stream, ExitStack() as stack:
-        film: list[Recording] = []
+        opened: list[Recording] = []
 
         def write(moment: "Moment") -> None:
-            if not film:  # only now is the size known
+            if not opened:  # the size is known only now
                 height, width = moment.picture.shape[:2]
-                film.append(stack.enter_context(Recording(stream, width, height)))
-            film[0].add(shrink(marked(moment), *film[0].size), moment.time)
+                opened.append(stack.enter_context(Recording(stream, width, height)))
+            opened[0].add(shrink(annotated(moment), *opened[0].size), moment.time)
 
         yield write
 
 
 @contextmanager
-def _ctrl_c_sets(stopped: Event) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) set the event; a second one ends at once."""
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+def _stop_on_signal(stopped: Event) -> Iterator[None]:
+    """Set the event at the first Ctrl-C (or SIGTERM); a second one ends at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def stop(name: int, _: object) -> None:
+    def stop(number: int, _: object) -> None:
         stopped.set()
-        signal.signal(name, before[signal.Signals(name)])
+        signal.signal(number, before[signal.Signals(number)])
 
-    for name in before:
-        signal.signal(name, stop)
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

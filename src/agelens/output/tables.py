@@ -1,4 +1,4 @@
-"""Predictions as a table, JSON, JSON lines or CSV; files are written aside, then replaced."""
+"""Write predictions as a table, JSON, JSON lines or CSV; files are replaced only once complete."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -23,18 +23,16 @@ COLUMNS = (
     "file", "face", "age", "age_low", "age_high", "gender", "female_probability",
     "status", "reasons", "doubt", "left", "top", "right", "bottom", "detection_score", "error",
 )  # fmt: skip
-"""Of the CSV: one row per face, and one per input without a face or with an error."""
+"""Columns of the CSV: one row per face, and one per input without a face or with an error."""
 CLIP_COLUMNS = ("frame", "time", "views", "first_frame", "last_frame", "first_time", "last_time")
-"""Further ones where clips are among the inputs: `face` is then the number of a person."""
+"""Further columns if clips are among the inputs: `face` is then the number of a person."""
 Fields: TypeAlias = Mapping[str, Any]
-"""What a clip adds: to a face `person`, `views`, ...; to an input or frame `frame`, `time`, ..."""
-
-
-NONE: Fields = MappingProxyType({})
+"""Fields that a clip adds: to a face `person`, `views`, ...; to an input `frame`, `time`, ..."""
+NO_FIELDS: Fields = MappingProxyType({})
 
 
 class Format(StrEnum):
-    """What predictions are written as."""
+    """An output format."""
 
     TABLE = "table"
     JSON = "json"
@@ -42,8 +40,16 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class Row(NamedTuple):
+    """One face of an input."""
+
+    number: int  # from 1; in a clip the person's
+    prediction: Prediction
+    fields: Fields
+
+
 def flat(prediction: Prediction, over: Sequence[int] = ()) -> dict[str, Any]:
-    """Give one face as one row of COLUMNS, and p_over_N for each N; without value: None."""
+    """Return one face as a row of COLUMNS, with p_over_N for each N; missing values are None."""
     row = _face(prediction, over)
     row["age_low"], row["age_high"] = row.pop("age_interval")
     row["reasons"] = " ".join(row["reasons"])
@@ -54,26 +60,36 @@ def flat(prediction: Prediction, over: Sequence[int] = ()) -> dict[str, Any]:
 
 
 class Writer(ABC):
-    """Takes the predictions of one picture after another, and an end."""
+    """Writes the predictions of one input after another to a text stream."""
 
     def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
-        """Write to a text stream; `over` are ages whose chances are to be given too.
+        """Write to `stream`; `over` lists ages whose probability to be that old is added.
 
-        `clips` says whether clips are among the inputs, whose rows have more columns.
+        `clips` says whether clips are among the inputs; their rows have more columns.
         """
         self.stream = stream
         self.over = over
         self.clips = clips
 
-    @abstractmethod
     def add(
         self, name: str, predictions: Sequence[Prediction], error: str | None = None,
-        about: Fields = NONE, each: Sequence[Fields] = (),
+        about: Fields = NO_FIELDS, each: Sequence[Fields] = (),
     ) -> None:  # fmt: skip
-        """Write what came of one input, or of one frame of a clip.
+        """Write the predictions of one input, or of one frame of a clip.
 
-        `about` are further fields of it, `each` those of every prediction, where there are any.
+        `about` has further fields of the input, `each` further fields of every prediction.
         """
+        rows = [
+            Row(fields.get("person", place), prediction, fields)
+            for place, (prediction, fields) in enumerate(
+                zip(predictions, each or [NO_FIELDS] * len(predictions), strict=True), 1
+            )
+        ]
+        self._write(name, rows, error, about)
+
+    @abstractmethod
+    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
+        """Write one input."""
 
     def close(self) -> None:
         """Write what belongs at the end; the stream stays open."""
@@ -81,55 +97,51 @@ class Writer(ABC):
 
 
 class JsonLines(Writer):
-    """One object per input and line: {"file", "faces", "error"}."""
+    """One JSON object per input and line: {"file", "faces", "error"}."""
 
-    def add(
-        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
-        about: Fields = NONE, each: Sequence[Fields] = (),
-    ) -> None:  # fmt: skip
-        """Write one line."""
-        self.stream.write(_object(name, predictions, error, self.over, about, each) + "\n")
+    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
+        self.stream.write(self._json(name, rows, error, about) + "\n")
+
+    def _json(self, name: str, rows: list[Row], error: str | None, about: Fields) -> str:
+        faces = [dict(row.fields) | _face(row.prediction, self.over) for row in rows]
+        value: dict[str, Any] = {"file": name, **about, "faces": faces}
+        if error is not None:
+            value["error"] = error
+        return json.dumps(value, ensure_ascii=False)
 
 
-class Json(Writer):
-    """One array of the same objects, one per line."""
+class Json(JsonLines):
+    """One JSON array of the same objects, one per line."""
 
-    _between = "[\n"
+    _separator = "[\n"
 
-    def add(
-        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
-        about: Fields = NONE, each: Sequence[Fields] = (),
-    ) -> None:  # fmt: skip
-        """Write one element."""
-        self.stream.write(self._between + _object(name, predictions, error, self.over, about, each))
-        self._between = ",\n"
+    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
+        self.stream.write(self._separator + self._json(name, rows, error, about))
+        self._separator = ",\n"
 
     def close(self) -> None:
         """Close the array."""
-        self.stream.write("[]\n" if self._between == "[\n" else "\n]\n")
+        self.stream.write("[]\n" if self._separator == "[\n" else "\n]\n")
 
 
 class Csv(Writer):
-    """One row per face, so that an input without a face is a row with face 0."""
+    """One row per face; an input without a face is a row with face 0."""
 
     def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
         super().__init__(stream, over, clips)
         columns = (*COLUMNS, *(CLIP_COLUMNS if clips else ()), *(f"p_over_{age}" for age in over))
-        self._rows = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
-        self._rows.writeheader()
+        self._csv = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        self._csv.writeheader()
 
-    def add(
-        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
-        about: Fields = NONE, each: Sequence[Fields] = (),
-    ) -> None:  # fmt: skip
-        """Write the rows of one input."""
-        told = {key: value for key, value in about.items() if key in CLIP_COLUMNS}
-        if not predictions:
-            self._rows.writerow({"file": name, "face": 0, "error": error or "", **told})
-        for number, one, more in _numbered(predictions, each):
-            own = {key: value for key, value in more.items() if key in CLIP_COLUMNS}
-            row = {"file": name, "face": number, **flat(one, self.over), **told, **own}
-            self._rows.writerow(row)
+    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
+        def of_clip(fields: Fields) -> dict[str, Any]:
+            return {key: value for key, value in fields.items() if key in CLIP_COLUMNS}
+
+        if not rows:
+            self._csv.writerow({"file": name, "face": 0, "error": error or "", **of_clip(about)})
+        for number, prediction, fields in rows:
+            values = flat(prediction, self.over) | of_clip(about) | of_clip(fields)
+            self._csv.writerow({"file": name, "face": number, **values})
 
 
 class TableWriter(Writer):
@@ -137,50 +149,42 @@ class TableWriter(Writer):
 
     def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
         super().__init__(stream, over, clips)
-        self._placed = False  # whether any row has a box
+        self._any_box = False
         self._table = Table(header_style="bold")
         self._table.add_column("file", overflow="fold")
         self._table.add_column("face", justify="right", no_wrap=True)
         self._table.add_column("person, age (9 in 10)", no_wrap=True)
-        self._table.add_column("gender", justify="right", no_wrap=True)
-        for age in over:
-            self._table.add_column(f"{age} or over", justify="right", no_wrap=True)
-        if clips:
-            self._table.add_column("seen", justify="right", no_wrap=True)
+        numbers = ["gender", *(f"{age} or over" for age in over), *(["seen"] if clips else [])]
+        for heading in numbers:
+            self._table.add_column(heading, justify="right", no_wrap=True)
         self._table.add_column("status")
         self._table.add_column("box", justify="right", no_wrap=True)
 
-    def add(
-        self, name: str, predictions: Sequence[Prediction], error: str | None = None,
-        about: Fields = NONE, each: Sequence[Fields] = (),
-    ) -> None:  # fmt: skip
+    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
         """Add the rows of one input; errors are left to standard error."""
         if "time" in about:
             name = f"{name} at {about['time']:.2f} s"
-        if error is None and not predictions:
+        if error is None and not rows:
             self._table.add_row(Text(name), "0", "no face found")
-        shown = name
-        for number, one, more in _numbered(predictions, each):
-            sure = max(one.female_probability, 1 - one.female_probability)
-            place = ""
-            if one.box is not None and "views" not in more:
-                place = f"{one.box.width:.0f} x {one.box.height:.0f} px"
-                self._placed = True
-            seen = ""
-            if "views" in more:
-                seen = f"{more['first_time']:.1f}-{more['last_time']:.1f} s, {more['views']} views"
+        for number, one, fields in rows:
+            box, seen = "", ""
+            if "views" in fields:
+                first, last = fields["first_time"], fields["last_time"]
+                seen = f"{first:.1f}-{last:.1f} s, {fields['views']} views"
+            elif one.box is not None:
+                box = f"{one.box.width:.0f} x {one.box.height:.0f} px"
+                self._any_box = True
             self._table.add_row(
-                Text(shown), str(number), str(one),
-                f"{one.gender or '?'} {sure:.0%}",
+                Text(name), str(number), str(one), gender_words(one),
                 *(f"{one.p_over(age):.0%}" for age in self.over),
-                *([seen] if self.clips else []), one.remark, place,
+                *([seen] if self.clips else []), one.remark, box,
             )  # fmt: skip
-            shown = ""
+            name = ""
 
     def close(self) -> None:
         """Print the table."""
         if self._table.row_count:
-            if self.clips and not self._placed:
+            if self.clips and not self._any_box:
                 self._table.columns.pop()  # the boxes of people change from frame to frame
             console = Console(file=self.stream)
             if not console.is_terminal:  # a pipe or file has no width to keep to
@@ -190,8 +194,14 @@ class TableWriter(Writer):
             console.print(self._table)
 
 
+def gender_words(prediction: Prediction) -> str:
+    """Return the gender with its probability: "female 91%", or "? 55%" below the threshold."""
+    probability = max(prediction.female_probability, 1 - prediction.female_probability)
+    return f"{prediction.gender or '?'} {probability:.0%}"
+
+
 def writer(form: Format, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> Writer:
-    """Give the writer of a format onto a text stream; see `Writer` for `over` and `clips`."""
+    """Create the writer of a format onto a text stream; see `Writer` for `over` and `clips`."""
     kinds: dict[Format, type[Writer]] = {
         Format.TABLE: TableWriter,
         Format.JSON: Json,
@@ -203,10 +213,10 @@ def writer(form: Format, stream: IO[str], over: Sequence[int] = (), clips: bool 
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file to write that takes its name only once it is whole.
+    """Open a file for writing that replaces `path` only once it is complete.
 
-    `mode` is "w" (UTF-8 text) or "wb". After an error the old file, if any, is as it
-    was. Raises SourceError where the folder cannot be written.
+    `mode` is "w" (UTF-8 text) or "wb". After an error the old file, if any, is unchanged.
+    Raises SourceError if the folder cannot be written to.
     """
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
@@ -229,25 +239,6 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def _face(prediction: Prediction, over: Sequence[int]) -> dict[str, Any]:
-    chances = {f"p_over_{age}": round(prediction.p_over(age), 4) for age in over}
-    return prediction.to_dict() | chances
-
-
-def _numbered(
-    predictions: Sequence[Prediction], each: Sequence[Fields]
-) -> Iterator[tuple[int, Prediction, Fields]]:
-    """Give each prediction with its number, in a clip the person's, and its further fields."""
-    fields = each or [NONE] * len(predictions)
-    for place, (one, more) in enumerate(zip(predictions, fields, strict=True), 1):
-        yield more.get("person", place), one, more
-
-
-def _object(
-    name: str, predictions: Sequence[Prediction], error: str | None, over: Sequence[int],
-    about: Fields, each: Sequence[Fields],
-) -> str:  # fmt: skip
-    faces = [dict(more) | _face(one, over) for _, one, more in _numbered(predictions, each)]
-    value: dict[str, Any] = {"file": name, **about, "faces": faces}
-    if error is not None:
-        value["error"] = error
-    return json.dumps(value, ensure_ascii=False)
+    return prediction.to_dict() | {
+        f"p_over_{age}": round(prediction.p_over(age), 4) for age in over
+    }

@@ -1,4 +1,4 @@
-"""Clips, streams and cameras: read frames, track people, fuse their answers, annotate, write.
+"""Clips, streams and cameras: read frames, track people, fuse predictions, annotate, write.
 
 Imports `agelens.faces`, `agelens.output` and what lies below them.
 """

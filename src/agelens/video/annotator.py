@@ -1,4 +1,4 @@
-"""A clip again, with everyone it shows outlined and labelled with what all views of them say."""
+"""Annotate a clip: outline and label every person with the fused answer of all their views."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -15,17 +15,18 @@ from agelens.video.writer import Recording
 
 @dataclass(slots=True)
 class Trail:
-    """Where one person was seen, and what is to be written there."""
+    """Where one person was seen, and the prediction to label them with."""
 
     number: int
     prediction: Prediction
-    times: list[float] = field(default_factory=list)  # seconds, growing
+    times: list[float] = field(default_factory=list)  # seconds, ascending
     boxes: list[Box] = field(default_factory=list)
 
-    def at(self, time: float, reach: float, gap: float) -> Box | None:
-        """Give the box at a time, between those seen before and after; None where unseen.
+    def box_at(self, time: float, reach: float, gap: float) -> Box | None:
+        """Interpolate the box at a time between sightings; None if the person is not visible.
 
-        A box also holds for `reach` seconds around; over more than `gap` none is drawn.
+        A sighting also counts for `reach` seconds around it. Gaps longer than `gap` seconds are
+        not interpolated.
         """
         after = bisect_right(self.times, time)
         if after == 0:
@@ -34,10 +35,9 @@ class Trail:
         if after == len(self.times):
             return self.boxes[-1] if since <= reach else None
         whole = self.times[after] - self.times[after - 1]
-        if whole > gap:
-            near = self.boxes[after - 1] if since <= reach else self.boxes[after]
-            return near if min(since, whole - since) <= reach else None
         a, b, share = self.boxes[after - 1], self.boxes[after], since / whole
+        if whole > gap:
+            return a if since <= reach else b if whole - since <= reach else None
         return Box(
             a.left + share * (b.left - a.left),
             a.top + share * (b.top - a.top),
@@ -46,21 +46,20 @@ class Trail:
         )
 
 
-def mark(
+def annotate_clip(
     clip: Clip,
     stream: IO[bytes],
     trails: Sequence[Trail],
     *,
     reach: float = 0.1,
     gap: float = 1.0,
-    tell: Callable[[float], None] | None = None,
+    on_frame: Callable[[float], None] | None = None,
 ) -> None:
-    """Write a marked copy of a clip as MP4 to a stream that can seek, its sound with it.
+    """Write an annotated copy of a clip, with its sound, as MP4 to a seekable stream.
 
-    Between the frames that were looked at boxes move evenly; see `Trail.at` for `reach` and
-    `gap`. `tell` hears the time in seconds of each frame.
+    Boxes move evenly between the sampled frames; see `Trail.box_at` for `reach` and `gap`.
+    `on_frame` is called with the time in seconds of each frame.
     """
-    width = height = 0
     recording: Recording | None = None
     with ExitStack() as stack:
         for frame in clip:
@@ -70,12 +69,12 @@ def mark(
                 recording = stack.enter_context(
                     Recording(stream, width, height, clip.rate, sound=clip.name, lead=clip.lead)
                 )
-            placed = {
+            visible = {
                 trail.number: replace(trail.prediction, box=box)
                 for trail in trails
-                if (box := trail.at(frame.time, reach, gap)) is not None
+                if (box := trail.box_at(frame.time, reach, gap)) is not None
             }
-            marked = annotate(picture, list(placed.values()), list(placed))
-            recording.add(shrink(marked, width, height), frame.time)  # a clip may change its size
-            if tell is not None:
-                tell(frame.time)
+            annotated = annotate(picture, list(visible.values()), list(visible))
+            recording.add(shrink(annotated, *recording.size), frame.time)  # sizes may change
+            if on_frame is not None:
+                on_frame(frame.time)

@@ -1,7 +1,7 @@
-"""Cameras and streams, live: a thread reads on, and only the newest frame is kept.
+"""Live sources: a thread reads a camera or stream, and only the newest frame is kept.
 
-A camera of this machine is read by OpenCV, an address by FFmpeg, and a file is played at its own
-pace as if it were a camera.
+A local camera is read by OpenCV, an address by FFmpeg, and a file is played at its own pace as if
+it were a camera.
 """
 
 import time
@@ -17,25 +17,24 @@ from agelens.errors import SourceError
 from agelens.faces.detector import silent_opencv
 from agelens.video.reader import SCHEMES, Clip, Frame
 
-WAKES = 0.2
-"""Seconds after which who waits for a frame looks whether any is wanted still."""
+POLL = 0.2
+"""Seconds after which a waiting reader checks whether it should stop."""
 
 
-class Feed(Protocol):
-    """Frames that come by themselves, and an end to them."""
+class LiveSource(Protocol):
+    """A source of frames that arrive by themselves."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
     def close(self) -> None:
-        """Let go of the device or the connection."""
+        """Release the device or the connection."""
 
 
-def live(source: int | str | Path, timeout: float = 10.0) -> Feed:
+def open_live(source: int | str | Path, timeout: float = 10.0) -> LiveSource:
     """Open a camera by its number, a stream by its address, or a file as if it were a camera.
 
-    `timeout` is how many seconds a stream may keep us waiting. Raises SourceError where there is
-    no such source, BadClip for a file that is no clip, MissingExtra without PyAV (cameras do not
-    need it).
+    `timeout` is how many seconds to wait for a stream. Raises SourceError if there is no such
+    source, BadClip for a file that is not a video, MissingExtra without PyAV (not for cameras).
     """
     if isinstance(source, int):
         return Camera(source)
@@ -46,40 +45,40 @@ def live(source: int | str | Path, timeout: float = 10.0) -> Feed:
             f"no camera, stream or file {str(source)!r}: expected the number of a camera, "
             f"an address ({', '.join(SCHEMES)}) or a clip"
         )
-    return Paced(Clip(source))
+    return PacedClip(Clip(source))
 
 
 class Camera:
     """A camera of this machine."""
 
     def __init__(self, number: int = 0) -> None:
-        """Open the camera of a number, 0 for the first. Raises SourceError where there is none."""
+        """Open a camera by its number, 0 for the first. Raises SourceError if there is none."""
         self.number = number
         with silent_opencv():  # the error below says it
             self._device = cv2.VideoCapture(number)
         if not self._device.isOpened():
             raise SourceError(
-                f"camera {number} cannot be opened: expected one that is plugged in, allowed, and "
-                "in use by no other program; try another number with  --camera"
+                f"camera {number} cannot be opened: expected one that is plugged in, permitted, "
+                "and not in use by another program; try another number with  --camera"
             )
         self._device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
     def __iter__(self) -> Iterator[Frame]:
         index, start = 0, time.monotonic()
         while True:
-            there, pixels = self._device.read()
-            if not there:
-                raise SourceError(f"camera {self.number} gives no picture any more: is it plugged?")
+            success, pixels = self._device.read()
+            if not success:
+                raise SourceError(f"camera {self.number} stopped: is it still plugged in?")
             yield Frame(index, time.monotonic() - start, pixels)
             index += 1
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         self._device.release()
 
 
-class Paced:
-    """A file whose frames come when they are due."""
+class PacedClip:
+    """A file whose frames arrive at their own times."""
 
     def __init__(self, clip: Clip) -> None:
         self._clip = clip
@@ -91,39 +90,39 @@ class Paced:
             yield frame
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._clip.close()
 
 
-class Newest:
-    """The newest frame of a feed, whenever one is asked for: `for frame in newest`.
+class NewestFrames:
+    """Iterate over a live source, always continuing with its newest frame.
 
-    Frames that come while the last one is worked on are let go, so nothing ever lags.
+    Frames that arrive while another one is processed are dropped, so nothing lags behind.
     """
 
-    def __init__(self, feed: Feed, until: Event | None = None) -> None:
-        """Prepare to read a feed, in a thread which also closes it in the end.
+    def __init__(self, source: LiveSource, until: Event | None = None) -> None:
+        """Prepare to read a source in a thread, which also closes it in the end.
 
-        Once `until` is set no frame is waited for any more.
+        Iteration stops once the event `until` is set.
         """
         self._until = until or Event()
         self._changed = Condition()
         self._frame: Frame | None = None
         self._ended = False
         self._error: Exception | None = None
-        self._thread = Thread(target=self._read, args=(feed,), name="agelens camera", daemon=True)
+        self._thread = Thread(target=self._read, args=(source,), name="agelens camera", daemon=True)
 
-    def _read(self, feed: Feed) -> None:
+    def _read(self, source: LiveSource) -> None:
         error: Exception | None = None
         try:
-            with closing(feed):
-                for frame in feed:
+            with closing(source):
+                for frame in source:
                     with self._changed:
                         if self._ended:
                             return
                         self._frame = frame
                         self._changed.notify()
-        except Exception as problem:  # raised again where the frames are taken
+        except Exception as problem:  # raised again where the frames are consumed
             error = problem
         finally:
             with self._changed:
@@ -133,8 +132,8 @@ class Newest:
     def __iter__(self) -> Iterator[Frame]:
         while not self._until.is_set():
             with self._changed:
-                # Now and then it wakes: `until` may be set by a signal, which wakes nobody.
-                self._changed.wait_for(lambda: self._frame is not None or self._ended, WAKES)
+                # Wake now and then: `until` may be set by a signal, which notifies nobody.
+                self._changed.wait_for(lambda: self._frame is not None or self._ended, POLL)
                 frame, self._frame = self._frame, None
                 error, ended = self._error, self._ended
             if frame is not None:
@@ -145,7 +144,7 @@ class Newest:
                 return
 
     def close(self) -> None:
-        """Read no further. A read that is under way may still take as long as its timeout."""
+        """Stop reading. A read in progress may still take as long as its timeout."""
         with self._changed:
             self._ended, self._frame = True, None
         self._thread.join(1.0)

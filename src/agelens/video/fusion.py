@@ -1,29 +1,29 @@
-"""Many answers about one face, joined to one: steadier, and surer only as far as they differ.
+"""Fuse many predictions of one face into one, which is more certain only as far as they differ.
 
-The answers of a video's frames are not independent. Their errors have a part that all frames
-share (this person looks younger than the papers say; the light; the glasses) and a part of each
-view's own. Multiplying the distributions, as if each were new evidence, would make 300 frames of
-a still face absurdly sure. So they are joined by a logarithmic opinion pool (C. Genest and
-J. V. Zidek, "Combining probability distributions: a critique and an annotated bibliography",
-Statistical Science 1, 1986):
+The predictions of a video's frames are not independent. Their errors have a part that all frames
+share (the person looks younger than they are; the light; the glasses) and a part of each view's
+own. Multiplying the distributions, as if each were new evidence, would make 300 frames of a still
+face absurdly certain. So they are fused by a logarithmic opinion pool (C. Genest and J. V. Zidek,
+"Combining probability distributions: a critique and an annotated bibliography", Statistical
+Science 1, 1986):
 
     log p(age) = n * sum_i w_i log p_i(age) + constant,    sum_i w_i = 1
 
-n is how many independent answers the views are worth. With n = 1 it is the geometric mean of the
-distributions, so equal answers give just that answer. Where the variance s2 of an answer is the
-sum of a shared part and a part d2 of each view's own, m independent views leave
+n is the effective number of independent predictions. With n = 1 it is the geometric mean of the
+distributions, so equal predictions give that same prediction. If the variance s2 of a prediction
+is the sum of a shared part and a part d2 of each view's own, m independent views leave
 
     s2 - d2 (1 - 1/m),    so    n = s2 / (s2 - d2 (1 - 1/m))
 
 which is the "design effect" of clustered samples (L. Kish, "Survey Sampling", 1965). s2 is the
-mean variance of the distributions. d2 is the variance of their means from view to view: what does
-not differ has not been averaged out. Frames that follow each other are alike, so m is the number
-of views made smaller by the correlation r of each answer with the one before, N (1 - r)/(1 + r)
-(H. von Storch and F. W. Zwiers, "Statistical Analysis in Climate Research", 1999, 17.1).
+mean variance of the distributions, d2 the variance of their means between views. Consecutive
+frames are similar, so m is the number of views N reduced by the correlation r of each prediction
+with the previous one, N (1 - r)/(1 + r) (H. von Storch and F. W. Zwiers, "Statistical Analysis in
+Climate Research", 1999, 17.1).
 
-`SHARED` bounds how sure a track can get, however many views it has: a limit set by prudence, for
-want of clips with known ages. `benchmarks/track_fusion.py` measures the rest. Genders are joined
-with n = 1: the mean of the log-odds.
+`SHARED` bounds how certain a track can get, however many views it has; it is a cautious choice,
+since there are no clips with known ages to measure it. `benchmarks/track_fusion.py` measures the
+rest. Genders are fused with n = 1: the mean of the log-odds.
 """
 
 from dataclasses import dataclass
@@ -34,23 +34,23 @@ from numpy.typing import NDArray
 from agelens.inference import distribution
 
 SHARED = 0.5
-"""Least share of the variance that all views of a person are taken to have in common."""
+"""Smallest share of the variance that all views of a person are assumed to have in common."""
 FLOOR = 1e-9
-"""Least probability of an age: no single view can rule one out."""
+"""Smallest probability of an age: no single view can rule one out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Joint:
-    """What all views say together."""
+class Fused:
+    """The fused prediction of all views."""
 
     age_probabilities: NDArray[np.float64]  # (117,), sum 1
-    age: float  # years, mean of the ages that the views were given
+    age_years: float  # mean of the ages of the views
     female_probability: float  # 0 to 1
-    worth: float  # how many independent answers the views are worth, 1 or more
+    effective_views: float  # number of independent predictions, 1 or more
 
 
-class Pool:
-    """Joins the answers about one face one by one, in the same memory however many there are."""
+class OpinionPool:
+    """Fuses the predictions of one face one by one, in constant memory."""
 
     def __init__(self) -> None:
         self.views = 0
@@ -64,7 +64,7 @@ class Pool:
     def add(
         self, age_probabilities: NDArray[np.floating], age: float, female: float, weight: float
     ) -> None:
-        """Take one answer: probabilities (117,), age in years, probability of female, weight > 0.
+        """Add a prediction: probabilities (117,), age in years, probability of female, weight.
 
         Raises ValueError for a weight that is not positive.
         """
@@ -81,7 +81,7 @@ class Pool:
         self.views += 1
         self._weight += weight
         self._weight_squares += weight**2
-        share = weight / self._weight  # of the new view: means that equal values never move
+        share = weight / self._weight  # of the new view; equal values never move the means
         self._log_ages += share * (np.log(p) - self._log_ages)
         self._age += share * (age - self._age)
         self._log_odds += share * (float(np.log(odds / (1 - odds))) - self._log_odds)
@@ -91,25 +91,25 @@ class Pool:
         self._spread += weight * off * (mean - self._mean)  # West's (1979) running variance
         self._last = mean
 
-    def worth(self) -> float:
-        """Give how many independent answers the views are worth: 1 to 1 / SHARED."""
+    def effective_views(self) -> float:
+        """Return the effective number of independent predictions: 1 to 1 / SHARED."""
         if self.views < 2 or self._spread <= 0 or self._variance <= 0:
             return 1.0
-        alike = self._weight**2 / self._weight_squares  # views, were all weights equal
-        own = self._spread / self._weight * alike / max(alike - 1, FLOOR)
+        equal = self._weight**2 / self._weight_squares  # number of views with equal weights
+        own = self._spread / self._weight * equal / max(equal - 1, FLOOR)
         step = self._steps / self._weight * self.views / (self.views - 1)
-        follows = min(max(1 - step / (2 * own), 0.0), 1.0)  # correlation with the view before
-        separate = max(1.0, alike * (1 - follows) / (1 + follows))
+        correlation = min(max(1 - step / (2 * own), 0.0), 1.0)  # with the previous view
+        separate = max(1.0, equal * (1 - correlation) / (1 + correlation))
         share = own / self._variance
-        if share > 1:  # they differ more than the model allows for: none is worth a whole answer
+        if share > 1:  # they differ more than the model allows: none counts fully
             return float(min(max(separate / share, 1.0), 1 / SHARED))
         return float(1 / (1 - min(share, 1 - SHARED) * (1 - 1 / separate)))
 
-    def joint(self) -> Joint:
-        """Give what the views so far say together. Raises ValueError where there is none."""
+    def fused(self) -> Fused:
+        """Return the fused prediction so far. Raises ValueError if nothing was added."""
         if not self.views:
-            raise ValueError("no view to join: expected one or more")
-        worth = self.worth()
-        powers = worth * self._log_ages
+            raise ValueError("no predictions to fuse: expected one or more")
+        n = self.effective_views()
+        powers = n * self._log_ages
         p = np.exp(powers - powers.max())
-        return Joint(p / p.sum(), self._age, float(1 / (1 + np.exp(-self._log_odds))), worth)
+        return Fused(p / p.sum(), self._age, float(1 / (1 + np.exp(-self._log_odds))), n)

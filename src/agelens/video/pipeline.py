@@ -1,10 +1,10 @@
-"""Frames -> moments: the faces of each frame, whose they are, and what all views of each say.
+"""Track the people of a clip or a live source: frames -> moments with one fused answer a person.
 
-`follow` takes every frame that it is to take, however long that takes; `watch` lets frames go by
-rather than lag behind a camera. Both hold one frame at a time, so a clip may be of any length.
+`follow` predicts every sampled frame, however long that takes; `watch` drops frames rather than
+lag behind a camera. Both keep one frame at a time, so a clip may be of any length.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,184 +18,176 @@ from agelens.errors import AgelensError, ConfigError
 from agelens.images.decode import Picture
 from agelens.images.sources import Source
 from agelens.results import Prediction, Reason, Status
-from agelens.video.camera import Newest, live
-from agelens.video.fusion import Pool
+from agelens.video.camera import NewestFrames, open_live
+from agelens.video.fusion import OpinionPool
 from agelens.video.reader import Clip, Frame, sample
-from agelens.video.tracker import Spot, Tracker, look
+from agelens.video.tracker import Detection, Tracker, appearance
 from agelens.video.tracks import Moment, Track
 
 FPS = 5.0
-"""Frames a second that are looked at unless more are asked for: people age slowly."""
-LEAST_VIEWS = 3
-"""Views from which a track counts as a person: fewer may be a flicker of the detector."""
-_POOR, _LEAST = 0.25, 0.05  # how much a poorly seen view weighs, and the least that one does
-_UNCLEAR = (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR)  # of the answer; the others of the view
+"""Frames per second that are sampled by default."""
+MIN_VIEWS = 3
+"""Views from which a track counts as a person: fewer may be a false detection."""
+POOR_WEIGHT, MIN_WEIGHT = 0.25, 0.05
+"""Weight of a poorly visible view in the fusion, and the smallest weight of any view."""
+_UNCLEAR = (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR)  # about the answer, not the view
 
 
-class Answered(Protocol):
-    """What comes of a picture; `agelens.predictor.Answer` is one."""
-
-    @property
-    def predictions(self) -> list[Prediction]:
-        """The faces."""
+class FrameAnswer(Protocol):
+    """The predictions of one frame, as `agelens.predictor.Answer`."""
 
     @property
-    def picture(self) -> Picture | None:
-        """The pixels."""
+    def predictions(self) -> list[Prediction]: ...  # noqa: D102
 
     @property
-    def error(self) -> AgelensError | None:
-        """Why there are none."""
+    def picture(self) -> Picture | None: ...  # noqa: D102
+
+    @property
+    def error(self) -> AgelensError | None: ...  # noqa: D102
 
 
-class Predicts(Protocol):
-    """What is asked of a predictor; `agelens.predictor.Predictor` is one."""
+class FramePredictor(Protocol):
+    """What tracking needs of `agelens.predictor.Predictor`."""
 
     def predict_stream(
         self, sources: Iterable[Source], *, keep_pictures: bool
-    ) -> Iterator[Answered]:
+    ) -> Iterator[FrameAnswer]:
         """Predict pictures one after another."""
 
     def from_distribution(
         self, age_probabilities: NDArray[np.float64], age_years: float, female_probability: float
     ) -> Prediction:
-        """Make the prediction of a distribution that was joined from several."""
+        """Return the prediction of a fused distribution."""
 
 
 @dataclass(slots=True)
-class _Life:
-    frame: int
-    time: float
-    pool: Pool = field(default_factory=Pool)
-    reasons: Counter[Reason] = field(default_factory=Counter)
+class _Person:
+    first_frame: int
+    first_time: float
+    pool: OpinionPool = field(default_factory=OpinionPool)
+    issues: Counter[Reason] = field(default_factory=Counter)  # views that have each
 
 
-class Follower:
-    """Takes the answers of one frame after another and joins them by person."""
+class TrackingPipeline:
+    """Takes the predictions of one frame after another, and fuses them by person."""
 
-    def __init__(self, predictor: Predicts, gap: float = 1.0) -> None:
-        """Follow faces; one unseen for more than `gap` seconds is gone, and new when it is back.
+    def __init__(self, predictor: FramePredictor, gap: float = 1.0) -> None:
+        """Start without tracks; a face unseen for more than `gap` seconds starts a new one.
 
-        Raises ConfigError for a gap that is negative.
+        Raises ConfigError for a negative gap.
         """
         if not gap >= 0:
             raise ConfigError(f"gap {gap!r}: expected seconds, 0 or more")
         self._predictor = predictor
         self._tracker = Tracker(gap)
-        self._lives: dict[int, _Life] = {}
+        self._people: dict[int, _Person] = {}
 
     def add(self, frame: Frame, picture: Picture, views: list[Prediction]) -> Moment:
-        """Take the next frame with its pixels and its predictions (those of chips are left out)."""
-        placed = [
-            (one, Spot.of(picture, one.box, one.landmarks))
-            for one in views
-            if one.box is not None and one.landmarks is not None
+        """Add the next frame with its pixels and predictions; those without a box are ignored."""
+        visible = [
+            (view, Detection.of(picture, view.box, view.landmarks))
+            for view in views
+            if view.box is not None and view.landmarks is not None
         ]
         numbers = self._tracker.update(
-            frame.time, [spot for _, spot in placed], look(picture, 32, 18)
+            frame.time, [face for _, face in visible], appearance(picture, 32, 18)
         )
-        for gone in self._lives.keys() - self._tracker.alive():
-            del self._lives[gone]
-        tracks = [
-            self._join(number, frame, one) for number, (one, _) in zip(numbers, placed, strict=True)
-        ]
-        order = sorted(range(len(tracks)), key=lambda i: tracks[i].number)
-        return Moment(
-            frame.index,
-            frame.time,
-            picture,
-            [tracks[i] for i in order],
-            [placed[i][0] for i in order],
+        for gone in self._people.keys() - self._tracker.alive():
+            del self._people[gone]
+        by_number = sorted(
+            zip(numbers, (view for view, _ in visible), strict=True), key=lambda item: item[0]
         )
+        tracks = [self._fuse(number, frame, view) for number, view in by_number]
+        return Moment(frame.index, frame.time, picture, tracks, [view for _, view in by_number])
 
-    def _join(self, number: int, frame: Frame, one: Prediction) -> Track:
-        life = self._lives.setdefault(number, _Life(frame.index, frame.time))
-        weight = max(_LEAST, 1 - one.error_probability) * (
-            _POOR if one.status is Status.POOR else 1
+    def _fuse(self, number: int, frame: Frame, view: Prediction) -> Track:
+        person = self._people.setdefault(number, _Person(frame.index, frame.time))
+        weight = max(MIN_WEIGHT, 1 - view.error_probability)
+        weight *= POOR_WEIGHT if view.status is Status.POOR else 1
+        person.pool.add(view.age_probabilities, view.age, view.female_probability, weight)
+        person.issues.update(reason for reason in view.reasons if reason not in _UNCLEAR)
+        all_views = person.pool.fused()
+        prediction = self._predictor.from_distribution(
+            all_views.age_probabilities, all_views.age_years, all_views.female_probability
         )
-        life.pool.add(one.age_probabilities, one.age, one.female_probability, weight)
-        life.reasons.update(reason for reason in one.reasons if reason not in _UNCLEAR)
-        joint = life.pool.joint()
-        fused = self._predictor.from_distribution(
-            joint.age_probabilities, joint.age, joint.female_probability
+        count = person.pool.views
+        usual = tuple(reason for reason, views in person.issues.items() if 2 * views > count)
+        prediction = replace(
+            prediction,
+            box=view.box,
+            landmarks=view.landmarks,
+            detection_score=view.detection_score,
+            status=Status.POOR if usual else prediction.status,
+            reasons=usual + prediction.reasons,
         )
-        badly = tuple(r for r, count in life.reasons.items() if 2 * count > life.pool.views)
         return Track(
-            number, life.frame, frame.index, life.time, frame.time, life.pool.views,
-            replace(
-                fused,
-                box=one.box,
-                landmarks=one.landmarks,
-                detection_score=one.detection_score,
-                status=Status.POOR if badly else fused.status,
-                reasons=badly + fused.reasons,
-            ),
+            number, person.first_frame, frame.index, person.first_time, frame.time, count,
+            prediction,
         )  # fmt: skip
 
 
 def follow(
-    predictor: Predicts,
+    predictor: FramePredictor,
     clip: str | Path | Clip,
     *,
     fps: float | None = FPS,
     every: int | None = None,
     gap: float = 1.0,
 ) -> Generator[Moment, None, None]:
-    """Follow the people of a clip; see `Predictor.follow`."""
+    """Track the people of a clip; see `Predictor.follow`."""
     if fps is not None and not fps > 0:
         raise ConfigError(f"fps {fps!r}: expected more than 0, or None for every frame")
     if every is not None and every < 1:
         raise ConfigError(f"every {every!r}: expected 1 or more")
-    follower = Follower(predictor, gap)
+    pipeline = TrackingPipeline(predictor, gap)
     opened = clip if isinstance(clip, Clip) else Clip(clip)
-    return _followed(predictor, follower, opened, sample(opened, fps, every))
 
+    def moments() -> Generator[Moment, None, None]:
+        pending: deque[Frame] = deque()
 
-def _followed(
-    predictor: Predicts, follower: Follower, clip: Clip, frames: Iterable[Frame]
-) -> Generator[Moment, None, None]:
-    waiting: list[Frame] = []
+        def pictures() -> Iterator[Source]:
+            for frame in sample(opened, fps, every):
+                pending.append(replace(frame, image=None))
+                yield Source(str(frame.index), frame.picture())
 
-    def pictures() -> Iterator[Source]:
-        for frame in frames:
-            waiting.append(replace(frame, image=None))
-            yield Source(str(frame.index), frame.picture())
+        with opened:
+            for answer in predictor.predict_stream(pictures(), keep_pictures=True):
+                frame = pending.popleft()
+                if answer.picture is not None:
+                    yield pipeline.add(frame, answer.picture, answer.predictions)
 
-    with clip:
-        for answer in predictor.predict_stream(pictures(), keep_pictures=True):
-            frame = waiting.pop(0)
-            if answer.picture is not None:
-                yield follower.add(frame, answer.picture, answer.predictions)
+    return moments()
 
 
 def watch(
-    predictor: Predicts,
+    predictor: FramePredictor,
     source: int | str | Path = 0,
     *,
     gap: float = 1.0,
     timeout: float = 10.0,
     until: Event | None = None,
 ) -> Generator[Moment, None, None]:
-    """Follow the people before a camera; see `Predictor.watch`."""
-    return _watched(predictor, Follower(predictor, gap), Newest(live(source, timeout), until))
+    """Track the people in front of a camera; see `Predictor.watch`."""
+    pipeline = TrackingPipeline(predictor, gap)
+    newest = NewestFrames(open_live(source, timeout), until)
+
+    def moments() -> Generator[Moment, None, None]:
+        with newest:
+            for frame in newest:
+                picture = frame.picture()
+                sources = [Source("camera", picture)]
+                (answer,) = predictor.predict_stream(sources, keep_pictures=True)
+                if answer.error is not None:
+                    raise answer.error
+                yield pipeline.add(frame, picture, answer.predictions)
+
+    return moments()
 
 
-def _watched(
-    predictor: Predicts, follower: Follower, newest: Newest
-) -> Generator[Moment, None, None]:
-    with newest:
-        for frame in newest:
-            picture = frame.picture()
-            (answer,) = predictor.predict_stream([Source("camera", picture)], keep_pictures=True)
-            if answer.error is not None:
-                raise answer.error
-            yield follower.add(frame, picture, answer.predictions)
+def people(moments: Iterable[Moment], least_views: int = MIN_VIEWS) -> list[Track]:
+    """Return the final track of each person, by number.
 
-
-def people(moments: Iterable[Moment], least_views: int = LEAST_VIEWS) -> list[Track]:
-    """Give each person of some moments once, as they stood in the end, by number.
-
-    Who was seen in fewer than `least_views` frames is left out, unless there were no more.
+    People seen in fewer than `least_views` frames are left out, unless there were no more frames.
     """
     last: dict[int, Track] = {}
     count = 0

@@ -1,11 +1,11 @@
-"""Clips and streams -> frames, one after another, within limits: the only reader of video.
+"""Read clips and streams frame by frame, within limits; the only reader of video.
 
-PyAV (FFmpeg's libraries) does the work. A file may be of the usual containers only: some formats
-that FFmpeg knows are lists of other files and addresses, which a clip must not make us open. The
-limit of pixels holds before a frame is decoded. Frames are turned upright as the clip says,
-stretched where its pixels are not square, and keep their own times, also where the rate varies; of
-a stream that tells none, as most cameras over HTTP, a frame is of the time at which it came.
-What is damaged is passed over and told, and of a clip that is cut off the frames before are given.
+PyAV (FFmpeg's libraries) does the work. Only the usual containers are accepted as files: some
+formats of FFmpeg are lists of other files and addresses, which a clip must not be able to open.
+The pixel limit is checked before a frame is decoded. Frames are rotated upright, stretched if
+their pixels are not square, and keep their own times, even at a variable rate. In a stream without
+times, as from most cameras over HTTP, a frame has the time at which it arrived. Damaged parts are
+skipped and reported; of a truncated clip the readable frames are returned.
 """
 
 import re
@@ -30,25 +30,25 @@ STREAMS = f"{CONTAINERS},mpjpeg,mjpeg,hls,rtsp,rtp,live_flv"
 PROTOCOLS = "http,https,tcp,tls,crypto,rtsp,rtp,udp,srtp"
 SCHEMES = ("http://", "https://", "rtsp://", "rtsps://")
 
-MOST_PIXELS = 36_000_000
-"""Width x height of a frame: 8192 x 4320 is below, and takes 108 MB as RGB."""
+MAX_PIXELS = 36_000_000
+"""Limit of width x height of a frame: 8192 x 4320 is below it and takes 108 MB as RGB."""
 NO_TIMES = 0x80
-"""FFmpeg's flag of formats without times: it makes them up, at 25 frames a second."""
-MOST_FAILURES = 20
-"""Times that a file may be damaged between its frames before it counts as cut off."""
+"""FFmpeg's flag of formats without times, for which it invents times at 25 frames a second."""
+MAX_FAILURES = 20
+"""Damaged places between frames after which a file counts as truncated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A moment of a clip whose pixels are not copied out yet."""
+    """A frame whose pixels are not converted yet."""
 
     index: int  # 0, 1, 2, ... of the frames that could be decoded
-    time: float  # seconds since the first frame; grows
-    image: Any  # how the reader keeps it: an av.VideoFrame, or BGR pixels of a camera
-    stretch: float = 1.0  # width of a pixel by its height
+    time: float  # seconds since the first frame; increasing
+    image: Any  # an av.VideoFrame, or the BGR pixels of a camera
+    stretch: float = 1.0  # width of a pixel divided by its height
 
     def picture(self) -> Picture:
-        """Give the upright pixels: RGB, uint8 (H, W, 3)."""
+        """Return the upright pixels: RGB, uint8 (H, W, 3)."""
         if isinstance(self.image, np.ndarray):
             return np.ascontiguousarray(self.image[..., ::-1])
         width = max(1, round(self.image.width * self.stretch))
@@ -57,36 +57,35 @@ class Frame:
 
 
 class Clip:
-    """A video that is read frame by frame, once: `for frame in clip`."""
+    """A video that is read once, frame by frame: `for frame in clip`."""
 
     def __init__(
         self, source: str | Path, *, live: bool = False, timeout: float = 10.0,
-        most_pixels: int = MOST_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:  # fmt: skip
         """Open a file, or with `live` the address of a stream.
 
-        `timeout` is how many seconds a stream may keep us waiting. Raises MissingExtra without
-        PyAV, SourceError for what cannot be opened, BadClip for what is no clip or over the
-        limit of pixels.
+        `timeout` is how many seconds to wait for a stream. Raises MissingExtra without PyAV,
+        SourceError if it cannot be opened, BadClip if it is not a video or over the pixel limit.
         """
         self.name = without_password(str(source))
         self._address = str(source)
-        self.damaged = 0  # frames passed over so far, since they could not be decoded
-        self.end = 0.0  # seconds: where the frames read so far end
+        self.damaged = 0  # undecodable frames skipped so far
+        self.end = 0.0  # seconds: end of the frames read so far
         self.lead = 0.0  # seconds between the start of the first stream and the first frame
-        self._most_pixels = most_pixels
+        self._max_pixels = max_pixels
         self._timeout = timeout if live else None
         self._container = self._open(live)
         self._untimed = live and bool(self._container.format.flags & NO_TIMES)
         try:
-            self._stream = self._choose()
+            self._stream = self._video_stream()
         except BaseException:
             self._container.close()
             raise
-        self.rate = self._rate()  # frames a second, as the clip says; 25 where it does not
+        rate = self._stream.average_rate or self._stream.guessed_rate or 25
+        self.rate = float(rate) if 0.01 < rate < 1000 else 25.0  # nominal frames per second
         own, whole = self._length(), self._container.duration
-        # the length in seconds that the clip says it has; None where it does not
-        self.seconds = own or (whole / 1e6 if whole else None)
+        self.seconds = own or (whole / 1e6 if whole else None)  # nominal length, if known
         self._slack = 1.5 / self.rate + (0.1 if own else 1.0)
 
     def _open(self, live: bool) -> "InputContainer":
@@ -94,7 +93,7 @@ class Clip:
         options = {
             "format_whitelist": STREAMS if live else CONTAINERS,
             "protocol_whitelist": PROTOCOLS if live else "file",
-            "max_pixels": str(self._most_pixels),
+            "max_pixels": str(self._max_pixels),
         }
         if live:
             options |= {"rtsp_transport": "tcp", "fflags": "nobuffer", "analyzeduration": "1000000"}
@@ -111,7 +110,10 @@ class Clip:
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             if live:
-                raise SourceError(self._unreached(error)) from error
+                raise SourceError(
+                    f"cannot open {self.name!r}: {self._explain(error)}; expected a stream that "
+                    f"answers within {self._timeout:g} s"
+                ) from error
             if isinstance(error, PermissionError):
                 raise SourceError(f"cannot read {self.name!r}: {error.strerror}") from error
             raise BadClip(
@@ -119,57 +121,48 @@ class Clip:
             ) from error
         return container
 
-    def _unreached(self, error: Exception) -> str:
-        return (
-            f"cannot open {self.name!r}: {self._why(error)}; expected a stream that answers "
-            f"within {self._timeout:g} s"
-        )
-
-    def _why(self, error: Exception) -> str:
-        # FFmpeg's own words for our time limit are "Immediate exit requested".
+    def _explain(self, error: Exception) -> str:
+        # FFmpeg's message at the timeout is "Immediate exit requested".
         late = isinstance(error, pyav().ExitError)
         return f"nothing came for {self._timeout:g} s" if late else _reason(error)
 
-    def _choose(self) -> "VideoStream":
+    def _video_stream(self) -> "VideoStream":
         av = pyav()
-        covers = av.stream.Disposition.attached_pic  # of songs
+        covers = av.stream.Disposition.attached_pic  # of music files
         for stream in self._container.streams.video:
             if getattr(stream, "codec_context", None) is None or stream.disposition & covers:
-                continue  # no decoder, or a still
+                continue  # no decoder, or a still picture
             self._check_size(stream.codec_context.width, stream.codec_context.height)
-            stream.codec_context.options = {"max_pixels": str(self._most_pixels)}
-            if self._timeout is None:  # threads work on several frames at once, so they come late
+            stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
+            if self._timeout is None:  # threads decode several frames at once, which delays them
                 stream.thread_type = "AUTO"
             return stream
-        raise BadClip("no picture in it that can be decoded: expected a clip with video")
+        raise BadClip("no picture that can be decoded: expected a clip with video")
 
     def _check_size(self, width: int, height: int) -> None:
-        if width * height > self._most_pixels:
+        if width * height > self._max_pixels:
             raise BadClip(
-                f"frames of {width} x {height} pixels: the limit is {self._most_pixels:,} pixels; "
+                f"frames of {width} x {height} pixels: the limit is {self._max_pixels:,} pixels; "
                 "make the clip smaller first"
             )
 
-    def _rate(self) -> float:
-        rate = self._stream.average_rate or self._stream.guessed_rate or 25
-        return float(rate) if 0.01 < rate < 1000 else 25.0
-
     def _length(self) -> float | None:
-        """Give the seconds of the pictures alone: sound may go on for longer."""
+        """Return the seconds of the video stream; the sound may be longer."""
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
-        told = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", self._stream.metadata.get("DURATION", ""))
-        return None if told is None else int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3])
+        text = self._stream.metadata.get("DURATION", "")
+        found = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", text)
+        return found and int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
 
     @property
     def damage(self) -> str | None:
-        """What was wrong with the clip, in words, once it was read; None for nothing."""
-        told = []
+        """What was wrong with the clip, known once it was read; None for nothing."""
+        problems = []
         if self.damaged:
-            told.append(f"damaged frames passed over: {self.damaged}")
+            problems.append(f"damaged frames skipped: {self.damaged}")
         if self.seconds is not None and self.end < self.seconds - self._slack:
-            told.append(f"cut off: {self.end:.1f} of {self.seconds:.1f} s could be read")
-        return "; ".join(told) or None
+            problems.append(f"cut off: {self.end:.1f} of {self.seconds:.1f} s could be read")
+        return "; ".join(problems) or None
 
     def __iter__(self) -> Iterator[Frame]:
         index, last, first = 0, -1.0, None
@@ -182,7 +175,7 @@ class Clip:
                 if time is not None and not self._untimed:
                     self.lead = max(0.0, first - (started or 0) / 1e6)
             time = None if time is None else time - first
-            if time is None or not last < time:  # without times, or times that go back
+            if time is None or not last < time:  # no time, or a time that goes back
                 time = last + 1 / self.rate if index else 0.0
             square = self._stream.sample_aspect_ratio or 1
             stretch = float(square) if 0.1 < square < 10 else 1.0
@@ -191,7 +184,7 @@ class Clip:
             yield Frame(index, time, image, stretch)
             index, last = index + 1, time
         if not index:
-            raise BadClip("damaged or cut off: not one frame of it can be decoded")
+            raise BadClip("damaged or cut off: no frame can be decoded")
 
     def _time_of(self, image: "VideoFrame") -> float | None:
         if self._untimed:
@@ -209,28 +202,23 @@ class Clip:
                 return
             except (av.FFmpegError, OSError) as error:
                 if self._timeout is not None:
-                    raise SourceError(f"{self.name!r} broke off: {self._why(error)}") from error
+                    raise SourceError(f"{self.name!r} broke off: {self._explain(error)}") from error
                 failures += 1
-                if not isinstance(error, av.InvalidDataError) or failures > MOST_FAILURES:
-                    return  # what is missing shows in `damage`
-                packets = self._container.demux(self._stream)  # it may find a way to go on
-                continue
-            if packet.is_corrupt:
-                self.damaged += 1
+                if not isinstance(error, av.InvalidDataError) or failures > MAX_FAILURES:
+                    return  # `damage` reports what is missing
+                packets = self._container.demux(self._stream)  # it may be able to continue
                 continue
             try:
-                images = packet.decode()
+                images = [] if packet.is_corrupt else packet.decode()
+                damaged = packet.is_corrupt
             except (av.FFmpegError, ValueError):
-                self.damaged += 1
-                continue
-            for image in images:
-                if image.is_corrupt:
-                    self.damaged += 1
-                else:
-                    yield image
+                images, damaged = [], True
+            intact = [image for image in images if not image.is_corrupt]
+            self.damaged += damaged + len(images) - len(intact)
+            yield from intact
 
     def close(self) -> None:
-        """Let go of the file or the connection."""
+        """Close the file or the connection."""
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -241,7 +229,7 @@ class Clip:
 
 
 def pyav() -> Any:
-    """Give the module `av`. Raises MissingExtra where it is not installed."""
+    """Return the module `av`. Raises MissingExtra if it is not installed."""
     try:
         import av
     except ImportError:
@@ -250,15 +238,12 @@ def pyav() -> Any:
 
 
 def without_password(address: str) -> str:
-    """Give an address as it may be shown: without the name and password of a camera's user."""
+    """Return an address that is safe to show: without a camera's user name and password."""
     return re.sub(r"^(\w+://)[^/@]*@", r"\1", address)
 
 
 def sample(frames: Iterable[Frame], fps: float | None, every: int | None = None) -> Iterator[Frame]:
-    """Give some of the frames: `fps` a second by their times, or every so-and-so-many-th.
-
-    With neither all of them.
-    """
+    """Sample `fps` frames per second by their times, or each `every`-th; all if both are None."""
     due = 0.0
     for frame in frames:
         if every is not None:
@@ -274,5 +259,5 @@ def sample(frames: Iterable[Frame], fps: float | None, every: int | None = None)
 
 
 def _reason(error: Exception) -> str:
-    """Say why, as FFmpeg does, without the name of the file."""
+    """Return FFmpeg's own explanation, without the name of the file."""
     return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__

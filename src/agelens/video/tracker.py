@@ -1,11 +1,11 @@
-"""Who is who from frame to frame: the faces of one moment -> the tracks they belong to.
+"""Track faces from frame to frame: assign the faces of a frame to the tracks they belong to.
 
-A face goes on with the track to which it is the least surprise: by how far it stands from where
-the track was heading (in face widths), by how its size changed, and by how its look changed. The
-look is the aligned face at 16 x 16 pixels: too little to know anyone by, enough to tell two
-people apart who cross, or who stand in one place before and after a cut.
+A face continues the track with the lowest matching cost: by its distance from where the track was
+heading (in face widths), by the change of its size, and by the change of its appearance. The
+appearance is the aligned face at 16 x 16 pixels: too little to recognise anyone, enough to tell
+apart two people who cross, or who are in the same place before and after a cut.
 
-No one is recognised: who is gone for longer than the gap and comes back is a new track.
+Nobody is recognised: a person who is gone for longer than the gap comes back as a new track.
 """
 
 import math
@@ -21,130 +21,127 @@ from agelens.images.decode import Picture
 from agelens.images.resample import shrink
 from agelens.results import Box, Landmarks
 
-Look: TypeAlias = NDArray[np.float64]
-"""A small picture as a vector of mean 0 and length 1 (all 0 where it is of one colour)."""
+Appearance: TypeAlias = NDArray[np.float64]
+"""A small picture as a vector of mean 0 and norm 1 (all 0 for a picture of one colour)."""
 
-# Measured on 1,500 faces of UTKFace: two people are alike by 0.20 (median) and 0.74 (99 pairs of
-# 100 are below); a face and itself a little moved, turned, lit, blurred by 0.80 (99 are above).
-SAME_LOOK = 0.8
-CUT = 0.5  # likeness of two frames under which the camera may have cut
-MOST_SURPRISE = 5.0  # half a sum of squares, as in a normal distribution: some 3 sigma
-HEADING = 0.5  # seconds for which a track is thought to go on moving as it did
+# Similarities measured on 1,500 faces of UTKFace: two people have 0.20 (median) and 0.74 (99th
+# percentile); a face and its slightly moved, rotated, relit, blurred copy 0.80 (1st percentile).
+SAME_PERSON = 0.8
+CUT = 0.5  # similarity of two frames below which the camera may have cut
+MAX_COST = 5.0  # half a sum of squares, as in a normal distribution: about 3 sigma
+HEADING = 0.5  # seconds for which a track is expected to keep its velocity
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """A face as the tracker sees it."""
+class Detection:
+    """A face in a frame."""
 
-    centre: tuple[float, float]  # pixels, of the five points: unlike the box never cut off
+    centre: tuple[float, float]  # pixels, of the landmarks: unlike the box never cut off
     size: float  # pixels, the box's longer side
-    look: Look
+    appearance: Appearance
 
     @classmethod
-    def of(cls, picture: Picture, box: Box, landmarks: Landmarks) -> "Spot":
-        """See a face in a picture, uint8 (H, W, 3)."""
+    def of(cls, picture: Picture, box: Box, landmarks: Landmarks) -> "Detection":
+        """Describe a face in a picture, uint8 (H, W, 3)."""
         x, y = landmarks.array().mean(axis=0)
         chip = warp(picture, landmarks, 64)
-        return cls((float(x), float(y)), max(box.width, box.height, 1.0), look(chip, 16, 16))
+        return cls((float(x), float(y)), max(box.width, box.height, 1.0), appearance(chip, 16, 16))
 
 
 @dataclass(slots=True)
 class _Track:
     number: int
-    spot: Spot
+    last: Detection
     time: float  # seconds, when last seen
     velocity: tuple[float, float] = (0.0, 0.0)  # pixels a second
     views: int = 1
     missed: int = 0  # frames in a row
-    doubtful: bool = False  # there was a cut, it seems, since it was last seen
+    after_cut: bool = False  # there may have been a cut since it was last seen
 
 
 class Tracker:
-    """Gives each face of each frame the number of its track: 1, 2, ... as they turn up."""
+    """Assigns each face of each frame the number of its track: 1, 2, ... in order of appearance."""
 
     def __init__(self, gap: float = 1.0) -> None:
-        """Follow faces; one unseen for more than `gap` seconds (and two frames) is gone."""
+        """Start without tracks; one unseen for more than `gap` seconds (and two frames) ends."""
         self.gap = gap
         self._tracks: list[_Track] = []
         self._count = 0
-        self._scene: Look | None = None
+        self._scene: Appearance | None = None
 
     def alive(self) -> set[int]:
-        """Give the numbers of the tracks that may go on."""
+        """Return the numbers of the tracks that may continue."""
         return {track.number for track in self._tracks}
 
-    def update(self, time: float, spots: Sequence[Spot], scene: Look) -> list[int]:
-        """Take the faces of the next frame; give the number of the track of each.
+    def update(self, time: float, faces: Sequence[Detection], scene: Appearance) -> list[int]:
+        """Assign the faces of the next frame; return the track number of each.
 
-        `time` is in seconds and grows; `scene` is the look of the whole frame.
+        `time` is in seconds and increases; `scene` is the appearance of the whole frame.
         """
         if self._scene is not None and float(scene @ self._scene) < CUT:
             for track in self._tracks:
-                track.doubtful = True
+                track.after_cut = True
         self._scene = scene
 
-        numbers = [0] * len(spots)
+        numbers = [0] * len(faces)
         free = {track.number: track for track in self._tracks}
         pairs = [
-            (surprise, number, place)
+            (cost, number, place)
             for number, track in free.items()
-            for place, spot in enumerate(spots)
-            if (surprise := _surprise(track, spot, time)) < MOST_SURPRISE
+            for place, face in enumerate(faces)
+            if (cost := _matching_cost(track, face, time)) < MAX_COST
         ]
         for _, number, place in sorted(pairs):
             if number in free and not numbers[place]:
-                _move(free.pop(number), spots[place], time)
+                _extend(free.pop(number), faces[place], time)
                 numbers[place] = number
         for track in free.values():
             track.missed += 1
-        self._tracks = [
-            t for t in self._tracks if t.missed < 2 or time - t.time <= self.gap
-        ]  # fmt: skip
-        for place, spot in enumerate(spots):
+        self._tracks = [t for t in self._tracks if t.missed < 2 or time - t.time <= self.gap]
+        for place, face in enumerate(faces):
             if not numbers[place]:
                 self._count += 1
                 numbers[place] = self._count
-                self._tracks.append(_Track(self._count, spot, time))
+                self._tracks.append(_Track(self._count, face, time))
         return numbers
 
 
-def look(picture: Picture, width: int, height: int) -> Look:
-    """Make the look of a picture, uint8 (H, W, 3): colours at width x height pixels.
+def appearance(picture: Picture, width: int, height: int) -> Appearance:
+    """Describe a picture, uint8 (H, W, 3), by its colours at width x height pixels.
 
-    The mean of each colour is taken off, so that brighter or warmer light changes little.
+    The mean of each channel is subtracted, so that brighter or warmer light changes little.
     """
     small = shrink(picture, width, height).astype(np.float64)
     small -= small.mean(axis=(0, 1))
-    length = float(np.linalg.norm(small))
-    return (small / length if length > 0 else small).ravel()
+    norm = float(np.linalg.norm(small))
+    return (small / norm if norm > 0 else small).ravel()
 
 
-def _surprise(track: _Track, spot: Spot, time: float) -> float:
-    """Tell how little a face fits a track: 0 for as expected, infinity for never."""
+def _matching_cost(track: _Track, face: Detection, time: float) -> float:
+    """Return how badly a face fits a track: 0 for as expected, infinity for impossible."""
     since = max(0.0, time - track.time)
-    going = min(since, HEADING)
-    x = track.spot.centre[0] + track.velocity[0] * going
-    y = track.spot.centre[1] + track.velocity[1] * going
-    off = math.hypot(spot.centre[0] - x, spot.centre[1] - y) / math.sqrt(
-        spot.size * track.spot.size
-    )
-    grown = abs(math.log(spot.size / track.spot.size))
-    unlike = 1 - float(spot.look @ track.spot.look)
-    if track.doubtful and unlike > 1 - SAME_LOOK:
+    moving = min(since, HEADING)
+    x = track.last.centre[0] + track.velocity[0] * moving
+    y = track.last.centre[1] + track.velocity[1] * moving
+    distance = math.hypot(face.centre[0] - x, face.centre[1] - y)
+    distance /= math.sqrt(face.size * track.last.size)
+    scaling = abs(math.log(face.size / track.last.size))
+    difference = 1 - float(face.appearance @ track.last.appearance)
+    if track.after_cut and difference > 1 - SAME_PERSON:
         return math.inf
-    # Someone who walks by takes some five face widths a second.
+    # A person who walks past moves about five face widths a second.
     reach = 0.3 + 2 * min(since, 0.6)
     growth = 0.25 + 0.5 * min(since, 0.5)
-    return ((off / reach) ** 2 + (grown / growth) ** 2 + (unlike / 0.2) ** 2) / 2
+    return ((distance / reach) ** 2 + (scaling / growth) ** 2 + (difference / 0.2) ** 2) / 2
 
 
-def _move(track: _Track, spot: Spot, time: float) -> None:
+def _extend(track: _Track, face: Detection, time: float) -> None:
     since = time - track.time
     if since > 0:
-        now = [(a - b) / since for a, b in zip(spot.centre, track.spot.centre, strict=True)]
+        now = [(a - b) / since for a, b in zip(face.centre, track.last.centre, strict=True)]
         old = now if track.views == 1 else track.velocity
         track.velocity = ((now[0] + old[0]) / 2, (now[1] + old[1]) / 2)
-    track.spot, track.time = spot, time
+    track.last, track.time = face, time
     track.views += 1
     track.missed = 0
-    track.doubtful = False
+    track.after_cut = False

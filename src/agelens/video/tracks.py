@@ -1,4 +1,4 @@
-"""What following people gives: a track for each of them, and moments that hold the tracks."""
+"""The result types of tracking: a track per person, and a moment per frame with its tracks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,16 @@ from agelens.results import Prediction
 class Track:
     """One person over the frames so far."""
 
-    number: int  # 1, 2, ... in the order in which they turned up
+    number: int  # 1, 2, ... in order of appearance
     first_frame: int
     last_frame: int
     first_time: float  # seconds from the first frame
     last_time: float
-    views: int  # frames that the prediction is made of
-    prediction: Prediction  # of all views together; box and landmarks are those of the last
+    views: int  # frames that the prediction is fused from
+    prediction: Prediction  # of all views; box and landmarks are those of the last
 
     def span(self) -> dict[str, Any]:
-        """Give whose the track is, and from when to when, as plain values: seconds to 0.001."""
+        """Return number, views and time span as plain values: seconds to 0.001."""
         return {
             "person": self.number,
             "views": self.views,
@@ -31,20 +31,20 @@ class Track:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON: `span`, then those of the prediction."""
+        """Return plain values for JSON: `span`, then those of the prediction."""
         return self.span() | self.prediction.to_dict()
 
     def __str__(self) -> str:
-        """Read it as a person would say it: "woman, 34 (28-41), 2.4-7.0 s"."""
+        """Return a short description: "woman, 34 (28-41), 2.4-7.0 s"."""
         return f"{self.prediction}, {self.first_time:.1f}-{self.last_time:.1f} s"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """One frame: who is on it, and what it says by itself."""
+    """One frame: the people on it, and the predictions of this frame alone."""
 
-    frame: int  # 0, 1, ...: of the clip, or of what the camera gave
+    frame: int  # 0, 1, ...: of the clip or the camera
     time: float  # seconds from the first frame
     picture: Picture  # the upright pixels that the boxes refer to
-    tracks: list[Track]  # of the people on this frame, by number, as they stand now
-    views: list[Prediction]  # what this frame alone says of them, in the same order
+    tracks: list[Track]  # of the people on this frame, by number, as of now
+    views: list[Prediction]  # of this frame alone, in the same order

@@ -1,6 +1,7 @@
-"""Frames -> an MP4 file with H.264 pictures, and the sound of a clip beside them.
+"""Write frames to an MP4 file with H.264 video, and copy the sound of a clip.
 
-Sound is copied as it is where MP4 players take it, else it becomes AAC. Frames keep their times.
+Sound that MP4 players understand is copied unchanged, other sound becomes AAC. Frames keep their
+times.
 """
 
 from collections.abc import Iterator
@@ -15,22 +16,22 @@ from agelens.images.decode import Picture
 from agelens.video.reader import pyav
 
 TICKS = 90_000
-"""Steps a second in which the times of frames are written, as in MPEG."""
+"""Ticks per second in which the times of frames are written, as in MPEG."""
 COPIED = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
-"""Codecs of sound that an MP4 file may hold."""
+"""Audio codecs that an MP4 file may contain."""
 
 
 class Recording:
-    """An MP4 file that grows by one frame at a time."""
+    """An MP4 file that is written frame by frame."""
 
     def __init__(
         self, stream: IO[bytes], width: int, height: int, rate: float = 25.0,
         sound: str | Path | None = None, lead: float = 0.0,
     ) -> None:  # fmt: skip
-        """Write to a stream that can seek, frames of one size; `rate` is about how many a second.
+        """Write to a seekable stream, frames of one size, at about `rate` per second.
 
-        The sound of the clip `sound` is laid beside them, which starts `lead` seconds before the
-        first frame. Raises MissingExtra without PyAV.
+        The sound of the clip `sound` is copied; it starts `lead` seconds before the first frame.
+        Raises MissingExtra without PyAV.
         """
         av = pyav()
         self.size = (width, height)
@@ -46,9 +47,9 @@ class Recording:
         self._sound = None if sound is None else _Sound(sound, self._file)
 
     def add(self, picture: Picture, time: float) -> None:
-        """Write a frame, uint8 (H, W, 3) RGB, that is shown from `time` on, in seconds.
+        """Write a frame, uint8 (H, W, 3) RGB, to be shown from `time` on, in seconds.
 
-        Raises ValueError for another size than at the start.
+        Raises ValueError for a different size.
         """
         wide, high = self.size
         if picture.shape != (high, wide, 3):
@@ -62,7 +63,7 @@ class Recording:
         self._file.mux(self._video.encode(image))
 
     def close(self) -> None:
-        """Write what is left, and the end."""
+        """Write the remaining packets and close the file."""
         if self._last >= 0:
             self._file.mux(self._video.encode(None))
         if self._sound is not None:
@@ -76,14 +77,14 @@ class Recording:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
-            return
-        if self._sound is not None:
-            self._sound.close()
-        self._file.close()
+        else:
+            if self._sound is not None:
+                self._sound.close()
+            self._file.close()
 
 
 class _Sound:
-    """The sound of a clip, read alongside."""
+    """Copies the sound of a clip."""
 
     def __init__(self, clip: str | Path, target: Any) -> None:
         av = pyav()
@@ -91,7 +92,7 @@ class _Sound:
         options = {"protocol_whitelist": "file"}
         self._file = av.open(f"file:{clip}", options=options, metadata_errors="replace")
         self._start = (self._file.start_time or 0) / 1e6
-        self._copied: dict[int, Any] = {}  # the streams of the clip, by their numbers in it
+        self._copied: dict[int, Any] = {}  # output streams, by the index of the input
         self._encoded: dict[int, Any] = {}
         for stream in self._file.streams.audio:
             if stream.codec_context is None:
@@ -111,10 +112,10 @@ class _Sound:
         try:
             yield from self._file.demux(streams) if streams else ()
         except (av.FFmpegError, OSError):
-            return  # cut off: the reader of the pictures tells it
+            return  # truncated: the reader of the video reports it
 
     def copy(self, until: float | None) -> None:
-        """Bring over what is heard before a time in seconds; None for all that is left."""
+        """Copy the sound up to a time in seconds; None copies the rest."""
         while True:
             if self._next is None:
                 self._next = next(self._packets, None)
@@ -126,12 +127,12 @@ class _Sound:
             if until is not None and seconds > until:
                 return
             self._next = None
-            self._bring(packet)
+            self._write(packet)
 
-    def _bring(self, packet: Any) -> None:
+    def _write(self, packet: Any) -> None:
         index = packet.stream.index
         if index in self._copied:
-            if packet.dts is not None and packet.pts is not None:  # the last one is empty
+            if packet.dts is not None and packet.pts is not None:  # the final packet is empty
                 shift = round(self._start / packet.time_base)
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
                 packet.stream = self._copied[index]
@@ -146,7 +147,7 @@ class _Sound:
             if frame.pts is not None:
                 frame.pts -= round(self._start / frame.time_base)
             self._target.mux(out.encode(frame))
-        if not packet.size:  # the last one
+        if not packet.size:  # the final packet
             self._target.mux(out.encode(None))
 
     def close(self) -> None:
@@ -154,7 +155,7 @@ class _Sound:
 
 
 def _encoder() -> str:
-    """Choose the best encoder of this build: some lack x264."""
+    """Choose the best encoder available: some builds lack x264."""
     av = pyav()
     for name in ("libx264", "libopenh264", "mpeg4"):
         if name in av.codecs_available:

@@ -32,7 +32,7 @@ def streaming(frames: Sequence[NDArray[np.uint8]], *, stalls: bool = False) -> I
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/camera"

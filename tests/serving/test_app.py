@@ -296,7 +296,7 @@ GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
 
 
 def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(held, monkeypatch) -> None:
-    monkeypatch.setattr("agelens.serving.batching.LONGEST_BATCH", 60)  # the first takes long here
+    monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)  # the first takes long here
     held, app = held(queue=3, pictures=3)
     answers: list[httpx.Response] = []
     with running(app) as client:
@@ -332,7 +332,7 @@ def test_who_would_wait_too_long_is_refused(held) -> None:
 def test_threads_work_on_batches_at_the_same_time_and_share_what_waits(
     tiny_model, monkeypatch
 ) -> None:
-    monkeypatch.setattr("agelens.serving.batching.LONGEST_BATCH", 60)
+    monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)
     held = Held(agelens.load(tiny_model, threads=1))
     monkeypatch.setattr("agelens.serving.service._load", lambda _: held)
     answers: list[httpx.Response] = []

@@ -13,7 +13,7 @@ import pytest
 from agelens.serving.app import create_app
 from agelens.serving.problems import Problem
 from agelens.serving.settings import Settings
-from agelens.serving.url_fetch import Fetcher
+from agelens.serving.url_fetch import UrlFetcher
 from served import running
 
 HOME = ip_address("127.0.0.1")
@@ -79,7 +79,7 @@ class Server(http.server.ThreadingHTTPServer):
 def site(astronaut_path: Path) -> Iterator[str]:
     Site.picture, Site.asked, Site.go = astronaut_path.read_bytes(), [], threading.Event()
     with Server(("127.0.0.1", 0), Site) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         Site.go.set()
@@ -97,7 +97,7 @@ def get(url: str, seconds: float = 60, most: int = 1_000_000, public=lambda a: a
         if counted > most:
             raise Problem(413, "request_too_large", "too large")
 
-    (found,) = asyncio.run(Fetcher(seconds, public).fetch([url], count))
+    (found,) = asyncio.run(UrlFetcher(seconds, public).fetch([url], count))
     return found
 
 
@@ -137,7 +137,7 @@ def test_this_machine_is_refused_by_the_rule_that_is_used(site) -> None:
     port = site.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.0.0.2"):
         problem = asyncio.run(
-            Fetcher(60).fetch([f"http://{host}:{port}/picture.jpg"], lambda _: None)
+            UrlFetcher(60).fetch([f"http://{host}:{port}/picture.jpg"], lambda _: None)
         )[0]
         assert problem.code == "url_refused"
     assert Site.asked == []
@@ -190,7 +190,7 @@ def test_the_service_fetches_only_when_told_to(site, tiny_model) -> None:
     assert Site.asked == []
 
     settings = Settings(model=tiny_model, threads=1, fetch=True, pictures=3)
-    fetcher = Fetcher(60, lambda a: a == HOME)
+    fetcher = UrlFetcher(60, lambda a: a == HOME)
     with running(create_app(settings, fetcher=fetcher)) as client:
         answer = client.post("/v1/predict", json=urls)
         assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""The FastAPI app: its routes, and what every error looks like."""
+"""The FastAPI app: its routes and its error responses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,15 +14,15 @@ from starlette.responses import JSONResponse, Response
 
 from agelens import __version__
 from agelens.serving import schema, static_files
-from agelens.serving.batching import Outcome
-from agelens.serving.middleware import Envelope
+from agelens.serving.batching import PictureResult
+from agelens.serving.middleware import RequestMiddleware
 from agelens.serving.problems import CODES, Problem
-from agelens.serving.request_body import Intake, Upload, drain
+from agelens.serving.request_body import BodyReader, Upload, drain
 from agelens.serving.service import Service
 from agelens.serving.settings import Settings
-from agelens.serving.url_fetch import Fetcher
+from agelens.serving.url_fetch import UrlFetcher
 
-ABOUT = """Age and gender of every person in a picture, with honest doubt.
+ABOUT = """Age and gender of every person in a picture, with a measure of uncertainty.
 
 Ages are years; `age_interval` is meant to hold the true age 9 times in 10. Gender is the
 appearance label of the training data and says nothing about how a person identifies.
@@ -35,13 +35,13 @@ def create_app(
     settings: Settings | None = None,
     *,
     on_failure: Callable[[BaseException], None] | None = None,
-    fetcher: Fetcher | None = None,
+    fetcher: UrlFetcher | None = None,
 ) -> FastAPI:
-    """Make the service. The model is loaded when it starts; until then it answers 503.
+    """Create the service, which loads the model at its start and returns 503 until then.
 
-    `on_failure` is told when the model cannot be loaded. `fetcher` gets the pictures that
-    clients name by URL, where the settings allow it (None: one for public addresses only).
-    Raises nothing by itself.
+    Calls `on_failure` if the model cannot be loaded. `fetcher` fetches the pictures that clients
+    name by URL, if the settings allow it (None: one for public addresses only). Raises nothing by
+    itself.
     """
     settings = settings or Settings()
     service = Service(settings, on_failure, fetcher)
@@ -55,7 +55,7 @@ def create_app(
 
     app = FastAPI(
         title="agelens", version=__version__, description=ABOUT, lifespan=lifespan,
-        docs_url=None, redoc_url=None,  # both load scripts from elsewhere
+        docs_url=None, redoc_url=None,  # both load scripts from other hosts
     )  # fmt: skip
     app.state.service = service
     _add_routes(app, service)
@@ -69,10 +69,9 @@ def create_app(
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["Retry-After", "X-Request-ID"],
         )
-    app.add_middleware(Envelope, metrics=service.metrics)
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_middleware(RequestMiddleware, metrics=service.metrics)
+    for kind in (Problem, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _error_response)
     return app
 
 
@@ -87,55 +86,56 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def predict(
         request: Request,
         distribution: Annotated[
-            bool, Query(description="also give the probability of each age, 0 to 116")
+            bool, Query(description="also return the probability of each age, 0 to 116")
         ] = False,
     ) -> Response:
         """Find the faces of one or more pictures and predict the age and gender of each.
 
-        Where several pictures were sent and some failed, those carry `error` and the
-        status is 200; where all failed the status is that of the first.
+        If some of several pictures fail, those carry `error` and the status is 200; if all fail,
+        the status is that of the first.
         """
-        with Intake(request, service.settings, service.room, service.fetcher) as intake:
+        with BodyReader(request, service.settings, service.budget, service.fetcher) as body:
             try:
-                service.admit(request)
+                service.authenticate(request)
                 batcher = service.batcher
-                batcher.check()
-                uploads = await intake.read()
+                batcher.check_capacity()
+                uploads = await body.read()
             except Problem as problem:
-                # Not from a client that is too slow, or waits for leave to send.
+                # not from a client that is too slow, or waits for permission to send
                 if problem.status != 408 and "expect" not in request.headers:
                     await drain(request)
                 raise
             usable = [upload.data for upload in uploads if upload.problem is None]
-            answered = iter(await batcher.answer(usable))
-            outcomes = [
-                next(answered) if upload.problem is None else Outcome([], 0, 0, upload.problem)
+            predicted = iter(await batcher.predict(usable))
+            results = [
+                next(predicted) if upload.problem is None else PictureResult.failed(upload.problem)
                 for upload in uploads
             ]
-        return _answer(request, service, uploads, outcomes, distribution)
+        return _predict_response(request, service, uploads, results, distribution)
 
-    def admit(request: Request) -> None:
-        service.admit(request)
+    def authenticate(request: Request) -> None:
+        service.authenticate(request)
 
     @app.get(
         "/v1/models",
         response_model=schema.ModelsModel,
         responses=schema.failures(401, 503),
-        dependencies=[Depends(admit)],
+        dependencies=[Depends(authenticate)],
         tags=["service"],
     )
     async def models() -> Response:
-        """Give the model with its card, and the limits of a request."""
+        """Return the model with its card, and the limits of a request."""
         _ = service.batcher  # 503 while starting
         assert service.predictor is not None  # noqa: S101  (there is a batcher)
         card = dict(service.predictor.card)
         model = {"name": service.model_name, "default": True, "card": card}
-        every = asdict(service.settings)
-        return JSONResponse({"models": [model], "limits": {name: every[name] for name in LIMITS}})
+        settings = asdict(service.settings)
+        limits = {name: settings[name] for name in LIMITS}
+        return JSONResponse({"models": [model], "limits": limits})
 
     @app.get("/v1/health/live", response_model=schema.StateModel, tags=["service"])
     async def live() -> Response:
-        """Say that the process answers."""
+        """Return 200 while the process responds."""
         return JSONResponse({"status": "live"})
 
     @app.get(
@@ -145,71 +145,56 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         tags=["service"],
     )
     async def ready() -> Response:
-        """Say whether the model is loaded."""
+        """Return 200 once the model is loaded, 503 before."""
         _ = service.batcher
         return JSONResponse({"status": "ready"})
 
     @app.get("/metrics", response_class=Response, tags=["service"])
     async def metrics() -> Response:
-        """Give the counts in Prometheus' text form."""
+        """Return the metrics in Prometheus' text format."""
         text, kind = service.metrics.text()
         return Response(text, headers={"Content-Type": kind})
 
 
-def _answer(
-    request: Request,
-    service: Service,
-    uploads: list[Upload],
-    outcomes: list[Outcome],
+def _predict_response(
+    request: Request, service: Service, uploads: list[Upload], results: list[PictureResult],
     distribution: bool,
-) -> Response:
-    problems = [outcome.problem for outcome in outcomes if outcome.problem is not None]
+) -> Response:  # fmt: skip
     pictures = []
-    for upload, outcome in zip(uploads, outcomes, strict=True):
-        faces = [one.to_dict(distribution=distribution) for one in outcome.predictions]
-        problem = outcome.problem
-        kind = problem.code if problem else ("faces" if faces else "no_face")
-        service.metrics.pictures.labels(kind).inc()
+    for upload, result in zip(uploads, results, strict=True):
+        faces = [one.to_dict(distribution=distribution) for one in result.predictions]
+        problem = result.problem
+        outcome = problem.code if problem else ("faces" if faces else "no_face")
+        service.metrics.pictures.labels(outcome).inc()
         service.metrics.faces.inc(len(faces))
         pictures.append(
             {
-                "file": upload.name,
-                "width": outcome.width,
-                "height": outcome.height,
-                "faces": faces,
-                "error": problem.value() if problem else None,
+                "file": upload.name, "width": result.width, "height": result.height,
+                "faces": faces, "error": problem.to_dict() if problem else None,
             }
-        )
-    if len(problems) == len(outcomes):
-        first = problems[0]
-        details = first.details if len(outcomes) == 1 else {**first.details, "pictures": pictures}
+        )  # fmt: skip
+    first = results[0].problem
+    if first is not None and all(result.problem is not None for result in results):
+        details = first.details if len(results) == 1 else {**first.details, "pictures": pictures}
         raise Problem(first.status, first.code, first.message, details, headers=first.headers)
-    body = {
-        "request_id": request.state.request_id,
-        "model": service.model_name,
-        "pictures": pictures,
-    }
-    return JSONResponse(body)
+    request_id = request.state.request_id
+    return JSONResponse(
+        {"request_id": request_id, "model": service.model_name, "pictures": pictures}
+    )
 
 
-async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101  (registered for it)
+async def _error_response(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        code = CODES.get(error.status_code, "http_error")
+        headers = dict(error.headers or {})
+        error = Problem(error.status_code, code, str(error.detail), headers=headers)
+    elif isinstance(error, RequestValidationError):
+        # Without the input, which the error repeats.
+        errors: list[dict[str, Any]] = [
+            {"where": ".".join(map(str, one["loc"])), "message": one["msg"]}
+            for one in error.errors()
+        ]
+        message = "; ".join(f"{one['where']}: {one['message']}" for one in errors)
+        error = Problem(422, "invalid", message, {"errors": errors})
+    assert isinstance(error, Problem)  # noqa: S101  (registered for these three)
     return error.response(request.state.request_id)
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    code = CODES.get(error.status_code, "http_error")
-    headers = dict(error.headers or {})
-    problem = Problem(error.status_code, code, str(error.detail), headers=headers)
-    return problem.response(request.state.request_id)
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    # Not the whole error: it repeats what was sent.
-    wrong: list[dict[str, Any]] = [
-        {"where": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in error.errors()
-    ]
-    message = "; ".join(f"{one['where']}: {one['message']}" for one in wrong)
-    return Problem(422, "invalid", message, {"errors": wrong}).response(request.state.request_id)

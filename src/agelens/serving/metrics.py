@@ -1,4 +1,4 @@
-"""What the service counts, in Prometheus' form; one registry for each app."""
+"""The Prometheus metrics of the service, with one registry for each app."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -15,27 +15,25 @@ class Metrics:
             "agelens_requests", "Requests answered.", ["route", "status"], registry=registry
         )
         self.seconds = Histogram(
-            "agelens_request_seconds", "From the request's first line to its answer.", ["route"],
+            "agelens_request_seconds", "Duration of a request.", ["route"],
             buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self.pictures = Counter(
-            "agelens_pictures", "Pictures worked on, by outcome.", ["outcome"], registry=registry
+            "agelens_pictures", "Pictures processed.", ["outcome"], registry=registry
         )
         self.faces = Counter("agelens_faces", "Faces predicted.", registry=registry)
         self.batch = Histogram(
-            "agelens_batch_pictures", "Pictures worked on together.",
+            "agelens_batch_pictures", "Pictures in one batch.",
             buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry,
         )  # fmt: skip
         self.waited = Histogram(
-            "agelens_wait_seconds", "From acceptance of a picture to the start of its batch.",
+            "agelens_wait_seconds", "Time of a picture in the queue.",
             buckets=SECONDS, registry=registry,
         )  # fmt: skip
-        self.queue = Gauge("agelens_queue_pictures", "Pictures that wait.", registry=registry)
-        self.held = Gauge(
-            "agelens_held_bytes", "Bytes of pictures held in memory.", registry=registry
-        )
+        self.queue = Gauge("agelens_queue_pictures", "Pictures in the queue.", registry=registry)
+        self.held = Gauge("agelens_held_bytes", "Bytes of pictures in memory.", registry=registry)
         self.ready = Gauge("agelens_ready", "1 once the model is loaded.", registry=registry)
 
     def text(self) -> tuple[bytes, str]:
-        """Give the exposition and its content type."""
+        """Return the metrics as text, with the content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST

@@ -1,4 +1,4 @@
-"""Request bodies: counted while they arrive, kept in memory, never written to a disk."""
+"""Read request bodies: counted while they arrive, kept in memory, never written to disk."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,140 +14,129 @@ from agelens.serving.metrics import Metrics
 from agelens.serving.problems import Problem
 from agelens.serving.schema import UrlsModel
 from agelens.serving.settings import Settings
-from agelens.serving.url_fetch import Fetcher
+from agelens.serving.url_fetch import UrlFetcher
 
 RAW = "application/octet-stream"
 FORM = "multipart/form-data"
 JSON = "application/json"
-DRAIN_BYTES = 64_000_000  # of a refused body that are read and dropped, so that the
-DRAIN_SECONDS = 5.0  # client sees the answer rather than a broken connection
+DRAIN_BYTES = 64_000_000  # of a rejected body that are read and discarded, so that the
+DRAIN_SECONDS = 5.0  # client sees the response and not a broken connection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upload:
-    """One picture as it came."""
+    """One picture of a request."""
 
-    name: str  # what the client calls it, or its URL; "" for a raw body
+    name: str  # the client's file name, or the URL; "" for a raw body
     data: bytes
-    problem: Problem | None = None  # where it could not be fetched
+    problem: Problem | None = None  # why it could not be fetched
 
 
 @dataclass(slots=True)
-class Room:
-    """The bytes of all requests held at once."""
+class MemoryBudget:
+    """The bytes of all requests in memory at once."""
 
     limit: int
     metrics: Metrics
     held: int = 0
 
-    def change(self, more: int) -> None:
-        """Take more bytes, or give some back. Raises Problem 429 where there is no room."""
-        if more > 0 and self.held + more > self.limit:
+    def reserve(self, size: int) -> None:
+        """Reserve bytes. Raises Problem 429 if there is no room."""
+        if self.held + size > self.limit:
             raise Problem(
-                429,
-                "busy",
-                "the service holds as many pictures as it may: try again in 1 s",
-                {"held_bytes": self.held},
-                retry_after=1,
-            )
-        self.held += more
+                429, "busy", "the service holds as many pictures as it may: try again in 1 s",
+                {"held_bytes": self.held}, retry_after=1,
+            )  # fmt: skip
+        self.release(-size)
+
+    def release(self, size: int) -> None:
+        """Release reserved bytes."""
+        self.held -= size
         self.metrics.held.set(self.held)
 
 
 @dataclass(slots=True)
-class Intake:
-    """Reads one request's body and holds its bytes; a context manager that lets go of them."""
+class BodyReader:
+    """Reads one request's body and reserves its bytes; a context manager that releases them."""
 
     request: Request
     settings: Settings
-    room: Room
-    fetcher: Fetcher | None = None  # None: URLs are not fetched
-    taken: int = field(default=0, init=False)
+    budget: MemoryBudget
+    fetcher: UrlFetcher | None = None  # None: URLs are not fetched
+    reserved: int = field(default=0, init=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.room.change(-self.taken)
-        self.taken = 0
+        self.budget.release(self.reserved)
+        self.reserved = 0
 
     async def read(self) -> list[Upload]:
-        """Give the pictures of a multipart or raw body, or those that a JSON body names.
+        """Return the pictures of a multipart or raw body, or those that a JSON body names.
 
-        Raises Problem: 400 for a body that is cut off or malformed, 408 for one that
-        comes too slowly, 413 for too many bytes or pictures, 415 for another content
-        type, 422 for no picture, 429 where too much is held already. What keeps one
-        URL of several from being fetched stands in its Upload.
+        Raises Problem: 400 for a body that is cut off or malformed, 408 for one that is too slow,
+        413 for too many bytes or pictures, 415 for another content type, 422 for no picture, 429
+        if too much is in memory already. The Upload of a URL that cannot be fetched has the
+        problem.
         """
         kind = self.request.headers.get("content-type", RAW).partition(";")[0].strip().lower()
         if kind == JSON and self.fetcher is not None:
-            take = self._named
+            read = self._read_urls(self.fetcher)
         elif kind == FORM:
-            take = self._files
+            read = self._read_form()
         elif kind == RAW or kind.startswith("image/"):
-            take = self._raw
+            read = self._read_raw()
         else:
-            off = "; this service fetches no URLs" if kind == JSON else ""
+            note = "; this service fetches no URLs" if kind == JSON else ""
             raise Problem(
                 415,
                 "unsupported_media_type",
                 f"content type {kind[:100]!r}: expected {FORM} with files, "
-                f"or a picture as image/* or {RAW}{off}",
+                f"or a picture as image/* or {RAW}{note}",
             )
-        if int(self._announced()) > self.settings.request_bytes:
-            raise self._too_large()
         try:
             async with asyncio.timeout(self.settings.upload_seconds):
-                uploads = await take()
+                uploads = await read
         except TimeoutError:
-            raise Problem(
-                408,
-                "upload_too_slow",
-                f"the body did not arrive within {self.settings.upload_seconds:g} s",
-                headers={"Connection": "close"},
-            ) from None
+            message = f"the body did not arrive within {self.settings.upload_seconds:g} s"
+            close = {"Connection": "close"}
+            raise Problem(408, "upload_too_slow", message, headers=close) from None
         except ClientDisconnect:
             raise Problem(400, "cut_off", "the body ended early") from None
         if not uploads:
-            raise Problem(
-                422, "no_picture", "no picture in the request: send files, or a picture as body"
-            )
+            message = "no picture in the request: send files, or a picture as body"
+            raise Problem(422, "no_picture", message)
         return uploads
 
-    def _announced(self) -> str:
-        length = self.request.headers.get("content-length", "0")
-        return length if length.isascii() and length.isdigit() and len(length) < 19 else "0"
-
-    def _too_large(self) -> Problem:
-        limit = self.settings.request_bytes
-        return Problem(
-            413,
-            "request_too_large",
-            f"body of more than {limit:,} bytes: send smaller or fewer pictures at once",
-            {"limit": limit},
-        )
-
-    def _count(self, size: int) -> None:
-        """Note bytes before they are kept. Raises Problem where they are too many."""
-        if self.taken + size > self.settings.request_bytes:
-            raise self._too_large()
-        self.room.change(size)
-        self.taken += size
-
-    async def _counted(self) -> AsyncGenerator[bytes, None]:
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        length = self.request.headers.get("content-length", "")
+        if length.isascii() and length.isdigit():
+            self._check_size(int(length[:19]))
         async for chunk in self.request.stream():
-            self._count(len(chunk))
+            self._reserve(len(chunk))
             yield chunk
 
-    async def _raw(self) -> list[Upload]:
-        data = b"".join([chunk async for chunk in self._counted()])
+    def _reserve(self, size: int) -> None:
+        """Reserve bytes before they are kept. Raises Problem if they are too many."""
+        self._check_size(self.reserved + size)
+        self.budget.reserve(size)
+        self.reserved += size
+
+    def _check_size(self, size: int) -> None:
+        limit = self.settings.request_bytes
+        if size > limit:
+            message = f"body of more than {limit:,} bytes: send smaller or fewer pictures at once"
+            raise Problem(413, "request_too_large", message, {"limit": limit})
+
+    async def _read_raw(self) -> list[Upload]:
+        data = b"".join([chunk async for chunk in self._chunks()])
         return [Upload("", data)] if data else []
 
-    async def _files(self) -> list[Upload]:
+    async def _read_form(self) -> list[Upload]:
         most = self.settings.pictures
-        parser = _InMemory(
-            self.request.headers, self._counted(), max_files=most + 1, max_fields=100
-        )
+        headers = self.request.headers
+        parser = _InMemoryParser(headers, self._chunks(), max_files=most + 1, max_fields=100)
         try:
             form = await parser.parse()
         except MultiPartException as error:
@@ -162,9 +151,8 @@ class Intake:
         finally:
             await form.close()
 
-    async def _named(self) -> list[Upload]:
-        assert self.fetcher is not None  # noqa: S101  (or nobody comes here)
-        body = b"".join([chunk async for chunk in self._counted()])
+    async def _read_urls(self, fetcher: UrlFetcher) -> list[Upload]:
+        body = b"".join([chunk async for chunk in self._chunks()])
         try:
             urls = UrlsModel.model_validate_json(body).urls
         except ValidationError:
@@ -172,7 +160,7 @@ class Intake:
             raise Problem(422, "invalid", message) from None
         if len(urls) > self.settings.pictures:
             raise self._too_many(str(len(urls)))
-        found = await self.fetcher.fetch(urls, self._count)
+        found = await fetcher.fetch(urls, self._reserve)
         return [
             Upload(url, b"", one) if isinstance(one, Problem) else Upload(url, one)
             for url, one in zip(urls, found, strict=True)
@@ -180,22 +168,18 @@ class Intake:
 
     def _too_many(self, count: str) -> Problem:
         limit = self.settings.pictures
-        return Problem(
-            413,
-            "too_many_pictures",
-            f"{count} pictures in one request: the limit is {limit}; send several requests",
-            {"limit": limit},
-        )
+        message = f"{count} pictures in one request: the limit is {limit}; send several requests"
+        return Problem(413, "too_many_pictures", message, {"limit": limit})
 
 
-class _InMemory(MultiPartParser):
-    """Starlette's parser moves files over 1 MB to the disk; ours are bounded and stay."""
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser writes files over 1 MB to disk; ours are bounded and stay in memory."""
 
     spool_max_size = 2**62
 
 
 async def drain(request: Request) -> None:
-    """Read and drop the rest of a refused body, up to a bound."""
+    """Read and discard the rest of a rejected body, up to a limit."""
     left = DRAIN_BYTES
     try:
         async with asyncio.timeout(DRAIN_SECONDS):

@@ -1,11 +1,13 @@
-"""What the service allows and how it joins requests; checked when it is made."""
+"""The settings of a service: model, limits, batching and access; checked when created."""
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from agelens.errors import ConfigError
 
-LEAST_KEY = 16  # characters: shorter keys can be guessed
+MINIMUM = {"longest": 320, "request_bytes": 1000, "batch_wait": 0, "min_face": 0}
+"""The least values; of other numbers any above 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +16,10 @@ class Settings:
 
     model: str | Path | None = None  # as for `agelens.load`
     threads: int | None = None  # processor threads; None: all cores
-    flip: bool | None = None  # average with the mirror image; None: as the model's card says
-    longest: int = 1280  # long side in pixels at which faces are searched
-    gender_threshold: float = 0.5  # probability from which a gender is given
-    min_face: float = 0  # pixels: smaller faces are passed over
+    flip: bool | None = None  # average with the mirror image; None: set by the model's card
+    longest: int = 1280  # long side in pixels for face detection
+    gender_threshold: float = 0.5  # minimum probability to give a gender
+    min_face: float = 0  # pixels: smaller faces are ignored
 
     request_bytes: int = 32_000_000  # of one request's body
     pictures: int = 32  # of one request
@@ -26,52 +28,44 @@ class Settings:
     seconds: float = 30.0  # from the whole request to its answer
     upload_seconds: float = 60.0  # for a body to arrive
 
-    queue: int = 128  # pictures that wait for the model
-    wait: float = 0.6  # seconds that a request may be expected to wait for its turn
-    held_bytes: int = 256_000_000  # of bodies that arrive, wait or are worked on
-    batch: int = 16  # pictures that are worked on together
-    batch_wait: float = 0.005  # seconds that the first picture of a batch waits for others
+    queue: int = 128  # pictures waiting for the model
+    wait: float = 0.6  # expected seconds in the queue; a request that would wait longer is rejected
+    held_bytes: int = 256_000_000  # of all request bodies in memory
+    batch: int = 16  # pictures in one batch
+    batch_wait: float = 0.005  # seconds to wait for more pictures of a batch
 
-    api_keys: tuple[str, ...] = ()  # none: everyone may ask
-    cors_origins: tuple[str, ...] = ()  # none: other sites' pages may not read answers
+    api_keys: tuple[str, ...] = ()  # none: open to all
+    cors_origins: tuple[str, ...] = ()  # none: pages of other sites cannot read responses
     page: bool = True  # the web page at /
 
-    fetch: bool = False  # pictures that clients name by URL are fetched
-    fetch_seconds: float = 10.0  # for the URLs of one request, with their redirects
+    fetch: bool = False  # fetch pictures that clients name by URL
+    fetch_seconds: float = 10.0  # for all URLs of one request, with their redirects
 
     def __post_init__(self) -> None:
-        """Check every number and key."""
-        least = {"longest": 320, "request_bytes": 1000, "batch_wait": 0, "min_face": 0}
+        """Check every number, key and origin."""
         for field in fields(self):
             value = getattr(self, field.name)
+            least = MINIMUM.get(field.name)
             if not isinstance(value, (int, float)) or isinstance(value, bool):
                 continue
-            if field.name in least:
-                if value < least[field.name]:
-                    raise ConfigError(
-                        f"{field.name} {value!r}: expected {least[field.name]} or more"
-                    )
-            elif not value > 0:
-                raise ConfigError(f"{field.name} {value!r}: expected more than 0")
-        if self.queue < self.pictures:
-            raise ConfigError(
-                f"queue {self.queue}: expected at least {self.pictures}, the pictures of "
-                "one request; a full request could never be accepted"
-            )
-        if self.held_bytes < self.request_bytes:
-            raise ConfigError(
-                f"held_bytes {self.held_bytes:,}: expected at least request_bytes "
-                f"({self.request_bytes:,}); a full request could never be accepted"
-            )
-        for key in self.api_keys:  # never shown: this message may be logged
-            if len(key) < LEAST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+            if not (value > 0 if least is None else value >= least):
+                expected = "more than 0" if least is None else f"{least} or more"
+                raise ConfigError(f"{field.name} {value!r}: expected {expected}")
+        for name, other in (("queue", "pictures"), ("held_bytes", "request_bytes")):
+            value, least = getattr(self, name), getattr(self, other)
+            if value < least:
                 raise ConfigError(
-                    f"an API key of {len(key)} characters: expected {LEAST_KEY} or more "
-                    "printable ASCII characters without spaces"
+                    f"{name} {value:,}: expected at least {least:,}, the {other} of one request; "
+                    "a full request could never be accepted"
+                )
+        for key in self.api_keys:  # the message may be logged: it does not show the key
+            if not re.fullmatch(r"[!-~]{16,}", key):
+                raise ConfigError(
+                    f"an API key of {len(key)} characters: expected 16 or more printable ASCII "
+                    "characters without spaces"
                 )
         for origin in self.cors_origins:
-            scheme, _, host = origin.partition("://")
-            if scheme not in ("http", "https") or not host or "/" in host or "*" in host:
+            if not re.fullmatch(r"https?://[^/*]+", origin):
                 raise ConfigError(
                     f"CORS origin {origin!r}: expected one site such as 'https://example.org'"
                 )

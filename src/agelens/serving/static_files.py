@@ -1,4 +1,4 @@
-"""The web page's files, read once, with headers that allow nothing from elsewhere."""
+"""The files of the web page, with headers that allow nothing from other hosts."""
 
 from importlib import resources
 
@@ -28,7 +28,7 @@ HEADERS = {
 
 
 def routes() -> list[Route]:
-    """Give one route per file of the page: index.html at /, the others under /page/."""
+    """Return one route per file of the page: index.html at /, the others under /page/."""
     found = []
     for item in (resources.files("agelens.serving") / "page").iterdir():
         ending = item.name[item.name.rfind(".") :]

@@ -1,9 +1,9 @@
-"""Pictures that clients name by URL, fetched without becoming a way into the inner network.
+"""Fetch pictures that clients name by URL, with protection against SSRF.
 
-Off unless `Settings.fetch` says so. A name is resolved once, all its addresses must be
-public, and the connection goes to the address that was checked: a second look-up, which could
-answer otherwise, never happens. Redirects go the same way. Proxies of the environment and
-cookies are not used, and nothing of the client's request is sent along.
+This is off unless `Settings.fetch` is set. A host name is resolved once, all its addresses must
+be public, and the connection goes to the address that was checked, so DNS rebinding has no
+effect. Redirects are checked in the same way. Proxies and cookies are not used, and no part of
+the client's request is forwarded.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ import httpcore
 
 from agelens import __version__
 from agelens.serving.problems import Problem
-from agelens.serving.url_policy import Address, Target, address_of, is_public, parse, refused
+from agelens.serving.url_policy import Address, Target, address_of, is_public, parse, refusal
 
-REDIRECTS = 3
-AT_ONCE = 4  # URLs of one request
-MOVED = (301, 302, 303, 307, 308)
+MAX_REDIRECTS = 3
+CONCURRENCY = 4  # URLs of one request
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class Fetcher:
-    """Gets pictures over http and https; `public` decides which addresses may be asked."""
+class UrlFetcher:
+    """Fetches pictures over http and https from addresses that `public` allows."""
 
     def __init__(self, seconds: float, public: Callable[[Address], bool] = is_public) -> None:
         self._seconds = seconds
@@ -32,20 +32,20 @@ class Fetcher:
         self._tls = ssl.create_default_context()
 
     async def fetch(
-        self, urls: Sequence[str], count: Callable[[int], None]
+        self, urls: Sequence[str], reserve: Callable[[int], None]
     ) -> list[bytes | Problem]:
-        """Give for each URL the bytes of its picture, or what kept it away.
+        """Return for each URL the bytes of its picture, or the problem.
 
-        `count` is told of bytes before they are kept, and raises Problem where they are too
-        many. Problems of the URLs are 422: `url_refused` for one that must not be fetched,
-        `url_failed` where nothing usable comes in time.
+        `reserve` is called with the size of each chunk before it is kept, and raises Problem if
+        there are too many bytes. Problems of URLs are 422: `url_refused` for one that must not be
+        fetched, `url_failed` if no picture arrives in time.
         """
-        room = asyncio.Semaphore(AT_ONCE)
+        semaphore = asyncio.Semaphore(CONCURRENCY)
 
         async def one(url: str) -> bytes | Problem:
             try:
-                async with asyncio.timeout(self._seconds), room:
-                    return await self._follow(parse(url), count)
+                async with asyncio.timeout(self._seconds), semaphore:
+                    return await self._follow(parse(url), reserve)
             except TimeoutError:
                 return _failed(f"it did not arrive within {self._seconds:g} s")
             except Problem as problem:
@@ -53,16 +53,16 @@ class Fetcher:
 
         return list(await asyncio.gather(*(one(url) for url in urls)))
 
-    async def _follow(self, target: Target, count: Callable[[int], None]) -> bytes:
-        for _ in range(REDIRECTS + 1):
-            found = await self._get(target, count)
+    async def _follow(self, target: Target, reserve: Callable[[int], None]) -> bytes:
+        for _ in range(MAX_REDIRECTS + 1):
+            found = await self._get(target, reserve)
             if isinstance(found, bytes):
                 return found
             target = found
-        raise _failed(f"it is redirected more than {REDIRECTS} times")
+        raise _failed(f"it is redirected more than {MAX_REDIRECTS} times")
 
-    async def _get(self, target: Target, count: Callable[[int], None]) -> bytes | Target:
-        """Ask once; give the body, or where it has moved."""
+    async def _get(self, target: Target, reserve: Callable[[int], None]) -> bytes | Target:
+        """Send one request; return the body, or the target of a redirect."""
         address = httpcore.URL(
             scheme=target.scheme.encode(),
             host=target.host.encode(),
@@ -76,33 +76,33 @@ class Fetcher:
             "User-Agent": f"agelens/{__version__}",
         }
         pool = httpcore.AsyncConnectionPool(
-            ssl_context=self._tls, network_backend=_Guarded(self._public)
+            ssl_context=self._tls, network_backend=_GuardedBackend(self._public)
         )
         try:
-            async with pool, pool.stream("GET", address, headers=headers) as answer:
-                return await _take(target, answer, count)
+            async with pool, pool.stream("GET", address, headers=headers) as response:
+                return await _read(target, response, reserve)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError):
             raise _failed("the host cannot be reached or does not speak HTTP") from None
 
 
-async def _take(
-    target: Target, answer: httpcore.Response, count: Callable[[int], None]
+async def _read(
+    target: Target, response: httpcore.Response, reserve: Callable[[int], None]
 ) -> bytes | Target:
-    said = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
     }
-    if answer.status in MOVED and "location" in said:
-        return target.redirected(said["location"])
-    if answer.status != 200:
-        raise _failed(f"the host answers {answer.status}; expected 200")
-    kind = said.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status in REDIRECTS and "location" in headers:
+        return target.redirected(headers["location"])
+    if response.status != 200:
+        raise _failed(f"the host answers {response.status}; expected 200")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind.startswith("image/"):
         raise _failed("the host sends no picture: expected a content type image/*")
-    if said.get("content-encoding", "identity").strip().lower() != "identity":
-        raise _failed("the host compresses its answer, which was not asked for")
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise _failed("the host compresses its response, which was not requested")
     chunks = []
-    async for chunk in answer.aiter_stream():
-        count(len(chunk))
+    async for chunk in response.aiter_stream():
+        reserve(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -111,8 +111,8 @@ def _failed(reason: str) -> Problem:
     return Problem(422, "url_failed", f"no picture from this URL: {reason}")
 
 
-class _Guarded(httpcore.AsyncNetworkBackend):
-    """Resolves, checks and connects in one step."""
+class _GuardedBackend(httpcore.AsyncNetworkBackend):
+    """A network backend that resolves, checks and connects in one step."""
 
     def __init__(self, public: Callable[[Address], bool]) -> None:
         self._public = public
@@ -133,9 +133,9 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         except (OSError, UnicodeError):
             found = []
         addresses = [str(entry[4][0]) for entry in found]
-        # The same words for a name that is unknown: they must not tell of names inside.
+        # The same message for an unknown name, so that it does not reveal internal names.
         if not addresses or not all(self._public(address_of(one)) for one in addresses):
-            raise refused("its host does not lead to a public address")
+            raise refusal("its host does not lead to a public address")
         return await self._network.connect_tcp(
             addresses[0], port, timeout, local_address, socket_options
         )

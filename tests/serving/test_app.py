@@ -296,7 +296,7 @@ GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
 
 
 def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(held, monkeypatch) -> None:
-    monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)  # the first takes long here
+    monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)  # the first is slow
     held, app = held(queue=3, pictures=3)
     answers: list[httpx.Response] = []
     with running(app) as client:

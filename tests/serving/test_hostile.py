@@ -26,7 +26,7 @@ FORM = "multipart/form-data; boundary=b"
 @pytest.fixture(scope="module")
 def client(tiny_model: Path) -> Iterator[httpx.Client]:
     settings = Settings(
-        model=tiny_model, threads=1, upload_seconds=0.5, pixels=1_000_000, request_bytes=500_000,
+        model=tiny_model, threads=1, longest=320, upload_seconds=0.2, pixels=1_000_000, request_bytes=500_000,
         wait=60,
     )  # fmt: skip
     with running(create_app(settings)) as client:
@@ -34,9 +34,9 @@ def client(tiny_model: Path) -> Iterator[httpx.Client]:
 
 
 def test_the_attacks_are_of_many_kinds_and_can_be_drawn_again() -> None:
-    drawn = list(attacks(3, 40))
-    assert drawn == list(attacks(3, 40))
-    assert drawn != list(attacks(4, 40))
+    drawn = list(attacks(3, 18))
+    assert drawn == list(attacks(3, 18))
+    assert drawn != list(attacks(4, 18))
     assert len({one.kind for one in drawn}) == KINDS
 
 
@@ -45,7 +45,7 @@ def test_every_attack_is_answered_and_the_service_lives(client, astronaut_path, 
     good = Attack("portrait", (request(form(astronaut_path.read_bytes()), FORM),))
     before = json.loads(send(url, good, 60).body)["pictures"]
     with caplog.at_level(logging.WARNING, "agelens"):
-        for attack in attacks(2, 60):
+        for attack in attacks(2, 45):
             answer = send(url, attack, 60)
             if attack.leaves:
                 continue

@@ -26,8 +26,8 @@ FORM = "multipart/form-data; boundary=b"
 @pytest.fixture(scope="module")
 def client(tiny_model: Path) -> Iterator[httpx.Client]:
     settings = Settings(
-        model=tiny_model, threads=1, longest=320, upload_seconds=0.2, pixels=1_000_000, request_bytes=500_000,
-        wait=60,
+        model=tiny_model, threads=1, longest=320, upload_seconds=0.5, pixels=1_000_000,
+        request_bytes=500_000, wait=60,
     )  # fmt: skip
     with running(create_app(settings)) as client:
         yield client

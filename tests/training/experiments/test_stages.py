@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,10 @@ def test_no_shipped_recipe_lacks_a_file_that_another_makes(
     assert made(name, data, tmp_path)[-1] == name
 
 
-def test_a_recipe_is_prepared_for_tuning(recipe: Path, data: Path, tmp_path: Path) -> None:
+def test_a_recipe_is_prepared_for_tuning(
+    recipe: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "run", partial(stages.run, train=StandIn()))
     distilled = Config.read(recipe).stage("distilled")
     ready = stages.prepare(distilled, data, tmp_path / "study", QUIET)
     assert Path(str(ready.model.weights)).is_file()

@@ -64,7 +64,7 @@ def test_an_unknown_space_is_named_with_the_known_ones() -> None:
     ("text", "said"),
     [
         ('"optimizer.rte" = { low = 1, high = 2 }', r"unknown key 'optimizer\.rte'"),
-        ('"optimzer.rate" = { low = 1, high = 2 }', "unknown section 'optimzer'"),
+        ('"optimzer.rate" = { low = 1, high = 2 }', "unknown key 'optimzer'"),
         ('"optimizer.rate" = { low = 2, high = 1 }', "low 2.0 is not below high 1.0"),
         ('"optimizer.rate" = { low = 0, high = 1, log = true }', "logarithmic"),
         ('"optimizer.rate" = { low = 1 }', "either low and high, or choices"),

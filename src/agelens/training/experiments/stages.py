@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from rich.progress import Progress
 
@@ -37,27 +37,13 @@ MADE = (
 """The files of a run folder that a stage which starts over removes."""
 
 Kind = Literal["train", "combine", "quantize"]
+Trainer = Callable[..., dict[str, Any]]  # called as `run.train` is
 State = Literal["new", "stopped", "changed", "finished", "foreign"]
 WORDS: dict[State, str] = {
     "new": "", "foreign": "", "finished": " (finished before)", "stopped": " (continues)",
     "changed": " (recipe, data set or inputs have changed: starts over)",
 }  # fmt: skip
 """What is said of a stage in each state when its turn comes."""
-
-
-class Trainer(Protocol):
-    """A function that trains a recipe into a run folder, as `run.train` does."""
-
-    def __call__(  # noqa: D102
-        self,
-        config: Config,
-        data: Path,
-        folder: Path,
-        progress: Progress,
-        *,
-        resume: bool,
-        on_epoch: Callable[[dict[str, float]], None] | None,
-    ) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,39 +111,42 @@ def plan(recipe: Config, data: Path, folder: Path) -> list[Stage]:
 
 
 def _stage(
-    name: str,
-    folder: Path,
-    recipe: Config,
-    inputs: tuple[Stage, ...],
-    dataset: Dataset,
-    *,
-    quantizes: bool = False,
-) -> Stage:
+    name: str, folder: Path, recipe: Config, inputs: tuple[Stage, ...], dataset: Dataset,
+    *, quantizes: bool = False,
+) -> Stage:  # fmt: skip
     """Put files in place of references, find out what else is needed, take the fingerprint."""
-    recipe = recipe.filled().model_copy(update={"stages": {}, "quantize": quantizes})
-    checkpoints = {REFERENCE + stage.name: stage.folder / "best.safetensors" for stage in inputs}
     kind: Kind = "quantize" if quantizes else "combine" if recipe.combine else "train"
+    recipe = recipe.filled().model_copy(update={"stages": {}, "quantize": quantizes})
     parts: list[ModelConfig | MemberConfig] = [recipe.model, *recipe.model.members]
-    backbones = [
-        one.backbone for one in parts if one.backbone in pretrained.CATALOGUE and not one.weights
-    ]
     files = [one.weights for one in parts]
     files += [recipe.data.teacher, recipe.data.exclude, recipe.data.downweight]
     plain = [
-        file
-        for file in files
+        file for file in files
         if file and file != "hub" and not file.startswith((REFERENCE, OUT_OF_FOLD))
-    ]
-    teacher = _teacher(recipe, name) if kind == "train" else ()
-    contents = [_digest(Path(file)) for file in plain]
+    ]  # fmt: skip
     own = recipe.model_dump(
         mode="json", exclude_defaults=True, exclude={"name": True, "run": {"threads", "device"}}
     )
+    contents = [_digest(Path(file)) for file in plain]
     made_of = [own, dataset.fingerprint, contents, [stage.fingerprint for stage in inputs]]
+    fingerprint = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    if kind != "train":
+        return Stage(name, kind, folder, recipe, inputs, (), (), (), fingerprint)
+    table = recipe.table()
+    checkpoints = {REFERENCE + stage.name: stage.folder / "best.safetensors" for stage in inputs}
+    for part in (table["model"], *table["model"]["members"]):
+        if part.get("weights") in checkpoints:
+            part["weights"] = str(checkpoints[part["weights"]])
+    teacher = _teacher(recipe, name)
+    if teacher:
+        file = f"out-of-fold-{'-'.join(teacher)}-split{recipe.data.split}.parquet"
+        table["data"]["teacher"] = str(dataset.folder / file)
+    backbones = [
+        one.backbone for one in parts if one.backbone in pretrained.CATALOGUE and not one.weights
+    ]
     return Stage(
-        name, kind, folder, _with_files(recipe, checkpoints, teacher, dataset), inputs,
-        tuple(backbones) if kind == "train" else (), tuple(plain) if kind == "train" else (),
-        teacher, hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(),
+        name, kind, folder, Config.check(table, name), inputs, tuple(backbones), tuple(plain),
+        teacher, fingerprint,
     )  # fmt: skip
 
 
@@ -167,25 +156,12 @@ def _teacher(recipe: Config, name: str) -> tuple[str, ...]:
     if not teacher.startswith(OUT_OF_FOLD):
         return ()
     backbones = tuple(teacher.removeprefix(OUT_OF_FOLD).split(","))
-    if unknown := [one for one in backbones if one not in out_of_fold.BACKBONES]:
+    if unknown := set(backbones) - set(out_of_fold.BACKBONES):
         raise ConfigError(
-            f"{name}: data.teacher = {teacher!r}: unknown backbone {unknown[0]!r}; expected some "
+            f"{name}: data.teacher = {teacher!r}: unknown backbone {min(unknown)!r}; expected some "
             f"of {', '.join(out_of_fold.BACKBONES)}, separated by commas"
         )
     return backbones
-
-
-def _with_files(
-    recipe: Config, checkpoints: dict[str, Path], teacher: tuple[str, ...], dataset: Dataset
-) -> Config:
-    table = recipe.table() | {"quantize": False}
-    for part in (table["model"], *table["model"]["members"]):
-        if part.get("weights") in checkpoints:
-            part["weights"] = str(checkpoints[part["weights"]])
-    if teacher:
-        file = f"out-of-fold-{'-'.join(teacher)}-split{recipe.data.split}.parquet"
-        table["data"]["teacher"] = str(dataset.folder / file)
-    return Config.check(table, recipe.name)
 
 
 def run(

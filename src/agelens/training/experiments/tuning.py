@@ -1,16 +1,18 @@
-"""Tuning: many short runs with other values of a recipe, the best of which is a recipe again.
+"""Search for better values of a recipe by many short runs; the best is a recipe again.
 
-The study is Optuna's (Akiba et al., 2019): tree-structured Parzen estimators propose, and a
-trial that stands worse than the median of the others at the same epoch is pruned. The study
-is kept in a journal file, so that it can be stopped, resumed, and shared by several workers.
+The study is Optuna's (Akiba et al., 2019): tree-structured Parzen estimators propose values, and a
+trial that is worse than the median of the others at the same epoch is pruned. The study is kept in
+a journal file, so that it can be stopped, resumed, and shared by several workers.
 """
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
+import polars as pl
 import tomli_w
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -75,22 +77,10 @@ def read_space(source: str | Path, recipe: Config) -> dict[str, Range]:
             fault = error.errors()[0]
             raise ConfigError(f"{path}: {key!r}: {fault['msg']}") from error
         low_or_first = space[key].choices[0] if space[key].choices else space[key].low
-        changed(recipe, {key: low_or_first}, str(path))
+        recipe.changed({key: low_or_first}, str(path))
     if not space:
         raise ConfigError(f"{path} names no key to tune")
     return space
-
-
-def changed(recipe: Config, values: dict[str, Any], source: str = "trial") -> Config:
-    """Give a recipe with some values replaced. Raises ConfigError for a key it does not know."""
-    table = recipe.table()
-    for key, value in values.items():
-        section, _, last = key.rpartition(".")
-        place = table.get(section) if section else table
-        if not isinstance(place, dict):
-            raise ConfigError(f"{source}: unknown section {section!r} in {key!r}")
-        place[last] = value
-    return Config.check(table, source)
 
 
 def open_study(folder: Path, worker: int = 0) -> optuna.Study:
@@ -112,6 +102,17 @@ def open_study(folder: Path, worker: int = 0) -> optuna.Study:
     seed = 1000 * len(study.get_trials(deepcopy=False)) + worker
     study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     return study
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """What every worker of a study needs to know; it is sent to other processes."""
+
+    recipe: Config  # with all files that it needs
+    space: dict[str, Range]
+    data: Path
+    folder: Path
+    trials: int  # that shall have ended
 
 
 def tune(
@@ -136,11 +137,11 @@ def tune(
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # left by a run that was stopped
     if ended(study) < trials:
-        ready = prepare(recipe, data, folder, progress)
+        search = _Search(prepare(recipe, data, folder, progress), space, data, folder, trials)
         if workers == 1:
-            _work(ready, space, data, folder, trials, progress, on_trial)
+            _run_trials(search, progress, on_trial)
         else:
-            _share(ready, space, data, folder, trials, workers, progress)
+            _run_in_processes(search, workers, progress)
     return write_results(open_study(folder), recipe, folder)
 
 
@@ -149,25 +150,21 @@ def ended(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
-def _work(
-    recipe: Config,
-    space: dict[str, Range],
-    data: Path,
-    folder: Path,
-    trials: int,
+def _run_trials(
+    search: _Search,
     progress: Progress,
     on_trial: Callable[[str], None] | None = None,
     worker: int = 0,
 ) -> None:
-    dataset = Dataset(data)
-    study = open_study(folder, worker)
-    task = progress.add_task("trials", total=trials, completed=ended(study))
+    """Run trials in this process until the study, which others may share, has enough."""
+    dataset = Dataset(search.data)
+    study = open_study(search.folder, worker)
+    task = progress.add_task("trials", total=search.trials, completed=ended(study))
 
     def objective(trial: Trial) -> float:
-        values = {key: entry.propose(trial, key) for key, entry in space.items()}
-        config = changed(recipe, values)
-        place = folder / f"trial-{trial.number}"
-        place.mkdir(exist_ok=True)
+        values = {key: entry.propose(trial, key) for key, entry in search.space.items()}
+        folder = search.folder / f"trial-{trial.number}"
+        folder.mkdir(exist_ok=True)
 
         def report(row: dict[str, float]) -> None:
             trial.report(row["validation_mae"], int(row["epoch"]))
@@ -175,66 +172,53 @@ def _work(
                 raise optuna.TrialPruned
 
         try:
-            state = Training(config, dataset, place, progress).fit(report)
-            trial.set_user_attr(
-                "gender_accuracy",
-                state.history[state.best_epoch - 1]["validation_gender_accuracy"],
-            )
+            config = search.recipe.changed(values, "trial")
+            state = Training(config, dataset, folder, progress).fit(report)
+            best = state.history[state.best_epoch - 1]
+            trial.set_user_attr("gender_accuracy", best["validation_gender_accuracy"])
             return state.best_mae
         finally:
-            for heavy in place.glob("*.safetensors"):
-                heavy.unlink()
+            for file in folder.glob("*.safetensors"):
+                file.unlink()
 
-    def note(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    def finish(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         progress.update(task, completed=ended(study))
-        if ended(study) >= trials:
+        if ended(study) >= search.trials:
             study.stop()
         if on_trial:
-            end = f"MAE {trial.value:.3f}" if trial.value is not None else "pruned"
-            on_trial(f"trial {trial.number}: {end}  {trial.params}")
+            result = f"MAE {trial.value:.3f}" if trial.value is not None else "pruned"
+            on_trial(f"trial {trial.number}: {result}  {trial.params}")
 
-    study.optimize(objective, callbacks=[note], catch=(TrainingError,))
+    study.optimize(objective, callbacks=[finish], catch=(TrainingError,))
     progress.remove_task(task)
 
 
-def _share(
-    recipe: Config,
-    space: dict[str, Range],
-    data: Path,
-    folder: Path,
-    trials: int,
-    workers: int,
-    progress: Progress,
-) -> None:
+def _run_in_processes(search: _Search, workers: int, progress: Progress) -> None:
     """Let several processes work on one study, each with its share of the threads."""
-    threads = max((recipe.run.threads or multiprocessing.cpu_count()) // workers, 1)
-    recipe = changed(recipe, {"run.threads": threads})
+    threads = max((search.recipe.run.threads or multiprocessing.cpu_count()) // workers, 1)
+    search = replace(search, recipe=search.recipe.changed({"run.threads": threads}, "threads"))
     spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
-    crew = [
-        spawn.Process(
-            target=_silent_work, args=(recipe, space, data, folder, trials, worker), daemon=True
-        )
+    processes = [
+        spawn.Process(target=_run_silently, args=(search, worker), daemon=True)
         for worker in range(workers)
     ]
-    task = progress.add_task(f"trials by {workers} workers", total=trials)
-    for process in crew:
+    task = progress.add_task(f"trials by {workers} workers", total=search.trials)
+    for process in processes:
         process.start()
     try:
-        while any(process.is_alive() for process in crew):
-            crew[0].join(timeout=1)
-            progress.update(task, completed=ended(open_study(folder)))
+        while any(process.is_alive() for process in processes):
+            processes[0].join(timeout=1)
+            progress.update(task, completed=ended(open_study(search.folder)))
     finally:
-        for process in crew:
+        for process in processes:
             process.terminate()
             process.join()
         progress.remove_task(task)
 
 
-def _silent_work(
-    recipe: Config, space: dict[str, Range], data: Path, folder: Path, trials: int, worker: int
-) -> None:
+def _run_silently(search: _Search, worker: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    _work(recipe, space, data, folder, trials, Progress(disable=True), worker=worker)
+    _run_trials(search, Progress(disable=True), worker=worker)
 
 
 def write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
@@ -242,21 +226,15 @@ def write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
     try:
         best = study.best_trial
     except ValueError as error:
-        raise TrainingError(f"no trial of {folder} came to an end; run it with more") from error
-    table = changed(recipe, best.params).table()
+        raise TrainingError(
+            f"no trial of {folder} was completed: run it with more trials"
+        ) from error
+    table = recipe.changed(best.params, "trial").table()
     checkpoint.write_text(
         folder / "best.toml",
         f"# Trial {best.number} of {ended(study)}: validation MAE {best.value:.3f} years.\n"
         + tomli_w.dumps(table),
     )
-    _write_table(study, folder / "trials.csv")
-    _plot(study, folder)
-    return folder / "best.toml"
-
-
-def _write_table(study: optuna.Study, file: Path) -> None:
-    import polars as pl
-
     rows = [
         {
             "trial": trial.number,
@@ -269,9 +247,10 @@ def _write_table(study: optuna.Study, file: Path) -> None:
         }
         for trial in study.get_trials(deepcopy=False)
     ]
-    partial = file.with_name(file.name + ".part")
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(partial)
-    partial.replace(file)
+    csv = pl.DataFrame(rows, infer_schema_length=None).write_csv()
+    checkpoint.write_text(folder / "trials.csv", csv)
+    _plot(study, folder)
+    return folder / "best.toml"
 
 
 def _plot(study: optuna.Study, folder: Path) -> None:

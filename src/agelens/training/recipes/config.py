@@ -183,22 +183,31 @@ class Config(_Section):
         path = library.find(source)
         table = library.extended(path)
         changes = dict(overrides or {})
-        later = {key: changes.pop(key) for key in list(changes) if key.startswith("stages.")}
-        for key, value in changes.items():
-            _replace(table, key, value)
+        of_stages = {key: changes.pop(key) for key in list(changes) if key.startswith("stages.")}
+        _replace(table, changes)
         library.gather(table, path)
-        stages = table.get("stages", {})
-        for key, value in changes.items():
-            if key.startswith("run.") or (table.get("combine") and "." in key):
-                for stage in stages.values():
-                    _replace(stage, key, value)
-        for key, value in later.items():
-            name = key.split(".")[1]
-            if name not in stages:
-                known = ", ".join(stages) or "none: this recipe has no stages"
-                raise ConfigError(f"--set {key}: unknown stage {name!r}; expected one of {known}")
-            _replace(table, key, value)
+        for name, stage in table.get("stages", {}).items():
+            every = bool(table.get("combine"))
+            _replace(stage, {
+                key: value for key, value in changes.items()
+                if key.startswith("run.") or (every and "." in key)
+            })  # fmt: skip
+            before = f"stages.{name}."
+            own = [key for key in of_stages if key.startswith(before)]
+            _replace(stage, {key.removeprefix(before): of_stages.pop(key) for key in own})
+        if of_stages:
+            known = ", ".join(table.get("stages", {})) or "none, as this recipe has no stages"
+            raise ConfigError(f"--set {min(of_stages)}: unknown stage; expected one of {known}")
         return cls.check(table, str(source))
+
+    def changed(self, values: dict[str, Any], source: str) -> "Config":
+        """Give the recipe with the values of some "section.key" replaced.
+
+        Raises ConfigError for a key that it does not know or a value out of range.
+        """
+        table = self.table()
+        _replace(table, values)
+        return self.check(table, source)
 
     @classmethod
     def check(cls, table: dict[str, Any], source: str) -> "Config":
@@ -244,14 +253,16 @@ class Config(_Section):
         return stage.model_copy(update={"data": data, "stages": self.stages})
 
 
-def _replace(table: dict[str, Any], key: str, value: Any) -> None:
-    """Put a value at the place in a table that "section.key" names."""
-    *sections, last = key.split(".")
-    for section in sections:
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {key}: {section!r} is a value, not a section")
-    table[last] = value
+def _replace(table: dict[str, Any], values: dict[str, Any]) -> None:
+    """Put values at the places in a table that "section.key" names."""
+    for key, value in values.items():
+        *sections, last = key.split(".")
+        place = table
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {key}: {section!r} is a value, not a section")
+        place[last] = value
 
 
 def _put(value: Any, mark: str, text: str) -> Any:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from agelens.data.dataset import SCHEMA
 from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.inference.runtime import Model
 from agelens.reports import charts
-from agelens.reports.page import Chart, Page, Pictures, Table, Text
-from agelens.reports.traced_text import Sentence, at
+from agelens.reports.traced_text import read, resolve
 
 RACES = ("asian", "black", "white")
 DRAWING = {
@@ -86,45 +85,43 @@ def evaluate(model: Path, data: Path, folder: Path, name: str, **plan: object) -
     return evaluator.run(Model(model, 1), folder, name, lambda *_: None).folder
 
 
-def texts(page: Page) -> Iterator[str]:
-    yield from (page.title, page.subtitle, *page.foot)
-    yield from (finding.text for finding in page.findings)
-    for section in page.sections:
-        yield section.title
-        for part in section.parts:
-            if isinstance(part, Text):
-                yield from part.paragraphs
-            elif isinstance(part, Chart):
-                yield part.caption
-            elif isinstance(part, Table):
-                yield from (part.caption, part.note, *part.columns)
-                yield from (str(cell) for row in part.rows for cell in row if type(cell) is int)
-                yield from (cell for row in part.rows for cell in row if isinstance(cell, str))
-            elif isinstance(part, Pictures):
-                yield part.caption
-                yield from (text for p in part.pictures for text in (p.label, p.description))
+def texts(html: str) -> str:
+    """Give the sentences of a page, one a line."""
+    return "\n".join(one.text for one in read(html))
 
 
-def numbers_are_in(tree: Any, page: Page) -> int:
+def names_in(tree: Any) -> set[str]:
+    """Collect the texts of a JSON tree that have digits in them and are no plain numbers."""
+    found: set[str] = set()
+    if isinstance(tree, dict):
+        found = set().union(tree, *map(names_in, tree.values()))
+    elif isinstance(tree, list):
+        found = set().union(*map(names_in, tree))
+    elif isinstance(tree, str):
+        found = {tree, tree[:16], tree.rpartition("/")[2]}  # digests are cut, paths are shortened
+    return {one for one in found if re.search(r"\d", one) and not one.isdigit()}
+
+
+def numbers_are_in(tree: Any, html: str) -> int:
     """Check that every number of a page's text stands in its JSON; give how many there were."""
+    names = sorted(names_in({k: v for k, v in tree.items() if k != "text"}), key=len, reverse=True)
     seen = 0
-    for text in texts(page):
-        left = str(text)
-        if isinstance(text, Sentence):
-            for quote in text.quotes:
-                number = float(quote.shown.replace(",", ""))
-                value = at(tree, quote.path) * quote.times
-                decimals = len(quote.shown.partition(".")[2])
-                if quote.shown[0] not in "+-":
-                    number, value = abs(number), abs(value)
-                assert number == pytest.approx(value, abs=0.5 * 10**-decimals + 1e-9), (text, quote)
-                assert quote.shown in left
-                left = left.replace(quote.shown, "", 1)
-                seen += 1
-            for name in sorted(text.words, key=len, reverse=True):
-                left = left.replace(name, "", 1)
-        numbers = set(re.findall(r"(?:CS@)?\d[\d.,]*[%+]?", left))
-        assert {number.rstrip(".,") for number in numbers} <= FIXED, (text, numbers)
+    for one in read(html):
+        left = one.text
+        for number in one.numbers:
+            shown = float(number.shown.replace(",", ""))
+            value = resolve(tree, number.at) * number.times
+            if number.shown[0] not in "+-":
+                shown, value = abs(shown), abs(value)
+            decimals = len(number.shown.partition(".")[2])
+            assert shown == pytest.approx(value, abs=0.5 * 10**-decimals + 1e-9), (one, number)
+            assert number.shown in left
+            left = left.replace(number.shown, "", 1)
+            seen += 1
+        for name in names:
+            left = left.replace(name, "")
+        untraced = set(re.findall(r"(?:CS@)?\d[\d.,]*[%+]?", left))
+        assert {number.rstrip(".,") for number in untraced} <= FIXED, (one.text, untraced)
     return seen
 
 

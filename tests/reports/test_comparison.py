@@ -1,4 +1,3 @@
-import html
 import json
 import re
 import shutil
@@ -17,8 +16,9 @@ from agelens.cli.app import app
 from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
 from agelens.evaluation.evaluation_folder import load_all
 from agelens.reports import charts
-from agelens.reports.comparison.report import Plan, make, write
-from agelens.reports.page import Page, Table, Text
+from agelens.reports.comparison.report import Made, Plan, make, write
+from agelens.reports.findings import Finding
+from agelens.reports.traced_text import read
 from conftest import build_tiny_model
 from reported import (
     DRAWING,
@@ -67,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def few_charts() -> Iterator[None]:
     """Draw the first chart of each kind, and show it for the others: drawing takes long."""
     with pytest.MonkeyPatch.context() as patch:
@@ -76,88 +76,102 @@ def few_charts() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def whole(
-    world: World, few_charts: None, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Page]:
+@dataclass
+class Whole:
     """A report with everything: three models, pictures, saliency of two."""
+
+    folder: Path
+    opening: list[Finding]
+    html: str
+    tree: dict[str, Any]  # report.json
+
+
+@pytest.fixture(scope="module")
+def whole(world: World, few_charts: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("report")
     words = [str(world.good), str(world.old), f"a blind one={world.blind}"]
     plan = Plan(words, folder, world.data, [str(world.old.parent / "old.onnx")], 2, 1)
-    return folder, write(plan, lambda *_: None, "agelens report")
+    made = write(plan, lambda *_: None, "agelens report")
+    html = (folder / "report.html").read_text("utf-8")
+    return Whole(
+        folder, made.opening, html, json.loads((folder / "report.json").read_text("utf-8"))
+    )
 
 
-def test_every_number_of_the_text_is_in_the_json(whole: tuple[Path, Page]) -> None:
-    folder, page = whole
-    tree = json.loads((folder / "report.json").read_text("utf-8"))
-    assert numbers_are_in(tree, page) > 500
+def report_on(*evaluations: object, **more: Any) -> tuple[Made, str]:
+    """Make a report without writing it; give it and its sentences."""
+    made = make(Plan([str(one) for one in evaluations], Path(), **more), lambda *_: None)
+    return made, texts(made.html())
 
 
-def test_both_files_say_the_same(whole: tuple[Path, Page]) -> None:
-    folder, page = whole
-    read = html.unescape(re.sub(r"<[^>]*>", "", (folder / "report.html").read_text("utf-8")))
-    marked = (folder / "report.md").read_text("utf-8").replace("\\", "")
-    for finding in page.findings:
-        assert finding.text in read
-        assert finding.text in marked
-    for section in page.sections:
-        for part in section.parts:
-            if isinstance(part, Text):
-                assert all(p in read and p in marked for p in part.paragraphs)
-    charts = re.findall(r"!\[.*?\]\((charts/.*?)\)", marked)
-    assert len(charts) == len(set(charts)) > 20
-    assert all((folder / chart).read_text("utf-8").startswith("<svg ") for chart in charts)
-    said = json.loads((folder / "report.json").read_text("utf-8"))["text"]
-    assert {finding.text for finding in page.findings} <= {one["text"] for one in said}
+def chapter(html: str, title: str) -> str:
+    return "\n".join(one.text for one in read(html) if one.section == title)
+
+
+def test_every_number_of_the_text_is_in_the_json(whole: Whole) -> None:
+    assert numbers_are_in(whole.tree, whole.html) > 500
+
+
+def test_all_files_say_the_same(whole: Whole) -> None:
+    marked = (whole.folder / "report.md").read_text("utf-8").replace("\\", "")
+    said = whole.tree["text"]
+    assert {finding.text for finding in whole.opening} <= {one["text"] for one in said}
     assert any(one["numbers"] for one in said)
+    pictured = ("Largest errors", "Saliency")  # lines below pictures are left out as well
+    assert all(one["text"] in marked for one in said if one["section"] not in pictured)
+    drawn = re.findall(r"!\[.*?\]\((charts/.*?)\)", marked)
+    assert len(drawn) == len(set(drawn)) > 20
+    assert all((whole.folder / chart).read_text("utf-8").startswith("<svg ") for chart in drawn)
+    assert "data:image" in whole.html
     assert "data:image" not in marked  # faces stay in the page
 
 
-@pytest.mark.usefixtures("few_charts")
-def test_sections(whole: tuple[Path, Page], world: World) -> None:
-    titles = [section.title for section in whole[1].sections]
-    assert titles == [
-        "What was measured", "The figures", "Comparison",
-        "Strengths, weaknesses and what to improve", "Training", "Age", "What is taken for what",
-        "Certainty", "Groups", "The worst errors", "Where the models look",
-        "How it was measured, and its limits",
+def test_chapters(whole: Whole, world: World) -> None:
+    titles = [
+        "Strengths, weaknesses and what to improve", "Comparison", "Age", "Gender and age groups",
+        "Uncertainty and calibration", "Groups", "Training", "Largest errors", "Saliency",
+        "What was measured", "All figures", "Method and limits",
     ]  # fmt: skip
-    alone = make(Plan([str(world.good)], Path()), lambda *_: None)[1]
-    assert "Comparison" not in [section.title for section in alone.sections]
-    said = "\n".join(texts(alone))
-    assert "give the dataset with --data, and they are shown here" in said
+    assert re.findall("<h2>(.*?)</h2>", whole.html) == titles
+    made, said = report_on(world.good)
+    titles.remove("Comparison")
+    assert re.findall("<h2>(.*?)</h2>", made.html()) == titles
+    assert "give the data set with --data, and they are shown here" in said
     assert "Saliency is left out: it needs the pictures" in said
 
 
-def test_the_summary_names_the_better_model_and_the_bias(whole: tuple[Path, Page]) -> None:
-    said = "\n".join(finding.text for finding in whole[1].findings)
-    assert said.startswith("Only 100 faces: ")
+def test_the_page_opens_with_few_figures_and_five_findings(whole: Whole) -> None:
+    assert len(whole.opening) == 5
+    said = "\n".join(finding.text for finding in whole.opening)
+    assert said.startswith("Only 100 faces were measured: ")
     assert "\ngood is off by " in said
     assert re.search(r"good's age error is lower than old's by [23]\.\d+ years", said)
+    figures = whole.html.partition('class="figures models"')[2].partition("</table>")[0]
+    assert figures.count("<tr>") == 1 + 6
+    everything = texts(whole.html)
     # all three read the gender alike
-    assert "no different from old's beyond chance (0.00 points" in said
-    assert "of 1 pair of byte-identical pictures" in said
+    assert "no different from old's beyond chance (0.00 points" in everything
+    assert "of 1 pair of byte-identical pictures" in everything
 
 
-def test_verdicts_name_what_was_planted(whole: tuple[Path, Page]) -> None:
-    section = next(s for s in whole[1].sections if s.title.startswith("Strengths"))
-    tables = {str(t.caption): t for t in section.parts if isinstance(t, Table)}
-    said = {name: " ".join(t.cells[i][1] for i in range(len(t.rows))) for name, t in tables.items()}
+def test_verdicts_name_what_was_planted(whole: Whole) -> None:
+    section = chapter(whole.html, "Strengths, weaknesses and what to improve")
+    parts = re.split(r"^(good|old|a blind one)$", section, flags=re.M)
+    said = dict(zip(parts[1::2], parts[2::2], strict=True))
     assert "The lowest age error" in said["good"]
     assert "The highest age error" in said["a blind one"]
-    assert re.search(r"Makes ages 61\+ too old, by \d", said["old"])
-    assert re.search(r"Makes ages 61\+ too young, by 1\d", said["a blind one"])
-    assert "Its 90% intervals are too narrow for" in said["a blind one"]
+    assert re.search(r"Ages 61\+ are predicted too old, by \d", said["old"])
+    assert re.search(r"Ages 61\+ are predicted too young, by 1\d", said["a blind one"])
+    assert "The 90% intervals are too narrow for" in said["a blind one"]
     assert "More epochs of the same will not help" in said["good"]
     # a model that is too young and one that is too old complement each other
-    assert re.search(r"Join it with (old|good)", said["a blind one"])
+    assert re.search(r"Combine it with (old|good)", said["a blind one"])
     assert not any("nan" in text.lower() for text in said.values())
 
 
-def test_a_claim_never_has_an_interval_with_zero_in_it(whole: tuple[Path, Page]) -> None:
-    tree = json.loads((whole[0] / "report.json").read_text("utf-8"))
+def test_a_claim_never_has_an_interval_with_zero_in_it(whole: Whole) -> None:
     checked = 0
-    for pair in tree["comparison"]["pairs"]:
+    for pair in whole.tree["comparison"]["pairs"]:
         rows = [pair["figures"], *(row["figures"] for row in pair["by_group"])]
         for figures in rows:
             for name, figure in figures.items():
@@ -170,41 +184,35 @@ def test_a_claim_never_has_an_interval_with_zero_in_it(whole: tuple[Path, Page])
     assert checked > 20
 
 
-@pytest.mark.usefixtures("few_charts")
 def test_identical_models_do_not_differ(world: World) -> None:
-    tree, page = make(Plan([f"a={world.good}", f"b={world.good}"], Path()), lambda *_: None)
-    pair = tree["comparison"]["pairs"][0]
+    made, said = report_on(f"a={world.good}", f"b={world.good}")
+    pair = made.tree["comparison"]["pairs"][0]
     assert all(figure["better"] is None for figure in pair["figures"].values())
     assert pair["figures"]["age_mae"] == {"value": 0, "low": 0, "high": 0, "better": None}
     assert pair["together"]["error_correlation"] == pytest.approx(1)
-    said = "\n".join(texts(page))
     assert "There is no group for which a is better by more than chance." in said
     assert "would not beat the better of the two" in said
     assert not re.search(r"\b(a|b) has the (lower|higher)", said)
 
 
-@pytest.mark.usefixtures("few_charts")
 def test_intervals_are_those_of_the_evaluation(world: World) -> None:
-    tree, _ = make(Plan([str(world.good)], Path()), lambda *_: None)
-    everyone = tree["models"]["good"]["reliability"]["doubt"]["surest"][-1]["age_mae"]
+    made, _ = report_on(world.good)
+    everyone = made.tree["models"]["good"]["reliability"]["doubt"]["surest"][-1]["age_mae"]
     about = json.loads((world.good / "evaluation.json").read_text("utf-8"))
     assert everyone == pytest.approx(about["subsets"]["all"]["figures"]["age_mae"], rel=1e-5)
 
 
-def test_training_curves_and_where_they_stood(whole: tuple[Path, Page]) -> None:
-    tree = json.loads((whole[0] / "report.json").read_text("utf-8"))
-    record = tree["models"]["good"]["training"]
+def test_training_curves_and_where_they_stood(whole: Whole) -> None:
+    record = whole.tree["models"]["good"]["training"]
     assert (record["best_epoch"], record["done_epochs"], record["planned_epochs"]) == (2, 3, 4)
     assert record["hours"] == pytest.approx(0.1)
-    assert tree["models"]["old"]["training"] is None
-    section = next(s for s in whole[1].sections if s.title == "Training")
-    said = "\n".join(p for part in section.parts if isinstance(part, Text) for p in part.paragraphs)
-    assert "lowest validation age MAE, 5.50 years, after epoch 2 of 3" in said
+    assert whole.tree["models"]["old"]["training"] is None
+    said = chapter(whole.html, "Training")
+    assert "lowest validation age MAE of good, 5.50 years, came after epoch 2 of 3" in said
     assert "No training history lies beside the evaluation of old and a blind one." in said
     assert "on the training faces was not recorded epoch by epoch for good;" in said
 
 
-@pytest.mark.usefixtures("few_charts")
 def test_accuracy_on_training_faces_is_drawn_where_it_was_recorded(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,36 +231,31 @@ def test_accuracy_on_training_faces_is_drawn_where_it_was_recorded(
         return draw(series, axes, **settings)
 
     monkeypatch.setattr(charts, "lines", lines)
-    _, page = make(Plan([str(run / "evaluation")], Path()), lambda *_: None)
+    _, said = report_on(run / "evaluation")
     learnt = drawn["age MAE, years", "good, training"]
     assert np.array_equal(learnt.y, [np.nan, 7.5, 7.0], equal_nan=True)
     assert list(drawn["gender accuracy", "good, validation"].y) == [0.88, 0.9, 0.91]
-    said = "\n".join(texts(page))
-    assert "of augmented faces, with dropout" in said
+    assert "on augmented faces, with dropout" in said
     assert "was not recorded epoch by epoch" not in said
     assert "Age error on validation faces after each epoch, on training faces during it" in said
 
 
-@pytest.mark.usefixtures("few_charts")
-def test_what_was_learnt_by_heart(world: World, tmp_path: Path) -> None:
+def test_figures_on_the_training_faces(world: World, tmp_path: Path) -> None:
     run = shutil.copytree(world.good.parent, tmp_path / "run")
     learnt = shutil.copytree(run / "evaluation", run / "evaluation-train")
     about = json.loads((learnt / "evaluation.json").read_text("utf-8"))
     about["data"]["part"], about["faces"] = "train", 1000
     about["subsets"]["all"]["figures"]["age_mae"] = {"value": 1.5, "low": 1.4, "high": 1.6}
     (learnt / "evaluation.json").write_text(json.dumps(about))
-    _, page = make(Plan([str(run / "evaluation")], Path()), lambda *_: None)
-    said = "\n".join(texts(page))
-    assert "on the 1,000 faces it was trained on it is off by 1.50 (1.40 to 1.60) years" in said
+    _, said = report_on(run / "evaluation")
+    assert "On the 1,000 faces that it was trained on, good is off by 1.50 (1.40 to 1.60)" in said
     assert "It knows its training faces better (off by 1.50 years) than new ones" in said
     about["flip"] = True  # made in another way: not to be held against this one
     (learnt / "evaluation.json").write_text(json.dumps(about))
-    _, page = make(Plan([str(run / "evaluation")], Path()), lambda *_: None)
-    assert "faces it was trained on" not in "\n".join(texts(page))
+    assert "faces that it was trained on" not in report_on(run / "evaluation")[1]
 
 
-@pytest.mark.usefixtures("few_charts")
-def test_a_hybrid_is_held_against_its_better_half(
+def test_an_ensemble_is_compared_with_its_best_member(
     world: World, tmp_path: Path, make_model: Callable[..., Path]
 ) -> None:
     card = {"name": "both", "members": [{"name": "old"}, {"name": "blind"}], "how": "average"}
@@ -264,26 +267,19 @@ def test_a_hybrid_is_held_against_its_better_half(
         ]
     }
     (tmp_path / "run.json").write_text(json.dumps(run))
-    _, page = make(
-        Plan([f"both={both}", f"old={world.old}", f"blind={world.blind}"], Path()), lambda *_: None
-    )
-    findings = "\n".join(finding.text for finding in page.findings)
-    assert "both beats its better half, old: its age error is lower by" in findings
-    table = next(
-        p for s in page.sections for p in s.parts
-        if isinstance(p, Table) and "what each member brings" in p.caption
-    )  # fmt: skip
-    assert table.cells[1][:3] == ["old + blind", "average", "4.000"]
+    made, said = report_on(f"both={both}", f"old={world.old}", f"blind={world.blind}")
+    findings = "\n".join(finding.text for finding in made.opening)
+    assert "both beats its best member, old: its age error is lower by" in findings
+    assert "both: what each member brings, on validation faces" in said
+    assert "\nold + blind\naverage\n4.000\n" in said
 
 
-@pytest.mark.usefixtures("few_charts")
 def test_a_split_that_was_trained_on_is_marked(
     world: World, tmp_path: Path, make_model: Callable[..., Path]
 ) -> None:
     model = make_model({"name": "tiny", "data": {"split": 3}})
     folder = evaluate(model, world.data, tmp_path / "e", "tiny")
-    _, page = make(Plan([str(folder)], Path()), lambda *_: None)
-    first = page.findings[0]
+    first = report_on(folder)[0].opening[0]
     assert first.kind == "strange"
     assert "has seen some of these faces in training (split 3, measured on split 0)" in first.text
 
@@ -291,11 +287,12 @@ def test_a_split_that_was_trained_on_is_marked(
 def test_faces_that_were_not_found(tiny_model: Path, tmp_path: Path) -> None:
     data = write_faces(tmp_path / "few", 10)
     folder = evaluate(tiny_model, data, tmp_path / "e", "tiny", pipeline=True)
-    tree, page = make(Plan([str(folder)], Path(), data), lambda *_: None)
-    assert tree["models"]["tiny"]["missed"]["faces"] == 10  # drawn chips are no faces
-    assert page.findings[0].kind == "strange"
-    assert "Only 10 faces" in page.findings[0].text
-    assert "Too few faces were answered" in page.findings[1].text
+    made, _ = report_on(folder, data=data)
+    assert made.tree["models"]["tiny"]["missed"]["faces"] == 10  # drawn chips are no faces
+    few, none, *_ = made.opening
+    assert few.kind == "strange"
+    assert "Only 10 faces" in few.text
+    assert "The models answered too few faces" in none.text
 
 
 def test_files_are_written_by_the_command(

@@ -11,9 +11,8 @@ from agelens.cli.app import app
 from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
 from agelens.inference.runtime import Model
 from agelens.reports.model_card.card import Plan, find_evaluation, make
-from agelens.reports.page import Table
 from conftest import build_tiny_model
-from reported import evaluate, write_faces
+from reported import evaluate, texts, write_faces
 
 CARD = {
     "name": "mine", "backbone": "faceres-deep", "input_size": 160, "made": "2026-01-01T00:00:00",
@@ -80,18 +79,16 @@ def test_the_evaluation_as_the_model_is_asked_by_default_comes_first(run: Path) 
 
 
 def test_another_evaluation_can_be_given(run: Path, tmp_path: Path) -> None:
-    page = make(Plan(str(run), tmp_path, run / "evaluation-split0-test-flip", timing=False))
-    said = " ".join(p for s in page.sections for part in s.parts
-                    for p in getattr(part, "paragraphs", ()))  # fmt: skip
-    assert "with flip averaging; by default it is asked without" in said
+    made = make(Plan(str(run), tmp_path, run / "evaluation-split0-test-flip", timing=False))
+    said = texts(made.html())
+    assert "with flip averaging; by default it is without" in said
     assert "The time for a face was not measured." in said
 
 
 def test_a_shipped_file_is_the_model_of_its_run(run: Path, tmp_path: Path) -> None:
     shipped = build_tiny_model(tmp_path / "shipped.onnx", {**CARD, "test": {"age_mae": 3.0}})
-    page = make(Plan(str(shipped), tmp_path, run / "evaluation-split0-test", timing=False))
-    tables = [p for s in page.sections for p in s.parts if isinstance(p, Table)]
-    assert any("age MAE, years" in row for t in tables for row in t.cells)
+    made = make(Plan(str(shipped), tmp_path, run / "evaluation-split0-test", timing=False))
+    assert "\nage MAE, years\n" in texts(made.html())
 
 
 def test_an_evaluation_of_another_model_is_refused(run: Path, tmp_path: Path) -> None:
@@ -103,14 +100,15 @@ def test_an_evaluation_of_another_model_is_refused(run: Path, tmp_path: Path) ->
 def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
     test = {"faces": 4605, "age_mae": 4.3354, "age_within_5": 0.7207, "gender_accuracy": 0.9407}
     alone = build_tiny_model(tmp_path / "alone.onnx", {**CARD, "test": test})
-    page = make(Plan(str(alone), tmp_path, timing=False))
-    assert page.findings[0].kind == "strange"
-    assert "No evaluation was given" in page.findings[0].text
-    assert page.findings[1].text == (
+    made = make(Plan(str(alone), tmp_path, timing=False))
+    missing, own = made.opening
+    assert missing.kind == "strange"
+    assert "No evaluation was given" in missing.text
+    assert own.text == (
         "The card in the file says: age MAE 4.34 years, CS@5 72.1%, gender accuracy 94.1%, on "
         "4,605 test faces."
     )
-    assert "By group" not in [section.title for section in page.sections]
+    assert "<h2>By group</h2>" not in made.html()
 
 
 def test_an_evaluation_on_other_folds_is_not_taken_for_a_test(run: Path, tmp_path: Path) -> None:
@@ -130,12 +128,10 @@ def test_a_hybrid_names_its_members(tmp_path: Path) -> None:
         {"name": "b", "backbone": "hybrid", "joins": ["scratch", "faceres-deep"]},
     ]
     card = {"name": "both", "members": members, "how": "stack", "made": "now"}
-    page = make(Plan(str(build_tiny_model(tmp_path / "both.onnx", card)), tmp_path, timing=False))
-    assert page.subtitle == "hybrid of a and b"
-    said = "\n".join(row[0] for s in page.sections for p in s.parts if isinstance(p, Table)
-                     for row in p.cells)  # fmt: skip
-    starts = [row[1] for s in page.sections for p in s.parts if isinstance(p, Table)
-              for row in p.cells if row[0] == "starts from"]  # fmt: skip
+    made = make(Plan(str(build_tiny_model(tmp_path / "both.onnx", card)), tmp_path, timing=False))
+    said = texts(made.html())
+    assert "\nhybrid of a and b\n" in said
+    starts = re.findall(r"^starts from\n(.*)", said, re.M)
     assert [str(start).partition(" ")[0] for start in starts] == ["faceres-deep", "dlib's"]
     steps = ("train a.toml --data utkface", "train b.toml --data utkface",
              "combine runs/a runs/b --data utkface --run runs/both")  # fmt: skip

@@ -1,89 +1,117 @@
 import re
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agelens.reports import rendering
 from agelens.reports.traced_text import (
     FORMS,
     Node,
-    Quote,
-    Sentence,
-    at,
-    join,
-    listed,
-    say,
-    word,
+    Number,
+    plain,
+    read,
+    resolve,
+    traced,
+    traced_interval,
     written,
 )
 
 TREE = {"a": {"value": -0.9361, "low": -1.05, "high": -0.83}, "b/~": [{"share": 0.72126}]}
 FIGURE = {"value": 4.335, "low": 4.204, "high": 4.468}
+HTML, PLAIN = SimpleNamespace(autoescape=True), SimpleNamespace(autoescape=False)
 
 
-def test_a_sentence_knows_where_its_numbers_stand() -> None:
+def test_a_number_on_a_page_knows_its_place() -> None:
     node = Node(TREE)
-    said = say(
-        "{name} is {gap} better; {share} are.",
-        name="run-2",
-        gap=node["a"].point("years", size=True),
-        share=node["b/~"][0]["share"].show("share"),
-    )
-    assert said == "run-2 is 0.94 better; 72.1% are."
-    assert said.words == ("run-2",)
-    assert said.quotes == (Quote("/a/value", "0.94"), Quote("/b~1~0/0/share", "72.1", 100))
-    assert [at(TREE, q.path) for q in said.quotes] == [-0.9361, 0.72126]
+    gap = traced(HTML, node["a"], "years", absolute=True)
+    assert gap == '<data value="-0.9361" data-path="/a/value" data-times="1">0.94</data>'
+    share = traced(HTML, node["b/~"][0]["share"], "share")
+    assert str(share).endswith('data-path="/b~1~0/0/share" data-times="100">72.1</data>%')
+    assert traced(PLAIN, node["b/~"][0]["share"], "share") == "72.1%"
+    (sentence,) = read(f"<p>run-2 is {gap} better; {share} are.</p>")
+    assert sentence.text == "run-2 is 0.94 better; 72.1% are."
+    assert sentence.numbers == [Number("0.94", "/a/value"), Number("72.1", "/b~1~0/0/share", 100)]
+    assert [resolve(TREE, number.at) for number in sentence.numbers] == [-0.9361, 0.72126]
 
 
-def test_spans() -> None:
-    node = Node(
-        {"years": FIGURE, "less": TREE["a"], "few": {"value": 3.0, "low": None, "high": None}}
-    )
-    assert node["years"].span("years") == "4.33 (4.20 to 4.47)"
-    assert node["years"].span("years", unit=" years") == "4.33 years (4.20 to 4.47)"
-    assert node["less"].span("signed years") == "-0.94 (-1.05 to -0.83)"
-    # seen from the other side
-    assert node["less"].span("years", size=True, unit=" years") == "0.94 years (0.83 to 1.05)"
-    assert node["few"].span("years") == "3.00"
-    share = Node({"value": 0.721, "low": 0.708, "high": 0.734})
-    assert share.span("share") == "72.1% (70.8-73.4)"
-    assert share.span("points", unit=" points") == "72.10 points (70.80 to 73.40)"
-    assert Node({"value": None, "low": None, "high": None}).span("years") == "-"
+@pytest.mark.parametrize(
+    ("figure", "form", "options", "text"),
+    [
+        (FIGURE, "years", {}, "4.33 (4.20 to 4.47)"),
+        (FIGURE, "years", {"unit": " years"}, "4.33 years (4.20 to 4.47)"),
+        (TREE["a"], "signed years", {}, "-0.94 (-1.05 to -0.83)"),
+        # seen from the other side
+        (TREE["a"], "years", {"unit": " years", "absolute": True}, "0.94 years (0.83 to 1.05)"),
+        ({"value": 3.0, "low": None, "high": None}, "years", {}, "3.00"),
+        ({"value": 0.721, "low": 0.708, "high": 0.734}, "share", {}, "72.1% (70.8-73.4)"),
+        ({"value": 0.721, "low": 0.708, "high": 0.734}, "points", {"unit": " points"},
+         "72.10 points (70.80 to 73.40)"),
+        ({"value": None, "low": None, "high": None}, "years", {}, "-"),
+    ],
+)  # fmt: skip
+def test_a_figure_is_shown_with_its_interval(
+    figure: dict[str, float], form: str, options: dict[str, object], text: str
+) -> None:
+    assert traced_interval(PLAIN, Node(figure), form, **options) == text  # type: ignore[arg-type]
+    shown = traced_interval(HTML, Node(figure), form, **options)  # type: ignore[arg-type]
+    assert re.sub("<[^>]*>", "", shown) == text
+    if not options:
+        assert plain(Node(figure), form) == text
 
 
-def test_sentences_are_joined_with_their_places() -> None:
-    parts = [Node(n, f"/{n}").show("count") for n in (1000, 2, 3)]
-    assert listed(parts) == "1,000, 2 and 3"
-    assert [quote.path for quote in listed(parts).quotes] == ["/1000", "/2", "/3"]
-    assert join([]) == ""
-    assert word("a-5").words == ("a-5",)
-    assert isinstance(say("plain"), Sentence)
-
-
-def test_nothing_is_minus_zero() -> None:
+def test_zero_has_no_sign() -> None:
     assert written(-0.001, "signed years") == "0.00"
     assert written(-0.006, "signed years") == "-0.01"
 
 
+def test_a_number_cannot_be_shown_without_its_place() -> None:
+    assert str(Node("asian")) == "asian"
+    with pytest.raises(TypeError, match="/x is no text"):
+        str(Node(4.0, "/x"))
+
+
+def test_sections_begin_at_headings_and_charts_are_no_text() -> None:
+    found = read(
+        "<nav><li>Age</li></nav><ol><li>First. <a class='x' href='#a'>see</a></li></ol>"
+        "<h2>Age</h2><svg><text>12</text></svg><p>Second.</p>loose 3"
+    )
+    assert [(one.section, one.tag, one.text) for one in found] == [
+        ("summary", "li", "First. see"), ("summary", "h2", "Age"), ("Age", "p", "Second."),
+        ("Age", "", "loose 3"),
+    ]  # fmt: skip
+
+
+def test_findings_of_a_child_template_include_those_of_its_parent() -> None:
+    macros = rendering.macros("model_audit/findings.jinja", "html")
+    assert "Only <data" in macros.few_faces(Node(5, "/faces"))
+    assert hasattr(macros, "what_to_do")
+
+
 @given(st.floats(-200, 200), st.sampled_from(sorted(FORMS)))
+@settings(max_examples=50)
 def test_what_is_shown_is_the_number(value: float, form: str) -> None:
     digits, times, _ = FORMS[form]
     if form == "count":
         value = round(value)
-    shown = Node(value).show(form)
     decimals = re.search(r"\.(\d)f", digits)
     unit = 10 ** -int(decimals[1]) if decimals else 1e-3 if form == "number" else 1
-    assert float(shown.quotes[0].shown.replace(",", "")) == pytest.approx(
-        value * times, abs=unit / 2 + 1e-9
-    )
+    shown = float(written(value, form).replace(",", ""))
+    assert shown == pytest.approx(value * times, abs=unit / 2 + 1e-9)
 
 
 @given(
-    st.recursive(st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+    st.recursive(
+        st.integers(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    )
 )
+@settings(max_examples=30)
 def test_every_place_is_found_again(tree: object) -> None:
     def walk(node: Node) -> None:
-        assert at(tree, node.path) == node.value
+        assert resolve(tree, node.path) == node.value
         if isinstance(node.value, dict):
             for key in node.value:
                 walk(node[key])
@@ -92,11 +120,3 @@ def test_every_place_is_found_again(tree: object) -> None:
                 walk(below)
 
     walk(Node(tree))
-
-
-def test_values_that_are_not_in_the_text_bring_no_numbers() -> None:
-    three, four = (Node(n, f"/{n}").show("count") for n in (3, 4))
-    said = say("{three} and {three}.", three=three, four=four, name="run-2")
-    assert said == "3 and 3."
-    assert [quote.path for quote in said.quotes] == ["/3", "/3"]
-    assert said.words == ()

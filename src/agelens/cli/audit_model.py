@@ -62,7 +62,7 @@ def audit_model(
     plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
     with stages() as tell:
         done = audit(plan, tell, provenance.command(["agelens", *sys.argv[1:]]))
-    for finding in done.page.findings:
+    for finding in done.made.opening:
         mark = "!" if finding.kind == "strange" else "-"
         console.out.print(f"{mark} {finding.text}", highlight=False, markup=False)
     if recalibrate:
@@ -75,15 +75,15 @@ def audit_model(
 def _print_before_and_after(found: "Node") -> None:
     from rich.table import Table
 
-    from agelens.reports.model_audit.tell_recalibration import rows
+    from agelens.reports.model_audit.rules import before_and_after
 
-    faces = found["faces"].show("count")
+    faces = f"{found['faces'].value:,}"
     table = Table(
         title=f"on the {faces} faces that it was not fitted on, with 95 % intervals",
         title_justify="left",
     )
     for heading in ("", "before", "after", "difference"):
         table.add_column(heading)
-    for row in rows(found):
-        table.add_row(*map(str, row))
+    for row in before_and_after(found):
+        table.add_row(*row)
     console.out.print(table)

@@ -43,7 +43,7 @@ def card(
     need("data", "polars", "jinja2", "matplotlib")
     from agelens.reports.model_card.card import Plan, write
 
-    page = write(Plan(model, output, evaluation, timing, threads), console.note)
-    for finding in page.findings:
+    made = write(Plan(model, output, evaluation, timing, threads), console.note)
+    for finding in made.opening:
         console.note(f"- {finding.text}")
     console.out.print(str(output / "model-card.md"), soft_wrap=True, highlight=False)

@@ -62,7 +62,7 @@ def report(
         raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
     plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
     with stages() as tell:
-        page = write(plan, tell, provenance.command(["agelens", *sys.argv[1:]]))
-    for finding in page.findings:
+        made = write(plan, tell, provenance.command(["agelens", *sys.argv[1:]]))
+    for finding in made.opening:
         console.note(f"- {finding.text}")
     console.out.print(str(output / "report.html"), soft_wrap=True, highlight=False)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from agelens.reports import rendering
+from agelens.reports.rendering import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,19 @@ strange = partial(finding, strange=True)
 """Make a finding that a reader should look into."""
 
 
-def write(template: str, found: Iterable[Finding], *facts: Any) -> list[Finding]:
+def write(
+    template: str, found: Iterable[Finding], *facts: Any, form: Form = "markdown"
+) -> list[Finding]:
     """Fill in the text of findings from the macros of a template, and keep their order.
 
-    Each macro is called with `facts`, then with the finding's own values by their names.
+    Each macro is called with `facts`, then with the finding's own values by their names. The
+    text is plain; with the form "html" it is markup, in which numbers keep their places.
     """
-    macros = rendering.macros(template)
+    macros = rendering.macros(template, form)
+    texts = [getattr(macros, one.name)(*facts, **one.values) for one in found]
     return [
-        replace(one, text=" ".join(getattr(macros, one.name)(*facts, **one.values).split()))
-        for one in found
+        replace(one, text=type(text)(" ".join(text.split())))
+        for one, text in zip(found, texts, strict=True)
     ]
 
 

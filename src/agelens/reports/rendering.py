@@ -38,11 +38,13 @@ from PIL import Image
 
 from agelens.errors import MissingExtra
 from agelens.output.tables import replacing
-from agelens.reports import wording
+from agelens.reports import traced_text, wording
 from agelens.reports.charts.canvas import standalone
 
 Cell = str | int | None
 """A cell of a table: words, a whole number (written with thousands separators), or nothing."""
+
+Form = Literal["html", "markdown"]
 
 CHARTS = "charts"
 """The folder of a Markdown page's charts, beside the text."""
@@ -111,9 +113,9 @@ def write_markdown(path: Path, template: str, **context: Any) -> None:
         file.write(text)
 
 
-def macros(template: str) -> Any:
-    """Give the macros of a template as functions that return plain text."""
-    return _environment("markdown").get_template(template).module
+def macros(template: str, form: Form = "markdown") -> Any:
+    """Give the macros of a template as functions that return plain text, or HTML markup."""
+    return _environment(form).get_template(template).module
 
 
 def is_wide(svg: str) -> bool:
@@ -132,7 +134,7 @@ def cells(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
 def numeric_columns(rows: Sequence[Sequence[Cell]]) -> list[bool]:
     """Tell which columns hold nothing but numbers, and stand to the right."""
     return [
-        any(column) and all(_NUMBER.fullmatch(word) for word in column)
+        any(column) and all(_NUMBER.fullmatch(re.sub("<[^>]*>", "", word)) for word in column)
         for column in zip(*cells(rows), strict=True)
     ]
 
@@ -153,7 +155,7 @@ def _page(context: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _environment(form: Literal["html", "markdown"]) -> Any:
+def _environment(form: Form) -> Any:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
         from jinja2.loaders import ChoiceLoader
@@ -165,7 +167,7 @@ def _environment(form: Literal["html", "markdown"]) -> Any:
         autoescape=form == "html",  # noqa: S701  # Markdown has an escaping of its own
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"],
     )  # fmt: skip
-    environment.filters |= wording.FILTERS | {
+    environment.filters |= wording.FILTERS | traced_text.filters() | {
         "cells": cells, "numeric_columns": numeric_columns, "is_wide": is_wide, "slug": slug,
         "markdown_text": markdown_text, "standalone": standalone,
     }  # fmt: skip

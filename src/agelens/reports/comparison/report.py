@@ -7,8 +7,8 @@ A report folder holds
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,13 @@ from agelens.evaluation import label_noise, picture_quality, saliency
 from agelens.evaluation.comparison_facts import measure
 from agelens.evaluation.evaluation_folder import Evaluated, load_all
 from agelens.output.tables import replacing
-from agelens.reports import markdown
-from agelens.reports import page as pages
-from agelens.reports.comparison import saliency_maps
+from agelens.reports import findings, rendering, traced_text
+from agelens.reports.comparison import charts, facts, rules, saliency_maps, verdicts
 from agelens.reports.comparison.photos import Photos, Report
-from agelens.reports.comparison.sections.looked_at import Looked
-from agelens.reports.comparison.sections.whole import whole
-from agelens.reports.comparison.sections.worst import Album
-from agelens.reports.page import Page, Table, Text
-from agelens.reports.traced_text import Node, Sentence
+from agelens.reports.comparison.saliency_maps import Mapped
+from agelens.reports.findings import Finding
+from agelens.reports.rendering import Form
+from agelens.reports.traced_text import Node
 
 FORMAT = 1
 """Version of `report.json`."""
@@ -46,30 +44,71 @@ class Plan:
     threads: int | None = None  # None: one per core
 
 
-def write(plan: Plan, report: Report, command: str = "") -> Page:
-    """Make a report and write it; give its page.
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A report before it is written: its figures, and what its page is rendered from."""
+
+    tree: dict[str, Any]  # report.json
+    context: dict[str, Any]  # of the page template, without the findings
+    found: list[Finding]  # each stands beside its chart or table
+    foremost: list[Finding]  # those that the page opens with
+    template: str = "comparison/page.jinja"
+    words: str = "comparison/findings.jinja"  # the template of the findings
+    verdicts: Mapping[str, Mapping[str, list[Finding]]] = field(default_factory=dict)
+    in_short: list[Finding] = field(default_factory=list)
+
+    def page(self, form: Form = "html") -> dict[str, Any]:
+        """Return the context of the page, with the text of the findings in one form."""
+
+        def write(found: list[Finding]) -> list[Finding]:
+            return findings.write(self.words, found, form=form)
+
+        return self.context | {
+            "findings": write(self.found),
+            "foremost": write(self.foremost),
+            "in_short": write(self.in_short),
+            "verdicts": {
+                name: [(heading, write(found)) for heading, found in lists.items()]
+                for name, lists in self.verdicts.items()
+            },
+        }
+
+    def html(self) -> str:
+        """Render the page."""
+        return rendering.html(self.template, **self.page())
+
+    @property
+    def opening(self) -> list[Finding]:
+        """The findings that the page opens with, as plain text."""
+        return self.page("markdown")["foremost"]  # type: ignore[no-any-return]
+
+
+def write(plan: Plan, report: Report, command: str = "") -> Made:
+    """Make a report and write it; return what was made.
 
     Raises SourceError, DatasetError or ModelError for what cannot be read or does not fit
     together, MissingExtra where jinja2 or matplotlib are not installed.
     """
     make_folder(plan.output)
-    tree, page = make(plan, report, command)
-    save(tree, page, plan.output)
-    return page
+    made = make(plan, report, command)
+    save(made, plan.output)
+    return made
 
 
-def save(tree: dict[str, Any], page: Page, folder: Path) -> None:
-    """Write a tree of figures and the page that tells it into a report folder."""
-    pages.write(page, folder / "report.html")
-    markdown.write(page, folder / "report.md")
+def save(made: Made, folder: Path) -> None:
+    """Write the page and its figures into a report folder."""
+    html = made.html()
+    with replacing(folder / "report.html") as file:
+        file.write(html)
+    rendering.write_markdown(folder / "report.md", made.template, **made.page("markdown"))
     with replacing(folder / "report.json") as file:
-        whole = tree | {"text": sentences(page)}
-        json.dump(whole, file, indent=1, ensure_ascii=False, allow_nan=False)
+        tree = made.tree | {"text": sentences(html)}
+        json.dump(tree, file, indent=1, ensure_ascii=False, allow_nan=False)
         file.write("\n")
 
 
-def make(plan: Plan, report: Report, command: str = "") -> tuple[dict[str, Any], Page]:
-    """Measure and tell, without writing; give the tree of figures and the page."""
+def make(plan: Plan, report: Report, command: str = "") -> Made:
+    """Measure, and decide what to say, without writing."""
     evaluated = load_all(plan.evaluations)
     pictures = None if plan.data is None else Photos(plan.data, evaluated[0])
     named, parts = (None, None) if pictures is None else pictures.look(plan.threads, report)
@@ -83,11 +122,40 @@ def make(plan: Plan, report: Report, command: str = "") -> tuple[dict[str, Any],
     if pictures is not None:
         tree["quality"] = {"units": picture_quality.UNITS, "parts": parts}
         tree["data"]["label_noise"] = label_noise.measure(pictures.dataset.samples)
-    looked = _map(evaluated, pictures, plan, tree, report)
+    mapped = _map(evaluated, pictures, plan, tree, report)
     report("page", 0, 0)
-    points = {one.name: (one.faces.age, one.faces.age_median) for one in evaluated}
-    album: Album | None = None if pictures is None else pictures.chip
-    return tree, whole(Node(tree), points, album, looked)
+    return describe(tree, evaluated, pictures, mapped)
+
+
+def describe(
+    tree: dict[str, Any],
+    evaluated: Sequence[Evaluated],
+    pictures: Photos | None,
+    mapped: Mapped | None,
+) -> Made:
+    """Decide what a page says about a tree of figures, and gather what it shows."""
+    node = Node(tree)
+    found = rules.find(node)
+    context = {
+        "tree": node,
+        "models": facts.answered(node),
+        "facts": facts,
+        "draw": charts.Drawn(),
+        "ages": {one.name: (one.faces.age, one.faces.age_median) for one in evaluated},
+        "album": None if pictures is None else pictures.thumbnail,
+        "overlays": None if mapped is None else mapped.overlays,
+        "grid": saliency.GRID,
+    }
+    lists = {
+        name: {
+            "Strengths": verdicts.strengths(node, name, model),
+            "Weaknesses": verdicts.weaknesses(node, name, model),
+            "What to improve": verdicts.improvements(node, name, model),
+        }
+        for name, model in facts.answered(node)
+    }
+    foremost = findings.foremost([one for one in found if one.importance])
+    return Made(tree, context, found, foremost, verdicts=lists)
 
 
 def _map(
@@ -96,41 +164,32 @@ def _map(
     plan: Plan,
     tree: dict[str, Any],
     report: Report,
-) -> Looked | None:
-    """Map the models, and write what the maps say into the tree."""
+) -> Mapped | None:
+    """Map the models' saliency, and add what the maps say to the tree."""
     files = saliency_maps.find_models(evaluated, plan.models)
     tree["saliency_left_out"] = saliency_maps.why_not(
         evaluated, files, pictures, plan.saliency_faces
     )
     if pictures is None or any(one.about["pipeline"] for one in evaluated):
         return None
-    looked = saliency_maps.look(
+    mapped = saliency_maps.look(
         evaluated, files, pictures, plan.saliency_faces, plan.threads, report
     )
-    for name, maps in looked.maps.items() if looked else ():
+    for name, maps in mapped.maps.items() if mapped else ():
         tree["models"][name]["saliency"] = saliency.measure(maps)
-    return looked
+    return mapped
 
 
-def sentences(page: Page) -> list[dict[str, Any]]:
-    """Give the sentences of a page, each with the places of its numbers."""
-    texts: list[tuple[str, str]] = [("summary", finding.text) for finding in page.findings]
-    for section in page.sections:
-        for part in section.parts:
-            if isinstance(part, Text):
-                texts += [(section.title, paragraph) for paragraph in part.paragraphs]
-            elif isinstance(part, Table):
-                cells = [cell for row in part.rows for cell in row]
-                texts += [(section.title, c) for c in cells if isinstance(c, str) and c[-1:] == "."]
+def sentences(html: str) -> list[dict[str, Any]]:
+    """Return the sentences of a page, each with the places of its numbers in the JSON file."""
     return [
         {
-            "section": str(title),
-            "text": str(text),
-            "numbers": [{"shown": q.shown, "at": q.path, "times": q.times} for q in text.quotes]
-            if isinstance(text, Sentence)
-            else [],
+            "section": one.section,
+            "text": one.text,
+            "numbers": [{"shown": n.shown, "at": n.at, "times": n.times} for n in one.numbers],
         }
-        for title, text in texts
+        for one in traced_text.read(html)
+        if one.tag in ("p", "li", "figcaption") or (one.tag == "td" and one.text.endswith("."))
     ]
 
 

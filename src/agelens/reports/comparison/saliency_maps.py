@@ -2,19 +2,46 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agelens.errors import ModelError
 from agelens.evaluation import saliency
 from agelens.evaluation.evaluation_folder import Evaluated
+from agelens.evaluation.saliency import SaliencyMaps, Target
 from agelens.inference.runtime import Model, shipped
 from agelens.reports.comparison.photos import Photos, Report
-from agelens.reports.comparison.sections.looked_at import Looked
+from agelens.reports.rendering import Picture
 
 LEAST = 2
-"""Faces: a map is held against those of others."""
+"""Faces at least: a map is compared with those of others."""
+EXAMPLES = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapped:
+    """The chips that were mapped, and the maps of each model."""
+
+    chips: NDArray[np.uint8]  # (N, 200, 200, 3) RGB
+    maps: dict[str, dict[Target, SaliencyMaps]]
+
+    def overlays(self, name: str, targets: Sequence[Target]) -> list[Picture]:
+        """Show the mean face under a model's mean maps, and some faces under their own."""
+        maps = {target: self.maps[name][target].maps for target in targets}
+        face = np.rint(self.chips.mean(axis=0)).astype(np.uint8)
+        shown = [_overlay(face, maps[t].mean(axis=0), f"{t}, all faces") for t in targets]
+        places = np.linspace(0, len(self.chips) - 1, min(EXAMPLES, len(self.chips))).round()
+        for place in np.unique(places.astype(np.int64)):
+            shown += [_overlay(self.chips[place], maps[t][place], t) for t in targets]
+        return shown
+
+
+def _overlay(chip: NDArray[np.uint8], salience: NDArray[np.float64], label: str) -> Picture:
+    lit = np.ascontiguousarray(saliency.overlay(chip, salience)[::2, ::2])
+    return Picture(lit, label, f"saliency of {label}")
 
 
 def look(
@@ -24,7 +51,7 @@ def look(
     count: int,
     threads: int | None,
     report: Report,
-) -> Looked | None:
+) -> Mapped | None:
     """Map every model whose file is at hand on `count` faces; None where there is none."""
     if not files or count < LEAST:
         return None
@@ -43,7 +70,7 @@ def look(
             report(f"saliency of {name}", done, 2 * len(faces))
 
         maps[name] = saliency.occlusion_saliency(Model(file, threads), faces, advance)
-    return Looked(faces, maps)
+    return Mapped(faces, maps)
 
 
 def why_not(

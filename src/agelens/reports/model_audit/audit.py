@@ -7,7 +7,7 @@ An audit folder holds
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from agelens.evaluation.recalibration import recalibrate, verdicts
 from agelens.evaluation.recalibration.split_half import Halves, split_in_half
 from agelens.inference.runtime import Model
 from agelens.reports.comparison import report as reports
-from agelens.reports.model_audit import tell
-from agelens.reports.page import Page
+from agelens.reports.comparison.report import Made
+from agelens.reports.comparison.rules import WARNING
+from agelens.reports.model_audit import rules
 from agelens.reports.traced_text import Node
 
 RECALIBRATED = "recalibrated.onnx"
@@ -54,7 +55,7 @@ class Plan:
 class Audited:
     """What came of an audit."""
 
-    page: Page
+    made: Made  # the page
     audit: Node  # the figures behind the verdicts, as in report.json
     recalibrated: Path | None  # the new model, where one was kept
 
@@ -75,7 +76,7 @@ def audit(plan: Plan, report: Report, command: str = "") -> Audited:
     )
     folder = plan.output / "evaluation"
     evaluator.run(model, folder, name, report)
-    tree, page = reports.make(
+    made = reports.make(
         reports.Plan(
             [f"{name}={folder}"], plan.output, plan.data, [str(model.path)], plan.saliency_faces,
             plan.threads,
@@ -83,6 +84,7 @@ def audit(plan: Plan, report: Report, command: str = "") -> Audited:
         report,
         command,
     )  # fmt: skip
+    tree = made.tree
     faces = load(folder).faces
     weights = bootstrap.resample(dataset.samples["sha256"].to_numpy())
     report("verdicts", 0, 0)
@@ -96,13 +98,28 @@ def audit(plan: Plan, report: Report, command: str = "") -> Audited:
             found = _recalibrate(plan, model, dataset, halves, faces, tried, report)
             kept = bool(found["better"])
             tree["audit"]["recalibration"] = {**found, "kept": kept}
-        page = tell.page(Node(tree), page, name)
-        reports.save(tree, page, plan.output)
+        made = _add_verdicts(made, name)
+        reports.save(made, plan.output)
         if kept:
             tried.replace(new)
     finally:
         tried.unlink(missing_ok=True)
-    return Audited(page, Node(tree)["audit"], new if kept else None)
+    return Audited(made, Node(tree)["audit"], new if kept else None)
+
+
+def _add_verdicts(made: Made, name: str) -> Made:
+    """Put the verdicts before the report; its own opening becomes the chapter "In short"."""
+    warned = [one for one in made.foremost if one.importance >= WARNING]
+    found = rules.find(made.context["tree"]["audit"], name)
+    return replace(
+        made,
+        context=made.context | {"name": name, "rules": rules},
+        template="model_audit/page.jinja",
+        words="model_audit/findings.jinja",
+        found=[*made.found, *found],
+        foremost=[*found, *warned],
+        in_short=[one for one in made.foremost if one not in warned],
+    )
 
 
 def _open(folder: Path) -> Dataset:

@@ -23,10 +23,12 @@ from agelens.evaluation.groups import GENDER, RACE, face_groups
 from agelens.evaluation.run_history import describe_record, read_record
 from agelens.inference.runtime import Model
 from agelens.output.tables import replacing
-from agelens.reports import markdown
-from agelens.reports import page as pages
-from agelens.reports.model_card.page import card
-from agelens.reports.page import Page
+from agelens.reports import findings, rendering
+from agelens.reports.comparison import charts, facts, rules
+from agelens.reports.comparison.facts import headline
+from agelens.reports.comparison.report import Made, make_folder
+from agelens.reports.findings import Finding
+from agelens.reports.model_card import provenance as origin
 from agelens.reports.traced_text import Node
 
 Report = Callable[[str], None]
@@ -44,27 +46,22 @@ class Plan:
     threads: int = 1
 
 
-def write(plan: Plan, report: Report = lambda _: None) -> Page:
-    """Write a card; give its page.
+def write(plan: Plan, report: Report = lambda _: None) -> Made:
+    """Write a card; return what was made.
 
     Raises ModelError for no model, SourceError for no evaluation, DatasetError for an
     evaluation of another model, MissingExtra where jinja2 is not installed.
     """
-    page = make(plan, report)
-    try:
-        plan.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SourceError(
-            f"cannot write to {str(plan.output)!r}: {error.strerror or error}; expected a folder"
-        ) from error
-    pages.write(page, plan.output / "model-card.html")
+    made = make(plan, report)
+    make_folder(plan.output)
+    rendering.write_html(plan.output / "model-card.html", made.template, **made.page())
     with replacing(plan.output / "model-card.md") as file:
-        file.write(markdown.render(page))
-    return page
+        file.write(rendering.markdown(made.template, **made.page("markdown")))
+    return made
 
 
-def make(plan: Plan, report: Report = lambda _: None) -> Page:
-    """Gather what is known of a model and tell it, without writing."""
+def make(plan: Plan, report: Report = lambda _: None) -> Made:
+    """Gather what is known about a model, and decide what to say, without writing."""
     model = Model(plan.model, plan.threads)
     name = model_name(model)
     folder = plan.evaluation or find_evaluation(model)
@@ -93,7 +90,50 @@ def make(plan: Plan, report: Report = lambda _: None) -> Page:
     if plan.timing:
         report("time for a face")
         tree["cost"] = cost.measure(model, plan.threads)
-    return card(Node(tree))
+    return _describe(tree, name)
+
+
+def _describe(tree: dict[str, Any], name: str) -> Made:
+    node = Node(tree)
+    model = node["models"][name]
+    card = model["about"]["card"].value
+    measured = bool(tree["measured"])
+    noise = node["data"].get("label_noise") if measured else None
+    found = _measured(name, node, model) if measured else _unmeasured(model)
+    steps = origin.commands(card, model["command"].value if measured else None)
+    context = {
+        "tree": node, "name": name, "model": model, "measured": measured, "own": card,
+        "facts": facts, "draw": charts.Drawn(), "noise": bool(noise and noise["pairs"]),
+        "starts": [origin.STARTS.get(one, one) for one in origin.starts(card)], "steps": steps,
+        "terms": origin.data_terms(card, tree.get("data", {})),
+    }  # fmt: skip
+    foremost = findings.foremost([one for one in found if one.importance])
+    return Made(tree, context, found, foremost, "model_card/page.jinja")
+
+
+def _measured(name: str, tree: Node, model: Node) -> list[Finding]:
+    """Return the findings about a model with an evaluation."""
+    mae, near = headline(model, "age_mae"), headline(model, "age_within_5")
+    found = []
+    if mae is not None and near is not None:
+        found.append(Finding("card_age", "bias by age", 100, values={"mae": mae, "near": near}))
+    return [
+        *found,
+        *rules.gender_accuracy(name, model, best=True),
+        *rules.by_age(name, model, best=True),
+        *rules.coverage(name, model, best=True),
+        *rules.group_gaps(name, model, best=True),
+        *rules.label_noise(tree),
+    ]
+
+
+def _unmeasured(model: Node) -> list[Finding]:
+    """Return the figures that the card in the file has, without intervals."""
+    test = model["about"]["card"].get("test")
+    found = [Finding("no_evaluation", "", 110, strange=True)]
+    return (
+        found if test is None else [*found, Finding("own_figures", "", 100, values={"test": test})]
+    )
 
 
 def find_evaluation(model: Model) -> Path | None:

@@ -1,4 +1,0 @@
-"""The chapters of the page.
-
-Facts come from `agelens.evaluation`.
-"""

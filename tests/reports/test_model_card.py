@@ -132,7 +132,7 @@ def test_a_hybrid_names_its_members(tmp_path: Path) -> None:
     said = texts(made.html())
     assert "\nhybrid of a and b\n" in said
     starts = re.findall(r"^starts from\n(.*)", said, re.M)
-    assert [str(start).partition(" ")[0] for start in starts] == ["faceres-deep", "dlib's"]
+    assert [str(start).partition(" ")[0] for start in starts] == ["dlib's", "faceres-deep"]
     steps = ("train a.toml --data utkface", "train b.toml --data utkface",
              "combine runs/a runs/b --data utkface --run runs/both")  # fmt: skip
     places = [said.index(f"agelens {step}") for step in steps]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from agelens import provenance
-from agelens.evaluation.groupings import AGE
+from agelens.evaluation.groups import AGE
 from agelens.evaluation.saliency import TARGETS, Target
 from agelens.reports.traced_text import Node
 

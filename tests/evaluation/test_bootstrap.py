@@ -4,7 +4,7 @@ import pytest
 from agelens.evaluation import bootstrap
 
 
-def test_a_mean_spreads_as_its_standard_error() -> None:
+def test_interval_of_a_mean_agrees_with_its_standard_error() -> None:
     values = np.random.default_rng(1).normal(5, 3, 900)
     weights = bootstrap.resample(np.arange(900))
     assert weights.shape == (bootstrap.RESAMPLES, 900)
@@ -16,17 +16,17 @@ def test_a_mean_spreads_as_its_standard_error() -> None:
     assert figure.high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
 
 
-def test_intervals_hold_the_truth_19_times_in_20() -> None:
+def test_intervals_cover_the_truth_19_times_in_20() -> None:
     random, held = np.random.default_rng(2), 0
-    for seed in range(200):
+    weights = bootstrap.resample(np.arange(80), 400)
+    for _ in range(200):
         values = random.exponential(4, 80)
-        weights = bootstrap.resample(np.arange(80), 400, seed)
         figure = bootstrap.estimate(bootstrap.mean(values), weights)[0]
         held += figure.low <= 4 <= figure.high
     assert 176 <= held <= 198  # 190 expected; a skewed mean of 80 covers a little less
 
 
-def test_the_same_photo_twice_is_one_observation() -> None:
+def test_copies_of_a_photo_are_drawn_together() -> None:
     values = np.random.default_rng(3).normal(0, 1, 300)
     once = bootstrap.estimate(bootstrap.mean(values), bootstrap.resample(np.arange(300)))[0]
     twice = np.repeat(values, 2)
@@ -39,19 +39,19 @@ def test_the_same_photo_twice_is_one_observation() -> None:
     assert apart.high - apart.low == pytest.approx(wide / np.sqrt(2), rel=0.1)
 
 
-def test_nan_does_not_count() -> None:
+def test_nan_values_are_ignored() -> None:
     values = np.array([[1.0, np.nan], [3.0, 7.0], [np.nan, np.nan]])
     mean = bootstrap.mean(values)(np.array([[1.0, 1, 1], [2, 1, 5], [0, 0, 1]]))
     np.testing.assert_allclose(mean, [[2, 7], [5 / 3, 7], [np.nan, np.nan]])
 
 
-def test_median_of_weighted_values() -> None:
+def test_quantile_of_weighted_values() -> None:
     values = np.array([5.0, 1.0, 9.0])
     weights = np.array([[1.0, 1, 1], [0, 0, 2], [1, 3, 1]])
     assert bootstrap.quantile(values, 0.5)(weights).tolist() == [5, 9, 1]
 
 
-def test_what_never_varies_has_no_width_and_what_is_undefined_none() -> None:
+def test_constant_values_have_no_width_and_undefined_ones_no_interval() -> None:
     weights = bootstrap.resample(np.arange(7))
     sure = bootstrap.estimate(bootstrap.mean(np.full(7, 0.1)), weights)[0]
     assert sure.as_dict() == {"value": pytest.approx(0.1), "low": pytest.approx(0.1), "high": (
@@ -61,7 +61,7 @@ def test_what_never_varies_has_no_width_and_what_is_undefined_none() -> None:
     assert lost.as_dict() == {"value": None, "low": None, "high": None}
 
 
-def test_bias_is_taken_back() -> None:
+def test_interval_corrects_the_bias_of_draws() -> None:
     # draws that lie too high: the interval moves below the plain percentiles
     draws = np.random.default_rng(4).normal(1.0, 1.0, (4000, 1))
     figure = bootstrap.intervals(np.array([0.0]), draws)[0]
@@ -69,7 +69,7 @@ def test_bias_is_taken_back() -> None:
     assert figure.low <= figure.value <= figure.high < np.quantile(draws, 0.975) - 0.5
 
 
-def test_same_seed_same_figures() -> None:
+def test_same_seed_gives_the_same_weights() -> None:
     a, b = (bootstrap.resample(np.arange(50)) for _ in range(2))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, bootstrap.resample(np.arange(50), seed=1))

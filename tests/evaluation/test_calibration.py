@@ -30,7 +30,7 @@ def test_scaling_finds_the_temperature(true_width: float) -> None:
     assert widened.mean() == pytest.approx(true_width, rel=0.05)
 
 
-def test_scaling_mends_a_gender_that_is_too_sure() -> None:
+def test_scaling_corrects_overconfident_gender() -> None:
     random = np.random.default_rng(2)
     logit = random.normal(0, 3, 6000)
     female = (random.random(6000) < 1 / (1 + np.exp(-(0.5 * logit + 0.4)))).astype(int)
@@ -44,7 +44,7 @@ def test_scaling_mends_a_gender_that_is_too_sure() -> None:
     assert after < 0.02 < before
 
 
-def test_intervals_cover_every_age_though_the_model_fails_the_old() -> None:
+def test_intervals_cover_every_age_when_the_old_are_underestimated() -> None:
     """A model that says 60 at most: its old faces still lie in nine intervals of ten."""
     random = np.random.default_rng(3)
     ages = random.integers(10, 91, 12_000)
@@ -62,7 +62,7 @@ def test_intervals_cover_every_age_though_the_model_fails_the_old() -> None:
     assert missed.mean() > 0.9  # what quantiles alone would do
 
 
-def test_few_faces_give_wide_but_sound_levels() -> None:
+def test_few_faces_give_wide_but_valid_levels() -> None:
     levels = fit_levels(curves(np.array([30.0, 40.0]), 4.0), np.array([31, 44]))
     assert (levels.low < levels.high).all()
     assert (levels.low >= 0).all()

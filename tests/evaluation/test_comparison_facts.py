@@ -46,16 +46,15 @@ def samples(**columns: list) -> pl.DataFrame:
     return pl.DataFrame({**rest, **columns}, strict=False)
 
 
-def test_simultaneous_intervals_are_all_right_together() -> None:
+def test_simultaneous_intervals_hold_together() -> None:
     random, missed_any, missed_one = np.random.default_rng(3), 0, 0
     rows = [np.arange(400) % 10 == k for k in range(10)]
-    for seed in range(60):
+    weights = bootstrap.resample(np.arange(400), 300)
+    for _ in range(60):
         values = random.normal(0, 1, 400)
-        weights = bootstrap.resample(np.arange(400), 300, seed)
         found = simultaneous_intervals.group_means(rows, values, weights)
-        plain = [
-            bootstrap.estimate(bootstrap.mean(values[row]), weights[:, row])[0] for row in rows
-        ]
+        columns = np.where(np.column_stack(rows), values[:, None], np.nan)
+        plain = bootstrap.estimate(bootstrap.mean(columns), weights)
         missed_any += any(simultaneous_intervals.excludes_zero(figure) for figure in found)
         missed_one += any(simultaneous_intervals.excludes_zero(figure) for figure in plain)
     assert missed_any <= 9  # 3 expected; a group of 40 covers a little less
@@ -72,14 +71,14 @@ def test_small_groups_get_no_interval() -> None:
     assert many.low < many.value < many.high
 
 
-def test_a_group_is_held_against_all_others() -> None:
+def test_difference_from_all_other_faces() -> None:
     values = np.r_[np.full(50, 3.0), np.full(150, 1.0)]
     drawn = bootstrap.resample(np.arange(200), 50)
     gap = simultaneous_intervals.difference_from_rest(np.arange(200) < 50, values, drawn)
     assert gap == pytest.approx(np.full(50, 2.0))
 
 
-def test_at_equal_ages_a_gap_of_ages_is_gone() -> None:
+def test_standardization_removes_gaps_of_age() -> None:
     # the old are harder, and one group is older; within an age both are alike
     random = np.random.default_rng(0)
     age = np.r_[random.choice([5, 18, 33, 50, 70], 600, p=[0.1, 0.1, 0.1, 0.1, 0.6]),
@@ -104,7 +103,7 @@ def test_at_equal_ages_a_gap_of_ages_is_gone() -> None:
     assert gap["value"] == pytest.approx(2, abs=0.6)
 
 
-def test_a_group_with_an_empty_band_is_left_out() -> None:
+def test_group_with_an_empty_age_band_is_left_out() -> None:
     age = np.tile([5, 18, 33, 50, 70], 120)
     third = np.arange(600) % 3
     groups = [Group("race", name, third == k) for k, name in enumerate("abc")]
@@ -124,7 +123,7 @@ def test_a_group_with_an_empty_band_is_left_out() -> None:
     )
 
 
-def test_against_rest_finds_the_hard_band_only() -> None:
+def test_against_rest_finds_only_the_difficult_band() -> None:
     random = np.random.default_rng(4)
     age = random.integers(0, 100, N)
     said = age + np.where(age > 60, -6.0, 0) + random.normal(0, 2, N)
@@ -141,7 +140,7 @@ def test_against_rest_finds_the_hard_band_only() -> None:
     assert old["age_mae"]["against_rest"]["value"] > 3
 
 
-def test_an_honest_distribution_covers_what_it_says() -> None:
+def test_calibrated_distributions_cover_what_they_claim() -> None:
     weights = bootstrap.resample(np.arange(N), 200)
     told = reliability.measure(honest(8, 8), weights)
     for point in told["age"]["coverage"]:
@@ -152,7 +151,7 @@ def test_an_honest_distribution_covers_what_it_says() -> None:
     assert doubt["seen"]["value"] == pytest.approx(doubt["said"]["value"], abs=0.03)
 
 
-def test_distributions_too_narrow_and_too_wide() -> None:
+def test_narrow_and_wide_distributions_are_recognised() -> None:
     weights = bootstrap.resample(np.arange(N), 200)
     narrow = reliability.measure(honest(8, 4), weights)["age"]
     wide = reliability.measure(honest(4, 8), weights)["age"]
@@ -164,7 +163,7 @@ def test_distributions_too_narrow_and_too_wide() -> None:
     assert wide["quantiles_of_labels"][0] < 0.03
 
 
-def test_the_probability_of_the_gender() -> None:
+def test_calibration_of_the_gender() -> None:
     female = np.arange(1000) % 2 == 0
     p = np.where(np.arange(1000) % 10 == 0, np.where(female, 0.2, 0.8), np.where(female, 0.8, 0.2))
     one = Faces.from_distributions(np.full(1000, 30), female, bells(np.full(1000, 30.0), 4), p)
@@ -178,7 +177,7 @@ def test_the_probability_of_the_gender() -> None:
     assert told["bins"]["said"][5] is None
 
 
-def test_confusion_by_hand() -> None:
+def test_confusion_of_known_answers() -> None:
     age = np.array([1, 5, 15, 25, 25, 35])
     said = np.array([1.0, 12, 15, 25, 31, 55])
     female = np.array([1, 1, 0, 0, 0, 1], bool)
@@ -195,7 +194,7 @@ def test_confusion_by_hand() -> None:
     assert told["wrong_genders"] == {"faces": 2, "under_13": 1, "share_under_13": 0.5}
 
 
-def test_quantiles_and_the_worst() -> None:
+def test_error_quantiles_and_worst_faces() -> None:
     age = np.full(100, 50)
     said = 50 + np.arange(100.0) / 4  # errors 0 to 24.75
     table = samples(file=[f"{k}.jpg" for k in range(100)])
@@ -209,7 +208,7 @@ def test_quantiles_and_the_worst() -> None:
     assert told["worst_genders"] == []
 
 
-def test_where_each_of_two_is_better() -> None:
+def test_comparison_names_the_better_model_by_group() -> None:
     random = np.random.default_rng(6)
     age = random.integers(0, 100, N)
     noise = random.normal(0, 1, N)
@@ -232,7 +231,7 @@ def test_where_each_of_two_is_better() -> None:
     assert told["pairs"][0]["by_group"][0]["figures"]["gender_accuracy"]["better"] is None
 
 
-def test_models_that_err_apart_complement_each_other() -> None:
+def test_independent_errors_gain_from_averaging() -> None:
     random = np.random.default_rng(7)
     age = random.integers(20, 80, N)
     a, b = (faces(age + random.normal(0, 6, N), age, 6) for _ in range(2))
@@ -246,7 +245,7 @@ def test_models_that_err_apart_complement_each_other() -> None:
     )
 
 
-def test_labels_that_all_models_are_against() -> None:
+def test_suspect_labels_contradict_all_models() -> None:
     age = np.array([20, 50, 50, 80])
     said = np.array([[20, 30, 30, 80], [21, 31, 47, 78], [22, 33, 30, 79]], float)
     names = ["w.jpg", "x.jpg", "y.jpg", "z.jpg"]
@@ -258,7 +257,7 @@ def test_labels_that_all_models_are_against() -> None:
     assert told["worst"] == [{"file": "x.jpg", "age": 50, "said_age": 31}]
 
 
-def test_label_noise_by_hand() -> None:
+def test_label_noise_of_known_copies() -> None:
     table = pl.DataFrame(
         {
             "sha256": ["a", "a", "a", "b", "c", "c"],
@@ -274,7 +273,7 @@ def test_label_noise_by_hand() -> None:
     assert label_noise.measure(table[3:5])["mean_difference"] is None
 
 
-def test_detail_is_what_is_left_of_a_small_picture() -> None:
+def test_detail_grows_with_the_size_of_the_original() -> None:
     import cv2
 
     random = np.random.default_rng(0)
@@ -292,7 +291,7 @@ def test_detail_is_what_is_left_of_a_small_picture() -> None:
     )
 
 
-def test_quality_parts_in_order() -> None:
+def test_quality_groups_are_in_order() -> None:
     table = pl.DataFrame(
         {
             "brightness": [float(k) for k in range(9)],

@@ -1,7 +1,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from agelens.cli.app import app
 from agelens.errors import DatasetError, ModelError
+from agelens.evaluation import bootstrap, permutation_test
 from agelens.evaluation.evaluate import Evaluator, Plan, evaluation_folders
 from agelens.inference.runtime import Model
 from labelled import AGES, write_dataset
@@ -33,11 +35,27 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "drawn", names)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_draws() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "resample", partial(bootstrap.resample, resamples=200))
+        patch.setattr(permutation_test, "PERMUTATIONS", 100)
+        yield
+
+
 def run(*words: object) -> Any:
     return CliRunner().invoke(app, ["evaluate", *map(str, words)])
 
 
-def test_a_model_that_is_right_is_told_so(
+def evaluate(output: Path, *words: object) -> dict[str, Any]:
+    """Run the command; return the content of evaluation.json."""
+    result = run(*words, "--output", output, "--threads", 1)
+    assert result.exit_code == 0, result.output
+    table: dict[str, Any] = json.loads((output / "evaluation.json").read_text("utf-8"))
+    return table
+
+
+def test_a_perfect_model_gets_perfect_figures(
     dataset: Path, make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = make_model({"name": "tiny", "interval": {"low": 0.1, "high": 0.9}})
@@ -66,10 +84,8 @@ def test_a_model_that_is_right_is_told_so(
     assert set(by) >= {("gender", "race"), ("gender", "race", "age")}
 
 
-def test_predictions_are_one_row_for_each_face(
-    dataset: Path, tiny_model: Path, tmp_path: Path
-) -> None:
-    assert run(tiny_model, "--data", dataset, "--output", tmp_path).exit_code == 0
+def test_predictions_have_one_row_per_face(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    saved = evaluate(tmp_path, tiny_model, "--data", dataset)
     table = pl.read_parquet(tmp_path / "predictions.parquet")
     assert table.schema["age_probabilities"] == pl.Array(pl.Float32, 117)
     assert table["file"].to_list() == [f"{number:02}.png" for number in range(60)]
@@ -79,7 +95,6 @@ def test_predictions_are_one_row_for_each_face(
         np.where(np.arange(60) % 2 == 1, 230, 20) / 255, abs=1e-4
     )
     np.testing.assert_allclose(table["age_probabilities"].to_numpy().sum(axis=1), 1, atol=1e-5)
-    saved = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
     mae = np.abs(table["age_median"].to_numpy() - table["age"].to_numpy()).mean()
     assert saved["subsets"]["all"]["figures"]["age_mae"]["value"] == pytest.approx(mae)
     assert not list(tmp_path.glob("*.part"))
@@ -88,7 +103,7 @@ def test_predictions_are_one_row_for_each_face(
 def test_flip_averages_with_the_mirror_image(
     dataset: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    assert run(tiny_model, "--data", dataset, "--flip", "--output", tmp_path).exit_code == 0
+    evaluate(tmp_path, tiny_model, "--data", dataset, "--flip")
     table = pl.read_parquet(tmp_path / "predictions.parquet")
     left = np.where(np.arange(60) % 2 == 1, 230, 20)
     right = np.array([round(age * 2.55) for age in AGES])
@@ -97,17 +112,15 @@ def test_flip_averages_with_the_mirror_image(
     )
 
 
-def test_the_card_says_whether_to_flip(
+def test_flip_defaults_to_the_card(
     dataset: Path, make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = make_model({"name": "tiny", "flip": True})
-    assert run(model, "--data", dataset, "--output", tmp_path / "a").exit_code == 0
-    assert run(model, "--data", dataset, "--no-flip", "--output", tmp_path / "b").exit_code == 0
-    flips = [json.loads((tmp_path / x / "evaluation.json").read_text())["flip"] for x in "ab"]
-    assert flips == [True, False]
+    assert evaluate(tmp_path / "a", model, "--data", dataset)["flip"] is True
+    assert evaluate(tmp_path / "b", model, "--data", dataset, "--no-flip")["flip"] is False
 
 
-def test_several_models_are_compared_with_the_first(
+def test_later_models_are_compared_with_the_first(
     dataset: Path, make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     first, second = make_model({"name": "a"}), make_model({"name": "b"})
@@ -120,14 +133,12 @@ def test_several_models_are_compared_with_the_first(
     assert ours["difference"]["figures"]["age_mae"] == {"value": 0, "low": 0, "high": 0}
 
 
-def test_the_pipeline_counts_missed_faces(
+def test_pipeline_counts_missed_faces(
     astronaut: np.ndarray, tiny_model: Path, tmp_path: Path
 ) -> None:
     blank = np.full((120, 120, 3), 128, np.uint8)
     data = write_dataset(tmp_path / "data", {"a.png": astronaut, "b.png": blank, "c.png": blank})
-    result = run(tiny_model, "--data", data, "--pipeline", "--output", tmp_path / "out")
-    assert result.exit_code == 0, result.output
-    about = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
+    about = evaluate(tmp_path / "out", tiny_model, "--data", data, "--pipeline")
     assert (about["faces"], about["missed"]["faces"]) == (3, 2)
     assert about["missed"]["share"]["value"] == pytest.approx(2 / 3)
     assert about["subsets"]["all"]["faces"] == 1
@@ -136,17 +147,17 @@ def test_the_pipeline_counts_missed_faces(
     assert table["age_probabilities"].is_null().to_list() == [False, True, True]
 
 
-def test_no_face_found_at_all_is_an_evaluation_too(tiny_model: Path, tmp_path: Path) -> None:
+def test_pipeline_that_finds_no_face_writes_an_evaluation(tiny_model: Path, tmp_path: Path) -> None:
     blank = np.full((120, 120, 3), 128, np.uint8)
     data = write_dataset(tmp_path / "data", {"a.png": blank, "b.png": blank})
-    result = run(tiny_model, "--data", data, "--pipeline", "--output", tmp_path / "out")
-    assert result.exit_code == 0, result.output
-    about = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
+    about = evaluate(tmp_path / "out", tiny_model, "--data", data, "--pipeline")
     assert about["missed"]["faces"] == 2
     assert "figures" not in about["subsets"]["all"]
 
 
-def test_where_evaluations_go(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_evaluation_folders_of_run_folders_and_files(
+    dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
     run_folder = tmp_path / "runs" / "fine"
     run_folder.mkdir(parents=True)
     shutil.copy(tiny_model, run_folder / "model.onnx")
@@ -172,7 +183,7 @@ def test_where_evaluations_go(dataset: Path, tiny_model: Path, tmp_path: Path) -
         (["MODEL", "--data", "DATA", "--split", "1"], DatasetError, "no faces in the test folds"),
     ],
 )
-def test_mistakes_are_named(
+def test_errors_name_the_problem(
     dataset: Path, tiny_model: Path, words: list[str], kind: type[Exception], message: str
 ) -> None:
     named = {"MODEL": tiny_model, "DATA": dataset}
@@ -186,7 +197,7 @@ def test_wrong_options_are_usage_errors(dataset: Path, tiny_model: Path, wrong: 
     assert run(tiny_model, "--data", dataset, *wrong).exit_code == 2
 
 
-def test_missing_and_damaged_pictures_are_named(
+def test_errors_name_missing_and_damaged_pictures(
     dataset: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     data = shutil.copytree(dataset, tmp_path / "data")
@@ -200,7 +211,7 @@ def test_missing_and_damaged_pictures_are_named(
         Evaluator(Plan(data))
 
 
-def test_a_card_with_odd_levels_is_refused(
+def test_invalid_interval_levels_in_the_card_are_refused(
     dataset: Path, make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = make_model({"name": "odd", "interval": {"low": 0.9, "high": 0.1}})
@@ -209,12 +220,9 @@ def test_a_card_with_odd_levels_is_refused(
     assert "interval" in str(result.exception)
 
 
-def test_the_same_evaluation_twice_gives_the_same_figures(
+def test_repeated_evaluation_gives_the_same_figures(
     dataset: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    tables = []
-    for name in ("a", "b"):
-        run(tiny_model, "--data", dataset, "--output", tmp_path / name)
-        table = json.loads((tmp_path / name / "evaluation.json").read_text("utf-8"))
-        tables.append({key: table[key] for key in ("subsets", "by_decade", "by_group")})
-    assert tables[0] == tables[1]
+    tables = [evaluate(tmp_path / name, tiny_model, "--data", dataset) for name in "ab"]
+    for key in ("subsets", "by_decade", "by_group"):
+        assert tables[0][key] == tables[1][key]

@@ -84,7 +84,7 @@ def test_a_random_predictor() -> None:
         assert found[name].low < found[name].value < found[name].high, name
 
 
-def test_honest_distributions_are_covered_as_often_as_they_say() -> None:
+def test_calibrated_distributions_reach_their_nominal_coverage() -> None:
     random = np.random.default_rng(5)
     centre = random.uniform(25, 90, N)
     spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * 8**2))
@@ -129,7 +129,7 @@ def test_figures_are_those_of_metrics_and_sklearn() -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
-def test_weights_are_repeated_faces() -> None:
+def test_weights_equal_repeated_faces() -> None:
     age, female = labels(6)
     random = np.random.default_rng(7)
     faces = Faces.from_distributions(
@@ -144,7 +144,7 @@ def test_weights_are_repeated_faces() -> None:
         assert one == pytest.approx(statistic(repeated, np.ones((1, len(repeated))))[0])
 
 
-def test_subsets_part_by_age() -> None:
+def test_subsets_divide_by_age() -> None:
     age, female = labels()
     faces = Faces.from_distributions(
         age, female, one_hot(np.full(N, 30)), np.where(female, 0.9, 0.2)

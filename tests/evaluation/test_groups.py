@@ -16,7 +16,7 @@ def mae(errors: np.ndarray, breakdowns: list[Breakdown], resamples: int = 50) ->
     return permutation_test.compare_groups(breakdowns, {"age_mae": errors}, weights)
 
 
-def test_bands_and_decades() -> None:
+def test_names_of_bands_and_decades() -> None:
     ages = np.array([0, 12, 13, 20, 21, 60, 61, 116])
     assert groups.age_bands(ages).tolist() == [
         "0-12", "0-12", "13-20", "13-20", "21-40", "41-60", "61+", "61+"
@@ -24,7 +24,7 @@ def test_bands_and_decades() -> None:
     assert groups.decades(ages).tolist()[-2:] == ["60-69", "110-119"]
 
 
-def test_crossings_leave_out_what_is_not_known() -> None:
+def test_intersections_leave_out_unknown_labels() -> None:
     found = groups.intersections(
         {
             "gender": np.array(["female", "male", "male", "female"], object),
@@ -38,7 +38,7 @@ def test_crossings_leave_out_what_is_not_known() -> None:
     ]
 
 
-def test_one_group_is_no_breakdown() -> None:
+def test_a_single_group_is_no_breakdown() -> None:
     assert groups.intersections({"race": np.array([None, None], object)}) == []
 
 
@@ -63,7 +63,7 @@ def test_a_planted_gap_is_found_and_measured() -> None:
     assert worst["p"] == pytest.approx(1 / (permutation_test.PERMUTATIONS + 1))
 
 
-def test_more_is_better_for_accuracy() -> None:
+def test_best_group_of_accuracy_is_the_highest() -> None:
     right = np.r_[np.ones(95), np.zeros(5), np.ones(60), np.zeros(40)]
     weights = bootstrap.resample(np.arange(200), 200)
     table = permutation_test.compare_groups([halves(200)], {"gender_accuracy": right}, weights)
@@ -73,7 +73,7 @@ def test_more_is_better_for_accuracy() -> None:
     assert second["more_than_chance"] is True
 
 
-def test_two_groups_agree_with_welch() -> None:
+def test_p_value_of_two_groups_agrees_with_welch() -> None:
     random = np.random.default_rng(8)
     errors = np.r_[random.exponential(4, 150), random.exponential(4.9, 450)]
     names = np.array(["a"] * 150 + ["b"] * 450, object)
@@ -85,7 +85,7 @@ def test_two_groups_agree_with_welch() -> None:
     assert p == pytest.approx(welch, rel=0.35, abs=0.02)
 
 
-def test_chance_alone_is_seldom_called_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chance_differences_are_seldom_significant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(permutation_test, "PERMUTATIONS", 200)
     random, called = np.random.default_rng(3), 0
     for _ in range(40):
@@ -100,7 +100,7 @@ def test_chance_alone_is_seldom_called_more(monkeypatch: pytest.MonkeyPatch) -> 
     assert called <= 6  # at most 2 expected in 40, whatever the number of groups
 
 
-def test_more_breakdowns_ask_for_more_proof() -> None:
+def test_p_values_are_corrected_for_the_number_of_breakdowns() -> None:
     errors = np.random.default_rng(0).exponential(4, 600)
     errors[300:] += errors[:300].mean() - errors[300:].mean() + 0.6  # t is about 1.8
     once = mae(errors, [halves(600)])[0]["groups"][1]["figures"]["age_mae"]["p"]
@@ -109,7 +109,7 @@ def test_more_breakdowns_ask_for_more_proof() -> None:
     assert twice == pytest.approx(2 * once)
 
 
-def test_small_groups_are_counted_but_not_judged() -> None:
+def test_small_groups_are_counted_but_not_tested() -> None:
     names = np.array(["a"] * 50 + ["b"] * 50 + ["few"] * (groups.MIN_GROUP_SIZE - 1), object)
     errors = np.r_[np.arange(100) % 7, np.full(groups.MIN_GROUP_SIZE - 1, 0.0)]
     table = mae(errors, [groups.partition(("x",), [names])])[0]["groups"]

@@ -8,7 +8,7 @@ TRUE = np.array([10, 20, 30, 41])
 SAID = np.array([12.0, 20.4, 24.5, 41.0])
 
 
-def test_age_errors_by_hand() -> None:
+def test_age_errors_of_known_values() -> None:
     assert metrics.age_mae(SAID, TRUE) == pytest.approx((2 + 0.4 + 5.5 + 0) / 4)
     assert metrics.age_bias(SAID, TRUE) == pytest.approx((2 + 0.4 - 5.5) / 4)
 
@@ -18,7 +18,7 @@ def test_cumulative_score_rounds_half_a_year_up() -> None:
     assert [metrics.cumulative_score(SAID, TRUE, k) for k in (0, 2, 4, 5)] == [0.5, 0.75, 0.75, 1]
 
 
-def test_lengths_must_agree() -> None:
+def test_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(3,\) predictions for \(4,\) labels"):
         metrics.age_mae(SAID[:3], TRUE)
 
@@ -48,7 +48,7 @@ def test_fairface_groups_have_no_gap() -> None:
     assert [place[a] for a in (2, 3, 9, 10, 69, 70)] == [0, 1, 1, 2, 7, 8]
 
 
-def test_labels_in_a_gap_do_not_count() -> None:
+def test_labels_between_groups_do_not_count() -> None:
     true, said = [5, 30, 35], [5.0, 45.0, 35.0]  # 35 is in no group of Adience
     hits = metrics.age_group_hits(said, true, metrics.ADIENCE)
     assert hits.tolist()[:2] == [1, 0]
@@ -56,14 +56,14 @@ def test_labels_in_a_gap_do_not_count() -> None:
     assert metrics.age_group_hits(said, true, metrics.FAIRFACE).tolist() == [1, 0, 1]
 
 
-def test_gender_losses_are_sklearns() -> None:
+def test_gender_losses_agree_with_sklearn() -> None:
     random = np.random.default_rng(0)
     p, female = random.random(500), random.random(500) < 0.4
     assert metrics.gender_losses(p, female).mean() == pytest.approx(log_loss(female, p))
     assert ((p - female) ** 2).mean() == pytest.approx(brier_score_loss(female, p))
 
 
-def test_age_loss_is_least_at_the_labels_own_curve() -> None:
+def test_age_loss_is_lowest_at_the_label_distribution() -> None:
     grid = np.arange(117)
     curve = np.exp(-((grid - 40) ** 2) / 8)
     curve /= curve.sum()
@@ -82,7 +82,7 @@ def test_calibration_error_of_known_bins() -> None:
     assert metrics.expected_calibration_error(p, female) == pytest.approx(expected)
 
 
-def test_coverage_counts_the_year_that_has_been_reached() -> None:
+def test_coverage_rounds_interval_ends_outwards() -> None:
     assert metrics.interval_coverage([9.9, 20.1, 31.0], [12.0, 24.6, 40.0], [9, 25, 30]) == (
         pytest.approx(2 / 3)
     )

@@ -16,7 +16,7 @@ from agelens.inference.runtime import Model
 EYES = (2, 4, 3, 6)  # patches: rows from 2 to 3, columns from 3 to 5
 
 
-def looking_at(tiny: Path, file: Path, place: tuple[int, int, int, int]) -> Model:
+def decides_at(tiny: Path, file: Path, place: tuple[int, int, int, int]) -> Model:
     """Let the tiny model read its age off one place alone, and its gender off nothing."""
     model = onnx.load(tiny)
     graph = model.graph
@@ -51,14 +51,14 @@ def patchwork(count: int) -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def found(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict:
     file = tmp_path_factory.mktemp("looking") / "model.onnx"
-    model = looking_at(make_model({"name": "tiny"}), file, EYES)
+    model = decides_at(make_model({"name": "tiny"}), file, EYES)
     steps: list[int] = []
     maps = saliency.occlusion_saliency(model, patchwork(5), steps.append)
     assert sum(steps) == 2 * 5
     return maps
 
 
-def test_the_map_shows_where_the_model_looks(found: dict) -> None:
+def test_map_shows_the_place_that_decides(found: dict) -> None:
     maps = found["age"].maps
     assert maps.shape == (5, GRID, GRID)
     mean = maps.mean(axis=0)
@@ -70,7 +70,7 @@ def test_the_map_shows_where_the_model_looks(found: dict) -> None:
     assert mean[7:].max() < 0.01 * mean.max()
 
 
-def test_the_deletion_test_is_passed(found: dict) -> None:
+def test_true_map_passes_the_deletion_test(found: dict) -> None:
     about = saliency.measure(found)["age"]
     assert about["means_something"] is True
     assert about["most_minus_random"]["low"] > 0
@@ -87,7 +87,7 @@ def test_the_deletion_test_is_passed(found: dict) -> None:
     assert curves["least salient first"][8] < 0.1 * max(curves["least salient first"])
 
 
-def test_salience_lies_in_the_region_looked_at(found: dict) -> None:
+def test_saliency_lies_in_the_region_that_decides(found: dict) -> None:
     regions = saliency.measure(found)["age"]["regions"]
     assert sum(region["area"] for region in regions.values()) == pytest.approx(1)
     assert sum(region["share"]["value"] for region in regions.values()) == pytest.approx(1)
@@ -96,7 +96,7 @@ def test_salience_lies_in_the_region_looked_at(found: dict) -> None:
     assert eyes["share"]["low"] > 0.5
 
 
-def test_a_model_that_looks_nowhere_fails_the_test(found: dict) -> None:
+def test_constant_output_fails_the_deletion_test(found: dict) -> None:
     about = saliency.measure(found)["gender"]  # its answer never moves
     assert found["gender"].maps.max() == 0
     assert about["means_something"] is False
@@ -104,14 +104,14 @@ def test_a_model_that_looks_nowhere_fails_the_test(found: dict) -> None:
     assert about["regions"]["eyes"]["share"]["value"] == pytest.approx(0.16)
 
 
-def test_random_maps_fail_the_test() -> None:
+def test_random_maps_fail_the_deletion_test() -> None:
     random = np.random.default_rng(2)
     curves = np.cumsum(random.random((40, len(ORDERS), STEPS + 1)), axis=2)
     about = saliency.measure({"age": SaliencyMaps(random.random((40, GRID, GRID)), curves)})["age"]
     assert about["means_something"] is False
 
 
-def test_the_shift_of_an_age_is_in_years() -> None:
+def test_output_shift_of_an_age_is_in_years() -> None:
     ages = np.zeros((3, 117))
     ages[0, 30] = ages[1, 37] = 1
     ages[2, [30, 40]] = 0.5
@@ -121,7 +121,7 @@ def test_the_shift_of_an_age_is_in_years() -> None:
     assert saliency.output_shift(before, after, "gender") == pytest.approx([0, 0.5, 0.1])
 
 
-def test_regions_part_the_grid() -> None:
+def test_regions_divide_the_grid() -> None:
     names, place = saliency.region_of_patches()
     assert names[-1] == "sides"
     assert set(np.unique(place)) == set(range(len(names)))
@@ -130,7 +130,7 @@ def test_regions_part_the_grid() -> None:
     assert names[place[5, 0]] == "sides"
 
 
-def test_the_sample_is_spread_over_ages_and_always_the_same() -> None:
+def test_sample_is_spread_over_ages_and_repeatable() -> None:
     ages = np.random.default_rng(3).integers(0, 117, 1000)
     rows = saliency.sample_by_age(ages, 20)
     assert (rows == saliency.sample_by_age(ages, 20)).all()
@@ -140,7 +140,7 @@ def test_the_sample_is_spread_over_ages_and_always_the_same() -> None:
     assert saliency.sample_by_age(ages[:3], 20).tolist() == [0, 1, 2]
 
 
-def test_overlay_keeps_what_is_salient_lit() -> None:
+def test_overlay_keeps_salient_patches_bright() -> None:
     chip = np.full((200, 200, 3), 200, np.uint8)
     salience = np.zeros((GRID, GRID))
     salience[2:4, 2:4] = 1
@@ -151,6 +151,6 @@ def test_overlay_keeps_what_is_salient_lit() -> None:
     assert saliency.overlay(chip, np.zeros((GRID, GRID))).max() < 50
 
 
-def test_one_chip_has_no_others(make_model: Callable[..., Path]) -> None:
+def test_single_chip_is_refused(make_model: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match="1 chips: expected two or more"):
         saliency.occlusion_saliency(Model(make_model({"name": "tiny"}), 1), patchwork(1))

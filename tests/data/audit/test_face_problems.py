@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from agelens.data.audit import edges, face_problems, files, paintings
+from agelens.data.audit import face_problems, files, paintings
 from agelens.data.dataset import Dataset
 from agelens.data.quality import POINTS, SCHEMA
 from agelens.faces.alignment import TEMPLATE
@@ -37,19 +37,19 @@ def test_files_that_are_not_what_was_imported(tmp_path) -> None:
 def test_fill_beyond_the_edge_is_told_from_a_dark_wall() -> None:
     chip = draw_chip(170)
     chip[chip.max(axis=2) < 60] = 60  # no black of its own
-    assert edges.beyond_edge(chip) == 0
+    assert files.beyond_edge(chip) == 0
     cut = chip.copy()
     corners = np.array([(0, 150), (200, 130), (200, 200), (0, 200)])
     cv2.fillConvexPoly(cut, corners, (0, 0, 0))
-    assert 0.1 < edges.beyond_edge(cut) < 0.3
+    assert 0.1 < files.beyond_edge(cut) < 0.3
     inside = chip.copy()
     cv2.circle(inside, (100, 100), 40, (0, 0, 0), -1)  # not at the edge
-    assert edges.beyond_edge(inside) == 0
+    assert files.beyond_edge(inside) == 0
     wall = np.zeros_like(chip)
     cv2.ellipse(wall, (98, 90), (45, 60), 0, 0, 360, (150, 120, 100), -1)  # a head,
     cv2.ellipse(wall, (98, 200), (95, 50), 0, 0, 360, (90, 90, 120), -1)  # and its shoulders
-    assert edges.beyond_edge(wall) == 0
-    assert edges.beyond_edge(np.zeros_like(chip)) == 1
+    assert files.beyond_edge(wall) == 0
+    assert files.beyond_edge(np.zeros_like(chip)) == 1
 
 
 def measured(**changes: object) -> pl.DataFrame:

@@ -56,7 +56,7 @@ def find(
     """Give the faults by name, the worst first, an empty list where there is none.
 
     Takes the table of `quality.measure`, how much of each face is beyond the photo's edge (N,),
-    as `edges.beyond_edge` tells, and how much each looks painted (N,), as `painted.score` tells.
+    by `files.beyond_edge`, and how much each looks painted (N,), by `paintings.score`.
     """
     side = np.maximum(*(_column(quality, b) - _column(quality, a) for a, b in _SIDES))
     roll, off = _column(quality, "roll"), _misplaced(quality)

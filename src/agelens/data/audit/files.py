@@ -1,4 +1,4 @@
-"""Are the pictures of a dataset still what was imported? Each is read, hashed and decoded."""
+"""Check that the pictures of a data set are what was imported: read, hash and decode each."""
 
 import csv
 import hashlib
@@ -7,14 +7,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from agelens.data.audit import perceptual_hash
-from agelens.data.audit.edges import beyond_edge
 from agelens.data.dataset import Dataset
 from agelens.errors import PictureError
 from agelens.images import decode
+from agelens.images.decode import Picture
+
+BLACK = 4  # largest channel up to which a pixel is black; JPEG leaves little in a flat area
+CONVEX = 0.965  # share of its convex hull that the rest of the chip must fill
+_SIDE = 67  # pixels at which it is measured
+
+_y, _x = np.mgrid[:_SIDE, :_SIDE] * (200 / _SIDE)
+_FACE: NDArray[np.bool_] = ((_x - 98) / 70) ** 2 + ((_y - 100) / 90) ** 2 <= 1
+"""Where the template has the face."""
 
 Report = Callable[[int, int], None]
 """Called with the pictures done, and of how many."""
@@ -80,3 +89,27 @@ def _rejects(dataset: Dataset) -> dict[str, str]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def beyond_edge(chip: Picture) -> float:
+    """Measure how much of a chip's face, 0 to 1, lies beyond the edge of the photo it was cut from.
+
+    Takes uint8 (H, W, 3) RGB. Beyond the edge the chip is filled up with black. Black background
+    looks alike, but what a photo's edge leaves of a chip is convex, and a head before a dark wall
+    is not.
+    """
+    small = cv2.resize(chip, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+    dark = (small.max(axis=2) <= BLACK).astype(np.uint8)
+    if not dark[_FACE].any():
+        return 0.0
+    _, spots = cv2.connectedComponents(dark, connectivity=4)
+    at_rim = np.unique(np.concatenate([spots[0], spots[-1], spots[:, 0], spots[:, -1]]))
+    fill = np.isin(spots, at_rim[at_rim > 0])
+    rest = (~fill).astype(np.uint8)
+    if not rest.any():
+        return 1.0
+    hull = np.zeros_like(rest)
+    cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(rest)), [1])
+    if rest.sum() < CONVEX * hull.sum():
+        return 0.0
+    return float(fill[_FACE].mean())

@@ -11,7 +11,6 @@ with n faces:
   since a face of 34 also teaches what 35 looks like (Yang et al., ICML 2021).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,7 @@ from agelens.data.exploration.age_bands import UNLABELLED, Bands, label_words
 from agelens.inference.distribution import AGES
 
 Counts = NDArray[np.int64]
-Weights = NDArray[np.float64]
+Weights = NDArray[np.floating]
 
 BETAS = (0.99, 0.999, 0.9999)
 SMOOTHED = "smoothed square root"
@@ -55,7 +54,7 @@ class Imbalance:
 
 
 def measure_imbalance(samples: pl.DataFrame, bands: Bands) -> list[Imbalance]:
-    """Judge every label that has two classes or more, the age first."""
+    """Describe every label that has two classes or more, the age first."""
     gender, race = label_words(samples["gender"]), label_words(samples["race"])
     band = np.array(bands.names, object)[bands.of]
     whole = np.array([str(age) for age in samples["age"]], object)
@@ -76,10 +75,9 @@ def measure_imbalance(samples: pl.DataFrame, bands: Bands) -> list[Imbalance]:
 
 
 def face_weights(samples: pl.DataFrame, bands: Bands) -> tuple[str, pl.DataFrame]:
-    """Give the mildest scheme's name and `file`, `weight` (0 to 1, the largest 1) for training."""
+    """Give the mildest scheme's name, and a table of `file` and `weight` (the largest is 1)."""
     if bands.ranged:
-        counts = np.bincount(bands.of)
-        weights, name = _square_root(counts)[bands.of], SQUARE_ROOT
+        weights, name = (np.bincount(bands.of) ** -0.5)[bands.of], SQUARE_ROOT
     else:
         ages = samples["age"].to_numpy().astype(np.int64)
         weights, name = _smoothed(np.bincount(ages, minlength=AGES))[ages], SMOOTHED
@@ -90,22 +88,17 @@ def face_weights(samples: pl.DataFrame, bands: Bands) -> tuple[str, pl.DataFrame
 def _imbalance(by: str, classes: list[str], counts: Counts) -> Imbalance:
     most, least = int(counts.argmax()), len(counts) - 1 - int(counts[::-1].argmin())
     share = counts / counts.sum()
-    schemes = [
-        _scheme("inverse", classes, counts, _inverse(counts)),
-        _scheme(SQUARE_ROOT, classes, counts, _square_root(counts)),
-        *(
-            _scheme(f"effective number, {beta:g}", classes, counts, _effective(beta)(counts))
-            for beta in BETAS
-        ),
-    ]
+    weights: dict[str, Weights] = {"inverse": 1 / counts, SQUARE_ROOT: counts**-0.5}
+    for beta in BETAS:
+        weights[f"effective number, {beta:g}"] = (1 - beta) / (1 - beta ** counts.astype(float))
     if by == "age":
         years = np.array([int(word) for word in classes])
-        smooth = _smoothed(np.bincount(years, counts, AGES).astype(np.int64))[years]
-        schemes.append(_scheme(SMOOTHED, classes, counts, smooth))
+        weights[SMOOTHED] = _smoothed(np.bincount(years, counts, AGES))[years]
     return Imbalance(
         by, len(classes), (classes[most], int(counts[most])),
         (classes[least], int(counts[least])), float(counts.max() / counts.min()),
-        float(np.exp(-(share * np.log(share)).sum())), schemes,
+        float(np.exp(-(share * np.log(share)).sum())),
+        [_scheme(name, classes, counts, of) for name, of in weights.items()],
     )  # fmt: skip
 
 
@@ -118,19 +111,7 @@ def _scheme(name: str, classes: list[str], counts: Counts, weights: Weights) -> 
     return Scheme(name, worth, worth / total, ratio, by_class)
 
 
-def _inverse(counts: Counts) -> Weights:
-    return 1 / np.maximum(counts, 1)
-
-
-def _square_root(counts: Counts) -> Weights:
-    return np.asarray(np.maximum(counts, 1) ** -0.5, np.float64)
-
-
-def _effective(beta: float) -> Callable[[Counts], Weights]:
-    return lambda counts: np.asarray((1 - beta) / (1 - beta ** np.maximum(counts, 1.0)))
-
-
-def _smoothed(counts: Counts) -> Weights:
+def _smoothed(counts: NDArray[np.number]) -> Weights:
     """Take counts by year (117,); a year's neighbours beyond either end do not exist."""
     years = np.arange(len(counts))
     kernel = np.exp(-(((years[:, None] - years) / _SIGMA) ** 2) / 2)

@@ -1,8 +1,8 @@
-"""Shortcuts: how well the label can be told from light, sharpness and colour alone.
+"""Shortcuts: how well light, sharpness and colour alone predict the labels.
 
 Gradient-boosted trees see no face, only the six figures below, and are measured out of fold.
-What they reach beyond a constant answer is there for any model to take. Not all of it is unfair:
-wrinkles are sharp.
+Any model can exploit what they reach beyond a constant answer. Not all of it is unfair: wrinkles
+are sharp.
 """
 
 from dataclasses import dataclass
@@ -23,17 +23,18 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Shortcuts:
-    """What six figures without a face tell of the labels; None where it was not fitted."""
+    """How well six figures without a face predict the labels; None where nothing was fitted."""
 
     faces: int
     age_mae: float | None  # years, out of fold
-    median_guess_mae: float | None  # years, of saying the other folds' median age
+    median_guess_mae: float | None  # years, of answering the other folds' median age
     gender_auc: float | None  # 0.5 is chance
 
 
 def measure_shortcuts(samples: pl.DataFrame, quality: pl.DataFrame) -> Shortcuts:
-    """Fit and measure, folds of the dataset apart."""
-    import sklearn.ensemble  # noqa: F401  # loads the library whose threads are limited below
+    """Fit trees on the figures, and measure them out of fold on the data set's own folds."""
+    from sklearn.dummy import DummyRegressor
+    from sklearn.ensemble import HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
     there = quality["brightness"].is_not_null().to_numpy()
@@ -41,46 +42,40 @@ def measure_shortcuts(samples: pl.DataFrame, quality: pl.DataFrame) -> Shortcuts
     ages = samples["age"].to_numpy().astype(np.float64)[there]
     gender = label_words(samples["gender"])[there]
     group = samples["fold"].to_numpy()[there] % _GROUPS
-    faces = len(values)
-    if faces < LEAST or len(np.unique(group)) < _GROUPS or np.ptp(ages) == 0:
-        return Shortcuts(faces, None, None, None)
-    women = gender == Gender.FEMALE.value
-    known = women | (gender == Gender.MALE.value)
-    with threadpool_limits(1):  # on a busy machine several threads wait for each other
-        said, guess = _ages(values, ages, group)
-        auc = _genders(values[known], women[known], group[known])
-    return Shortcuts(
-        faces, float(np.abs(said - ages).mean()), float(np.abs(guess - ages).mean()), auc
+    if len(values) < LEAST or len(np.unique(group)) < _GROUPS or np.ptp(ages) == 0:
+        return Shortcuts(len(values), None, None, None)
+    trees = HistGradientBoostingRegressor(
+        loss="absolute_error", max_iter=60, min_samples_leaf=50, random_state=_SEED
     )
-
-
-def _ages(
-    values: NDArray[Any], ages: NDArray[Any], group: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    said, guess = np.empty(len(ages)), np.empty(len(ages))
-    for number in range(_GROUPS):
-        rest, own = group != number, group == number
-        trees = HistGradientBoostingRegressor(
-            loss="absolute_error", max_iter=60, min_samples_leaf=50, random_state=_SEED
+    known = np.isin(gender, [one.value for one in Gender])
+    with threadpool_limits(1):  # on a busy machine several threads wait for each other
+        mae, guess = (
+            float(np.abs(_out_of_fold(model, values, ages, group) - ages).mean())
+            for model in (trees, DummyRegressor(strategy="median"))
         )
-        said[own] = trees.fit(values[rest], ages[rest]).predict(values[own])
-        guess[own] = np.median(ages[rest])
-    return said, guess
+        women = gender[known] == Gender.FEMALE.value
+        auc = _gender_auc(values[known], women, group[known])
+    return Shortcuts(len(values), mae, guess, auc)
 
 
-def _genders(values: NDArray[Any], women: NDArray[np.bool_], group: NDArray[Any]) -> float | None:
+def _gender_auc(
+    values: NDArray[np.float64], women: NDArray[np.bool_], group: NDArray[np.integer]
+) -> float | None:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
 
-    counts = [(women & (group == n)).sum() for n in range(_GROUPS)]
-    others = [(~women & (group == n)).sum() for n in range(_GROUPS)]
-    if len(values) < LEAST or min(counts + others) < _GROUPS:
+    counts = [np.bincount(group[women == one], minlength=_GROUPS).min() for one in (True, False)]
+    if len(values) < LEAST or min(counts) < _GROUPS:
         return None
-    said = np.empty(len(women))
-    for number in range(_GROUPS):
-        rest, own = group != number, group == number
-        trees = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=50, random_state=_SEED)
-        said[own] = trees.fit(values[rest], women[rest]).predict_proba(values[own])[:, 1]
-    return float(roc_auc_score(women, said))
+    trees = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=50, random_state=_SEED)
+    probability = _out_of_fold(trees, values, women, group, method="predict_proba")[:, 1]
+    return float(roc_auc_score(women, probability))
+
+
+def _out_of_fold(
+    model: Any, values: NDArray[Any], labels: NDArray[Any], group: NDArray[Any], **options: str
+) -> NDArray[np.float64]:
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
+    folds = PredefinedSplit(group)
+    return np.asarray(cross_val_predict(model, values, labels, cv=folds, **options), np.float64)

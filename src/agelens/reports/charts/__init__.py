@@ -69,11 +69,12 @@ def bars(
             drawn = ax.bar(at, heights, slot * 0.94, label=name, **fill(number))
             if counts:
                 ax.bar_label(drawn, fmt="{:,.0f}", padding=2, fontsize=8.5)
+                ax.margins(y=0.1)
             if errors and name in errors:
                 low, high = (np.asarray(side, float) for side in errors[name])
                 off = np.maximum(np.stack([heights - low, high - heights]), 0)
                 ax.errorbar(at, heights, off, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
-        turned = max(map(len, labels), default=0) * len(labels) > (120 if wide else 55)
+        turned = max(map(len, labels), default=0) * len(labels) > (160 if wide else 55)
         ax.set_xticks(
             places, labels, rotation=40 if turned else 0, ha="right" if turned else "center"
         )
@@ -250,7 +251,7 @@ def scatter(
             bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.02)
             bar.set_label(f"{axes.of} (log scale)")
             bar.outline.set_visible(False)
-            bar.solids.set_gid(f"{RAMP}-bar")
+            bar.solids.set(gid=f"{RAMP}-bar", rasterized=False, edgecolor="face")
         else:
             ax.plot(a, b, ".", color=PALETTE[0], markersize=4, alpha=0.6)
         if diagonal:

@@ -59,7 +59,7 @@ def audit(
 
     prepare(data, output)  # before anything long
     with bar() as progress:
-        asked, before = _ask(data, out_of_fold, models, threads, progress)
+        outputs, before = _outputs(data, out_of_fold, models, threads, progress)
         task = progress.add_task("read the dataset", total=None)
 
         def report(step: str, done: int, total: int) -> None:
@@ -67,7 +67,7 @@ def audit(
 
         command = provenance.command(["agelens", *sys.argv[1:]])
         audited = audit_dataset(
-            data, output, asked, command=command, before=before, threads=threads, report=report
+            data, output, outputs, command=command, before=before, threads=threads, report=report
         )
     for step, seconds in audited.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")
@@ -80,10 +80,10 @@ def audit(
         console.out.print(str(file), soft_wrap=True, highlight=False, markup=False)
 
 
-def _ask(
+def _outputs(
     data: Path, given: Path | None, wanted: bool, threads: int | None, progress: "Progress"
 ) -> "tuple[ModelOutputs, dict[str, float]]":
-    """Ask the models that are at hand; where there are none, say what to install."""
+    """Run the networks that are installed; where there are none, say what to install."""
     from agelens.cli.extras import need_train
     from agelens.data.audit.out_of_fold import ModelOutputs
     from agelens.errors import MissingExtra

@@ -16,7 +16,7 @@ from agelens.reports.rendering import Form
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that the facts bear out, and one sentence or two that say it."""
+    """A statement about the facts, and how important it is."""
 
     name: str  # of the macro that words it
     at: str  # name of the chart or table beside which it stands

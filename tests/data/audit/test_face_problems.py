@@ -23,15 +23,15 @@ def test_files_that_are_not_what_was_imported(tmp_path) -> None:
     (folder / cut).write_bytes((folder / cut).read_bytes()[:900])
     (folder / other).write_bytes(encoded(photo(1)))
     told: list[tuple[int, int]] = []
-    seen = files.check(dataset, lambda done, total: told.append((done, total)))
-    assert seen.faults[gone] == "missing from images/"
-    assert "damaged or cut off" in seen.faults[cut]
-    assert "changed since the import" in seen.faults[other]
-    assert len(seen.faults) == 3
-    assert seen.rejects == {"x.jpg": "no age"}
-    assert seen.sound.tolist() == [file in sound for file in dataset.samples["file"]]
-    assert (seen.hashes[seen.sound] != 0).any(axis=1).all()
-    assert not seen.hashes[~seen.sound].any()
+    checked = files.check(dataset, lambda done, total: told.append((done, total)))
+    assert checked.faults[gone] == "missing from images/"
+    assert "damaged or cut off" in checked.faults[cut]
+    assert "changed since the import" in checked.faults[other]
+    assert len(checked.faults) == 3
+    assert checked.rejects == {"x.jpg": "no age"}
+    assert checked.sound.tolist() == [file in sound for file in dataset.samples["file"]]
+    assert (checked.hashes[checked.sound] != 0).any(axis=1).all()
+    assert not checked.hashes[~checked.sound].any()
 
 
 def test_fill_beyond_the_edge_is_told_from_a_dark_wall() -> None:

@@ -1,4 +1,4 @@
-"""What to do about what was found: a line for each problem of a file, as `actions.csv`.
+"""What to do about each problem: one line for each problem of a file, as `actions.csv`.
 
 `agelens train --exclude` leaves out the files whose suggestion is "exclude"; `--downweight`
 counts each face by the smallest weight beside it. Lines may be changed or taken out before.
@@ -23,9 +23,11 @@ from agelens.results import Gender
 
 Suggestion = Literal["exclude", "relabel", "downweight", "look"]
 SUGGESTIONS: tuple[Suggestion, ...] = get_args(Suggestion)
-FAR_APART = 5  # years between the ages of copies from which the one that is kept is in doubt too
+FAR_APART = 5  # years between the ages of copies from which the one that is kept is disputed too
 DISPUTED_WEIGHT = 0.5  # weight of such a copy
-RELABEL_BELOW = 0.1  # plausibility, over that of the best label, under which it should be set anew
+RELABEL_BELOW = (
+    0.1  # plausibility, over that of the best label, under which a label should be changed
+)
 _OTHER_GENDER = 10.0  # years
 _EXCLUDED_FAULTS = ("no face",)
 
@@ -54,11 +56,11 @@ def for_files(faults: dict[str, str]) -> list[Action]:
 
 
 def for_copies(
-    samples: pl.DataFrame, copies: Copies, answers: OutOfFoldPredictions | None
+    samples: pl.DataFrame, copies: Copies, predicted: OutOfFoldPredictions | None
 ) -> list[Action]:
     """Keep one of each photo: the one whose labels fit best to those of the others.
 
-    With out-of-fold answers it is the one whose labels fit best to these. Where the ages of
+    With out-of-fold predictions it is the one whose labels fit best to these. Where the ages of
     copies differ by more than 5 years, or their genders, the one that is kept weighs half, and
     somebody should look at it.
     """
@@ -67,7 +69,7 @@ def for_copies(
     genders = samples["gender"].fill_null("not told").to_list()
     digests, files = samples["sha256"].to_list(), samples["file"].to_list()
     for group in copies.groups():
-        kept = int(group[np.argmin(_misfit(group, ages, genders, answers))])
+        kept = int(group[np.argmin(_misfit(group, ages, genders, predicted))])
         for row in group[group != kept].tolist():
             how = "byte for byte" if digests[row] == digests[kept] else "encoded anew"
             evidence = (
@@ -77,8 +79,8 @@ def for_copies(
             found.append(Action(files[row], "copy", evidence, "exclude", 0.0))
         rows = group.tolist()
         if np.ptp(ages[group]) > FAR_APART or len({genders[row] for row in rows}) > 1:
-            said = ", ".join(f"{ages[row]} {genders[row]}" for row in rows)
-            evidence = f"{len(rows)} copies of this photo are labelled {said}"
+            labels = ", ".join(f"{ages[row]} {genders[row]}" for row in rows)
+            evidence = f"{len(rows)} copies of this photo are labelled {labels}"
             found.append(Action(files[kept], "copies disagree", evidence, "look", DISPUTED_WEIGHT))
     return found
 
@@ -87,13 +89,13 @@ def _misfit(
     group: NDArray[np.int64],
     ages: NDArray[np.int64],
     genders: list[str],
-    answers: OutOfFoldPredictions | None,
+    predicted: OutOfFoldPredictions | None,
 ) -> NDArray[np.float64]:
     """Give how badly the labels of each copy fit, years (G,); another gender counts as 10."""
     own = [genders[row] for row in group.tolist()]
-    if answers is not None and answers.available[group].all():
-        age = float(distribution.median(answers.age_probabilities[group].mean(axis=0)))
-        share = float(answers.female_probability[group].mean())
+    if predicted is not None and predicted.available[group].all():
+        age = float(distribution.median(predicted.age_probabilities[group].mean(axis=0)))
+        share = float(predicted.female_probability[group].mean())
         chance = {Gender.FEMALE.value: share, Gender.MALE.value: 1 - share}
     else:
         age = float(np.median(ages[group]))
@@ -103,24 +105,24 @@ def _misfit(
     return misfit
 
 
-def for_labels(samples: pl.DataFrame, doubts: ScoredLabels) -> list[Action]:
-    """Trust suspect labels less, by their plausibility; those far from any have to be set anew."""
+def for_labels(samples: pl.DataFrame, scored: ScoredLabels) -> list[Action]:
+    """Weight suspect labels by their plausibility; hardly plausible ones should be changed."""
     files, ages, genders = (samples[name].to_list() for name in ("file", "age", "gender"))
     found = []
-    for row in doubts.age.suspects().tolist():
+    for row in scored.age.suspects().tolist():
         evidence = (
-            f"labelled {ages[row]}; models that never saw it say {doubts.age_median[row]:.0f} "
-            f"(8 in 10: {doubts.age_low[row]:.0f} to {doubts.age_high[row]:.0f})"
+            f"labelled {ages[row]}; models that never saw it say {scored.age_median[row]:.0f} "
+            f"(8 in 10: {scored.age_low[row]:.0f} to {scored.age_high[row]:.0f})"
         )
-        found.append(_distrusted(files[row], "age", evidence, doubts.age.plausibility[row]))
-    for row in doubts.gender.suspects().tolist():
-        said = doubts.predicted_gender(row)
-        evidence = f"labelled {genders[row]}; models that never saw it say {said}"
-        found.append(_distrusted(files[row], "gender", evidence, doubts.gender.plausibility[row]))
+        found.append(_suspect(files[row], "age", evidence, scored.age.plausibility[row]))
+    for row in scored.gender.suspects().tolist():
+        gender = scored.predicted_gender(row)
+        evidence = f"labelled {genders[row]}; models that never saw it say {gender}"
+        found.append(_suspect(files[row], "gender", evidence, scored.gender.plausibility[row]))
     return found
 
 
-def _distrusted(file: str, problem: str, evidence: str, plausibility: float) -> Action:
+def _suspect(file: str, problem: str, evidence: str, plausibility: float) -> Action:
     weight = round(float(plausibility), 3)
     return Action(
         file, problem, evidence, "relabel" if weight < RELABEL_BELOW else "downweight", weight

@@ -1,4 +1,4 @@
-"""Photos that are there more than once, byte for byte or encoded anew, and labels that differ."""
+"""Photos that are there more than once, byte for byte or re-encoded, and labels that differ."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from agelens.data.audit import perceptual_hash
 
 SAME_PHOTO = 0.15
-"""Distance of dlib's face descriptors below which two chips show one photo (seen: UTKFace)."""
+"""Distance of dlib's face descriptors below which two chips show one photo (by UTKFace)."""
 SAME_FACE = 0.6
 """Distance from which dlib's descriptors are of two people (King, 2017)."""
 _BLOCK = 1024  # rows of the table of distances that are computed at a time
@@ -26,7 +26,9 @@ class Copies:
     """What is there more than once."""
 
     identical: list[Group]  # byte for byte
-    near: list[Group]  # encoded anew: two different files or more in each, with their copies
+    near: list[
+        Group
+    ]  # re-encoded or re-cropped: two different files or more in each, with their copies
     pairs: pl.DataFrame  # of different files: a, b (rows), bits, distance (null: not measured)
 
     def groups(self) -> Iterator[Group]:
@@ -45,8 +47,8 @@ def find(
     """Find copies among N pictures.
 
     Takes SHA-256 digests (N,), perceptual hashes (N, 4), which could be read (N,), and dlib's
-    face descriptors (N, 128) where they are at hand. Near are pictures whose hashes differ in at
-    most 15 of 256 bits; with descriptors only if these do not say two people, and also pictures
+    face descriptors (N, 128) where there are some. Near are pictures whose hashes differ in at
+    most 15 of 256 bits; with descriptors only if these are not of two people, and also pictures
     whose descriptors are nearer than 0.15, which finds photos cut or turned otherwise.
     """
     _, first, number = np.unique(digests, return_index=True, return_inverse=True)
@@ -108,7 +110,7 @@ def conflicts(samples: pl.DataFrame, groups: list[Group]) -> Conflicts:
     years = np.abs(a["age"].to_numpy().astype(int) - b["age"].to_numpy().astype(int))
 
     def differ(column: str) -> int:
-        return int((a[column] != b[column]).sum())  # a label that is not told differs from none
+        return int((a[column] != b[column]).sum())  # a missing label differs from none
 
     return Conflicts(
         len(pairs), int((years > 0).sum()), float(years.mean()) if len(years) else 0.0,

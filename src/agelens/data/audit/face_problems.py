@@ -1,4 +1,4 @@
-"""Faces that a model can hardly learn from: told from what was measured on every chip."""
+"""Faces that a model can hardly learn from, found by what was measured on every chip."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ MEANINGS = {
     "one tint": "not grey, yet of one colour: old prints, tinted photos, drawings",
     "looks painted": "unlike a photo to a face network: drawings, but also prints, edited photos",
 }
-"""What each fault means; "looks painted" is judged only where the network was asked."""
+"""What each problem means; "looks painted" is judged only where the network was run."""
 
 
 def find(
@@ -53,7 +53,7 @@ def find(
     beyond: NDArray[np.floating],
     looks_painted: NDArray[np.floating] | None = None,
 ) -> dict[str, list[FaceProblem]]:
-    """Give the faults by name, the worst first, an empty list where there is none.
+    """Give the problems by name, the worst first, an empty list where there is none.
 
     Takes the table of `quality.measure`, how much of each face is beyond the photo's edge (N,),
     by `files.beyond_edge`, and how much each looks painted (N,), by `paintings.score`.
@@ -67,50 +67,52 @@ def find(
     over = (np.abs(roll) > UPSIDE_DOWN) & (_column(quality, "score") >= UPSIDE_SCORE)
     turned = (np.abs(roll) > TURNED) & (np.abs(roll) <= UPSIDE_DOWN)
     found = {
-        "no face": _faults(faces == 0, -sharp, lambda row: "no face found"),
-        "several faces": _faults(faces > 1, faces, lambda row: f"{faces[row]:.0f} faces found"),
-        "tiny": _faults(
+        "no face": _problems(faces == 0, -sharp, lambda row: "no face found"),
+        "several faces": _problems(faces > 1, faces, lambda row: f"{faces[row]:.0f} faces found"),
+        "tiny": _problems(
             side < TINY * CHIP, -side,
             lambda row: f"a face of {side[row]:.0f} px in a chip of {CHIP}",
         ),
-        "upside down": _faults(
+        "upside down": _problems(
             over, np.abs(roll),
             lambda row: f"seen turned by {roll[row]:+.0f} degrees",
         ),
-        "turned": _faults(
+        "turned": _problems(
             turned, np.abs(roll),
             lambda row: f"seen turned by {roll[row]:+.0f} degrees",
         ),
-        "misplaced": _faults(
+        "misplaced": _problems(
             (off >= MISPLACED) & ~over & ~turned, off,
             lambda row: f"five points {off[row]:.0f} px off the template",
         ),
-        "cut off": _faults(
+        "cut off": _problems(
             beyond >= CUT_OFF, beyond,
             lambda row: f"{percent(beyond[row])} of the face's place is beyond the photo's edge",
         ),
-        "blurred": _faults(
+        "blurred": _problems(
             one & (sharp < BLURRED), -sharp,
             lambda row: f"sharpness {sharp[row]:.1f}, where {BLURRED:.0f} is little",
         ),
-        "one tint": _faults(tinted, -colours, lambda row: f"colours spread by {colours[row]:.1f}"),
+        "one tint": _problems(
+            tinted, -colours, lambda row: f"colours spread by {colours[row]:.1f}"
+        ),
     }  # fmt: skip
     if looks_painted is not None:
         score, limit = looks_painted, paintings.shipped().limit
-        found["looks painted"] = _faults(
+        found["looks painted"] = _problems(
             one & (score > limit), score,
             lambda row: f"looks painted or drawn: {score[row]:.1f}, where {limit:.1f} is much",
         )  # fmt: skip
     return found
 
 
-def _faults(
+def _problems(
     wrong: NDArray[np.bool_], degree: NDArray[np.floating], evidence: Callable[[int], str]
 ) -> list[FaceProblem]:
     # what was not measured is NaN, which no comparison finds
     rows = np.flatnonzero(wrong).tolist()
     found = [FaceProblem(row, evidence(row), float(degree[row])) for row in rows]
-    return sorted(found, key=lambda fault: (-fault.degree, fault.row))
+    return sorted(found, key=lambda problem: (-problem.degree, problem.row))
 
 
 def _misplaced(quality: pl.DataFrame) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""All that the audit found, as numbers and names: what the page and the JSON are made from."""
+"""All that an audit found: the page and the JSON are made from these."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -45,11 +45,11 @@ class FaceFacts:
 
 @dataclass(frozen=True, slots=True)
 class LabelFacts:
-    """Labels against what models say that never saw the face."""
+    """Labels against the predictions of models that never saw the face."""
 
-    faces: int  # with an answer
+    faces: int  # with a prediction
     age_mae: float  # years, between label and median
-    gender_agreement: float | None  # share; None where no gender is told
+    gender_agreement: float | None  # share; None where no gender is labelled
     age_suspects: int
     suspects_off: float | None  # years, between label and median of the suspect ages
     gender_suspects: int
@@ -96,28 +96,28 @@ def face_facts(samples: pl.DataFrame, faults: dict[str, list[FaceProblem]]) -> d
     }
 
 
-def label_facts(samples: pl.DataFrame, doubts: ScoredLabels) -> LabelFacts:
+def label_facts(samples: pl.DataFrame, scored: ScoredLabels) -> LabelFacts:
     """Count suspect labels, and how far labels and models agree."""
-    there = np.isfinite(doubts.age.score)
-    told = np.isfinite(doubts.gender.score)
+    there = np.isfinite(scored.age.score)
+    labelled = np.isfinite(scored.gender.score)
     ages = samples["age"].to_numpy().astype(np.float64)
     female = (samples["gender"] == "female").fill_null(False).to_numpy()
     bands = bands_of(samples)
     by_band = {}
     for place, name in enumerate(bands.names):
         rows = bands.rows(place)
-        age, gender = doubts.age.suspect[rows].sum(), doubts.gender.suspect[rows].sum()
+        age, gender = scored.age.suspect[rows].sum(), scored.gender.suspect[rows].sum()
         by_band[name] = (int(there[rows].sum()), int(age), int(gender))
-    off = np.abs(doubts.age_median - ages)
-    agree = (doubts.female_probability >= 0.5) == female
+    off = np.abs(scored.age_median - ages)
+    agree = (scored.female_probability >= 0.5) == female
     return LabelFacts(
         faces=int(there.sum()),
         age_mae=float(off[there].mean()),
-        gender_agreement=float(agree[told].mean()) if told.any() else None,
-        age_suspects=int(doubts.age.suspect.sum()),
-        suspects_off=float(off[doubts.age.suspect].mean()) if doubts.age.suspect.any() else None,
-        gender_suspects=int(doubts.gender.suspect.sum()),
-        both_suspect=int((doubts.age.suspect & doubts.gender.suspect).sum()),
+        gender_agreement=float(agree[labelled].mean()) if labelled.any() else None,
+        age_suspects=int(scored.age.suspect.sum()),
+        suspects_off=float(off[scored.age.suspect].mean()) if scored.age.suspect.any() else None,
+        gender_suspects=int(scored.gender.suspect.sum()),
+        both_suspect=int((scored.age.suspect & scored.gender.suspect).sum()),
         bands=by_band,
     )
 

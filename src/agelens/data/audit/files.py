@@ -31,7 +31,7 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Files:
-    """What was seen of N files."""
+    """What a check of N files found."""
 
     faults: dict[str, str]  # file -> why it cannot be used; sound files are not in it
     rejects: dict[str, str]  # left out at the import: file -> reason
@@ -41,7 +41,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
+class _Checked:
     hash: NDArray[np.uint64]
     beyond: float
 
@@ -54,11 +54,11 @@ def check(dataset: Dataset, report: Report | None = None, threads: int | None = 
     faults: dict[str, str] = {}
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         try:
-            for place, seen in enumerate(pool.map(lambda row: _look(dataset, *row), rows)):
-                if isinstance(seen, str):
-                    faults[rows[place][0]] = seen
+            for place, checked in enumerate(pool.map(lambda row: _check(dataset, *row), rows)):
+                if isinstance(checked, str):
+                    faults[rows[place][0]] = checked
                 else:
-                    hashes[place], beyond[place] = seen.hash, seen.beyond
+                    hashes[place], beyond[place] = checked.hash, checked.beyond
                 if report is not None and place % 64 == 63:
                     report(place + 1, len(rows))
         finally:
@@ -67,8 +67,8 @@ def check(dataset: Dataset, report: Report | None = None, threads: int | None = 
     return Files(faults, _rejects(dataset), hashes, beyond, sound)
 
 
-def _look(dataset: Dataset, file: str, expected: str) -> _Seen | str:
-    """Give what is seen of a picture, or what is wrong with it."""
+def _check(dataset: Dataset, file: str, expected: str) -> _Checked | str:
+    """Measure a picture, or say what is wrong with it."""
     try:
         content = dataset.image_path(file).read_bytes()
         picture = decode.read(content)
@@ -80,7 +80,7 @@ def _look(dataset: Dataset, file: str, expected: str) -> _Seen | str:
         return str(error)
     if hashlib.sha256(content).hexdigest() != expected:
         return "its bytes have changed since the import"
-    return _Seen(perceptual_hash.perceptual(picture), beyond_edge(picture))
+    return _Checked(perceptual_hash.perceptual(picture), beyond_edge(picture))
 
 
 def _rejects(dataset: Dataset) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Which labels a model that never saw the face finds implausible, the worst first.
+"""Rank labels by how implausible a model that never saw the face finds them.
 
-Confident learning (Northcutt, Jiang and Chuang, 2021): how many labels are wrong is told by how
+Confident learning (Northcutt, Jiang and Chuang, 2021) estimates how many labels are wrong by how
 often the model is as sure of another label as it commonly is of right ones; which, by ranking
 them. Ages are numbers, so "another" age means a window of ages that does not touch the label's
 own, and they are ranked by the continuous ranked probability score (Gneiting and Raftery, 2007),
@@ -31,14 +31,14 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelScores:
-    """How N labels look to the model; NaN, and never suspect, where it said nothing."""
+    """Scores of N labels; NaN, and never suspect, where there is no prediction."""
 
     score: NDArray[np.float64]  # (N,), the larger the less plausible
     plausibility: NDArray[np.float64]  # (N,), 0 to 1: chance of the label over that of the best
     suspect: NDArray[np.bool_]  # (N,)
 
     def order(self) -> NDArray[np.int64]:
-        """Give the rows, the least plausible first, those without an answer last."""
+        """Give the rows, the least plausible first, those without a prediction last."""
         return np.argsort(-np.nan_to_num(self.score, nan=-np.inf), kind="stable")
 
     def suspects(self) -> NDArray[np.int64]:
@@ -49,7 +49,7 @@ class LabelScores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredLabels:
-    """LabelScores of both labels of N faces, and what the model said of them."""
+    """Scores of both labels of N faces, and the predictions they are compared with."""
 
     age: LabelScores
     gender: LabelScores
@@ -59,31 +59,31 @@ class ScoredLabels:
     female_probability: NDArray[np.float64]  # (N,)
 
     def predicted_gender(self, row: int) -> str:
-        """Give the gender that the models say of a face, and how sure they are."""
+        """Write the predicted gender of a face, with its probability."""
         share = float(self.female_probability[row])
         gender = Gender.FEMALE if share >= 0.5 else Gender.MALE
         return f"{gender.value} ({percent(max(share, 1 - share))})"
 
 
-def score_labels(samples: pl.DataFrame, answers: OutOfFoldPredictions) -> ScoredLabels:
-    """LabelScores the labels of N samples by out-of-fold answers."""
-    there = answers.available
-    told = there & samples["gender"].is_not_null().to_numpy()
+def score_labels(samples: pl.DataFrame, predicted: OutOfFoldPredictions) -> ScoredLabels:
+    """Score the labels of N samples by out-of-fold predictions."""
+    there = predicted.available
+    labelled = there & samples["gender"].is_not_null().to_numpy()
     female = (samples["gender"] == "female").fill_null(False).to_numpy()
-    spread = answers.age_probabilities[there]
+    spread = predicted.age_probabilities[there]
     ages = samples["age"].to_numpy().astype(np.int64)[there]
     return ScoredLabels(
         _placed(score_ages(ages, spread), there),
-        _placed(score_genders(female[told], answers.female_probability[told]), told),
+        _placed(score_genders(female[labelled], predicted.female_probability[labelled]), labelled),
         _spread(distribution.median(spread), there),
         _spread(distribution.quantile(spread, 0.1), there),
         _spread(distribution.quantile(spread, 0.9), there),
-        answers.female_probability,
+        predicted.female_probability,
     )
 
 
 def score_ages(ages: NDArray[np.int64], probabilities: NDArray[np.floating]) -> LabelScores:
-    """LabelScores the ages (N,) of faces with out-of-fold distributions (N, 117)."""
+    """Score the ages (N,) of faces by their out-of-fold distributions (N, 117)."""
     mass = _window_mass(np.asarray(probabilities, np.float64))
     own = mass[np.arange(len(ages)), ages]
     grid = np.arange(distribution.AGES)
@@ -95,15 +95,15 @@ def score_ages(ages: NDArray[np.int64], probabilities: NDArray[np.floating]) -> 
     # at ages with few faces little is usual, so it must be more likely than not as well
     sure = ((mass >= np.maximum(usual, 0.5)) & elsewhere).any(axis=1)
     best = mass.max(axis=1, initial=_LEAST)
-    return _doubt(ranked_score(ages, probabilities), own / best, int(sure.sum()))
+    return _scores(ranked_score(ages, probabilities), own / best, int(sure.sum()))
 
 
 def score_genders(female: NDArray[np.bool_], probability: NDArray[np.floating]) -> LabelScores:
-    """LabelScores the genders (N,) of faces with out-of-fold probabilities of female (N,)."""
+    """Score the genders (N,) of faces by their out-of-fold probabilities of female (N,)."""
     own = np.where(female, probability, 1 - probability).astype(np.float64)
     usual = np.array([own[female == one].mean() if (female == one).any() else 1 for one in (0, 1)])
     sure = 1 - own >= usual[1 - female.astype(np.int64)]
-    return _doubt(1 - own, own / np.maximum(own, 1 - own), int(sure.sum()))
+    return _scores(1 - own, own / np.maximum(own, 1 - own), int(sure.sum()))
 
 
 def ranked_score(
@@ -126,19 +126,19 @@ def _window_mass(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return mass
 
 
-def _doubt(
+def _scores(
     score: NDArray[np.float64], plausibility: NDArray[np.float64], wrong: int
 ) -> LabelScores:
     suspect = np.zeros(len(score), bool)
     suspect[np.argsort(-score, kind="stable")[:wrong]] = True
-    # a label that is half as likely as the best is not suspect, however many are said to be wrong
+    # whatever the estimate, a label that is half as likely as the best is not suspect
     return LabelScores(score, np.clip(plausibility, 0, 1), suspect & (plausibility < 0.5))
 
 
-def _placed(doubt: LabelScores, rows: NDArray[np.bool_]) -> LabelScores:
+def _placed(scores: LabelScores, rows: NDArray[np.bool_]) -> LabelScores:
     suspect = np.zeros(len(rows), bool)
-    suspect[rows] = doubt.suspect
-    return LabelScores(_spread(doubt.score, rows), _spread(doubt.plausibility, rows), suspect)
+    suspect[rows] = scores.suspect
+    return LabelScores(_spread(scores.score, rows), _spread(scores.plausibility, rows), suspect)
 
 
 def _spread(values: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Does a face look drawn or painted? Told from the features of a frozen face network.
+"""Tell faces that look drawn or painted by the features of a frozen face network.
 
 `paintings.npz` holds a line through the 1,024 features of the backbone faceres-deep for each of six
 ways in which photos were turned into pictures (watercolour, pencil, poster, cartoon, ...). It was

@@ -1,4 +1,4 @@
-"""Perceptual hashes: 256 bits that hardly change when a photo is encoded or scaled anew.
+"""Perceptual hashes: 256 bits that hardly change when a photo is re-encoded or scaled.
 
 A bit says whether one of the 16 x 16 lowest frequencies of the grey picture (discrete cosine
 transform) is above their median (pHash; Zauner, 2010, with more bits than his 64, since

@@ -1,9 +1,9 @@
-"""What the labels say: counts, spread, heaps at favourite ages, gaps, and groups.
+"""Statistics of the labels: counts, spread, heaps at favourite ages, gaps, and groups.
 
 A heap is an age labelled far more often than the ages around it: labels that were guessed
-gather there. How many ages end in 0 or 5 is told by Whipple's index, as censuses tell it
-(United Nations, Demographic Yearbook, technical notes): 100 where no last digit is preferred,
-500 where nothing else is said.
+gather there. Whipple's index measures how many ages end in 0 or 5, as censuses do (United Nations,
+Demographic Yearbook, technical notes): 100 where no last digit is preferred, 500 where there is no
+other.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class OddAge:
 
 @dataclass(frozen=True, slots=True)
 class LabelStatistics:
-    """What the labels say."""
+    """Counts, spread and oddities of the labels."""
 
     faces: int
     people: int | None  # where the source tells them apart

@@ -1,4 +1,4 @@
-"""The 68 points, where a list is at hand: mean shape by age band, and the spread of pose.
+"""Statistics of the 68 landmarks of a list: mean shape by age band, and the spread of pose.
 
 Points of chips are taken as they stand. Points of larger photos are first brought onto the template
 of the chips, each face by a similarity of its eyes, nose and mouth corners.
@@ -32,7 +32,7 @@ Shape = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LandmarkStatistics:
-    """What the points say."""
+    """Mean shapes and poses of the landmarks."""
 
     faces: int  # with points
     without: int  # faces of the dataset that the list lacks

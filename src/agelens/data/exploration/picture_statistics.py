@@ -1,4 +1,4 @@
-"""What the pictures are like: size, light, sharpness, colour, and where the face stands.
+"""Statistics of the pictures: size, light, sharpness, colour, and where the face stands.
 
 The figures are those of `agelens.data.quality`. Each is also compared with the labels: what goes
 along with age or gender without being the face is a shortcut that a model will take.
@@ -67,7 +67,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class PictureStatistics:
-    """What the pictures are like."""
+    """Size, light, faces and pose of the pictures, and how they go with the labels."""
 
     pictures: int
     measured: int
@@ -105,7 +105,7 @@ def describe_pictures(
     """Summarise the table of `quality.measure`, a row for each of the samples."""
     table = with_width(quality)
     gender, race = label_words(samples["gender"]), label_words(samples["race"])
-    seen = table.filter(pl.col("faces") > 0)
+    found = table.filter(pl.col("faces") > 0)
     size = samples.select(size=pl.format("{} x {}", "width", "height"))["size"]
     sizes = size.value_counts(sort=True, name="n").sort("n", "size", descending=[True, False])
     shares = {
@@ -141,7 +141,7 @@ def describe_pictures(
         turned=_count(table["yaw"].abs() >= TURNED),
         turned_by_band=shares["turned"],
         tilted=_count(table["roll"].abs() >= TILTED),
-        places=_places(seen),
+        places=_places(found),
         relations=[_relation(name, samples["age"], gender, table) for name in LIGHT + FACE],
     )  # fmt: skip
 
@@ -172,16 +172,16 @@ def _by_group(
     return found
 
 
-def _places(seen: pl.DataFrame) -> list[Place]:
-    if not len(seen):
+def _places(found: pl.DataFrame) -> list[Place]:
+    if not len(found):
         return []
-    found = []
+    places = []
     for point, (x, y) in zip(POINTS, TEMPLATE.tolist(), strict=True):
-        across, down = (seen[f"{point}_{axis}"].to_numpy().astype(np.float64) for axis in "xy")
+        across, down = (found[f"{point}_{axis}"].to_numpy().astype(np.float64) for axis in "xy")
         middle = float(np.median(across)), float(np.median(down))
         off = float(np.hypot(middle[0] - x, middle[1] - y))
-        found.append(Place(point, *middle, float(across.std()), float(down.std()), off))
-    return found
+        places.append(Place(point, *middle, float(across.std()), float(down.std()), off))
+    return places
 
 
 def _relation(

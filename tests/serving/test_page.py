@@ -1,10 +1,11 @@
-"""The web page: its files and headers, and its use in headless Chromium where there is one."""
+"""The web page: its files and headers, and its use in headless Chromium if there is one."""
 
 import csv
 import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,13 +19,14 @@ from served import running
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a camera that Chromium draws
 ]  # fmt: skip
 PAGE = Path(__file__).parents[2] / "src" / "agelens" / "serving" / "page"
 
 
 @pytest.fixture(scope="module")
 def client(tiny_model: Path) -> Iterator[httpx.Client]:
-    settings = Settings(model=tiny_model, threads=1, request_bytes=2_000_000)
+    settings = Settings(model=tiny_model, threads=1, request_bytes=2_000_000, longest=640)
     with running(create_app(settings)) as client:
         yield client
 
@@ -66,10 +68,9 @@ def browser() -> Iterator:
         browser.close()
 
 
-@pytest.fixture(params=[390, 1440])
-def page(browser, client, request) -> Iterator:
-    """The page at phone and desktop width; fails on script errors and on requests elsewhere."""
-    context = browser.new_context(viewport={"width": request.param, "height": 900})
+def open_page(browser, client, **context) -> Iterator:
+    """Open the page in a context of its own; fail on script errors and on requests elsewhere."""
+    context = browser.new_context(**context)
     page = context.new_page()
     page.set_default_timeout(60_000)
     wrong: list[str] = []
@@ -78,11 +79,27 @@ def page(browser, client, request) -> Iterator:
     page.on("request", lambda r: None if r.url.startswith(ours) else wrong.append(r.url))
     page.on("console", lambda m: wrong.append(m.text) if "Security Policy" in m.text else None)
     page.goto(str(client.base_url))
-    page.wait_for_selector("#model:not([hidden])")
     yield page
-    assert page.evaluate("document.documentElement.scrollWidth") <= request.param
-    assert wrong == []
     context.close()
+    assert wrong == []
+
+
+opened = contextmanager(open_page)
+
+
+@pytest.fixture(scope="module", params=[390, 1440])
+def wide_page(browser, client, request) -> Iterator:
+    """The page at phone and desktop width."""
+    yield from open_page(browser, client, viewport={"width": request.param, "height": 900})
+
+
+@pytest.fixture
+def page(wide_page) -> Iterator:
+    """The page, loaded anew."""
+    wide_page.reload()
+    wide_page.wait_for_selector("#model:not([hidden])")
+    yield wide_page
+    assert wide_page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_faces_are_shown_and_can_be_inspected(page, client, group_path, tmp_path) -> None:
@@ -179,28 +196,10 @@ def test_a_format_that_the_browser_cannot_show_is_answered_all_the_same(
 
 
 def test_colours_follow_the_system_and_the_button(browser, client) -> None:
-    page = browser.new_page(color_scheme="dark")
-    page.goto(str(client.base_url))
-    theme = "document.documentElement.dataset.theme"
-    page.wait_for_selector("html[data-theme=dark]", state="attached")
-    page.click("#theme")
-    assert page.evaluate(theme) == "light"
-    page.close()
-
-
-def test_a_gender_that_is_withheld_is_not_told(browser, tiny_model, astronaut_path) -> None:
-    settings = Settings(model=tiny_model, threads=1, gender_threshold=1.0)
-    with running(create_app(settings)) as client:
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(str(client.base_url))
-        page.set_input_files("#files", astronaut_path)
-        page.wait_for_selector("#faces .face.neither")
-        told = page.get_attribute("#faces .face", "aria-label")
-        assert "not given" in told
-        assert re.match(r"(person|child|young person), \d+ \(", page.text_content(".label.on"))
-        assert "null" not in page.inner_text("#result")
-        page.close()
+    with opened(browser, client, color_scheme="dark") as page:
+        page.wait_for_selector("html[data-theme=dark]", state="attached")
+        page.click("#theme")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
 def test_a_refused_camera_is_told(page) -> None:
@@ -213,13 +212,8 @@ def test_a_refused_camera_is_told(page) -> None:
 
 
 def test_the_camera_takes_a_picture(browser, client) -> None:
-    """A camera that Chromium draws; the frame is what the service is asked about."""
-    kind = browser.browser_type
-    drawn = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with kind.launch(executable_path=chromium(), args=[*FLAGS, *drawn]) as other:
-        page = other.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(str(client.base_url))
+    """The frame is what the service is asked about."""
+    with opened(browser, client, permissions=["camera"]) as page:
         page.click("#camera")
         page.wait_for_selector("#shoot:enabled")
         page.click("#shoot")
@@ -229,27 +223,27 @@ def test_the_camera_takes_a_picture(browser, client) -> None:
 
 
 def test_a_finger_is_told_to_tap(browser, client, astronaut_path) -> None:
-    for touch, said in ((True, "Tap a face."), (False, "Point at a face")):
-        context = browser.new_context(has_touch=touch, is_mobile=touch)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(str(client.base_url))
-        page.set_input_files("#files", astronaut_path)
-        page.wait_for_selector("#faces .face")
-        assert page.inner_text("#hint").strip().startswith(said)
-        context.close()
+    for touch, hint in ((True, "Tap a face."), (False, "Point at a face")):
+        with opened(browser, client, has_touch=touch, is_mobile=touch) as page:
+            page.set_input_files("#files", astronaut_path)
+            page.wait_for_selector("#faces .face")
+            assert page.inner_text("#hint").strip().startswith(hint)
 
 
-def test_the_page_asks_for_a_key(browser, tiny_model, astronaut_path) -> None:
+def test_the_page_asks_for_a_key_and_shows_no_withheld_gender(
+    browser, tiny_model, astronaut_path
+) -> None:
     key = "a-key-for-the-page-only"
-    with running(create_app(Settings(model=tiny_model, threads=1, api_keys=(key,)))) as client:
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(str(client.base_url))
+    settings = Settings(
+        model=tiny_model, threads=1, longest=640, api_keys=(key,), gender_threshold=1.0
+    )
+    with running(create_app(settings)) as client, opened(browser, client) as page:
         page.wait_for_selector("#key-form:not([hidden])")
         page.fill("#key", key)
         page.keyboard.press("Enter")
         page.wait_for_selector("#model:not([hidden])")
         page.set_input_files("#files", astronaut_path)
-        page.wait_for_selector("#faces .face")
-        page.close()
+        page.wait_for_selector("#faces .face.neither")
+        assert "not given" in page.get_attribute("#faces .face", "aria-label")
+        assert re.match(r"(person|child|young person), \d+ \(", page.text_content(".label.on"))
+        assert "null" not in page.inner_text("#result")

@@ -27,7 +27,7 @@ def agelens(
                 raise SystemExit(0)
         finally:
             signal.signal(signal.SIGINT, handler)
-            console.speak(quiet=False, json_logs=False)
+            console.configure(quiet=False, json_logs=False)
         return CompletedProcess(argv, int(end.value.code or 0), *capsys.readouterr())
 
     return run

@@ -18,7 +18,7 @@ def test_version_and_help(agelens) -> None:
     assert agelens("--version").stdout.strip() == f"agelens {__version__}"
     text = agelens("--help").stdout
     assert text.index("Use a model") < text.index("Prepare data") < text.index("Make a model")
-    places = [text.index(f"│ {name} ") for commands in GROUPS.values() for name in commands]
+    places = [text.index(f"│ {name} ") for names in GROUPS.values() for name in names]
     assert places == sorted(places)
     example = "agelens data import UTKFace.tar.gz utkface"
     assert example in agelens("data", "import", "--help").stdout

@@ -47,7 +47,7 @@ def test_import_goes_on_and_says_so(tmp_path: Path) -> None:
         import_dataset(source, tmp_path / "d", report=stop)
     result = CliRunner().invoke(app, ["data", "import", str(source), str(tmp_path / "d")])
     assert result.exit_code == 0
-    assert "went on from an earlier run: 4 files were done" in result.stderr
+    assert "continued an earlier run: 4 files were done" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from labelled import faces, write_folder
 @pytest.fixture(autouse=True)
 def as_before():
     yield
-    console.speak(quiet=False, json_logs=False)
+    console.configure(quiet=False, json_logs=False)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_one_call_does_not_set_the_next(tmp_path: Path) -> None:
 def test_progress_is_told_at_each_stage_and_not_at_each_step(capsys, monkeypatch) -> None:
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    console.speak(quiet=False, json_logs=True)
+    console.configure(quiet=False, json_logs=True)
     with progress.bar() as bar:
         task = bar.add_task("reading", total=1000)
         for _ in range(1000):
@@ -103,12 +103,12 @@ def test_log_records_become_lines(capsys) -> None:
     logger.propagate = False
     logger.setLevel(logging.INFO)
     logger.addHandler(console.LogLines())
-    console.speak(quiet=False, json_logs=True)
+    console.configure(quiet=False, json_logs=True)
     logger.info("served [%s]", "a.jpg")
     told = json.loads(capsys.readouterr().err)
     assert (told["level"], told["message"]) == ("info", "served [a.jpg]")
     assert told["logger"] == "test of lines"
-    console.speak(quiet=True, json_logs=False)
+    console.configure(quiet=True, json_logs=False)
     logger.info("nothing")
     logger.warning("served [%s]", "b.jpg")
     said = capsys.readouterr().err

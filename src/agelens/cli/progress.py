@@ -1,4 +1,4 @@
-"""The one look of progress: a bar on standard error, gone when done; or JSON lines; or nothing."""
+"""Progress of long work: a bar on standard error, JSON lines with --json-logs, or nothing."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,74 +12,70 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-)
+)  # fmt: skip
 
 from agelens.cli import console
 
-EVERY = 1.0
-"""Seconds between two JSON lines about the same piece of work."""
+SECONDS_PER_LINE = 1.0  # between two JSON lines about the same stage
 
 
 def bar() -> Progress:
-    """Make a progress bar: what, how many of how many, time left."""
-    kind = _Lines if console.json_logs and not console.quiet else Progress
+    """Return a progress bar: a description, how many of how many, and the time left."""
+    kind = _JsonLines if console.json_logs and not console.quiet else Progress
     return kind(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console.err,
-        transient=True,
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console.err, transient=True,
         disable=not console.err.is_terminal or console.quiet or console.json_logs,
-    )
+    )  # fmt: skip
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that shows what is going on: words, done, of how many (0: not known)."""
+def stages() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Give a function that shows the current stage: a description, done, total (0: unknown)."""
     with bar() as progress:
         task = progress.add_task("", total=None)
 
-        def tell(words: str, done: int, total: int) -> None:
-            progress.update(task, description=words, completed=done, total=total or None)
+        def report(description: str, done: int, total: int | None) -> None:
+            progress.update(task, description=description, completed=done, total=total or None)
 
-        yield tell
+        yield report
 
 
 @contextmanager
-def working(words: str) -> Iterator[None]:
-    """Show that something goes on whose length is not known."""
-    with stages() as tell:
-        tell(words, 0, 0)
+def working(description: str) -> Iterator[None]:
+    """Show that something of unknown length is in progress."""
+    with stages() as report:
+        report(description, 0, 0)
         yield
 
 
-class _Lines(Progress):
-    """Tells of progress in JSON lines: a new stage, the end of one, and between them each second.
+class _JsonLines(Progress):
+    """Prints JSON lines: at the start and the end of each stage, and every second between them.
 
     It is `disable`d, so that no bar is drawn.
     """
 
     def __init__(self, *columns: Any, **settings: Any) -> None:
         super().__init__(*columns, **settings)
-        self._told: dict[TaskID, tuple[str, bool, float]] = {}  # description, finished, when
+        self._printed: dict[TaskID, tuple[str, bool, float]] = {}  # description, finished, when
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
         super().update(task_id, **changes)
-        self._tell(task_id)
+        self._print(task_id)
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         super().advance(task_id, advance)
-        self._tell(task_id)
+        self._print(task_id)
 
-    def _tell(self, task_id: TaskID) -> None:
+    def _print(self, task_id: TaskID) -> None:
         task = self._tasks.get(task_id)
         if task is None or not task.description:
             return
         now = time.monotonic()
-        words, finished, when = self._told.get(task_id, ("", False, -EVERY))
-        if words == task.description and finished == task.finished and now - when < EVERY:
+        description, finished, when = self._printed.get(task_id, ("", False, now))
+        same = (description, finished) == (task.description, task.finished)
+        if same and now - when < SECONDS_PER_LINE:
             return
-        self._told[task_id] = (task.description, task.finished, now)
+        self._printed[task_id] = (task.description, task.finished, now)
         total = None if task.total is None else round(task.total)
         console.line("progress", task.description, done=round(task.completed), total=total)

@@ -15,7 +15,7 @@ from typing import Any
 import record
 from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
-from agelens.training.loop.trainer import Training
+from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import Config
 
 FIGURES = (
@@ -51,28 +51,28 @@ def main() -> None:
             config = Config.read(plan["recipe"], {**shared, **changes})
             folder = given.work / plan["name"] / name
             folder.mkdir(parents=True, exist_ok=True)
-            training = Training(config, dataset, folder, progress)
+            trainer = Trainer(config, dataset, folder, progress)
             if (folder / "last.safetensors").is_file():
-                training.resume()
+                trainer.resume()
             about_trial = {"about": trial.get("about", plan["baseline"]), "set": changes}
-            done[name] = about_trial | fit(training)
+            done[name] = about_trial | fit(trainer)
             record.write(given, {**about, "trials": done})
             for heavy in folder.glob("*.safetensors"):
                 heavy.unlink()
             print(f"{name}: {json.dumps(done[name])}", flush=True)
 
 
-def fit(training: Training) -> dict[str, Any]:
+def fit(trainer: Trainer) -> dict[str, Any]:
     """Train to the end and return the figures of the best epoch."""
-    state = training.fit()
+    state = trainer.fit()
     best = state.history[state.best_epoch - 1]
     return {
         **{key: round(best[key], 4) for key in FIGURES},
         "best_epoch": state.best_epoch,
         "epochs": len(state.history),
-        "train_faces": len(training.train.ages),
+        "train_faces": len(trainer.train_loader.ages),
         "train_seconds": round(sum(row["train_seconds"] for row in state.history)),
-        "parameters": sum(p.numel() for p in training.network.parameters()),
+        "parameters": sum(p.numel() for p in trainer.network.parameters()),
     }
 
 

@@ -29,7 +29,7 @@ from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution
-from agelens.training.batches.features import extract
+from agelens.training.batches.features import backbone_features
 from agelens.training.loop.frozen_heads import HeadRecipe, train_head
 from agelens.training.networks import ensemble
 from agelens.training.networks.loss import Targets
@@ -50,7 +50,7 @@ class Bench:
         rows, samples = dataset.split(0), dataset.samples
         self.fingerprint = dataset.fingerprint
         self._rows = rows
-        self._features = {name: extract(dataset, name, progress) for name in BACKBONES}
+        self._features = {name: backbone_features(dataset, name, progress) for name in BACKBONES}
         self._ages = torch.from_numpy(samples["age"].to_numpy().astype(np.int64))
         self._female = torch.from_numpy((samples["gender"] == "female").to_numpy().astype(np.int64))
         self.ages = self._ages[rows.validation].numpy()
@@ -165,14 +165,8 @@ class Bench:
     def _pool(self, members: list[Logits], how: Any) -> Logits:
         age = torch.stack([one for one, _ in members])
         female = torch.stack([one for _, one in members])
-        made = torch.empty_like(age[0]), torch.empty_like(female[0])
-        for judged in (self.half, ~self.half):
-            labels = ensemble.Labels(
-                torch.from_numpy(self.ages)[~judged], torch.from_numpy(self.female)[~judged]
-            )
-            pool = ensemble.fit(age[:, ~judged], female[:, ~judged], labels, how)
-            made[0][judged], made[1][judged] = pool(age[:, judged], female[:, judged])
-        return made
+        labels = torch.from_numpy(self.ages), torch.from_numpy(self.female)
+        return ensemble.cross_fit(ensemble.MemberLogits(age, female, *labels), self.half, how)
 
 
 def recipe_of(changes: dict[str, Any]) -> HeadRecipe:

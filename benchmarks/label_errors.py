@@ -23,7 +23,7 @@ import record
 from agelens.data.audit import label_errors as audit
 from agelens.data.dataset import Dataset
 from agelens.inference import distribution
-from agelens.training.batches.features import extract
+from agelens.training.batches.features import backbone_features
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments.out_of_fold import Labels
 
@@ -48,7 +48,7 @@ def main() -> None:
     dataset = Dataset(given.data)
     own = Labels.of(dataset)
     with Progress(disable=True) as progress:
-        parts = [extract(dataset, backbone, progress) for backbone in out_of_fold.BACKBONES]
+        parts = [backbone_features(dataset, name, progress) for name in out_of_fold.BACKBONES]
         features = np.concatenate(parts, axis=-1)
         runs = [one_run(features, own, seed, progress) for seed in range(SEEDS)]
     figures = {
@@ -68,11 +68,11 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
     """Plant with a seed and measure."""
     began = time.process_time()
     made = plant(own, seed)
-    said = out_of_fold.answer(features, made.labels, 1, progress)
+    said = out_of_fold.predict_folds(features, made.labels, 1, progress)
     age = audit.score_ages(made.labels.ages, said.age_probabilities)
     gender = audit.score_genders(made.labels.female.astype(bool), said.female_probability)
     trusted = ~(age.suspect | gender.suspect)
-    again = out_of_fold.answer(features, made.labels, 1, progress, trusted)
+    again = out_of_fold.predict_folds(features, made.labels, 1, progress, trusted)
     left = made.years == 0
     run = {
         "seed": seed,

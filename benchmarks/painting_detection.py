@@ -24,8 +24,8 @@ import record
 from agelens.data import chips, quality
 from agelens.data.audit import paintings
 from agelens.data.dataset import Dataset
-from agelens.training.batches.features import VIEWS, extract, show
-from agelens.training.networks import pretrained
+from agelens.training.batches.features import INPUT_VIEWS, backbone_features, preprocess
+from agelens.training.networks import backbones
 from agelens.training.recipes.config import ModelConfig
 
 JUDGED = record.ROOT / "benchmarks" / "painting_labels.csv"
@@ -46,7 +46,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     dataset, random = Dataset(given.data), np.random.default_rng(0)
     with Progress(disable=True) as progress:
-        own = np.asarray(extract(dataset, BACKBONE, progress)[:, 0], np.float32)
+        own = np.asarray(backbone_features(dataset, BACKBONE, progress)[:, 0], np.float32)
     faces = (quality.measure(dataset)["faces"] == 1).fill_null(False).to_numpy()
     rows = random.choice(np.flatnonzero(faces), PLANTED, replace=False)
     read, names = chips.reader(dataset), list(FILTERS)
@@ -109,12 +109,12 @@ def fitted(photos: NDArray, drawn: dict[str, NDArray]) -> paintings.Lines:
 
 def describe(pictures: list[Chip]) -> NDArray[np.float32]:
     """Return the backbone's features of chips, float32 (N, 1024)."""
-    net = pretrained.build(ModelConfig(backbone=BACKBONE)).eval().requires_grad_(False)
+    net = backbones.build(ModelConfig(backbone=BACKBONE)).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)
     found = []
     with torch.inference_mode():
         for start in range(0, len(pictures), 40):
-            batch = show(np.stack(pictures[start : start + 40]), VIEWS[BACKBONE])
+            batch = preprocess(np.stack(pictures[start : start + 40]), INPUT_VIEWS[BACKBONE])
             maps = net(torch.from_numpy(batch).permute(0, 3, 1, 2).float())
             found.append(maps.float().mean((2, 3)).numpy())
     return np.concatenate(found)

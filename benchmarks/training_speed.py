@@ -22,8 +22,8 @@ from agelens.cli.progress import bar
 from agelens.data.dataset import Dataset
 from agelens.training.batches.augmentation import Augment
 from agelens.training.batches.loader import Batch
-from agelens.training.loop.accuracy import Accuracy
-from agelens.training.loop.trainer import Training
+from agelens.training.loop.metrics import MetricAccumulator
+from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import Config
 
 RECIPES = ("scratch", "finetune", "finetune-dlib")
@@ -46,40 +46,40 @@ def main() -> None:
     for recipe in given.recipe:
         config = Config.read(recipe, changes)
         with bar() as progress, tempfile.TemporaryDirectory() as folder:
-            training = Training(config, dataset, Path(folder), progress)
+            trainer = Trainer(config, dataset, Path(folder), progress)
             rows.append(
-                {"recipe": Path(recipe).stem} | measure(training, given.rounds, given.batches)
+                {"recipe": Path(recipe).stem} | measure(trainer, given.rounds, given.batches)
             )
         record.show(rows[-1])
     figures = {"rounds": given.rounds, "batches": given.batches, "recipes": rows}
     record.write(given, figures, threads=given.threads)
 
 
-def measure(training: Training, rounds: int, batches: int) -> dict[str, Any]:
+def measure(trainer: Trainer, rounds: int, batches: int) -> dict[str, Any]:
     """Time the four parts of one recipe."""
-    config, accuracy = training.config, Accuracy()
-    training.network.train()
+    config, metrics = trainer.config, MetricAccumulator()
+    trainer.network.train()
 
     def fresh(epoch: int) -> Iterator[Batch]:
         augment = Augment(config.augment)
-        whole = training.train.shuffled(augment, config.model.size, config.run.seed, epoch)
+        whole = trainer.train_loader.shuffled(augment, config.model.size, config.run.seed, epoch)
         return itertools.islice(whole, batches)
 
     ready = list(fresh(0))
 
     def forward_and_backward(_: int) -> None:
         for batch in ready:
-            with torch.autocast("cpu", torch.bfloat16, enabled=training.autocast):
-                age, female = training.network(torch.from_numpy(batch.chips))
+            with torch.autocast("cpu", torch.bfloat16, enabled=trainer.autocast):
+                age, female = trainer.network(torch.from_numpy(batch.chips))
             (age.float().mean() + female.float().mean()).backward()
 
     def step(_: int) -> None:
         for batch in ready:
-            training.step(batch, accuracy)
+            trainer.step(batch, metrics)
 
     def loop(epoch: int) -> None:
         for batch in fresh(epoch):
-            training.step(batch, accuracy)
+            trainer.step(batch, metrics)
 
     parts = {
         "input_pipeline": lambda epoch: deque(fresh(epoch), maxlen=0),
@@ -93,7 +93,7 @@ def measure(training: Training, rounds: int, batches: int) -> dict[str, Any]:
         "backbone": config.model.backbone,
         "side": config.model.size,
         "batch": config.optimizer.batch,
-        "precision": "bfloat16" if training.autocast else "float32",
+        "precision": "bfloat16" if trainer.autocast else "float32",
         "faces_per_second": {part: round(faces / took, 1) for part, took in seconds.items()},
         "loop_of_limit": round(seconds["forward_and_backward"] / seconds["loop"], 3),
     }

@@ -18,7 +18,7 @@ from agelens.data.importer import import_dataset
 from agelens.errors import DatasetError, MissingExtra, TrainingError
 from agelens.reports.audit.audit import audit
 from agelens.training.experiments import audit_models, out_of_fold
-from agelens.training.networks import pretrained
+from agelens.training.networks import backbones
 from conftest import draw_chip
 from labelled import bells
 from photos import encoded
@@ -163,10 +163,10 @@ def test_answers_are_made_where_there_are_none_and_kept(data: Path, monkeypatch)
         asked.append(backbone)
         return np.ones((len(dataset), 2, 1024), np.float16)
 
-    monkeypatch.setattr(out_of_fold, "out_of_fold", answer)
-    monkeypatch.setattr(pretrained, "locate", locate)
-    monkeypatch.setattr(audit_models, "extract", extract)
-    models, seconds = audit_models.ask(data, None, None)
+    monkeypatch.setattr(out_of_fold, "predict_out_of_fold", answer)
+    monkeypatch.setattr(backbones, "locate", locate)
+    monkeypatch.setattr(audit_models, "backbone_features", extract)
+    models, seconds = audit_models.audit_inputs(data, None, None)
     assert models.out_of_fold == data / "out-of-fold.parquet"
     assert models.missing == ""
     assert models.descriptors is None
@@ -176,14 +176,14 @@ def test_answers_are_made_where_there_are_none_and_kept(data: Path, monkeypatch)
     assert models.looks_painted.shape == (26,)
     assert seconds.pop(looked) >= 0
     assert seconds == {"features of the faces": 1.0, "train heads for each fold": 2.0}
-    again, seconds = audit_models.ask(data, None, None)
+    again, seconds = audit_models.audit_inputs(data, None, None)
     assert again.out_of_fold == models.out_of_fold
     assert list(seconds) == [looked]
     assert made == [("faceres-deep",)]
     about = json.loads((data / "out-of-fold.json").read_text("utf-8"))
     for other in ({"data": "of other pictures"}, {"split": 0}):
         (data / "out-of-fold.json").write_text(json.dumps(about | other), "utf-8")
-        audit_models.ask(data, None, None)
+        audit_models.audit_inputs(data, None, None)
     assert len(made) == 3
     (data / "out-of-fold.json").unlink()
     (data / "out-of-fold.parquet").unlink()
@@ -193,7 +193,7 @@ def test_no_backbone_at_hand_is_a_reason(data: Path, monkeypatch) -> None:
     def locate(name: str) -> Path:
         raise TrainingError(f"no {name}: get it with  agelens backbones get {name}")
 
-    monkeypatch.setattr(pretrained, "locate", locate)
-    models, _ = audit_models.ask(data, None, None)
+    monkeypatch.setattr(backbones, "locate", locate)
+    models, _ = audit_models.audit_inputs(data, None, None)
     assert models.out_of_fold is None
     assert "agelens backbones get faceres-deep" in models.missing

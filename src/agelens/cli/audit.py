@@ -102,4 +102,4 @@ def _outputs(
 
     if threads:
         torch.set_num_threads(threads)
-    return audit_models.ask(data, given, progress)
+    return audit_models.audit_inputs(data, given, progress)

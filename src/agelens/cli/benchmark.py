@@ -50,7 +50,11 @@ def benchmark(
     from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.cli.train import overrides
-    from agelens.training.experiments.cross_validation import by_combining, by_recipe, five_splits
+    from agelens.training.experiments.cross_validation import (
+        ensemble_method,
+        five_splits,
+        recipe_method,
+    )
     from agelens.training.recipes.config import Config
 
     if protocol not in PROTOCOLS:
@@ -66,14 +70,14 @@ def benchmark(
     wanted = {"splits": tuple(sorted(set(splits)))} if splits else {}
     with bar() as progress:
         if config:
-            way = by_recipe(Config.read(config, overrides(change or [])), data, progress)
+            method = recipe_method(Config.read(config, overrides(change or [])), data, progress)
         else:
-            way = by_combining(members or [], data, progress)
+            method = ensemble_method(members or [], data, progress)
         about = five_splits(
-            way, data, run, progress, flip=flip, on_split=_print_split,
+            method, data, run, progress, flip=flip, on_split=_print_split,
             command=provenance.command(["agelens", *sys.argv[1:]]), **wanted,
         )  # fmt: skip
-    table = Table(title=f"{way.name}, test folds{', flip' if flip else ''}")
+    table = Table(title=f"{method.name}, test folds{', flip' if flip else ''}")
     for heading in ("split", "MAE", "CS@5", "MAE 21-60", "gender", "gender from 13"):
         table.add_column(heading, justify="right")
     for row in about["splits"]:

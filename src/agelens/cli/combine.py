@@ -27,10 +27,10 @@ def combine(
     from rich.table import Table
 
     from agelens.cli.progress import bar
-    from agelens.training.experiments.ensemble_selection import combine as start
+    from agelens.training.experiments.ensemble_selection import combine_runs
 
     with bar() as progress:
-        about = start(runs, data, run, progress)
+        about = combine_runs(runs, data, run, progress)
     table = Table(title="On validation folds, cross-fitted")
     for heading in ("members", "how", "MAE", "CS@5", "gender", "gender ECE"):
         table.add_column(heading, justify="left" if heading in ("members", "how") else "right")

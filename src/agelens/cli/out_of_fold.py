@@ -62,7 +62,7 @@ def out_of_fold(
     dataset = Dataset(data)
     path = output or data / "out-of-fold.parquet"
     with bar() as progress:
-        table, about = answers.out_of_fold(
+        table, about = answers.predict_out_of_fold(
             dataset, progress, tuple(backbone or answers.BACKBONES), seeds, split
         )
     answers.write(table, about, path)

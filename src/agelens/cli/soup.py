@@ -28,10 +28,10 @@ def soup(
     from rich.table import Table
 
     from agelens.cli.progress import bar
-    from agelens.training.experiments.weight_averaging import soup as start
+    from agelens.training.experiments.weight_averaging import average_runs
 
     with bar() as progress:
-        about = start(runs, data, run, progress)
+        about = average_runs(runs, data, run, progress)
     table = Table(title="On validation folds")
     for heading in ("runs", "MAE", "CS@5", "gender"):
         table.add_column(heading, justify="left" if heading == "runs" else "right")

@@ -105,8 +105,8 @@ def test_training_reads_what_is_written(tmp_path: Path) -> None:
     ]
     path = tmp_path / "actions.csv"
     actions.write(found, path)
-    left_out = sample_weights.read(DataConfig(exclude=str(path)), dataset)
-    weighed = sample_weights.read(DataConfig(downweight=str(path)), dataset)
+    left_out = sample_weights.read_weights(DataConfig(exclude=str(path)), dataset)
+    weighed = sample_weights.read_weights(DataConfig(downweight=str(path)), dataset)
     assert left_out is not None
     assert left_out[:5].tolist() == [0, 1, 1, 0, 1]
     assert weighed is not None
@@ -118,6 +118,8 @@ def test_nothing_found_is_a_file_that_training_takes(tmp_path: Path) -> None:
     path = tmp_path / "actions.csv"
     actions.write([], path)
     assert path.read_text("utf-8").strip() == "file,problem,evidence,suggestion,weight"
-    weights = sample_weights.read(DataConfig(exclude=str(path), downweight=str(path)), dataset)
+    weights = sample_weights.read_weights(
+        DataConfig(exclude=str(path), downweight=str(path)), dataset
+    )
     assert weights is not None
     assert (weights == 1).all()

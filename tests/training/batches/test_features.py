@@ -21,7 +21,7 @@ from drawn import write_dataset
 class Halves(nn.Module):
     """Two features: the brightness of the left half and of the right half."""
 
-    features = 2
+    num_features = 2
     calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -33,10 +33,10 @@ class Halves(nn.Module):
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch) -> Dataset:
-    monkeypatch.setattr(features.pretrained, "build", lambda config: Halves())
-    monkeypatch.setattr(feature_cache, "_faster", lambda describe: "float32")
+    monkeypatch.setattr(features.backbones, "build", lambda config: Halves())
+    monkeypatch.setattr(feature_cache, "_faster_precision", lambda describe: "float32")
     monkeypatch.setattr(feature_cache, "BATCH", 8)
-    monkeypatch.setattr(feature_cache, "_KEEP_EVERY", 1)
+    monkeypatch.setattr(feature_cache, "_CHECKPOINT_EVERY", 1)
     Halves.calls = 0
     return Dataset(write_dataset(tmp_path, 40))
 
@@ -46,7 +46,7 @@ def quiet() -> Progress:
 
 
 def test_features_are_of_chips_in_order_and_mirrored(dataset: Dataset) -> None:
-    made = features.extract(dataset, "dlib", quiet())
+    made = features.backbone_features(dataset, "dlib", quiet())
     assert made.shape == (40, 2, 2)
     assert made.dtype == np.float16
     assert made[:, 0] == pytest.approx(made[:, 1, ::-1], rel=1e-2)
@@ -55,18 +55,18 @@ def test_features_are_of_chips_in_order_and_mirrored(dataset: Dataset) -> None:
 
 
 def test_they_are_computed_once_and_anew_for_other_pictures(dataset: Dataset, tmp_path) -> None:
-    first = np.array(features.extract(dataset, "dlib", quiet()))
+    first = np.array(features.backbone_features(dataset, "dlib", quiet()))
     calls = Halves.calls
-    assert np.array_equal(features.extract(dataset, "dlib", quiet()), first)
+    assert np.array_equal(features.backbone_features(dataset, "dlib", quiet()), first)
     assert Halves.calls == calls
     stamp = dataset.folder / "features-dlib.json"
     stamp.write_text(stamp.read_text().replace('"pictures": "', '"pictures": "0'))
-    features.extract(dataset, "dlib", quiet())
+    features.backbone_features(dataset, "dlib", quiet())
     assert Halves.calls == 2 * calls
 
 
 def test_a_stopped_run_goes_on_to_the_same(dataset: Dataset, monkeypatch) -> None:
-    whole = np.array(features.extract(dataset, "dlib", quiet()))
+    whole = np.array(features.backbone_features(dataset, "dlib", quiet()))
     (dataset.folder / "features-dlib.json").unlink()
     (dataset.folder / "features-dlib.npy").unlink()
     run, Halves.calls = feature_cache._run, 0
@@ -78,24 +78,26 @@ def test_a_stopped_run_goes_on_to_the_same(dataset: Dataset, monkeypatch) -> Non
 
     monkeypatch.setattr(feature_cache, "_run", stop)
     with pytest.raises(KeyboardInterrupt):
-        features.extract(dataset, "dlib", quiet())
+        features.backbone_features(dataset, "dlib", quiet())
     assert not (dataset.folder / "features-dlib.npy").exists()
     monkeypatch.setattr(feature_cache, "_run", run)
-    assert np.array_equal(features.extract(dataset, "dlib", quiet()), whole)
+    assert np.array_equal(features.backbone_features(dataset, "dlib", quiet()), whole)
     assert Halves.calls == 10  # five batches of chips, five of mirror images: none twice
     assert not list(dataset.folder.glob("*.part*"))
 
 
 def test_two_runs_at_once_compute_them_once(dataset: Dataset) -> None:
     with ThreadPoolExecutor(2) as both:
-        made = list(both.map(lambda _: features.extract(dataset, "dlib", quiet()), range(2)))
+        made = list(
+            both.map(lambda _: features.backbone_features(dataset, "dlib", quiet()), range(2))
+        )
     assert np.array_equal(*made)
     assert Halves.calls == 2 * 5  # batches of chips and of mirror images
 
 
 def test_padding_is_black_and_around(dataset: Dataset) -> None:
     white = np.full((1, 200, 200, 3), 255, np.uint8)
-    shown = features.show(white, features.View(240, 0.1))
+    shown = features.preprocess(white, features.InputView(240, 0.1))
     assert shown.shape == (1, 240, 240, 3)
     assert not shown[0, :20].any()
     assert not shown[0, :, 220:].any()
@@ -104,14 +106,14 @@ def test_padding_is_black_and_around(dataset: Dataset) -> None:
 
 def test_mistakes_are_named(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match="'vgg': expected one of faceres-deep, dlib"):
-        features.extract(dataset, "vgg", quiet())
+        features.backbone_features(dataset, "vgg", quiet())
     dataset.image_path(9).write_bytes(b"no picture")
     with pytest.raises(DatasetError, match="cannot be used"):
-        features.extract(dataset, "dlib", quiet())
+        features.backbone_features(dataset, "dlib", quiet())
 
 
 def test_members_of_a_hybrid_are_kept_each_for_itself(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(feature_cache, "_faster", lambda describe: "float32")
+    monkeypatch.setattr(feature_cache, "_faster_precision", lambda describe: "float32")
     small = {"backbone": "scratch", "size": 32, "widths": [8, 16], "depths": [1, 1]}
 
     def network(*members: dict) -> Network:
@@ -121,15 +123,15 @@ def test_members_of_a_hybrid_are_kept_each_for_itself(tmp_path: Path, monkeypatc
     dataset = Dataset(write_dataset(tmp_path, 12))
     torch.manual_seed(0)
     pair = network({**small, "padding": 0.1}, small)
-    made = features.of_network(dataset, pair, quiet())
+    made = features.network_features(dataset, pair, quiet())
     seen = np.stack([chips.read(dataset.image_path(row)) for row in range(12)])
     for side, shown in enumerate((seen, seen[:, :, ::-1])):
         with torch.inference_mode():
-            expected = pair.eval().describe(torch.from_numpy(np.ascontiguousarray(shown)))
+            expected = pair.eval().extract_features(torch.from_numpy(np.ascontiguousarray(shown)))
         assert np.allclose(made[:, side], expected.numpy(), rtol=2e-3, atol=1e-3)
     kept = set(dataset.folder.glob("features-*.npy"))
     assert len(kept) == 2
     other = network(small, small)
     other.backbone.members[0] = pair.backbone.members[1]  # known
-    features.of_network(dataset, other, quiet())
+    features.network_features(dataset, other, quiet())
     assert len(set(dataset.folder.glob("features-*.npy")) - kept) == 1

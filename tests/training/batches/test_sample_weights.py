@@ -1,5 +1,3 @@
-"""What the audit found reaches training as weights."""
-
 import json
 from pathlib import Path
 
@@ -14,10 +12,10 @@ from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.training.batches import sample_weights
 from agelens.training.batches.augmentation import Augment
-from agelens.training.loop.accuracy import Accuracy
-from agelens.training.loop.trainer import Training, loaders
+from agelens.training.batches.loader import make_loaders
+from agelens.training.loop.metrics import MetricAccumulator
+from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import AugmentConfig, Config, DataConfig
-from drawn import write_dataset
 
 TINY = "tiny"
 
@@ -26,26 +24,21 @@ def quiet() -> Progress:
     return Progress(disable=True)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("drawn"), 60)
-
-
 def actions(path: Path, rows: list[tuple[str, str, str]]) -> str:
     lines = ["file,suggestion,weight", *(",".join(row) for row in rows)]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return str(path)
 
 
-def test_nothing_asked_for_is_no_weights(data: Path) -> None:
-    assert sample_weights.read(DataConfig(), Dataset(data)) is None
+def test_without_files_there_are_no_weights(small_data: Path) -> None:
+    assert sample_weights.read_weights(DataConfig(), Dataset(small_data)) is None
     assert "exclude" not in Config().table()["data"]  # so that older runs can be resumed
 
 
-def test_exclude_takes_what_is_suggested_and_downweight_the_smallest(
-    data: Path, tmp_path: Path
+def test_exclude_follows_the_suggestion_and_downweight_the_smallest_weight(
+    small_data: Path, tmp_path: Path
 ) -> None:
-    dataset = Dataset(data)
+    dataset = Dataset(small_data)
     files = dataset.samples["file"].to_list()
     path = actions(
         tmp_path / "actions.csv",
@@ -56,26 +49,26 @@ def test_exclude_takes_what_is_suggested_and_downweight_the_smallest(
             (files[7], "look", "1"),
         ],
     )
-    excluded = sample_weights.read(DataConfig(exclude=path), dataset)
+    excluded = sample_weights.read_weights(DataConfig(exclude=path), dataset)
     assert excluded is not None
     assert np.flatnonzero(excluded != 1).tolist() == [3]
     assert excluded[3] == 0
-    weighed = sample_weights.read(DataConfig(downweight=path), dataset)
+    weighed = sample_weights.read_weights(DataConfig(downweight=path), dataset)
     assert weighed is not None
     assert {row: weighed[row] for row in np.flatnonzero(weighed != 1)} == {3: 0, 5: 0.25}
 
 
-def test_a_bare_list_of_files_is_excluded(data: Path, tmp_path: Path) -> None:
-    dataset = Dataset(data)
+def test_a_bare_list_of_files_is_excluded(small_data: Path, tmp_path: Path) -> None:
+    dataset = Dataset(small_data)
     path = tmp_path / "list.csv"
     path.write_text(f"file\n{dataset.samples['file'][9]}\n", "utf-8")
-    weights = sample_weights.read(DataConfig(exclude=str(path)), dataset)
+    weights = sample_weights.read_weights(DataConfig(exclude=str(path)), dataset)
     assert weights is not None
     assert np.flatnonzero(weights == 0).tolist() == [9]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name,weight\na,1\n", "has the columns name, weight: expected file"),
         ("file,weight\n{0},heavy\n", "line 2: weight 'heavy': expected 0 to 1"),
@@ -84,33 +77,35 @@ def test_a_bare_list_of_files_is_excluded(data: Path, tmp_path: Path) -> None:
         ("file,weight\nnobody.jpg,0\n", "1 files that the dataset lacks, such as 'nobody.jpg'"),
     ],
 )
-def test_mistakes_are_named(data: Path, tmp_path: Path, text: str, said: str) -> None:
-    dataset = Dataset(data)
+def test_faulty_files_are_an_error(
+    small_data: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    dataset = Dataset(small_data)
     path = tmp_path / "actions.csv"
     path.write_text(text.format(dataset.samples["file"][0]), "utf-8")
-    with pytest.raises(TrainingError, match=said):
-        sample_weights.read(DataConfig(downweight=str(path)), dataset)
+    with pytest.raises(TrainingError, match=message):
+        sample_weights.read_weights(DataConfig(downweight=str(path)), dataset)
 
 
-def test_a_missing_file_is_named(data: Path) -> None:
+def test_a_missing_file_is_an_error(small_data: Path) -> None:
     with pytest.raises(TrainingError, match=r"cannot read data\.exclude = 'none\.csv'"):
-        sample_weights.read(DataConfig(exclude="none.csv"), Dataset(data))
+        sample_weights.read_weights(DataConfig(exclude="none.csv"), Dataset(small_data))
 
 
-def test_loaders_leave_out_weight_zero_from_training_alone(data: Path) -> None:
-    dataset, config = Dataset(data), Config.read(TINY)
+def test_only_training_leaves_out_faces_of_weight_zero(small_data: Path) -> None:
+    dataset, config = Dataset(small_data), Config.read(TINY)
     split = dataset.split(0)
     weights = np.ones(len(dataset), np.float32)
     weights[[split.train[2], split.validation[1]]] = 0
     weights[split.train[4]] = 0.5
-    train, validation = loaders(config, dataset, quiet(), weights)
-    batches = list(train.plain())
+    train, validation = make_loaders(config, dataset, quiet(), weights)
+    batches = list(train.in_order())
     rows = np.concatenate([batch.rows for batch in batches])
     assert set(split.train) - set(rows) == {split.train[2]}
     seen = np.concatenate([batch.weights for batch in batches])
     assert seen.tolist() == weights[rows].tolist()
-    assert sum(len(batch.rows) for batch in validation.plain()) == len(split.validation)
-    assert all(batch.weights is None for batch in validation.plain())
+    assert sum(len(batch.rows) for batch in validation.in_order()) == len(split.validation)
+    assert all(batch.weights is None for batch in validation.in_order())
     shuffled = list(train.shuffled(Augment(AugmentConfig()), 32, 0, 0))
     assert {
         row: weight
@@ -120,23 +115,25 @@ def test_loaders_leave_out_weight_zero_from_training_alone(data: Path) -> None:
     } == {split.train[4]: 0.5}
 
 
-def test_nothing_left_to_train_on_is_said(data: Path) -> None:
-    dataset = Dataset(data)
+def test_too_few_training_faces_are_an_error(small_data: Path) -> None:
+    dataset = Dataset(small_data)
     with pytest.raises(TrainingError, match="leave 0 training faces"):
-        loaders(Config.read(TINY), dataset, quiet(), np.zeros(len(dataset), np.float32))
+        make_loaders(Config.read(TINY), dataset, quiet(), np.zeros(len(dataset), np.float32))
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
-def test_the_loss_counts_each_face_by_its_weight(data: Path, tmp_path: Path, mixup: float) -> None:
-    dataset = Dataset(data)
+def test_the_loss_counts_each_face_by_its_weight(
+    small_data: Path, tmp_path: Path, mixup: float
+) -> None:
+    dataset = Dataset(small_data)
     halves = actions(
         tmp_path / "a.csv", [(f, "downweight", "0.5") for f in dataset.samples["file"]]
     )
 
     def first_loss(config: Config) -> float:
-        training = Training(config, dataset, tmp_path, quiet())
+        trainer = Trainer(config, dataset, tmp_path, quiet())
         torch.manual_seed(0)
-        return training.step(next(training.train.plain()), Accuracy())
+        return trainer.step(next(trainer.train_loader.in_order()), MetricAccumulator())
 
     plain = Config.read(TINY, {"augment.mixup": mixup})
     weighed = Config.read(TINY, {"augment.mixup": mixup, "data.downweight": halves})
@@ -149,11 +146,21 @@ def _resized(config: Config) -> Config:
     return config.model_copy(update={"model": config.model.model_copy(update={"size": 200})})
 
 
-def test_train_records_what_it_left_out(data: Path, tmp_path: Path) -> None:
-    dataset = Dataset(data)
+def test_train_records_the_files_of_weights(
+    small_data: Path, tmp_path: Path, stub_export: object
+) -> None:
+    dataset = Dataset(small_data)
     row = int(dataset.split(0).train[0])
     path = actions(tmp_path / "actions.csv", [(dataset.samples["file"][row], "exclude", "0")])
-    words = ["train", "--config", str(TINY), "--data", str(data), "--run", str(tmp_path / "run")]
+    words = [
+        "train",
+        "--config",
+        str(TINY),
+        "--data",
+        str(small_data),
+        "--run",
+        str(tmp_path / "run"),
+    ]
     quick = ["--set", "schedule.epochs=1", "--exclude", path, "--downweight", path]
     result = CliRunner().invoke(app, [*words, *quick], catch_exceptions=False)
     assert result.exit_code == 0

@@ -1,5 +1,6 @@
 import json
 import statistics
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 from agelens.cli.app import app
 from agelens.errors import TrainingError
 from agelens.inference.runtime import Model
-from drawn import write_dataset
+from agelens.training.export import exporter
 
 TINY = "tiny"
 
@@ -19,16 +20,16 @@ def run(*words: object) -> str:
     return result.output
 
 
-class Ways:
-    """Two recipes of which the second goes on from what the first made of each split."""
+class Runs:
+    """Two recipes, of which the second starts from the run of the first on each split."""
 
-    def __init__(self, folder: Path) -> None:
-        self.data = write_dataset(folder / "data", 100)
+    def __init__(self, data: Path, folder: Path) -> None:
+        self.data = data
         self.folder, self.first, self.second = folder, folder / "first", folder / "second"
-        common = ("--config", TINY, "--data", self.data, "--set", "schedule.epochs=2")
+        common = ("--config", TINY, "--data", self.data, "--set", "schedule.epochs=1")
         run(*common, "--run", self.first, "--split", 0)
         self.before = self.model()
-        self.said = run(*common, "--run", self.first, "--split", 0, "--split", 3)
+        self.output = run(*common, "--run", self.first, "--split", 0, "--split", 3)
         start = f"model.weights={self.first}/split-{{split}}/best.safetensors"
         on = ("--set", start, "--set", "name=on", "--set", "run.seed=1")
         run(*common, "--run", self.second, "--split", 3, *on)
@@ -39,14 +40,20 @@ class Ways:
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    return Ways(tmp_path_factory.mktemp("ways"))
+def runs(
+    small_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    exporter_stub: Callable[..., float],
+) -> Iterator[Runs]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporter, "export", exporter_stub)
+        yield Runs(small_data, tmp_path_factory.mktemp("runs"))
 
 
-def test_two_splits_are_trained_measured_and_not_done_twice(ways: Ways) -> None:
-    assert "s.d." in ways.said
-    assert ways.model() == ways.before
-    about = json.loads((ways.first / "protocol.json").read_text("utf-8"))
+def test_two_splits_are_trained_and_measured_once(runs: Runs) -> None:
+    assert "s.d." in runs.output
+    assert runs.model() == runs.before
+    about = json.loads((runs.first / "protocol.json").read_text("utf-8"))
     first, second = about["splits"]
     assert (first["split"], second["split"]) == (0, 3)
     assert set(first["folds"]) == {8, 9}
@@ -57,24 +64,24 @@ def test_two_splits_are_trained_measured_and_not_done_twice(ways: Ways) -> None:
     assert about["standard_deviation"]["age_mae"] == pytest.approx(gap / 2**0.5)
 
 
-def test_each_split_goes_on_from_its_own_start(ways: Ways) -> None:
-    card = Model(ways.second / "split-3").card
+def test_each_split_starts_from_its_own_run(runs: Runs) -> None:
+    card = Model(runs.second / "split-3").card
     assert card["after"] == ["tiny"]
-    about = json.loads((ways.second / "split-3" / "run.json").read_text("utf-8"))
-    assert about["config"]["model"]["weights"] == f"{ways.first}/split-3/best.safetensors"
-    recipe = json.loads((ways.second / "protocol.json").read_text("utf-8"))["recipe"]
+    about = json.loads((runs.second / "split-3" / "run.json").read_text("utf-8"))
+    assert about["config"]["model"]["weights"] == f"{runs.first}/split-3/best.safetensors"
+    recipe = json.loads((runs.second / "protocol.json").read_text("utf-8"))["recipe"]
     assert "{split}" in recipe["model"]["weights"]
 
 
-def test_what_two_recipes_made_of_a_split_is_pooled(ways: Ways) -> None:
-    pooled = ways.folder / "pooled"
-    words = ["--combine", ways.first, "--combine", ways.second, "--data", ways.data]
+def test_two_recipes_are_combined_on_each_split(runs: Runs) -> None:
+    pooled = runs.folder / "pooled"
+    words = ["--combine", runs.first, "--combine", runs.second, "--data", runs.data]
     words += ["--run", pooled, "--split", 3]
     assert "first + second" in run(*words)
     about = json.loads((pooled / "protocol.json").read_text("utf-8"))
-    assert about["members"] == [str(ways.first), str(ways.second)]
+    assert about["members"] == [str(runs.first), str(runs.second)]
     made = json.loads((pooled / "split-3" / "run.json").read_text("utf-8"))
-    assert made["members"] == [f"{ways.first}/split-3", f"{ways.second}/split-3"]
+    assert made["members"] == [f"{runs.first}/split-3", f"{runs.second}/split-3"]
     assert Model(pooled / "split-3").card["data"]["split"] == 3
     evaluation = pooled / "split-3" / "evaluation-split3-test-flip"
     before = (made["made"], (evaluation / "evaluation.json").stat().st_mtime_ns)
@@ -83,7 +90,7 @@ def test_what_two_recipes_made_of_a_split_is_pooled(ways: Ways) -> None:
     assert before == (again["made"], (evaluation / "evaluation.json").stat().st_mtime_ns)
 
 
-def test_one_way_alone_cannot_be_pooled(tmp_path: Path) -> None:
+def test_one_folder_alone_cannot_be_combined(tmp_path: Path) -> None:
     words = ["--data", tmp_path, "--run", tmp_path / "runs", "--combine", tmp_path]
     result = CliRunner().invoke(app, ["benchmark", *map(str, words)])
     assert isinstance(result.exception, TrainingError)
@@ -91,23 +98,24 @@ def test_one_way_alone_cannot_be_pooled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "--config or --combine"),
         (("--config", TINY, "--combine", "a", "--combine", "b"), "--config or --combine"),
         (("--combine", "a", "--combine", "b", "--set", "name=n"), "--set changes a recipe"),
     ],
 )
-def test_either_a_recipe_or_members(tmp_path: Path, words: tuple[object, ...], said: str) -> None:
+def test_either_a_recipe_or_members(
+    tmp_path: Path, words: tuple[object, ...], message: str
+) -> None:
     common = ["benchmark", "--data", str(tmp_path), "--run", str(tmp_path / "runs")]
     result = CliRunner().invoke(app, [*common, *map(str, words)])
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
 
 
-def test_a_split_without_its_start_is_named(tmp_path: Path) -> None:
-    data = write_dataset(tmp_path / "data")
-    words = ["--config", TINY, "--data", data, "--run", tmp_path / "runs", "--split", 2]
+def test_missing_weights_of_a_split_are_an_error(small_data: Path, tmp_path: Path) -> None:
+    words = ["--config", TINY, "--data", small_data, "--run", tmp_path / "runs", "--split", 2]
     words += ["--set", "model.weights=none/split-{split}/best.safetensors"]
     result = CliRunner().invoke(app, ["benchmark", *map(str, words)])
     assert isinstance(result.exception, TrainingError)

@@ -16,7 +16,7 @@ from agelens.data.dataset import Dataset
 from agelens.errors import ConfigError, DatasetError, TrainingError
 from agelens.inference.runtime import Model
 from agelens.training.experiments import out_of_fold, stages
-from agelens.training.networks import pretrained
+from agelens.training.networks import backbones
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
 
@@ -53,8 +53,8 @@ def frozen_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     def features(dataset: Dataset, backbone: str, progress: Progress) -> np.ndarray:
         return np.random.default_rng(0).normal(size=(len(dataset), 2, 4)).astype(np.float16)
 
-    monkeypatch.setattr(out_of_fold, "extract", features)
-    monkeypatch.setattr(pretrained, "locate", lambda name: Path(name))
+    monkeypatch.setattr(out_of_fold, "backbone_features", features)
+    monkeypatch.setattr(backbones, "locate", lambda name: Path(name))
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def combined(monkeypatch: pytest.MonkeyPatch) -> None:
         for file in ("model.onnx", "run.json"):
             (folder / file).write_text("{}")
 
-    monkeypatch.setattr(stages, "combine", write)
+    monkeypatch.setattr(stages, "combine_runs", write)
     monkeypatch.setattr(stages, "quantize", write)
 
 
@@ -227,7 +227,7 @@ def missing_backbone(name: str) -> Path:
 def test_a_missing_backbone_is_named_before_anything_is_trained(
     recipe: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "locate", missing_backbone)
+    monkeypatch.setattr(backbones, "locate", missing_backbone)
     for answers in data.glob("out-of-fold-*"):
         answers.unlink()
     for source in (recipe, "hybrid"):

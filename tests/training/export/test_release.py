@@ -58,7 +58,9 @@ def test_only_a_better_model_replaces_the_shipped_one(
 
 def test_an_unmeasured_model_is_not_shipped(weights: Path, make_model, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", make_model, 4.5)
-    exporter.attach(run / "model.onnx", {"name": "changed", "validation": {"validation_mae": 4.0}})
+    exporter.write_card(
+        run / "model.onnx", {"name": "changed", "validation": {"validation_mae": 4.0}}
+    )
     with pytest.raises(TrainingError, match="no evaluation of this model"):
         release.ship(run, "default")
     assert not weights.exists()

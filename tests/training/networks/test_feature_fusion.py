@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 from agelens.errors import ConfigError
+from agelens.training.networks.layers import resize
 from agelens.training.networks.network import Network
-from agelens.training.networks.resize import resized
 from agelens.training.recipes.config import Config, ModelConfig
 
 SMALL = {"backbone": "scratch", "size": 32, "widths": [8, 16], "depths": [1, 1]}
@@ -69,7 +69,7 @@ def test_it_is_rebuilt_without_its_members_files(runs: list[Path]) -> None:
     net = Network(config)
     for file in runs:
         file.unlink()
-    again = Network(config, start=False)
+    again = Network(config, pretrained=False)
     again.load_state_dict(net.state_dict())
 
 
@@ -83,11 +83,11 @@ def test_members_belong_to_a_hybrid(table: dict[str, object]) -> None:
 
 def test_members_beside_each_other_speak_as_they_are(runs: list[Path]) -> None:
     net = Network(hybrid(*runs, join="beside", frozen=2)).eval()
-    assert net.still
-    assert not Network(hybrid(*runs, frozen=2)).still  # its gates learn
+    assert net.features_frozen
+    assert not Network(hybrid(*runs, frozen=2)).features_frozen  # its gates learn
     x = torch.rand(2, 3, 64, 64) * 255
     parts = [
-        member(resized(x, size, padding)).mean((2, 3))
+        member(resize(x, size, padding)).mean((2, 3))
         for (size, padding), member in zip(net.backbone.views, net.backbone.members, strict=True)
     ]
     assert torch.equal(net.backbone(x)[:, :, 0, 0], torch.cat(parts, 1))
@@ -100,7 +100,7 @@ def test_join_is_for_hybrids() -> None:
 
 def test_padding_is_black_and_the_picture_keeps_its_place() -> None:
     x = torch.full((1, 3, 100, 100), 200.0)
-    made = resized(x, 120, 0.1)
+    made = resize(x, 120, 0.1)
     assert made.shape == (1, 3, 120, 120)
     assert torch.equal(made[..., 10:110, 10:110], x)
     assert made.sum() == x.sum()
@@ -113,6 +113,8 @@ def test_a_member_sees_its_picture_padded() -> None:
     x = torch.rand(2, 3, 64, 64) * 255
     framed = torch.nn.functional.pad(x, (16, 16, 16, 16))
     assert torch.equal(
-        net.backbone.part(0, x), net.backbone.members[0](resized(framed, 32)).mean((2, 3))
+        net.backbone.member_features(0, x), net.backbone.members[0](resize(framed, 32)).mean((2, 3))
     )
-    assert not torch.allclose(net.backbone.part(0, x), net.backbone.part(1, x))
+    assert not torch.allclose(
+        net.backbone.member_features(0, x), net.backbone.member_features(1, x)
+    )

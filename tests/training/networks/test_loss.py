@@ -3,8 +3,7 @@ import math
 import pytest
 import torch
 
-from agelens.training.networks.loss import age_targets, batch_loss, labelled
-from agelens.training.networks.loss import loss as loss_of_each
+from agelens.training.networks.loss import age_targets, batch_loss, face_losses, label_targets
 from agelens.training.recipes.config import LossConfig
 
 PLAIN = LossConfig(sigma=0.0, expectation=0.0, gender=0.0, gender_smoothing=0.0)
@@ -14,7 +13,7 @@ FEMALE = torch.tensor([1, 0, 1])
 
 def loss(age, female, ages, labels, config):
     """Give the mean loss of a batch of labelled faces."""
-    return loss_of_each(age, female, labelled(ages, labels, config), config).mean()
+    return face_losses(age, female, label_targets(ages, labels, config), config).mean()
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0, 2.0, 5.0])
@@ -68,21 +67,21 @@ def test_the_ranked_probability_score_is_what_theory_says() -> None:
     sure = torch.full((3, 117), -80.0)
     sure[torch.arange(3), torch.tensor([4, 30, 110])] = 80
     # of a sure answer: the absolute error (Gneiting and Raftery, 2007)
-    each = loss_of_each(sure, torch.zeros(3), labelled(AGES, FEMALE, config), config)
+    each = face_losses(sure, torch.zeros(3), label_targets(AGES, FEMALE, config), config)
     assert each.tolist() == pytest.approx([4, 0, 6], abs=1e-5)
     two = torch.full((1, 117), -80.0)
     two[0, [20, 40]] = 0  # half and half, label 30: E|X - y| - E|X - X'| / 2 = 10 - 5
-    target = labelled(torch.tensor([30]), torch.tensor([0]), config)
-    assert loss_of_each(two, torch.zeros(1), target, config).item() == pytest.approx(5, abs=1e-4)
+    target = label_targets(torch.tensor([30]), torch.tensor([0]), config)
+    assert face_losses(two, torch.zeros(1), target, config).item() == pytest.approx(5, abs=1e-4)
 
 
 def test_the_ordinal_loss_is_least_at_the_labels_own_distribution() -> None:
     config = PLAIN.model_copy(update={"distribution": 0.0, "ordinal": 1.0, "sigma": 2.0})
-    target = labelled(AGES, FEMALE, config)
+    target = label_targets(AGES, FEMALE, config)
     own = target.distribution.clamp(min=1e-9).log()
-    at_best = loss_of_each(own, torch.zeros(3), target, config)
+    at_best = face_losses(own, torch.zeros(3), target, config)
     for shift in (-3, 3):
-        moved = loss_of_each(own.roll(shift, 1), torch.zeros(3), target, config)
+        moved = face_losses(own.roll(shift, 1), torch.zeros(3), target, config)
         assert moved[1] > at_best[1] + 1
 
 
@@ -90,8 +89,8 @@ def test_variance_counts_years_squared() -> None:
     config = PLAIN.model_copy(update={"distribution": 0.0, "variance": 1.0})
     two = torch.full((1, 117), -80.0)
     two[0, [20, 40]] = 0
-    target = labelled(torch.tensor([30]), torch.tensor([0]), config)
-    assert loss_of_each(two, torch.zeros(1), target, config).item() == pytest.approx(100, rel=1e-4)
+    target = label_targets(torch.tensor([30]), torch.tensor([0]), config)
+    assert face_losses(two, torch.zeros(1), target, config).item() == pytest.approx(100, rel=1e-4)
 
 
 def test_trimming_leaves_the_largest_losses_out() -> None:
@@ -102,8 +101,8 @@ def test_trimming_leaves_the_largest_losses_out() -> None:
 
 def test_mixed_targets_stay_distributions() -> None:
     config = LossConfig()
-    target = labelled(AGES, FEMALE, config)
+    target = label_targets(AGES, FEMALE, config)
     order = torch.tensor([2, 0, 1])
-    mixed = target.mixed(target.at(order), 0.25)
+    mixed = target.mix(target.take(order), 0.25)
     assert torch.allclose(mixed.distribution.sum(-1), torch.ones(3))
     assert mixed.age.tolist() == pytest.approx([0.25 * 116, 0.75 * 30, 0.75 * 116 + 0.25 * 30])

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from agelens.errors import ConfigError, TrainingError
 from agelens.inference import distribution
-from agelens.training.networks.network import Network, Standardise, expectation, median
+from agelens.training.networks.layers import Standardise
+from agelens.training.networks.network import Network, expectation, median
 from agelens.training.recipes.config import ModelConfig
 
 SMALL = ModelConfig(size=32, widths=[8, 16], depths=[1, 1])
@@ -34,11 +35,11 @@ def test_a_hidden_layer_and_frozen_stages() -> None:
 
 def test_features_may_stand_in_for_their_chips() -> None:
     net = Network(SMALL.model_copy(update={"hidden": 12, "frozen": 3})).eval()
-    assert net.still
-    assert not Network(SMALL).still
+    assert net.features_frozen
+    assert not Network(SMALL).features_frozen
     chips = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
-    features = net.describe(chips)
-    assert features.shape == (4, net.features)
+    features = net.extract_features(chips)
+    assert features.shape == (4, net.num_features)
     for ours, theirs in zip(net(features), net(chips), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -46,11 +47,11 @@ def test_features_may_stand_in_for_their_chips() -> None:
 def test_standardised_features_have_mean_0_and_spread_1() -> None:
     net = Network(SMALL.model_copy(update={"standardise": True}))
     assert isinstance(net.norm, Standardise)
-    seen = torch.randn(500, net.features) * 7 + 3
+    seen = torch.randn(500, net.num_features) * 7 + 3
     net.norm.fit(seen)
     made = net.norm(seen)
-    assert torch.allclose(made.mean(0), torch.zeros(net.features), atol=1e-4)
-    assert torch.allclose(made.std(0), torch.ones(net.features), atol=1e-2)
+    assert torch.allclose(made.mean(0), torch.zeros(net.num_features), atol=1e-4)
+    assert torch.allclose(made.std(0), torch.ones(net.num_features), atol=1e-2)
 
 
 def test_too_many_frozen_stages_are_named() -> None:
@@ -61,7 +62,7 @@ def test_too_many_frozen_stages_are_named() -> None:
 def test_a_size_too_small_is_named() -> None:
     config = ModelConfig(backbone="dlib", size=64)
     with pytest.raises(ConfigError, match=r"model\.size = 64 does not suit dlib"):
-        Network(config, start=False)
+        Network(config, pretrained=False)
 
 
 def test_it_starts_from_another_run_or_a_bare_backbone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random changes to a training chip that leave its age and gender as they are."""
+"""Augmentation: random changes to a training chip that keep its age and gender."""
 
 from collections.abc import Callable
 from math import cos, radians, sin
@@ -15,31 +15,31 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 class Augment:
-    """Turns, scales, shifts, recolours, degrades and covers one chip."""
+    """Rotate, scale, shift, mirror, recolour, degrade and erase parts of one chip at random."""
 
     def __init__(self, config: AugmentConfig) -> None:
         self._config = config
         self.flip = config.flip
 
     def __call__(self, chip: Chip, size: int, random: Generator) -> Chip:
-        """Take uint8 (H, H, 3) RGB, give uint8 (size, size, 3)."""
+        """Turn uint8 (H, H, 3) RGB into uint8 (size, size, 3)."""
         config = self._config
         chip = cv2.warpAffine(
             chip,
-            self._placement(chip.shape[0], size, random),
+            self._geometry(chip.shape[0], size, random),
             (size, size),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )  # type: ignore[assignment]
         if random.random() < config.degrade:
             chip = DEGRADATIONS[random.integers(len(DEGRADATIONS))](chip, random)
-        chip = cv2.transform(chip, self._colours(random))  # type: ignore[assignment]
+        chip = cv2.transform(chip, self._colour_matrix(random))  # type: ignore[assignment]
         if random.random() < config.erase:
             _erase(chip, random)
         return chip
 
-    def _placement(self, side: int, size: int, random: Generator) -> NDArray[np.float64]:
-        """Give the 2 x 3 matrix from source to target pixels, about the centres of both."""
+    def _geometry(self, side: int, size: int, random: Generator) -> NDArray[np.float64]:
+        """Draw the 2 x 3 matrix from source to target pixels, about the centres of both."""
         config = self._config
         angle = radians(random.uniform(-config.rotate, config.rotate))
         zoom = size / side * np.exp(random.uniform(-1, 1) * np.log1p(config.scale))
@@ -52,8 +52,8 @@ class Augment:
         offset = np.full(2, (size - 1) / 2) + shift - linear @ centre
         return np.hstack([linear, offset[:, None]])
 
-    def _colours(self, random: Generator) -> NDArray[np.float32]:
-        """Give the 3 x 4 matrix of saturation, contrast and brightness."""
+    def _colour_matrix(self, random: Generator) -> NDArray[np.float32]:
+        """Draw the 3 x 4 matrix of saturation, contrast and brightness."""
         config = self._config
         grey = random.random() < config.grey
         saturation = 0.0 if grey else 1 + random.uniform(-config.saturation, config.saturation)
@@ -65,7 +65,7 @@ class Augment:
 
 
 def _erase(chip: Chip, random: Generator) -> None:
-    """Paint one rectangle of 2 to 15 % of the chip (Zhong et al., 2020)."""
+    """Fill one rectangle of 2 to 15 % of the chip (random erasing; Zhong et al., 2020)."""
     side = chip.shape[0]
     area, shape = random.uniform(0.02, 0.15), np.exp(random.uniform(-1, 1))
     wide = min(int(side * np.sqrt(area * shape)), side)
@@ -81,12 +81,12 @@ def _low_resolution(chip: Chip, random: Generator) -> Chip:
     return cv2.resize(tiny, (side, side), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def _out_of_focus(chip: Chip, random: Generator) -> Chip:
+def _defocus_blur(chip: Chip, random: Generator) -> Chip:
     sigma = chip.shape[0] * random.uniform(0.005, 0.025)
     return cv2.GaussianBlur(chip, (0, 0), sigma)  # type: ignore[return-value]
 
 
-def _motion(chip: Chip, random: Generator) -> Chip:
+def _motion_blur(chip: Chip, random: Generator) -> Chip:
     length = max(3, int(chip.shape[0] * random.uniform(0.03, 0.1)) | 1)
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
@@ -115,8 +115,8 @@ def _tint(chip: Chip, random: Generator) -> Chip:
 
 DEGRADATIONS: tuple[Callable[[Chip, Generator], Chip], ...] = (
     _low_resolution,
-    _out_of_focus,
-    _motion,
+    _defocus_blur,
+    _motion_blur,
     _jpeg,
     _dark_and_noisy,
     _tint,

@@ -1,4 +1,4 @@
-"""Training chips: the decoded chips of a dataset, cut into batches, plain or augmented."""
+"""Batches of a data set's decoded chips: in order as they are, or shuffled and augmented."""
 
 import copy
 from collections.abc import Iterator
@@ -8,28 +8,34 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import Progress
 
+from agelens.data.chips import cached
+from agelens.data.dataset import Dataset
+from agelens.errors import TrainingError
 from agelens.training.batches.augmentation import Augment
-from agelens.training.batches.distributed import ALONE, Share
+from agelens.training.batches.distributed import SINGLE_WORKER, Worker
+from agelens.training.recipes.config import Config
+
+VALIDATION_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B faces: chips uint8 (B, S, S, 3) RGB, ages in years (B,), female 0 or 1 (B,).
+    """B faces: their rows in the data set, chips and labels.
 
-    `rows` are the faces' places in the dataset, `weights` float32 (B,) how much each counts;
-    None: all the same. Where a backbone is frozen, `chips` may be its features, float16 (B, F).
+    With a frozen backbone `chips` may be its features instead, float16 (B, F).
     """
 
-    rows: NDArray[np.int64]
-    chips: NDArray[np.uint8] | NDArray[np.float16]
-    ages: NDArray[np.int64]
-    female: NDArray[np.int64]
-    weights: NDArray[np.float32] | None = None
+    rows: NDArray[np.int64]  # (B,)
+    chips: NDArray[np.uint8] | NDArray[np.float16]  # (B, S, S, 3) RGB
+    ages: NDArray[np.int64]  # (B,) years
+    female: NDArray[np.int64]  # (B,) 0 or 1
+    weights: NDArray[np.float32] | None = None  # (B,) sample weights; None: all 1
 
 
 class Loader:
-    """Batches of some of a dataset's chips; the same seed and epoch give the same batches."""
+    """Batches of some of a data set's faces; the same seed and epoch give the same batches."""
 
     def __init__(
         self,
@@ -37,108 +43,145 @@ class Loader:
         rows: NDArray[np.int64],
         ages: NDArray[np.int64],
         female: NDArray[np.int64],
-        batch: int,
+        batch_size: int,
         weights: NDArray[np.float32] | None = None,
     ) -> None:
-        """Take all chips, and of the faces wanted the rows in them, ages, female flags, weights."""
+        """Take all chips of a data set, and the rows, labels and weights of the faces to load."""
         self._chips = chips
         self._rows = rows
         self.ages = ages
         self.female = female
-        self._batch = batch
+        self._batch_size = batch_size
         self._weights = weights
-        self._share = ALONE
+        self._worker = SINGLE_WORKER
 
     @property
     def faces(self) -> int:
-        """How many faces there are."""
+        """The number of faces."""
         return len(self._rows)
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch)
+        return -(-len(self._rows) // self._batch_size)
 
-    def shared(self, share: Share) -> Self:
-        """Give a loader of the same batches that gives one worker's share of each."""
+    def for_worker(self, worker: Worker) -> Self:
+        """Return a loader of the same batches that yields one worker's part of each."""
         loader = copy.copy(self)
-        loader._share = share
+        loader._worker = worker
         return loader
 
-    def plain(self) -> Iterator[Batch]:
-        """Give every face once, in order, as it is."""
-        for picked in self._in_order():
-            yield self._take(picked, self._chips[self._rows[picked]])
+    def with_features(self, features: NDArray[np.float16]) -> "FeatureLoader":
+        """Return a loader of the same faces that yields features (N, 2, F) in place of chips."""
+        labels = self.ages, self.female, self._batch_size, self._weights
+        loader = FeatureLoader(self._chips, self._rows, *labels)
+        loader._features = features
+        return loader
 
-    def _in_order(self) -> Iterator[NDArray[np.int64]]:
-        mine = self._share.of(np.arange(len(self._rows)))
-        for start in range(0, len(mine), self._batch):
-            yield mine[start : start + self._batch]
+    def in_order(self) -> Iterator[Batch]:
+        """Yield every face once, in order and unchanged."""
+        own = self._worker.shard(np.arange(len(self._rows)))
+        for start in range(0, len(own), self._batch_size):
+            indices = own[start : start + self._batch_size]
+            yield self._batch(indices, self._unchanged(self._rows[indices]))
 
     def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
-        """Give every face once, in random order, augmented to `size` pixels.
+        """Yield every face once, in random order, augmented to `size` pixels.
 
-        One batch is prepared in a thread while the caller works on the one before.
+        The next batch is prepared in a thread while the caller works on the current one.
         """
-        groups = [self._share.of(group) for group in self._groups(seed, epoch)]
+        shards = [self._worker.shard(group) for group in self._shuffled_indices(seed, epoch)]
 
-        def prepare(picked: NDArray[np.int64]) -> Batch:
-            made = np.empty((len(picked), size, size, 3), np.uint8)
-            for place, index in enumerate(picked):
+        def prepare(indices: NDArray[np.int64]) -> Batch:
+            chips = np.empty((len(indices), size, size, 3), np.uint8)
+            for place, index in enumerate(indices):
                 random = np.random.default_rng([seed, epoch, int(index)])
-                made[place] = augment(self._chips[self._rows[index]], size, random)
-            return self._take(picked, made)
+                chips[place] = augment(self._chips[self._rows[index]], size, random)
+            return self._batch(indices, chips)
 
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(prepare, groups[0])
-            for following in groups[1:]:
-                ready = waiting.result()
-                waiting = pool.submit(prepare, following)
-                yield ready
-            yield waiting.result()
+            upcoming = pool.submit(prepare, shards[0])
+            for shard in shards[1:]:
+                batch = upcoming.result()
+                upcoming = pool.submit(prepare, shard)
+                yield batch
+            yield upcoming.result()
 
-    def _groups(self, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    def _unchanged(self, rows: NDArray[np.int64]) -> Any:
+        return self._chips[rows]
+
+    def _shuffled_indices(self, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         order = np.random.default_rng([seed, epoch]).permutation(len(self._rows))
-        groups = [order[i : i + self._batch] for i in range(0, len(order), self._batch)]
+        groups = [order[i : i + self._batch_size] for i in range(0, len(order), self._batch_size)]
         # batch statistics need two faces, and each worker one
-        if len(groups) > 1 and len(groups[-1]) < max(2, self._share.workers):
+        if len(groups) > 1 and len(groups[-1]) < max(2, self._worker.world_size):
             groups[-2:] = [np.concatenate(groups[-2:])]
         return groups
 
-    def remembering(self, features: NDArray[np.float16]) -> "Recall":
-        """Give a loader of the same faces that gives features (N, 2, F) in place of chips."""
-        return Recall(self, features)
-
-    def _take(
-        self, picked: NDArray[np.int64], chips: NDArray[np.uint8] | NDArray[np.float16]
-    ) -> Batch:
-        whole: Any = np.ascontiguousarray(chips)
+    def _batch(self, indices: NDArray[np.int64], chips: Any) -> Batch:
         return Batch(
-            self._rows[picked], whole, self.ages[picked], self.female[picked],
-            None if self._weights is None else self._weights[picked],
-        )  # fmt: skip
+            self._rows[indices],
+            np.ascontiguousarray(chips),
+            self.ages[indices],
+            self.female[indices],
+            None if self._weights is None else self._weights[indices],
+        )
 
 
-class Recall(Loader):
-    """Batches of features that a frozen backbone gave before, of chips and of their mirror images.
+class FeatureLoader(Loader):
+    """Batches of a frozen backbone's cached features, of chips and of their mirror images.
 
-    For recipes that change a chip in no other way than by mirroring it.
+    For recipes whose only augmentation is mirroring.
     """
 
-    def __init__(self, like: Loader, features: NDArray[np.float16]) -> None:
-        """Take the loader whose place it takes, and features (N, 2, F) of the whole dataset."""
-        super().__init__(
-            like._chips, like._rows, like.ages, like.female, like._batch, like._weights
-        )
-        self._features = features
+    _features: NDArray[np.float16]  # (N, 2, F) of the whole data set
 
-    def plain(self) -> Iterator[Batch]:
-        """Give every face once, in order, as it is."""
-        for picked in self._in_order():
-            yield self._take(picked, self._features[self._rows[picked], 0])
+    def _unchanged(self, rows: NDArray[np.int64]) -> Any:
+        return self._features[rows, 0]
 
     def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
-        """Give every face once, in random order, mirrored by chance; `size` does not matter."""
+        """Yield every face once, in random order, mirrored at random; `size` is ignored."""
         random = np.random.default_rng([seed, epoch, 1])
-        for group in self._groups(seed, epoch):
-            sides = (random.random(len(group)) < augment.flip).astype(np.int64)
-            picked, side = self._share.of(group), self._share.of(sides)
-            yield self._take(picked, self._features[self._rows[picked], side])
+        for group in self._shuffled_indices(seed, epoch):
+            mirrored = (random.random(len(group)) < augment.flip).astype(np.int64)
+            indices, side = self._worker.shard(group), self._worker.shard(mirrored)
+            yield self._batch(indices, self._features[self._rows[indices], side])
+
+
+def labelled_loader(
+    dataset: Dataset,
+    chips: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    batch_size: int = VALIDATION_BATCH,
+    weights: NDArray[np.float32] | None = None,
+) -> Loader:
+    """Return a loader of some rows of a data set; `weights` (N,) are those of all its faces."""
+    faces = dataset.samples[rows]
+    ages = faces["age"].to_numpy().astype(np.int64)
+    female = (faces["gender"] == "female").to_numpy().astype(np.int64)
+    return Loader(chips, rows, ages, female, batch_size, None if weights is None else weights[rows])
+
+
+def make_loaders(
+    config: Config,
+    dataset: Dataset,
+    progress: Progress,
+    weights: NDArray[np.float32] | None = None,
+) -> tuple[Loader, Loader]:
+    """Return loaders of a recipe's training faces and of its validation faces.
+
+    `weights` (N,) are the sample weights of the data set's faces; training faces of weight 0 are
+    left out. Raises TrainingError where fewer than two training faces are left.
+    """
+    chips, split = cached(dataset, progress), dataset.split(config.data.split)
+    shuffled = np.random.default_rng(config.run.seed).permutation(split.train)
+    if weights is not None:
+        shuffled = shuffled[weights[shuffled] > 0]
+        if len(shuffled) < 2:
+            raise TrainingError(
+                f"data.exclude and data.downweight leave {len(shuffled)} training faces: "
+                "expected at least 2; take lines out of the file"
+            )
+    train = np.sort(shuffled[: max(round(len(shuffled) * config.data.share), 2)])
+    return (
+        labelled_loader(dataset, chips, train, config.optimizer.batch, weights),
+        labelled_loader(dataset, chips, split.validation),
+    )

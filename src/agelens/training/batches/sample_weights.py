@@ -1,7 +1,7 @@
-"""How far each training face is trusted: what `agelens data audit` found, as weights.
+"""Sample weights: how much each training face counts, from the files of `agelens data audit`.
 
 The files are CSV with the column `file` and, as audit writes them, `suggestion` and `weight`.
-Faces for validation and test keep their place, so that figures stay comparable.
+Weights apply to training faces only, so that validation and test figures stay comparable.
 """
 
 from pathlib import Path
@@ -15,29 +15,29 @@ from agelens.errors import TrainingError
 from agelens.training.recipes.config import DataConfig
 
 
-def read(config: DataConfig, dataset: Dataset) -> NDArray[np.float32] | None:
-    """Give a weight of 0 to 1 for each face of the dataset, (N,); None where none was asked for.
+def read_weights(config: DataConfig, dataset: Dataset) -> NDArray[np.float32] | None:
+    """Return a weight from 0 to 1 for each face of the data set, (N,); None without any file.
 
     data.exclude: the faces whose suggestion is "exclude" (or, without that column, every face
-    named) weigh 0. data.downweight: each face weighs as little as the smallest weight beside it.
-    Raises TrainingError for a file that cannot be used, or names faces the dataset lacks.
+    listed) get weight 0. data.downweight: each face gets the smallest weight listed for it.
+    Raises TrainingError for a file that cannot be used, or lists faces the data set lacks.
     """
     if config.exclude is None and config.downweight is None:
         return None
     weights = np.ones(len(dataset), np.float32)
     if config.exclude is not None:
-        table = _table("data.exclude", config.exclude)
+        table = _read("data.exclude", config.exclude)
         if "suggestion" in table.columns:
             table = table.filter(pl.col("suggestion") == "exclude")
         weights[_rows(table, dataset, config.exclude)] = 0
     if config.downweight is not None:
-        table = _table("data.downweight", config.downweight)
-        said = _weights(table, config.downweight)
-        np.minimum.at(weights, _rows(table, dataset, config.downweight), said)
+        table = _read("data.downweight", config.downweight)
+        listed = _checked_weights(table, config.downweight)
+        np.minimum.at(weights, _rows(table, dataset, config.downweight), listed)
     return weights
 
 
-def _table(key: str, path: str) -> pl.DataFrame:
+def _read(key: str, path: str) -> pl.DataFrame:
     try:
         table = pl.read_csv(Path(path), infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -53,25 +53,25 @@ def _table(key: str, path: str) -> pl.DataFrame:
     return table
 
 
-def _weights(table: pl.DataFrame, path: str) -> NDArray[np.float32]:
+def _checked_weights(table: pl.DataFrame, path: str) -> NDArray[np.float32]:
     if "weight" not in table.columns:
         raise TrainingError(f"{path} has no column weight: expected one, from 0 to 1")
-    read = table["weight"].cast(pl.Float32, strict=False)
-    wrong = ~read.is_between(0, 1).fill_null(False)
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
+    weights = table["weight"].cast(pl.Float32, strict=False)
+    invalid = ~weights.is_between(0, 1).fill_null(False)
+    if invalid.any():
+        row = int(invalid.arg_max() or 0)
         raise TrainingError(
             f"{path}, line {row + 2}: weight {table['weight'][row]!r}: expected 0 to 1"
         )
-    return read.to_numpy()
+    return weights.to_numpy()
 
 
 def _rows(table: pl.DataFrame, dataset: Dataset, path: str) -> NDArray[np.int64]:
-    place = {file: row for row, file in enumerate(dataset.samples["file"])}
-    unknown = [file for file in table["file"] if file not in place]
+    row_of = {file: row for row, file in enumerate(dataset.samples["file"])}
+    unknown = [file for file in table["file"] if file not in row_of]
     if unknown:
         raise TrainingError(
             f"{path} names {len(unknown):,} files that the dataset lacks, such as "
             f"{unknown[0]!r}: expected the actions of this dataset's own audit"
         )
-    return np.array([place[file] for file in table["file"]], np.int64)
+    return np.array([row_of[file] for file in table["file"]], np.int64)

@@ -1,7 +1,9 @@
-"""What pre-trained face networks can say for the audit of a dataset, as far as they are at hand."""
+"""What an audit of a data set needs from pre-trained networks, as far as they are installed."""
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,67 +14,74 @@ from agelens.data.audit import paintings
 from agelens.data.audit.out_of_fold import ModelOutputs
 from agelens.data.dataset import Dataset
 from agelens.errors import AgelensError
-from agelens.training.batches.features import embed, extract
+from agelens.training.batches.features import backbone_features, face_descriptors
 from agelens.training.experiments import out_of_fold
-from agelens.training.networks import pretrained
+from agelens.training.networks import backbones
 
 FILE = "out-of-fold.parquet"
-"""Where answers are kept in a dataset folder."""
+"""The predictions in a data set's folder."""
 
 
-def ask(
+def audit_inputs(
     data: Path, given: Path | None, progress: Progress
 ) -> tuple[ModelOutputs, dict[str, float]]:
-    """Get out-of-fold answers, face descriptors, and how painted faces look; and each step's time.
+    """Return out-of-fold predictions, face descriptors and painting scores; and seconds per step.
 
-    `given` are answers to take. Otherwise those in the dataset folder are taken if they are of
-    the dataset as it is, or else made there. What cannot be had is left out, with the reason.
+    `given` are predictions to use. Otherwise those in the data set's folder are used if they are
+    of the data as they are, or else made there. What cannot be computed is left out, with the
+    reason.
     """
     dataset = Dataset(data)
     seconds: dict[str, float] = {}
-    at_hand, missing = _at_hand()
+    installed, missing = _installed()
     descriptors: NDArray[np.float32] | None = None
-    looks: NDArray[np.float64] | None = None
-    answers = given or _kept(dataset)
+    painting_scores: NDArray[np.float64] | None = None
+    predictions = given or _current_predictions(dataset)
+
+    @contextmanager
+    def timed(step: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        seconds[step] = round(time.perf_counter() - began, 2)
+
     try:
-        if "dlib" in at_hand:
-            began = time.perf_counter()
-            descriptors = embed(extract(dataset, "dlib", progress))
-            seconds["describe the faces (dlib)"] = round(time.perf_counter() - began, 2)
-        if paintings.BACKBONE in at_hand:
-            began = time.perf_counter()
-            looks = paintings.score(extract(dataset, paintings.BACKBONE, progress)[:, 0])
-            step = f"look for painted faces ({paintings.BACKBONE})"
-            seconds[step] = round(time.perf_counter() - began, 2)
-        if answers is None and at_hand:
-            table, about = out_of_fold.out_of_fold(dataset, progress, at_hand)
-            answers = data / FILE
-            out_of_fold.write(table, about, answers)
+        if "dlib" in installed:
+            with timed("describe the faces (dlib)"):
+                descriptors = face_descriptors(backbone_features(dataset, "dlib", progress))
+        if paintings.BACKBONE in installed:
+            with timed(f"look for painted faces ({paintings.BACKBONE})"):
+                features = backbone_features(dataset, paintings.BACKBONE, progress)
+                painting_scores = paintings.score(features[:, 0])
+        if predictions is None and installed:
+            table, about = out_of_fold.predict_out_of_fold(dataset, progress, installed)
+            predictions = data / FILE
+            out_of_fold.write(table, about, predictions)
             seconds["features of the faces"] = about["seconds"]["features"]
             seconds["train heads for each fold"] = about["seconds"]["heads"]
     except (AgelensError, OSError) as error:
         missing = f"{error}."
-    return ModelOutputs(answers, descriptors, looks, "" if answers else missing), seconds
+    models = ModelOutputs(predictions, descriptors, painting_scores, "" if predictions else missing)
+    return models, seconds
 
 
-def _at_hand() -> tuple[tuple[str, ...], str]:
-    """Give the backbones whose files are there, and why others are not."""
-    found, reasons = [], []
+def _installed() -> tuple[tuple[str, ...], str]:
+    """Return the backbones whose files are there, and why others are not."""
+    installed, reasons = [], []
     for backbone in out_of_fold.BACKBONES:
         try:
-            pretrained.locate(backbone)
-            found.append(backbone)
+            backbones.locate(backbone)
+            installed.append(backbone)
         except AgelensError as error:
             reasons.append(str(error))
-    return tuple(found), "; ".join(reasons)
+    return tuple(installed), "; ".join(reasons)
 
 
-def _kept(dataset: Dataset) -> Path | None:
-    """Give the answers in the dataset folder, if they are of all its faces as they are."""
+def _current_predictions(dataset: Dataset) -> Path | None:
+    """Return the predictions in the data set's folder, if they are of all its faces as they are."""
     file = dataset.folder / FILE
     try:
         about = json.loads(file.with_suffix(".json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    whole = about.get("split") is None and about.get("data") == dataset.fingerprint
-    return file if whole and file.is_file() else None
+    current = about.get("split") is None and about.get("data") == dataset.fingerprint
+    return file if current and file.is_file() else None

@@ -1,8 +1,8 @@
-"""The whole protocol: one way to make a model, gone and measured on all five splits.
+"""The five-split protocol: train or combine models on each split, and measure them.
 
-Five rotations of 60/20/20 over ten folds, as in the Facial-Age-Estimation-Benchmark (Paplhám
-and Franc, CVPR 2024). Each split is a run folder of its own, `split-0` to `split-4`; what stands
-there already is gone on with, or taken as it is.
+The splits are five rotations of 60/20/20 over ten folds, as in the Facial-Age-Estimation-Benchmark
+(Paplhám and Franc, CVPR 2024). Each split is a run folder of its own, `split-0` to `split-4`. A
+run that was stopped is resumed, and one that is finished is kept.
 """
 
 import json
@@ -20,7 +20,7 @@ from agelens.errors import TrainingError
 from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.inference.runtime import Model
 from agelens.training.experiments import stages
-from agelens.training.experiments.ensemble_selection import combine
+from agelens.training.experiments.ensemble_selection import combine_runs
 from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
@@ -35,31 +35,27 @@ FIGURES = {
 """The protocol's figures: subset and figure of an evaluation."""
 
 
-Make = Callable[[int, Path], None]
-"""Makes the model of a split in its run folder, unless it is there."""
-
-
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How the models are made: by a recipe, or of other models."""
+class Method:
+    """A way to make the model of each split."""
 
     name: str
-    said: dict[str, Any]  # of it, in the record
-    make: Make
+    record: dict[str, Any]  # of the method, for protocol.json
+    make: Callable[[int, Path], None]  # makes the model of a split in its run folder
 
 
-def by_recipe(recipe: Config, data: Path, progress: Progress) -> Way:
-    """Train a recipe and what it needs. A split that was stopped goes on."""
+def recipe_method(recipe: Config, data: Path, progress: Progress) -> Method:
+    """Train a recipe and its stages on each split, resuming runs that were stopped."""
 
     def make(split: int, run: Path) -> None:
         if not {"finished", "made"} & _read(run / "run.json").keys():
             stages.run(stages.plan(recipe.at(split), data, run), data, progress)
 
-    return Way(recipe.name, {"recipe": recipe.table()}, make)
+    return Method(recipe.name, {"recipe": recipe.table()}, make)
 
 
-def by_combining(folders: Sequence[Path], data: Path, progress: Progress) -> Way:
-    """Combine, on each split, the models that other ways made of it: their folders.
+def ensemble_method(folders: Sequence[Path], data: Path, progress: Progress) -> Method:
+    """Combine, on each split, the models that other methods made in their folders.
 
     Raises TrainingError, before anything is made, for fewer than two folders.
     """
@@ -71,14 +67,14 @@ def by_combining(folders: Sequence[Path], data: Path, progress: Progress) -> Way
 
     def make(split: int, run: Path) -> None:
         if "made" not in _read(run / "run.json"):
-            combine([folder / f"split-{split}" for folder in folders], data, run, progress)
+            combine_runs([folder / f"split-{split}" for folder in folders], data, run, progress)
 
-    said = {"members": [str(folder) for folder in folders]}
-    return Way(" + ".join(folder.name for folder in folders), said, make)
+    members = {"members": [str(folder) for folder in folders]}
+    return Method(" + ".join(folder.name for folder in folders), members, make)
 
 
 def five_splits(
-    way: Way,
+    method: Method,
     data: Path,
     folder: Path,
     progress: Progress,
@@ -88,54 +84,56 @@ def five_splits(
     command: str = "",
     on_split: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Make and measure the models of some splits; give the table, also in `folder/protocol.json`.
+    """Make and measure the models of some splits; return the table of `folder/protocol.json`.
 
-    A split whose evaluation is of its model as it stands is not measured again.
+    The table is written after each split. A model whose evaluation is up to date is not measured
+    again.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for split in splits:
         run = folder / f"split-{split}"
-        way.make(split, run)
-        rows.append(_measured(run, split, data, flip, command, progress))
-        checkpoint.write_json(folder / "protocol.json", _table(way, rows, flip, command))
+        method.make(split, run)
+        rows.append(_measure(run, split, data, flip, command, progress))
+        checkpoint.write_json(folder / "protocol.json", _table(method, rows, flip, command))
         if on_split:
             on_split(rows[-1])
-    return _table(way, rows, flip, command)
+    return _table(method, rows, flip, command)
 
 
-def _measured(
+def _measure(
     run: Path, split: int, data: Path, flip: bool, command: str, progress: Progress
 ) -> dict[str, Any]:
     model = Model(run)
     folder = run / f"evaluation-split{split}-test{'-flip' if flip else ''}"
-    about = _read(folder / "evaluation.json")
-    if about.get("model", {}).get("sha256") != exporter.sha256(model.path):
+    evaluation = _read(folder / "evaluation.json")
+    if evaluation.get("model", {}).get("sha256") != exporter.sha256(model.path):
         evaluator = Evaluator(Plan(data, split=split, flip=flip), command)
         task = progress.add_task(f"split {split}: test folds", total=len(evaluator))
 
         def report(_: str, done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        about = evaluator.run(model, folder, run.name, report).table
+        evaluation = evaluator.run(model, folder, run.name, report).table
         progress.remove_task(task)
     figures = {
-        name: about["subsets"][subset]["figures"][figure]["value"]
+        name: evaluation["subsets"][subset]["figures"][figure]["value"]
         for name, (subset, figure) in FIGURES.items()
     }
-    return {"split": split, "faces": about["faces"], "folds": about["data"]["folds"], **figures}
+    folds = evaluation["data"]["folds"]
+    return {"split": split, "faces": evaluation["faces"], "folds": folds, **figures}
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Read a record; one that is not there yet is empty."""
-    about: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return about
+    """Read a JSON record; one that is not there yet is empty."""
+    record: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return record
 
 
-def _table(way: Way, rows: list[dict[str, Any]], flip: bool, command: str) -> dict[str, Any]:
+def _table(method: Method, rows: list[dict[str, Any]], flip: bool, command: str) -> dict[str, Any]:
     return {
         "protocol": "five-splits",
         "command": command,
-        **way.said,
+        **method.record,
         "flip": flip,
         "splits": rows,
         "mean": {name: statistics.fmean(row[name] for row in rows) for name in FIGURES},

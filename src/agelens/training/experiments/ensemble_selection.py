@@ -1,8 +1,8 @@
-"""From several trained runs to one hybrid model: compare ways to pool them, keep the best.
+"""Build an ensemble from trained runs: compare all combinations, export the best one.
 
-Everything is fitted and compared on validation folds. Each way is judged by cross-fitting: its
-numbers are fitted on half of the validation faces and judged on the other half, both ways round
-(whole folds are kept together, so no photo is in both halves).
+Everything is fitted and compared on validation folds. Each combination is judged by
+cross-fitting: its numbers are fitted on half of the validation faces and judged on the other half,
+both ways round. Whole folds stay together, so that no photo is in both halves.
 """
 
 import itertools
@@ -22,212 +22,186 @@ from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution
-from agelens.training.batches.loader import Loader
+from agelens.training.batches.loader import Loader, make_loaders
 from agelens.training.export import exporter
 from agelens.training.loop import run_record
-from agelens.training.loop.trainer import loaders
 from agelens.training.networks import checkpoint, ensemble
-from agelens.training.networks.allocator import keep_memory
-from agelens.training.networks.ensemble import How, Labels, Pool, Pooled
+from agelens.training.networks.device import keep_freed_memory
+from agelens.training.networks.ensemble import Ensemble, MemberLogits, OpinionPool, PoolingMethod
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 
-HOWS: tuple[How, ...] = ("average", "stack")
+METHODS: tuple[PoolingMethod, ...] = ("average", "stack")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A combination of members under one pooling method, and its cross-fitted accuracy."""
+
+    members: tuple[int, ...]  # indices
+    method: PoolingMethod
+    figures: dict[str, float]
+    errors: NDArray[np.float64]  # (N,) absolute, in years
+
+    @property
+    def mae(self) -> float:
+        """Validation MAE in years."""
+        return self.figures["validation_mae"]
+
+    def table(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the candidate as JSON values, with the names of its members."""
+        members = [names[index] for index in self.members]
+        return {"members": members, "how": self.method, **self.figures}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
     """One trained run."""
 
-    run: Path
     config: Config
     network: Network
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What M members say of N validation faces, and what the faces are labelled."""
+def combine_runs(
+    runs: Sequence[Path], data: Path, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """Combine trained runs into one ensemble in a new run folder; return the comparison.
 
-    age: Tensor  # (M, N, 117) logits
-    female: Tensor  # (M, N) logits
-    labels: Labels
-    half: NDArray[np.bool_]  # (N,)
-
-    def of(self, members: Sequence[int]) -> "Said":
-        """Give the part of some members."""
-        picked = list(members)
-        return Said(self.age[picked], self.female[picked], self.labels, self.half)
-
-
-def combine(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Pool trained runs into one model in a new run folder; give the comparison.
-
-    Every set of at least one run is judged, under each way to pool; the best set and way, by
-    validation MAE, is exported. Raises TrainingError for runs that cannot be joined.
+    Every set of at least one run is judged, under each pooling method; the candidate with the
+    lowest validation MAE is exported. Raises TrainingError for runs that cannot be combined.
     """
-    keep_memory()
+    keep_freed_memory()
     members = [_load(run) for run in runs]
+    names = [member.config.name for member in members]
     splits = {member.config.data.split for member in members}
     if len(members) < 2 or len(splits) > 1:
         raise TrainingError(
             f"{len(members)} runs of splits {sorted(splits)}: expected at least two of one split"
         )
     dataset = Dataset(data)
-    validation = loaders(members[0].config, dataset, progress)[1]
+    validation = make_loaders(members[0].config, dataset, progress)[1]
     folds = dataset.samples["fold"].to_numpy()[dataset.split(splits.pop()).validation]
-    said = _ask(members, validation, folds == folds.min(), progress)
-    names = [member.config.name for member in members]
-    table = compare(said, names)
-    best = min(table, key=lambda row: row["validation_mae"])
-    picked = best["places"]
-    final = said.of(picked)
-    fitted = ensemble.fit(final.age, final.female, final.labels, best["how"])
+    logits = _predict(members, validation, progress)
+    candidates = compare(logits, torch.from_numpy(folds == folds.min()))
+    best = min(candidates, key=lambda candidate: candidate.mae)
+    picked = [members[index] for index in best.members]
+    pool = ensemble.fit_pool(logits.members(best.members), best.method)
+    network = Ensemble([member.network for member in picked], pool)
+    share_equal_parameters(network)
     folder.mkdir(parents=True, exist_ok=True)
-    hybrid = Pooled([members[place].network for place in picked], fitted)
-    share_equal(hybrid)
-    card = _card(best, members, fitted)
-    comparison = [{k: v for k, v in row.items() if k not in ("places", "errors")} for row in table]
-    about = {
+    parity = exporter.calibrate_and_export(
+        network, folder / "model.onnx", _card(best, picked, pool), validation, half=True
+    )
+    chosen = best.table(names)
+    record = {
         "members": [str(run) for run in runs],
-        "chosen": {"members": best["members"], "how": best["how"]},
-        "ways": comparison,
-        "against_best_member": _against_half(table, best),
-        "parity_years": exporter.finish(hybrid, folder / "model.onnx", card, validation, half=True),
+        "chosen": {"members": chosen["members"], "how": chosen["how"]},
+        "ways": [candidate.table(names) for candidate in candidates],
+        "against_best_member": _against_best_member(candidates, best, names),
+        "parity_years": parity,
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset)},
         "versions": provenance.versions(),
         "commit": run_record.commit(Path(__file__).parent),
         "made": provenance.now(),
     }
-    checkpoint.write_json(folder / "run.json", about)
-    return about
+    checkpoint.write_json(folder / "run.json", record)
+    return record
 
 
-def compare(said: Said, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Judge every set of members under each way to pool them, by cross-fitting."""
-    rows = []
-    places = range(len(names))
-    for count in range(1, len(names) + 1):
-        for picked in itertools.combinations(places, count):
-            for how in HOWS if count > 1 else HOWS[:1]:
-                age, female = _cross_fit(said.of(picked), how)
-                rows.append(
-                    {
-                        "members": [names[place] for place in picked],
-                        "how": how,
-                        **_figures(age, female, said.labels),
-                        "places": list(picked),
-                        "errors": _errors(age, said.labels),
-                    }
-                )
-    return rows
+def compare(logits: MemberLogits, half: Tensor) -> list[Candidate]:
+    """Judge every set of members under each pooling method, by cross-fitting.
 
-
-def share_equal(network: nn.Module) -> int:
-    """Let parameters that are equal be one; give how many were.
-
-    Members that began alike and froze the same stages then have these once in the model file,
-    and ONNX Runtime, which sees equal nodes, computes them once.
+    `half` is bool (N,): the faces of one half.
     """
-    known: dict[tuple[torch.Size, bytes], nn.Parameter] = {}
+    members, ages = range(len(logits.age)), logits.age_labels.numpy()
+    candidates = []
+    for count in range(1, len(members) + 1):
+        for picked in itertools.combinations(members, count):
+            for method in METHODS if count > 1 else METHODS[:1]:
+                age, female = ensemble.cross_fit(logits.members(picked), half, method)
+                median = distribution.median(age.softmax(-1).numpy())
+                probability, label = female.sigmoid().numpy(), logits.female_labels.numpy()
+                figures = {
+                    "validation_mae": metrics.age_mae(median, ages),
+                    "validation_cs5": metrics.cumulative_score(median, ages, 5),
+                    "validation_gender_accuracy": metrics.gender_accuracy(probability, label),
+                    "validation_gender_ece": metrics.expected_calibration_error(probability, label),
+                }
+                candidates.append(Candidate(picked, method, figures, np.abs(median - ages)))
+    return candidates
+
+
+def share_equal_parameters(network: nn.Module) -> int:
+    """Replace equal parameters by one shared parameter; return how many were replaced.
+
+    Members that started alike and froze the same stages then store these once in the model file,
+    and ONNX Runtime, which merges equal nodes, computes them once.
+    """
+    first_of: dict[tuple[torch.Size, bytes], nn.Parameter] = {}
     shared = 0
     for module in network.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             key = parameter.shape, parameter.detach().numpy().tobytes()
-            first = known.setdefault(key, parameter)
+            first = first_of.setdefault(key, parameter)
             if first is not parameter:
                 setattr(module, name, first)
                 shared += 1
     return shared
 
 
-def _cross_fit(said: Said, how: How) -> tuple[Tensor, Tensor]:
-    """Give each half of the faces the answer of a pool that was fitted on the other half."""
-    age, female = torch.empty_like(said.age[0]), torch.empty_like(said.female[0])
-    half = torch.from_numpy(said.half)
-    for judged in (half, ~half):
-        fitted_on = ~judged
-        labels = Labels(said.labels.ages[fitted_on], said.labels.female[fitted_on])
-        fitted = ensemble.fit(said.age[:, fitted_on], said.female[:, fitted_on], labels, how)
-        age[judged], female[judged] = fitted(said.age[:, judged], said.female[:, judged])
-    return age, female
-
-
-def _figures(age: Tensor, female: Tensor, labels: Labels) -> dict[str, float]:
-    median = distribution.median(age.softmax(-1).numpy())
-    ages, label = labels.ages.numpy(), labels.female.numpy()
-    probability = female.sigmoid().numpy()
-    return {
-        "validation_mae": metrics.age_mae(median, ages),
-        "validation_cs5": metrics.cumulative_score(median, ages, 5),
-        "validation_gender_accuracy": metrics.gender_accuracy(probability, label),
-        "validation_gender_ece": metrics.expected_calibration_error(probability, label),
-    }
-
-
-def _errors(age: Tensor, labels: Labels) -> NDArray[np.float64]:
-    gap: NDArray[np.float64] = np.abs(
-        distribution.median(age.softmax(-1).numpy()) - labels.ages.numpy()
-    )
-    return gap
-
-
-def _against_half(table: list[dict[str, Any]], best: dict[str, Any]) -> dict[str, Any]:
-    """Give the paired difference in MAE from the best single member, with its interval."""
-    alone = min(
-        (row for row in table if len(row["members"]) == 1), key=lambda r: r["validation_mae"]
-    )
-    gaps = best["errors"] - alone["errors"]
-    weights = bootstrap.resample(np.arange(len(gaps)))
-    figure = bootstrap.estimate(bootstrap.mean(gaps), weights)[0]
-    return {"member": alone["members"][0], "mae_difference": figure.as_dict()}
+def _against_best_member(
+    candidates: Sequence[Candidate], best: Candidate, names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the paired difference in MAE from the best single member, with its interval."""
+    singles = [candidate for candidate in candidates if len(candidate.members) == 1]
+    alone = min(singles, key=lambda candidate: candidate.mae)
+    differences = best.errors - alone.errors
+    weights = bootstrap.resample(np.arange(len(differences)))
+    figure = bootstrap.estimate(bootstrap.mean(differences), weights)[0]
+    return {"member": names[alone.members[0]], "mae_difference": figure.as_dict()}
 
 
 def _load(run: Path) -> Member:
     tensors, about = checkpoint.load_best(run)
     config = Config.check(about["config"], str(run / "best.json"))
-    network = Network(config.model, start=False)
+    network = Network(config.model, pretrained=False)
     network.load_state_dict(tensors)
-    return Member(run, config, network.eval().requires_grad_(False))
+    return Member(config, network.eval().requires_grad_(False))
 
 
-def _ask(
-    members: Sequence[Member], validation: Loader, half: NDArray[np.bool_], progress: Progress
-) -> Said:
-    task = progress.add_task("asking members", total=len(members) * len(validation))
+def _predict(members: Sequence[Member], validation: Loader, progress: Progress) -> MemberLogits:
+    task = progress.add_task("predictions of members", total=len(members) * len(validation))
     ages: list[list[Tensor]] = [[] for _ in members]
     female: list[list[Tensor]] = [[] for _ in members]
-    with torch.inference_mode():
-        for batch in validation.plain():
+    with torch.no_grad():  # not inference mode, whose tensors cannot be fitted on
+        for batch in validation.in_order():
             chips = torch.from_numpy(batch.chips)
-            for place, member in enumerate(members):
+            for index, member in enumerate(members):
                 age_logits, female_logits = member.network(chips)
-                ages[place].append(age_logits)
-                female[place].append(female_logits)
+                ages[index].append(age_logits)
+                female[index].append(female_logits)
                 progress.advance(task)
     progress.remove_task(task)
-    labels = Labels(torch.from_numpy(validation.ages), torch.from_numpy(validation.female))
-    # cloned: tensors of inference mode cannot be fitted on
-    return Said(
-        torch.stack([torch.cat(part) for part in ages]).clone(),
-        torch.stack([torch.cat(part) for part in female]).clone(),
-        labels,
-        half,
+    return MemberLogits(
+        torch.stack([torch.cat(parts) for parts in ages]),
+        torch.stack([torch.cat(parts) for parts in female]),
+        torch.from_numpy(validation.ages),
+        torch.from_numpy(validation.female),
     )
 
 
-def _card(best: dict[str, Any], members: Sequence[Member], fitted: Pool) -> dict[str, Any]:
-    picked = [members[place] for place in best["places"]]
-    return exporter.describe("hybrid", picked[0].config.data.split) | {
+def _card(best: Candidate, picked: Sequence[Member], pool: OpinionPool) -> dict[str, Any]:
+    return exporter.base_card("hybrid", picked[0].config.data.split) | {
         "members": [
             {
-                "name": m.config.name,
-                **run_record.backbones(m.config),
-                "size": m.config.model.size,
-                **run_record.lineage(m.config),
+                "name": member.config.name,
+                **run_record.backbone_fields(member.config),
+                "size": member.config.model.size,
+                **run_record.lineage(member.config),
             }
-            for m in picked
+            for member in picked
         ],
-        "how": best["how"],
-        "pool": {name: value.tolist() for name, value in fitted.state_dict().items()},
-        "validation": {k: v for k, v in best.items() if k.startswith("validation")},
+        "how": best.method,
+        "pool": {name: value.tolist() for name, value in pool.state_dict().items()},
+        "validation": best.figures,
     }

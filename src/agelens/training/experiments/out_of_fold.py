@@ -1,7 +1,7 @@
-"""What a model says of every face that it never saw: for each fold, one trained on the others.
+"""Out-of-fold predictions: every face is predicted by a model trained on the other folds.
 
-The backbone stays as it is; only a small head is trained on its features, in seconds. So no
-face has been learnt from by the head that answers it, nor a copy that is in its fold.
+The backbone stays as it is; only a small head is trained on its features, in seconds. So no head
+has been trained on a face that it predicts, nor on a copy of it, since copies share a fold.
 """
 
 import time
@@ -22,7 +22,7 @@ from agelens.evaluation.figures import CENTRAL
 from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference.distribution import AGES
 from agelens.output.tables import replacing
-from agelens.training.batches.features import extract
+from agelens.training.batches.features import backbone_features
 from agelens.training.loop.frozen_heads import train_head
 from agelens.training.networks import checkpoint
 
@@ -31,7 +31,7 @@ BACKBONES = ("faceres-deep", "dlib")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """What N faces are said to be; a benchmark may give others than the dataset's own."""
+    """Labels and folds of N faces: the data set's own, or those of a benchmark."""
 
     ages: NDArray[np.int64]  # (N,), years
     female: NDArray[np.int64]  # (N,), 0 or 1
@@ -39,12 +39,12 @@ class Labels:
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Labels":
-        """Read a dataset's own. Raises DatasetError where a gender or a second fold is missing."""
+        """Read a data set's own. Raises DatasetError where a gender or a second fold is missing."""
         samples = dataset.samples
-        if untold := samples["gender"].null_count():
+        if unlabelled := samples["gender"].null_count():
             raise DatasetError(
-                f"{untold:,} of {len(dataset):,} samples in {str(dataset.folder)!r} carry no "
-                "gender, which out-of-fold answers need; take a source that tells it"
+                f"{unlabelled:,} of {len(dataset):,} samples in {str(dataset.folder)!r} carry no "
+                "gender, which out-of-fold answers need; import a source that has it"
             )
         if samples["fold"].n_unique() < 2:
             raise DatasetError(
@@ -58,93 +58,91 @@ class Labels:
         )
 
     def take(self, rows: NDArray[np.int64]) -> "Labels":
-        """Give the labels of some rows."""
+        """Return the labels of some rows."""
         return Labels(self.ages[rows], self.female[rows], self.folds[rows])
 
 
-def answer(
+def predict_folds(
     features: NDArray[np.float16],
     labels: Labels,
     seeds: int,
     progress: Progress,
     trusted: NDArray[np.bool_] | None = None,
 ) -> ModelOutputs:
-    """Answer every face by heads trained on the other folds, averaged over seeds and mirror image.
+    """Predict every face by heads trained on the other folds.
 
-    `features` are float16 (N, 2, F): of the chip and of its mirror image. `trusted` (N,) are the
-    faces that may be learnt from; by default all.
+    Takes the features of chips and mirror images, float16 (N, 2, F), and returns the mean over
+    both and over the seeds. `trusted` (N,) are the faces to train on; by default all.
     """
-    held = torch.from_numpy(np.asarray(features))
+    inputs = torch.from_numpy(np.asarray(features))
     ages, female = torch.from_numpy(labels.ages), torch.from_numpy(labels.female)
-    said = ModelOutputs(np.zeros((len(ages), AGES), np.float32), np.zeros(len(ages), np.float64))
+    answers = ModelOutputs(np.zeros((len(ages), AGES), np.float32), np.zeros(len(ages), np.float64))
     folds = np.unique(labels.folds)
     task = progress.add_task("heads for each fold", total=len(folds) * seeds)
     for fold in folds:
-        apart = labels.folds != fold
-        if trusted is not None:
-            apart &= trusted
-        others = torch.from_numpy(np.flatnonzero(apart))
         own = np.flatnonzero(labels.folds == fold)
-        seen = held[others], ages[others], female[others]
+        train = labels.folds != fold
+        if trusted is not None:
+            train &= trusted
+        others = torch.from_numpy(np.flatnonzero(train))
         for seed in range(seeds):
-            head = train_head(*seen, seed)
+            head = train_head(inputs[others], ages[others], female[others], seed)
             with torch.inference_mode():
                 for side in (0, 1):
-                    age_logits, female_logits = head(held[own, side])
-                    said.age_probabilities[own] += age_logits.softmax(-1).numpy()
-                    said.female_probability[own] += female_logits.sigmoid().numpy()
+                    age_logits, female_logits = head(inputs[own, side])
+                    answers.age_probabilities[own] += age_logits.softmax(-1).numpy()
+                    answers.female_probability[own] += female_logits.sigmoid().numpy()
             progress.advance(task)
-    said.age_probabilities[:] /= 2 * seeds
-    said.female_probability[:] /= 2 * seeds
+    answers.age_probabilities[:] /= 2 * seeds
+    answers.female_probability[:] /= 2 * seeds
     progress.remove_task(task)
-    return said
+    return answers
 
 
-def out_of_fold(
+def predict_out_of_fold(
     dataset: Dataset,
     progress: Progress,
     backbones: tuple[str, ...] = BACKBONES,
     seeds: int = 2,
     split: int | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Give a row for each face, as `evaluation.predictions.prediction_table`, and what it is.
+    """Return a row per face, as `evaluation.predictions.prediction_table` does, and a record.
 
-    With `split` only the training faces of that split are answered and learnt from, so that a
-    student of the answers has learnt nothing of the validation and test folds.
-    age_low and age_high are the quantiles 5 % and 95 %. Raises TrainingError where a backbone's
-    files are missing, DatasetError for labels or pictures that cannot be used.
+    With `split` only the training faces of that split are predicted and trained on, so that a
+    student of the predictions learns nothing about the validation and test folds. age_low and
+    age_high are the quantiles 5 % and 95 %. Raises TrainingError where a backbone's files are
+    missing, DatasetError for labels or pictures that cannot be used.
     """
     labels, samples, rows = Labels.of(dataset), dataset.samples, np.arange(len(dataset))
     if split is not None:
         rows = dataset.split(split).train
         labels, samples = labels.take(rows), samples[rows]
     began = time.monotonic()
-    features = [extract(dataset, backbone, progress) for backbone in backbones]
+    parts = [backbone_features(dataset, backbone, progress) for backbone in backbones]
     extracted = time.monotonic()
-    said = answer(np.concatenate(features, axis=-1)[rows], labels, seeds, progress)
+    answers = predict_folds(np.concatenate(parts, axis=-1)[rows], labels, seeds, progress)
     ended = time.monotonic()
-    seen = predictions.labelled_faces(samples, said, CENTRAL)
+    faces = predictions.labelled_faces(samples, answers, CENTRAL)
+    accuracy = metrics.gender_accuracy(faces.female_probability, labels.female)
     about = {
         "data": dataset.fingerprint,
         "backbones": list(backbones),
         "seeds": seeds,
         "split": split,
         "faces": len(samples),
-        "age_mae": round(metrics.age_mae(seen.age_median, labels.ages), 3),
-        "cs5": round(metrics.cumulative_score(seen.age_median, labels.ages, 5), 4),
-        "gender_accuracy": round(
-            metrics.gender_accuracy(seen.female_probability, labels.female), 4
-        ),
+        "age_mae": round(metrics.age_mae(faces.age_median, labels.ages), 3),
+        "cs5": round(metrics.cumulative_score(faces.age_median, labels.ages, 5), 4),
+        "gender_accuracy": round(accuracy, 4),
         "seconds": {
             "features": round(extracted - began, 1),
             "heads": round(ended - extracted, 1),
         },
     }
-    return predictions.prediction_table(samples, said, seen), about
+    return predictions.prediction_table(samples, answers, faces), about
 
 
 def write(table: pl.DataFrame, about: dict[str, Any], path: Path) -> None:
-    """Write the answers as Parquet, and what they are as JSON beside it."""
+    """Write the predictions as Parquet, and their record as JSON beside it."""
     with replacing(path, "wb") as file:
         table.write_parquet(file)
     checkpoint.write_json(path.with_suffix(".json"), about)

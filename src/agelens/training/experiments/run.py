@@ -10,11 +10,11 @@ from rich.progress import Progress
 from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.training.batches.distributed import ALONE, Share
-from agelens.training.batches.loader import Loader
+from agelens.training.batches.distributed import SINGLE_WORKER, Worker
+from agelens.training.batches.loader import Loader, make_loaders
 from agelens.training.export import exporter
 from agelens.training.loop import run_record
-from agelens.training.loop.trainer import Training, loaders
+from agelens.training.loop.trainer import Trainer
 from agelens.training.networks import checkpoint
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
@@ -35,9 +35,9 @@ def train(
     finished is left as it is). Raises TrainingError, ConfigError or DatasetError.
     """
     may_begin(folder, resume)
-    training = begin(config, data, folder, progress)
-    training.fit(on_epoch)
-    return conclude(folder, training.validation)
+    trainer = begin(config, data, folder, progress)
+    trainer.fit(on_epoch)
+    return conclude(folder, trainer.validation_loader)
 
 
 def may_begin(folder: Path, resume: bool) -> None:
@@ -49,31 +49,31 @@ def may_begin(folder: Path, resume: bool) -> None:
 
 
 def begin(
-    config: Config, data: Path, folder: Path, progress: Progress, share: Share = ALONE
-) -> Training:
+    config: Config, data: Path, folder: Path, progress: Progress, worker: Worker = SINGLE_WORKER
+) -> Trainer:
     """Prepare a training, as it was left where it has begun, and write its record."""
     started = _started(folder)
     dataset = Dataset(data)
     folder.mkdir(parents=True, exist_ok=True)
-    training = Training(config, dataset, folder, progress)
+    trainer = Trainer(config, dataset, folder, progress)
     if started:
-        training.resume()
-    if not share.first:
-        return training
-    about = run_record.describe(training.config, dataset)
-    about["workers"] = share.workers
-    about["precision"] = "bfloat16" if training.autocast else "float32"
+        trainer.resume()
+    if not worker.is_main:
+        return trainer
+    about = run_record.initial_record(trainer.config, dataset)
+    about["workers"] = worker.world_size
+    about["precision"] = "bfloat16" if trainer.autocast else "float32"
     about["started"] = _record(folder)["started"] if started else provenance.now()
-    about["parameters"] = sum(p.numel() for p in training.network.parameters())
+    about["parameters"] = sum(p.numel() for p in trainer.network.parameters())
     checkpoint.write_json(folder / "run.json", about)
-    return training
+    return trainer
 
 
 def export_again(folder: Path, data: Path, progress: Progress) -> dict[str, Any]:
     """Export a run folder as it stands, also one that was stopped; give the run's record."""
     _, about = checkpoint.load_best(folder)
     config = Config.check(about["config"], str(folder / "best.json"))
-    return conclude(folder, loaders(config, Dataset(data), progress)[1])
+    return conclude(folder, make_loaders(config, Dataset(data), progress)[1])
 
 
 def conclude(folder: Path, validation: Loader) -> dict[str, Any]:
@@ -92,16 +92,16 @@ def export_run(folder: Path, validation: Loader) -> float:
     """Write `model.onnx` from a run's best checkpoint; give the parity with torch in years."""
     tensors, about = checkpoint.load(folder / "best.safetensors")
     config = Config.check(about["config"], str(folder / "best.json"))
-    network = Network(config.model, start=False)
+    network = Network(config.model, pretrained=False)
     network.load_state_dict(tensors)
-    card = exporter.describe(config.name, config.data.split) | {
-        **run_record.backbones(config),
+    card = exporter.base_card(config.name, config.data.split) | {
+        **run_record.backbone_fields(config),
         "input_size": config.model.size,
         "epoch": about["epoch"],
         "validation": {k: v for k, v in about["figures"].items() if k.startswith("validation")},
         **run_record.lineage(config),
     }
-    return exporter.finish(network, folder / "model.onnx", card, validation)
+    return exporter.calibrate_and_export(network, folder / "model.onnx", card, validation)
 
 
 def _started(folder: Path) -> bool:

@@ -20,9 +20,9 @@ from agelens.data.dataset import Dataset
 from agelens.errors import ConfigError, TrainingError
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments import run as single
-from agelens.training.experiments.ensemble_selection import combine
+from agelens.training.experiments.ensemble_selection import combine_runs
 from agelens.training.export.quantization import quantize
-from agelens.training.networks import checkpoint, pretrained
+from agelens.training.networks import backbones, checkpoint
 from agelens.training.recipes.config import Config, MemberConfig, ModelConfig
 from agelens.training.recipes.library import REFERENCE, references
 
@@ -141,11 +141,11 @@ def _stage(
     if teacher:
         file = f"out-of-fold-{'-'.join(teacher)}-split{recipe.data.split}.parquet"
         table["data"]["teacher"] = str(dataset.folder / file)
-    backbones = [
-        one.backbone for one in parts if one.backbone in pretrained.CATALOGUE and not one.weights
+    pretrained = [
+        one.backbone for one in parts if one.backbone in backbones.CATALOGUE and not one.weights
     ]
     return Stage(
-        name, kind, folder, Config.check(table, name), inputs, tuple(backbones), tuple(plain),
+        name, kind, folder, Config.check(table, name), inputs, tuple(pretrained), tuple(plain),
         teacher, fingerprint,
     )  # fmt: skip
 
@@ -202,7 +202,7 @@ def run(
             checkpoint.write_json(stage.folder / RECORD, record)
         _make_teacher(stage, dataset, progress)
         if stage.kind == "combine":
-            combine([one.folder for one in stage.inputs], data, stage.folder, progress)
+            combine_runs([one.folder for one in stage.inputs], data, stage.folder, progress)
         elif stage.kind == "quantize":
             quantize(stage.inputs[0].folder, data, stage.folder, progress)
         else:  # raises TrainingError where the folder holds a run of another recipe
@@ -252,7 +252,7 @@ def check(stages: list[Stage], dataset: Dataset) -> None:
                 )
         teacher = () if has_teacher(stage, dataset) else stage.teacher
         for backbone in (*stage.backbones, *teacher):
-            pretrained.locate(backbone)
+            backbones.locate(backbone)
 
 
 def _make_teacher(stage: Stage, dataset: Dataset, progress: Progress) -> None:
@@ -260,7 +260,7 @@ def _make_teacher(stage: Stage, dataset: Dataset, progress: Progress) -> None:
     if not stage.teacher or has_teacher(stage, dataset):
         return
     split = stage.config.data.split
-    table, about = out_of_fold.out_of_fold(dataset, progress, stage.teacher, SEEDS, split)
+    table, about = out_of_fold.predict_out_of_fold(dataset, progress, stage.teacher, SEEDS, split)
     out_of_fold.write(table, about, Path(str(stage.config.data.teacher)))
 
 

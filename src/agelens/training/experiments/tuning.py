@@ -23,7 +23,7 @@ from rich.progress import Progress
 from agelens.data.dataset import Dataset
 from agelens.errors import ConfigError, TrainingError
 from agelens.training.experiments.stages import prepare
-from agelens.training.loop.trainer import Training
+from agelens.training.loop.trainer import Trainer
 from agelens.training.networks import checkpoint
 from agelens.training.recipes import library
 from agelens.training.recipes.config import Config
@@ -173,7 +173,7 @@ def _run_trials(
 
         try:
             config = search.recipe.changed(values, "trial")
-            state = Training(config, dataset, folder, progress).fit(report)
+            state = Trainer(config, dataset, folder, progress).fit(report)
             best = state.history[state.best_epoch - 1]
             trial.set_user_attr("gender_accuracy", best["validation_gender_accuracy"])
             return state.best_mae

@@ -1,7 +1,7 @@
-"""One network whose weights are the mean of several runs' weights (a model soup).
+"""Weight averaging (a model soup): one network with the mean of several runs' weights.
 
-Runs that began from the same weights and went on apart lie in one basin: the mean of their weights
-is often better than each of them, and costs no time when asked (Wortsman et al., 2022).
+Runs that started from the same weights end in one basin of the loss: the mean of their weights is
+often better than each of them, at the cost of a single network (Wortsman et al., 2022).
 """
 
 from collections.abc import Sequence
@@ -15,57 +15,63 @@ from torch import Tensor
 from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.training.batches.loader import Loader
+from agelens.training.batches.loader import Loader, make_loaders
 from agelens.training.experiments.run import export_run
 from agelens.training.loop import run_record
-from agelens.training.loop.accuracy import Accuracy
-from agelens.training.loop.trainer import loaders
+from agelens.training.loop.metrics import MetricAccumulator
 from agelens.training.networks import checkpoint
-from agelens.training.networks.allocator import keep_memory
+from agelens.training.networks.device import keep_freed_memory
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 
 Tensors = dict[str, Tensor]
 
 
-def soup(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Average trained runs into a new run folder; give its record.
+def average_runs(
+    runs: Sequence[Path], data: Path, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """Average the weights of trained runs into a new run folder; return its record.
 
-    Greedily: the best run by validation MAE first, then each other one stays in the mean if the
-    mean becomes better by it. Raises TrainingError for runs that cannot be averaged.
+    The selection is greedy: it starts with the best run by validation MAE, and keeps each further
+    run in the mean if the mean becomes better. Raises TrainingError for runs that cannot be
+    averaged.
     """
-    keep_memory()
+    keep_freed_memory()
     if len(runs) < 2:
         raise TrainingError(f"{len(runs)} run to average: expected two or more")
     if (folder / "best.safetensors").exists():
         raise TrainingError(f"{folder} holds a run already: give another --run")
-    found = [checkpoint.load_best(run) for run in runs]
+    checkpoints = [checkpoint.load_best(run) for run in runs]
+    weights = [tensors for tensors, _ in checkpoints]
     configs = [
         Config.check(about["config"], str(run / "best.json"))
-        for run, (_, about) in zip(runs, found, strict=True)
+        for run, (_, about) in zip(runs, checkpoints, strict=True)
     ]
-    _check_alike(runs, configs, [tensors for tensors, _ in found])
+    _check_compatible(runs, configs, weights)
     dataset = Dataset(data)
-    validation = loaders(configs[0], dataset, progress)[1]
+    validation = make_loaders(configs[0], dataset, progress)[1]
 
-    def judge(tensors: Tensors) -> dict[str, float]:
-        return _judge(configs[0], tensors, validation, progress)
+    def average(indices: list[int]) -> Tensors:
+        return average_tensors([weights[index] for index in indices])
 
-    alone = [judge(tensors) for tensors, _ in found]
-    order = sorted(range(len(runs)), key=lambda place: alone[place]["validation_mae"])
+    def evaluate(tensors: Tensors) -> dict[str, float]:
+        return _evaluate(configs[0], tensors, validation, progress)
+
+    alone = [evaluate(tensors) for tensors in weights]
+    order = sorted(range(len(runs)), key=lambda index: alone[index]["validation_mae"])
     kept, best = order[:1], alone[order[0]]
     tries = []
-    for place in order[1:]:
-        tried = [*kept, place]
-        figures = judge(mean_of([found[one][0] for one in tried]))
-        tries.append({"runs": [runs[one].name for one in tried], **figures})
+    for index in order[1:]:
+        candidate = [*kept, index]
+        figures = evaluate(average(candidate))
+        tries.append({"runs": [runs[one].name for one in candidate], **figures})
         if figures["validation_mae"] < best["validation_mae"]:
-            kept, best = tried, figures
+            kept, best = candidate, figures
     config = configs[order[0]].model_copy(update={"name": folder.name})
     folder.mkdir(parents=True, exist_ok=True)
-    said = {"config": config.table(), "epoch": 0, "figures": best}
-    checkpoint.save(folder / "best.safetensors", mean_of([found[one][0] for one in kept]), said)
-    about = run_record.describe(config, dataset) | {
+    about = {"config": config.table(), "epoch": 0, "figures": best}
+    checkpoint.save(folder / "best.safetensors", average(kept), about)
+    record = run_record.initial_record(config, dataset) | {
         "runs": [str(run) for run in runs],
         "kept": [runs[one].name for one in kept],
         "alone": [{"run": run.name, **one} for run, one in zip(runs, alone, strict=True)],
@@ -74,20 +80,22 @@ def soup(runs: Sequence[Path], data: Path, folder: Path, progress: Progress) -> 
         "parity_years": export_run(folder, validation),
         "finished": provenance.now(),
     }
-    checkpoint.write_json(folder / "run.json", about)
-    return about
+    checkpoint.write_json(folder / "run.json", record)
+    return record
 
 
-def mean_of(several: Sequence[Tensors]) -> Tensors:
-    """Give the mean of checkpoints that have the same tensors."""
+def average_tensors(checkpoints: Sequence[Tensors]) -> Tensors:
+    """Return the mean of checkpoints that have the same tensors, computed in float64."""
     return {
-        name: torch.stack([tensors[name].double() for tensors in several]).mean(0).to(first.dtype)
-        for name, first in several[0].items()
+        name: torch.stack([tensors[name].double() for tensors in checkpoints])
+        .mean(0)
+        .to(first.dtype)
+        for name, first in checkpoints[0].items()
     }
 
 
-def _check_alike(
-    runs: Sequence[Path], configs: Sequence[Config], several: Sequence[Tensors]
+def _check_compatible(
+    runs: Sequence[Path], configs: Sequence[Config], weights: Sequence[Tensors]
 ) -> None:
     splits = {config.data.split for config in configs}
     if len(splits) > 1:
@@ -95,30 +103,30 @@ def _check_alike(
     sizes = {config.model.size for config in configs}
     if len(sizes) > 1:
         raise TrainingError(f"runs at {sorted(sizes)} pixels: expected one size")
-    first = {name: tensor.shape for name, tensor in several[0].items()}
-    for run, tensors in zip(runs, several, strict=True):
+    first = {name: tensor.shape for name, tensor in weights[0].items()}
+    for run, tensors in zip(runs, weights, strict=True):
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         if shapes != first:
             other = sorted(
                 name for name in first.keys() | shapes.keys() if first.get(name) != shapes.get(name)
             )
             raise TrainingError(
-                f"{run} is another network than {runs[0]} ({other[0]} differs): weights can be "
-                "averaged of runs of one network that began from the same weights"
+                f"{run} is another network than {runs[0]} ({other[0]} differs): expected runs of "
+                "one network that started from the same weights"
             )
 
 
-def _judge(
+def _evaluate(
     config: Config, tensors: Tensors, validation: Loader, progress: Progress
 ) -> dict[str, float]:
-    network = Network(config.model, start=False)
+    network = Network(config.model, pretrained=False)
     network.load_state_dict(tensors)
     network.eval()
-    accuracy = Accuracy()
-    task = progress.add_task("asking", total=len(validation))
+    metrics = MetricAccumulator()
+    task = progress.add_task("validation", total=len(validation))
     with torch.inference_mode():
-        for batch in validation.plain():
-            accuracy.add(batch, *network(torch.from_numpy(batch.chips)))
+        for batch in validation.in_order():
+            metrics.update(batch, *network(torch.from_numpy(batch.chips)))
             progress.advance(task)
     progress.remove_task(task)
-    return accuracy.figures("validation")
+    return metrics.compute("validation")

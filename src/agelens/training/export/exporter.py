@@ -1,6 +1,7 @@
-"""From a checkpoint to the one file that is evaluated and shipped: ONNX with its card.
+"""Export a network to the one file that is evaluated and shipped: ONNX with its card.
 
-Preprocessing is inside the graph, outputs are in human units; see `agelens.inference.runtime`.
+Preprocessing is part of the graph, outputs are probabilities and years; see
+`agelens.inference.runtime`.
 """
 
 import contextlib
@@ -33,15 +34,15 @@ from agelens.training.networks.network import median
 
 OPSET = 18
 PARITY_YEARS = 1e-3
-AS_TRAINED = Scaling()
-LARGE = 1024  # numbers in a tensor that is worth storing as float16
+UNCALIBRATED = Scaling()
+LARGE = 1024  # elements; smaller tensors are not worth storing as float16
 LICENCE = (
     "Weights: non-commercial research only, like the UTKFace data they were trained on. Code: MIT."
 )
 
 
-class Answer(nn.Module):
-    """A network whose outputs are calibrated probabilities, and years."""
+class CalibratedNetwork(nn.Module):
+    """A network with scaled logits, whose outputs are probabilities and years."""
 
     def __init__(self, network: nn.Module, scaling: Scaling) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class Answer(nn.Module):
         self.scaling = scaling
 
     def forward(self, chips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Take uint8 (B, 200, 200, 3); give age probabilities, age years, female probability."""
+        """Map uint8 (B, 200, 200, 3) to age probabilities, age in years, female probability."""
         age, female = self.network(chips)
         probabilities = (age * self.scaling.age).softmax(-1)
         logit = female * self.scaling.gender + self.scaling.bias
@@ -60,25 +61,25 @@ def export(
     network: nn.Module,
     file: Path,
     card: dict[str, Any],
-    scaling: Scaling = AS_TRAINED,
+    scaling: Scaling = UNCALIBRATED,
     *,
     half: bool = False,
 ) -> float:
-    """Write a network as an ONNX file with its card; give the parity with torch in years.
+    """Write a network as an ONNX file with its card; return the parity with torch in years.
 
-    With `half` the file holds its weights as float16 (the network's must be `rounded`): half
-    the size, and the same numbers and speed once it is loaded.
+    With `half` the file stores the weights as float16: half the size, with the same outputs and
+    speed once it is loaded. The weights must have been rounded by `round_to_float16`.
 
-    The largest difference in age between torch and ONNX Runtime, on random chips, must be
-    under 0.001 years: otherwise TrainingError, and no file is left.
+    Raises TrainingError, and leaves no file, when ages of torch and of ONNX Runtime differ by
+    0.001 years or more on random chips.
     """
-    answer = Answer(network, scaling).eval()
+    calibrated = CalibratedNetwork(network, scaling).eval()
     example = torch.randint(0, 256, (2, CHIP, CHIP, 3), dtype=torch.uint8)
     partial = file.with_name(file.name + ".part")
     try:
         with _quiet():
             torch.onnx.export(
-                answer,
+                calibrated,
                 (example,),
                 partial,
                 input_names=["chips"],
@@ -91,8 +92,8 @@ def export(
             )
         if half:
             store_as_float16(partial)
-        attach(partial, card)
-        difference = parity(answer, partial)
+        write_card(partial, card)
+        difference = parity(calibrated, partial)
         if not difference < PARITY_YEARS:
             raise TrainingError(
                 f"the exported model differs from torch by {difference:.4f} years, more than "
@@ -104,10 +105,10 @@ def export(
     return difference
 
 
-def attach(file: Path, card: dict[str, Any]) -> None:
-    """Put a card into an ONNX file, in place of the one it has."""
+def write_card(file: Path, card: dict[str, Any]) -> None:
+    """Write a card into an ONNX file, replacing the one it has."""
     model = onnx.load(file)
-    for node in model.graph.node:  # the exporter notes there where its code stands on this disk
+    for node in model.graph.node:  # the exporter stores paths of this machine there
         del node.metadata_props[:]
         node.doc_string = ""
     kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != CARD_KEY]
@@ -121,8 +122,8 @@ def attach(file: Path, card: dict[str, Any]) -> None:
     partial.replace(file)
 
 
-def rounded(network: nn.Module) -> None:
-    """Round the weights of a network to what float16 can hold."""
+def round_to_float16(network: nn.Module) -> None:
+    """Round the weights of a network to float16 values, in place."""
     with torch.no_grad():
         for weight in network.state_dict().values():
             if weight.dtype == torch.float32:
@@ -130,31 +131,28 @@ def rounded(network: nn.Module) -> None:
 
 
 def store_as_float16(file: Path) -> None:
-    """Store the large tensors of an ONNX file that float16 can hold so, cast back in the graph.
+    """Store the large tensors of an ONNX file as float16, with casts back in the graph.
 
-    The exporter folds batch normalisation into convolutions; their weights stay as they are.
+    Tensors that float16 cannot hold exactly are left: convolutions with folded normalisation.
     """
     model = onnx.load(file)
     casts = []
     for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= LARGE:
-            name, whole = tensor.name, onnx.numpy_helper.to_array(tensor)
-            values = whole.astype(np.float16)
-            if not np.array_equal(values.astype(np.float32), whole):
+            name, exact = tensor.name, onnx.numpy_helper.to_array(tensor)
+            values = exact.astype(np.float16)
+            if not np.array_equal(values.astype(np.float32), exact):
                 continue
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, name + "_float16"))
-            casts.append(
-                onnx.helper.make_node(
-                    "Cast", [name + "_float16"], [name], to=onnx.TensorProto.FLOAT
-                )
-            )
-    for place, node in enumerate(casts):
-        model.graph.node.insert(place, node)
+            to = onnx.TensorProto.FLOAT
+            casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=to))
+    for index, node in enumerate(casts):
+        model.graph.node.insert(index, node)
     onnx.save(model, file)
 
 
 def float32_weights(model: onnx.ModelProto) -> None:
-    """Undo `store_as_float16` in a loaded model."""
+    """Undo `store_as_float16` in a loaded model, in place."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in list(model.graph.node):
         if node.op_type == "Cast" and node.input[0].endswith("_float16"):
@@ -165,18 +163,18 @@ def float32_weights(model: onnx.ModelProto) -> None:
 
 
 def sha256(file: Path) -> str:
-    """Give the SHA-256 of a file, 64 hex digits."""
+    """Return the SHA-256 of a file, 64 hex digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def parity(answer: Answer, file: Path) -> float:
-    """Give the largest difference in years between torch and ONNX Runtime on 16 chips."""
+def parity(calibrated: CalibratedNetwork, file: Path) -> float:
+    """Return the largest difference in years between torch and ONNX Runtime on 16 chips."""
     random = np.random.default_rng(0)
-    coarse = random.integers(0, 256, (16, 10, 10, 3), np.uint8)  # blobs, and noise on half
+    coarse = random.integers(0, 256, (16, 10, 10, 3), np.uint8)  # blobs, with noise on half
     chips = coarse.repeat(CHIP // 10, 1).repeat(CHIP // 10, 2)
     chips[8:] ^= random.integers(0, 32, chips[8:].shape, np.uint8)
     with torch.inference_mode():
-        ours = [output.numpy() for output in answer(torch.from_numpy(chips))]
+        ours = [output.numpy() for output in calibrated(torch.from_numpy(chips))]
     theirs = Model(file).run(chips)
     if np.abs(ours[2] - theirs.female_probability).max() > PARITY_YEARS:
         return float("inf")
@@ -184,8 +182,8 @@ def parity(answer: Answer, file: Path) -> float:
     return float(max(np.abs(ours[1] - theirs.age_years).max(), np.abs(mean_gap).max()))
 
 
-def describe(name: str, split: int) -> dict[str, Any]:
-    """Give the part of a card that every model made here has."""
+def base_card(name: str, split: int) -> dict[str, Any]:
+    """Return the fields of a card that every model has."""
     return {
         "name": name,
         "estimator": "median",
@@ -197,7 +195,7 @@ def describe(name: str, split: int) -> dict[str, Any]:
     }
 
 
-def finish(
+def calibrate_and_export(
     network: nn.Module,
     file: Path,
     card: dict[str, Any],
@@ -205,38 +203,34 @@ def finish(
     *,
     half: bool = False,
 ) -> float:
-    """Export a network, calibrated on validation faces; give the parity in years.
+    """Calibrate a network on validation faces and export it; return the parity in years.
 
     The scaling of its logits goes into the graph, the levels of its intervals into the card.
-    `half` stores its weights as float16, which changes the network's.
+    `half` stores the weights as float16, which rounds those of the network too.
     """
     if half:
-        rounded(network)
-    raw = Answer(network, AS_TRAINED).eval()
+        round_to_float16(network)
+    uncalibrated = CalibratedNetwork(network, UNCALIBRATED).eval()
     with torch.inference_mode():
-        said = [raw(torch.from_numpy(batch.chips)) for batch in validation.plain()]
-    spread, _, female = (torch.cat(part).numpy() for part in zip(*said, strict=True))
-    scaling = calibration.fit_scaling(spread, female, validation.ages, validation.female)
-    levels = calibration.fit_levels(scale_logits(spread, scaling.age), validation.ages)
-    return export(
-        network,
-        file,
-        card
-        | {
-            "scaling": {key: round(value, 4) for key, value in asdict(scaling).items()},
-            "interval": {
-                "low": levels.low.round(4).tolist(),
-                "high": levels.high.round(4).tolist(),
-            },
-        },
-        scaling,
-        half=half,
-    )
+        outputs = [uncalibrated(torch.from_numpy(batch.chips)) for batch in validation.in_order()]
+    probabilities, _, female = (torch.cat(part).numpy() for part in zip(*outputs, strict=True))
+    scaling = calibration.fit_scaling(probabilities, female, validation.ages, validation.female)
+    levels = calibration.fit_levels(scale_logits(probabilities, scaling.age), validation.ages)
+    card = card | {
+        "scaling": {key: round(value, 4) for key, value in asdict(scaling).items()},
+        "interval": interval_table(levels),
+    }
+    return export(network, file, card, scaling, half=half)
+
+
+def interval_table(levels: distribution.Levels) -> dict[str, list[float]]:
+    """Return interval levels as a card holds them."""
+    return {"low": levels.low.round(4).tolist(), "high": levels.high.round(4).tolist()}
 
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Keep the exporter's many notes off the user's screen; its errors still rise."""
+    """Silence the exporter's log, warnings and prints; its errors are still raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
-"""A smaller, faster variant of a model: convolutions in 8 bits, chosen by measurement.
+"""Quantise a model: convolutions in 8 bits, by the setting that costs the least accuracy.
 
-ONNX Runtime's own static quantiser (QDQ, weights per channel), calibrated on training chips.
-Several settings are tried; the one that stays nearest to the whole model on validation faces
-is kept, and its intervals are fitted anew.
+The quantiser is ONNX Runtime's (static, QDQ, weights per channel), calibrated on training chips.
+Several settings are tried; the one that stays nearest to the full model on validation faces is
+kept, and its intervals are calibrated anew.
 """
 
 import tempfile
@@ -31,6 +31,7 @@ from agelens.errors import TrainingError
 from agelens.evaluation import calibration, metrics
 from agelens.inference import distribution
 from agelens.inference.runtime import Model
+from agelens.training.batches.loader import Loader, labelled_loader
 from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 
@@ -41,10 +42,10 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One way to quantise."""
+    """One way to quantise; the names of its fields stand in cards and records."""
 
-    method: str  # how activation ranges are read off: minmax, percentile or entropy
-    whole: int  # convolutions at the start of each backbone that stay in float
+    method: str  # of calibrating activation ranges: minmax, percentile or entropy
+    whole: int  # first convolutions of each backbone that stay in float
 
 
 SETTINGS = (
@@ -60,78 +61,69 @@ METHODS = {
 }
 
 
-class _Chips(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds training chips to the quantiser."""
+class _CalibrationChips(CalibrationDataReader):  # type: ignore[misc]
+    """Feed training chips to the quantiser."""
 
     def __init__(self, chips: NDArray[np.uint8]) -> None:
-        whole = len(chips) - len(chips) % CALIBRATION_BATCH  # its histograms need equal batches
+        count = len(chips) // CALIBRATION_BATCH  # its histograms need equal batches
         self._batches: Iterator[NDArray[np.uint8]] = iter(
-            np.split(chips[:whole], whole // CALIBRATION_BATCH)
+            np.split(chips[: count * CALIBRATION_BATCH], count)
         )
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """Give the next batch, or None after the last."""
+        """Return the next batch, or None after the last."""
         batch = next(self._batches, None)
         return None if batch is None else {"chips": batch}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Faces:
-    """Validation faces."""
+class _Measured:
+    """What a model predicts for validation faces, and how accurate it is."""
 
-    chips: NDArray[np.uint8]
-    ages: NDArray[np.int64]
-    female: NDArray[np.int64]
+    probabilities: NDArray[np.float32]  # (N, 117)
+    figures: dict[str, float]
 
 
 def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write the 8-bit variant of a run's model into another run folder; give its record.
+    """Write the 8-bit variant of a run's model into another run folder; return its record.
 
-    Raises TrainingError when every setting fails, ModelError for a run without a model.
+    Raises TrainingError when a setting fails, ModelError for a run without a model.
     """
-    whole = Model(run)
-    split = int(whole.card.get("data", {}).get("split", 0))
+    full = Model(run)
+    split = int(full.card.get("data", {}).get("split", 0))
     dataset = Dataset(data)
     rows = dataset.split(split)
+    picked = np.sort(np.random.default_rng(0).permutation(rows.train)[:CALIBRATION_FACES])
     chips = cached(dataset, progress)
-    random = np.random.default_rng(0)
-    picked = np.sort(random.permutation(rows.train)[:CALIBRATION_FACES])
-    faces = _Faces(
-        chips[rows.validation],
-        dataset.samples["age"].to_numpy()[rows.validation].astype(np.int64),
-        (dataset.samples["gender"] == "female").to_numpy()[rows.validation].astype(np.int64),
-    )
-    task = progress.add_task("the whole model", total=len(SETTINGS) + 1)
-    before = _measure(whole, faces)
+    faces = labelled_loader(dataset, chips, rows.validation, BATCH)
+    task = progress.add_task("the full model", total=len(SETTINGS) + 1)
+    before = _measure(full, faces)
     progress.advance(task)
-    tries = []
+    trials = []
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         for number, setting in enumerate(SETTINGS):
             progress.update(task, description=f"{setting.method}, {setting.whole} in float")
             file = Path(temporary) / f"{number}.onnx"
-            _write(whole.path, file, chips[picked], setting)
-            tries.append((file, setting, _measure(Model(file), faces)))
+            _quantize_file(full.path, file, chips[picked], setting)
+            trials.append((file, setting, _measure(Model(file), faces)))
             progress.advance(task)
-        file, setting, after = min(tries, key=lambda one: _lost(one[2].figures, before.figures))
+        file, setting, after = min(trials, key=lambda one: _cost(one[2].figures, before.figures))
         levels = calibration.fit_levels(after.probabilities, faces.ages)
         card = {
-            **whole.card,
-            "variant": {"of": whole.card.get("name", run.name), "bits": 8, **asdict(setting)},
-            "validation": {**whole.card.get("validation", {}), **after.figures},
-            "interval": {
-                "low": levels.low.round(4).tolist(),
-                "high": levels.high.round(4).tolist(),
-            },
+            **full.card,
+            "variant": {"of": full.card.get("name", run.name), "bits": 8, **asdict(setting)},
+            "validation": {**full.card.get("validation", {}), **after.figures},
+            "interval": exporter.interval_table(levels),
         }
-        exporter.attach(file, card)
+        exporter.write_card(file, card)
         file.replace(folder / "model.onnx")
     progress.remove_task(task)
-    about = {
+    record = {
         "of": str(run),
-        "sha256_of_whole": exporter.sha256(whole.path),
+        "sha256_of_whole": exporter.sha256(full.path),
         "whole": before.figures,
-        "tries": [asdict(s) | m.figures | _change(m, before) for _, s, m in tries],
+        "tries": [asdict(s) | m.figures | _age_shift(m, before) for _, s, m in trials],
         "chosen": asdict(setting),
         "data": {"fingerprint": dataset.fingerprint, "split": split, "part": "validation"},
         "calibration_faces": len(picked),
@@ -139,23 +131,17 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
         "versions": provenance.versions(),
         "made": provenance.now(),
     }
-    checkpoint.write_json(folder / "run.json", about)
-    return about
+    checkpoint.write_json(folder / "run.json", record)
+    return record
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Measured:
-    probabilities: NDArray[np.float32]
-    figures: dict[str, float]
-
-
-def _measure(model: Model, faces: _Faces) -> _Measured:
-    said = [model.run(faces.chips[i : i + BATCH]) for i in range(0, len(faces.chips), BATCH)]
-    spread = np.concatenate([one.age_probabilities for one in said])
-    female = np.concatenate([one.female_probability for one in said])
-    median = distribution.median(spread)
+def _measure(model: Model, faces: Loader) -> _Measured:
+    outputs = [model.run(batch.chips.astype(np.uint8, copy=False)) for batch in faces.in_order()]
+    probabilities = np.concatenate([one.age_probabilities for one in outputs])
+    female = np.concatenate([one.female_probability for one in outputs])
+    median = distribution.median(probabilities)
     return _Measured(
-        spread,
+        probabilities,
         {
             "validation_mae": metrics.age_mae(median, faces.ages),
             "validation_cs5": metrics.cumulative_score(median, faces.ages, 5),
@@ -164,45 +150,45 @@ def _measure(model: Model, faces: _Faces) -> _Measured:
     )
 
 
-def _lost(after: dict[str, float], before: dict[str, float]) -> float:
-    """Weigh what was lost: 0.05 years of MAE count as much as 0.2 points of gender accuracy."""
+def _cost(after: dict[str, float], before: dict[str, float]) -> float:
+    """Sum the losses of accuracy: 0.05 years of MAE cost as much as 0.2 % of gender accuracy."""
     years = after["validation_mae"] - before["validation_mae"]
     share = before["validation_gender_accuracy"] - after["validation_gender_accuracy"]
     return max(years, 0) / 0.05 + max(share, 0) / 0.002
 
 
-def _change(after: _Measured, before: _Measured) -> dict[str, float]:
-    moved = distribution.median(after.probabilities) - distribution.median(before.probabilities)
-    return {"age_moved": float(np.abs(moved).mean())}
+def _age_shift(after: _Measured, before: _Measured) -> dict[str, float]:
+    shift = distribution.median(after.probabilities) - distribution.median(before.probabilities)
+    return {"age_moved": float(np.abs(shift).mean())}
 
 
-def _write(whole: Path, file: Path, chips: NDArray[np.uint8], setting: Setting) -> None:
-    model = onnx.load(whole)
+def _quantize_file(full: Path, file: Path, chips: NDArray[np.uint8], setting: Setting) -> None:
+    model = onnx.load(full)
     exporter.float32_weights(model)
-    aside, folded = file.with_suffix(".whole.onnx"), file.with_suffix(".folded.onnx")
-    onnx.save(model, aside)
+    float32, folded = file.with_suffix(".float32.onnx"), file.with_suffix(".folded.onnx")
+    onnx.save(model, float32)
     try:
-        quant_pre_process(aside, folded)  # normalisation into convolutions
-        kept = _first_convolutions(onnx.load(folded), setting.whole)
+        quant_pre_process(float32, folded)  # folds normalisation into convolutions
+        excluded = _first_convolutions(onnx.load(folded), setting.whole)
         quantize_static(
             folded,
             file,
-            _Chips(chips),
+            _CalibrationChips(chips),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=kept,
+            nodes_to_exclude=excluded,
             calibrate_method=METHODS[setting.method],
             extra_options={"CalibPercentile": 99.99},
         )
     except (RuntimeError, ValueError, AttributeError) as error:
-        raise TrainingError(f"ONNX Runtime cannot quantise {whole}: {error}") from error
+        raise TrainingError(f"ONNX Runtime cannot quantise {full}: {error}") from error
 
 
 def _first_convolutions(model: onnx.ModelProto, count: int) -> list[str]:
-    """Name the first convolutions of each backbone: those that see the picture come first."""
+    """Name the first convolutions of each backbone, in the order of the graph."""
     by_backbone: dict[str, list[str]] = {}
     for node in model.graph.node:
         if node.op_type == "Conv":

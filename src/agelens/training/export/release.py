@@ -1,4 +1,4 @@
-"""Put a run's model into the package: only measured, small enough, and no worse than the old one.
+"""Release a run's model with the package: only if measured, small enough, and no worse than before.
 
 python -m agelens.training.export.release runs/finetune default
 """
@@ -20,10 +20,11 @@ FIGURES = ("age_mae", "age_within_5", "gender_accuracy", "interval_coverage", "g
 
 
 def ship(run: Path, name: str) -> Path:
-    """Copy `run/model.onnx` to the weights as NAME, with its test figures in the card.
+    """Copy `run/model.onnx` to the package's weights as NAME, with its test figures in the card.
 
-    The run must have been evaluated on test folds. Old and new are compared on validation
-    figures: test folds choose nothing. Raises TrainingError when the run may not be shipped.
+    The run must have been evaluated on the test folds. The old and the new model are compared on
+    validation figures, so that test folds choose nothing. Raises TrainingError when the run may
+    not be released.
     """
     model = Model(run)
     size = model.path.stat().st_size
@@ -41,7 +42,7 @@ def ship(run: Path, name: str) -> Path:
     file = WEIGHTS / f"{name}.onnx"
     partial = file.with_name(file.name + ".part")
     partial.write_bytes(model.path.read_bytes())
-    exporter.attach(partial, card)
+    exporter.write_card(partial, card)
     partial.replace(file)
     checkpoint.write_json(file.with_suffix(".json"), card)
     record(file)
@@ -49,24 +50,24 @@ def ship(run: Path, name: str) -> Path:
 
 
 def record(file: Path) -> None:
-    """Write beside a shipped model what `agelens doctor` shall find: its hash, its answers."""
-    place = file.with_name("recorded.json")
-    recorded = json.loads(place.read_text("utf-8")) if place.is_file() else {}
+    """Write the hash and the predictions of a shipped model that `agelens doctor` expects."""
+    path = file.with_name("recorded.json")
+    recorded = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     recorded[file.stem] = {"sha256": exporter.sha256(file), "self_test": doctor.answers(file)}
-    checkpoint.write_json(place, recorded)
+    checkpoint.write_json(path, recorded)
 
 
 def _test_figures(run: Path, model: Model) -> dict[str, Any]:
     digest = exporter.sha256(model.path)
     for path in sorted(run.glob("evaluation-*-test*/evaluation.json"), reverse=True):
-        said = json.loads(path.read_text("utf-8"))
-        if said["model"]["sha256"] == digest:
-            figures = said["subsets"]["all"]["figures"]
+        evaluation = json.loads(path.read_text("utf-8"))
+        if evaluation["model"]["sha256"] == digest:
+            figures = evaluation["subsets"]["all"]["figures"]
             return {
-                "faces": said["faces"],
-                "folds": said["data"]["folds"],
-                "flip": said["flip"],
-                "date": said["date"],
+                "faces": evaluation["faces"],
+                "folds": evaluation["data"]["folds"],
+                "flip": evaluation["flip"],
+                "date": evaluation["date"],
                 **{key: round(figures[key]["value"], 4) for key in FIGURES},
             }
     raise TrainingError(

@@ -1,4 +1,4 @@
-"""Heads on the features of a frozen backbone, trained in seconds."""
+"""Small heads on the features of a frozen backbone, trained in seconds."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from agelens.inference.distribution import AGES
-from agelens.training.networks.loss import Targets, batch_loss, labelled, loss
+from agelens.training.networks.layers import Standardise
+from agelens.training.networks.loss import Targets, batch_loss, face_losses, label_targets
 from agelens.training.recipes.config import LossConfig
 
 BATCH = 256
@@ -14,29 +15,25 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class HeadRecipe:
-    """How a head is made and trained."""
+    """Hyperparameters of a head and its training."""
 
-    hidden: int = 512  # units between features and answers; 0: none
-    dropout: float = 0.3  # before the answers; half of it before the hidden units
+    hidden: int = 512  # units between features and outputs; 0: no hidden layer
+    dropout: float = 0.3  # before the outputs; half of it before the hidden layer
     epochs: int = 10
-    rate: float = 1e-3  # largest of a one-cycle schedule (Smith and Topin, 2019)
+    rate: float = 1e-3  # maximum of a one-cycle schedule (Smith and Topin, 2019)
     decay: float = 0.05
     loss: LossConfig = field(default_factory=LossConfig)
 
 
 class Head(nn.Module):
-    """Standardised features -> 117 age logits and one of gender."""
-
-    mean: Tensor
-    scale: Tensor
+    """Map standardised features to 117 age logits and one female logit."""
 
     def __init__(self, features: Tensor, ages: Tensor, recipe: HeadRecipe) -> None:
-        """Take the training features (N, 2, F) and ages (N,), for where to start."""
+        """Initialise from the training features (N, 2, F) and ages (N,)."""
         super().__init__()
-        flat = features.flatten(0, 1).float()
-        self.register_buffer("mean", flat.mean(0))
-        self.register_buffer("scale", 1 / (flat.std(0) + 1e-3))
         width = features.shape[-1]
+        self.norm = Standardise(width)
+        self.norm.fit(features.flatten(0, 1).float())
         self.layers = nn.Sequential(nn.Dropout(recipe.dropout / 2))
         if recipe.hidden:
             self.layers.append(nn.Linear(width, recipe.hidden))
@@ -51,12 +48,12 @@ class Head(nn.Module):
             last.bias[:AGES] = (counts / counts.sum()).log()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Take (B, F), give logits (B, 117) and (B,)."""
-        logits = self.layers((x.float() - self.mean) * self.scale)
+        """Map features (B, F) to logits (B, 117) and (B,)."""
+        logits = self.layers(self.norm(x.float()))
         return logits[:, :AGES], logits[:, AGES]
 
 
-STANDARD = HeadRecipe()
+DEFAULT_RECIPE = HeadRecipe()
 
 
 def train_head(
@@ -64,21 +61,21 @@ def train_head(
     ages: Tensor,
     female: Tensor,
     seed: int,
-    recipe: HeadRecipe = STANDARD,
+    recipe: HeadRecipe = DEFAULT_RECIPE,
     teacher: Targets | None = None,
     weights: Tensor | None = None,
 ) -> Head:
-    """Train a head on features (N, 2, F); each face is seen as chip or mirror image by chance.
+    """Train a head on the features (N, 2, F) of chips and mirror images, one of both at random.
 
-    `teacher` are answers for the N faces, mixed into the labels by `recipe.loss.teacher`;
-    `weights` (N,) say how much each face counts.
+    `teacher` are targets for the N faces, mixed into the labels by `recipe.loss.teacher`;
+    `weights` (N,) are sample weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = Head(features, ages, recipe)
-        targets = labelled(ages, female, recipe.loss)
+        targets = label_targets(ages, female, recipe.loss)
         if teacher is not None:
-            targets = targets.mixed(teacher, recipe.loss.teacher)
+            targets = targets.mix(teacher, recipe.loss.teacher)
         optimizer = torch.optim.AdamW(head.parameters(), recipe.rate, weight_decay=recipe.decay)
         batches = -(-len(ages) // BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -90,11 +87,11 @@ def train_head(
             for start in range(0, len(ages), BATCH):
                 picked = order[start : start + BATCH]
                 age_logits, female_logits = head(features[picked, side[picked]])
-                each = loss(age_logits, female_logits, targets.at(picked), recipe.loss)
+                losses = face_losses(age_logits, female_logits, targets.take(picked), recipe.loss)
                 if weights is not None:
-                    each = each * weights[picked]
+                    losses = losses * weights[picked]
                 optimizer.zero_grad(set_to_none=True)
-                batch_loss(each, recipe.loss.trim).backward()  # type: ignore[no-untyped-call]
+                batch_loss(losses, recipe.loss.trim).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
     return head.eval()

@@ -1,4 +1,4 @@
-"""What a run folder tells of its run: recipe, versions, commit, data, seed, machine."""
+"""The record of a run: recipe, versions, commit, data, seed, machine, lineage."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ from agelens.errors import ConfigError
 from agelens.training.recipes.config import Config
 
 
-def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
-    """Give everything needed to repeat a run, as JSON values."""
+def initial_record(config: Config, dataset: Dataset) -> dict[str, Any]:
+    """Return everything needed to repeat a run, as JSON values."""
     return {
         "config": config.table(),
         "seed": config.run.seed,
@@ -23,25 +23,25 @@ def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def backbones(config: Config) -> dict[str, Any]:
-    """Give what a network stands on, as its card says it."""
-    model = config.model
-    joins = {"joins": [one.backbone for one in model.members]} if model.members else {}
-    return {"backbone": model.backbone, **joins}
+def backbone_fields(config: Config) -> dict[str, Any]:
+    """Return the fields of a model card that name the backbone, and the members of a hybrid."""
+    members = [member.backbone for member in config.model.members]
+    return {"backbone": config.model.backbone, **({"joins": members} if members else {})}
 
 
 def lineage(config: Config) -> dict[str, Any]:
-    """Give what a recipe went on from: names of runs, the first one first, and if it was taught.
+    """Return the fields of a model card that name the runs a recipe started from.
 
-    As far as their run folders are there; what the members of a hybrid went on from is in it.
+    "after" lists the runs, the earliest first, including those of the members of a hybrid, as far
+    as their run folders are there; "taught" says whether any of the runs was distilled.
     """
-    before: list[Config] = []
-    _add_before(config, before, {config.name})
-    taught = any(one.data.teacher is not None for one in [config, *before])
-    return {"after": [one.name for one in before], "taught": taught}
+    ancestors: list[Config] = []
+    _add_ancestors(config, ancestors, {config.name})
+    distilled = any(one.data.teacher is not None for one in [config, *ancestors])
+    return {"after": [one.name for one in ancestors], "taught": distilled}
 
 
-def _add_before(config: Config, before: list[Config], known: set[str]) -> None:
+def _add_ancestors(config: Config, ancestors: list[Config], known: set[str]) -> None:
     for weights in (config.model.weights, *(one.weights for one in config.model.members)):
         if not weights:
             continue
@@ -52,24 +52,24 @@ def _add_before(config: Config, before: list[Config], known: set[str]) -> None:
             continue
         if found.name not in known:
             known.add(found.name)
-            _add_before(found, before, known)
-            before.append(found)
+            _add_ancestors(found, ancestors, known)
+            ancestors.append(found)
 
 
 def machine() -> dict[str, Any]:
-    """Give the kind of machine, with the instructions and threads that torch uses."""
+    """Return the kind of machine, with the instructions and threads that torch uses."""
     import torch
 
-    said = provenance.machine(torch.get_num_threads())
-    return said | {"instructions": torch.backends.cpu.get_cpu_capability()}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return provenance.machine(torch.get_num_threads()) | {"instructions": instructions}
 
 
 def commit(folder: Path) -> str | None:
-    """Give the git commit of a checkout, with "+" when files differ from it; None without git."""
+    """Return the git commit of a checkout, with "+" when files differ from it; None without git."""
 
-    def git(*words: str) -> str:
+    def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
         )
         return done.stdout.strip()
 
@@ -80,7 +80,7 @@ def commit(folder: Path) -> str | None:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
-    """Name the keys whose values differ, save how long a run goes and how it uses the machine."""
+    """List the keys whose values differ, except how long a run goes and how it uses the machine."""
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         where = f"{path}{key}"

@@ -1,49 +1,47 @@
-"""The training loop: epochs of steps, validation, checkpoints, early stopping, resume."""
+"""The training loop: epochs of steps, validation, checkpoints, early stopping, resuming."""
 
 import copy
 import csv
 import io
 import itertools
 import math
-import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor
 
-from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.inference import distribution
 from agelens.training.batches import distillation, sample_weights
 from agelens.training.batches.augmentation import Augment
-from agelens.training.batches.distributed import ALONE, Share
-from agelens.training.batches.features import of_network
-from agelens.training.batches.loader import Batch, Loader
-from agelens.training.loop import device, precision, run_record
-from agelens.training.loop.accuracy import Accuracy
+from agelens.training.batches.distributed import SINGLE_WORKER, Worker
+from agelens.training.batches.features import network_features
+from agelens.training.batches.loader import Batch, make_loaders
+from agelens.training.loop import run_record
+from agelens.training.loop.metrics import MetricAccumulator
+from agelens.training.loop.optimizer import L2SP, learning_rate, make_optimizer, update_ema
 from agelens.training.networks import checkpoint
-from agelens.training.networks.allocator import keep_memory
-from agelens.training.networks.loss import Targets, batch_loss, labelled, loss
-from agelens.training.networks.network import Network, Standardise
-from agelens.training.recipes.config import Config, OptimizerConfig
+from agelens.training.networks.device import keep_freed_memory, select_device, use_bfloat16
+from agelens.training.networks.layers import Standardise
+from agelens.training.networks.loss import Targets, batch_loss, face_losses, label_targets
+from agelens.training.networks.network import Network
+from agelens.training.recipes.config import Config
 
-LOOKED_AT = 64
-"""Batches of training faces after which the spread of features is known."""
+STANDARDISE_BATCHES = 64
+"""Batches of training faces from which the mean and spread of features are estimated."""
 COLUMNS = (
     "epoch", "train_loss", "train_mae", "train_mae_of_mean", "train_cs5", "train_gender_accuracy",
     "validation_loss", "validation_mae", "validation_mae_of_mean", "validation_cs5",
     "validation_gender_accuracy", "rate", "train_seconds", "faces_per_second",
 )  # fmt: skip
-"""Of `history.csv`. Training figures are of augmented faces, with dropout, and on weights that
-still move; those of accuracy are empty with mixup, and in epochs of older versions."""
+"""Columns of `history.csv`. Training metrics are of augmented faces, with dropout, while the
+weights still move; they are empty with mixup, and in epochs of older versions."""
 
 
 @dataclass(slots=True)
@@ -57,78 +55,88 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-class Training:
-    """One run in one folder."""
+class Trainer:
+    """Train one recipe in one run folder."""
 
     def __init__(self, config: Config, dataset: Dataset, run: Path, progress: Progress) -> None:
-        """Prepare chips, network and optimizer; nothing is trained yet."""
+        """Prepare data, network and optimizer; nothing is trained yet.
+
+        Raises ConfigError, DatasetError or TrainingError for a recipe that the data or the machine
+        cannot serve.
+        """
         self.config = config = config.filled()
         self.run = run
+        self.state = State()
         self._progress = progress
-        keep_memory()
+        keep_freed_memory()
         torch.set_num_threads(config.run.threads or torch.get_num_threads())
         torch.manual_seed(config.run.seed)
-        trusted = sample_weights.read(config.data, dataset)
-        self.train, self.validation = loaders(config, dataset, progress, trusted)
+        weights = sample_weights.read_weights(config.data, dataset)
+        self.train_loader, self.validation_loader = make_loaders(config, dataset, progress, weights)
         self.network = Network(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.network.still and config.augment.mirrors_alone:
-            features = of_network(dataset, self.network, progress)
-            self.train = self.train.remembering(features)
-            self.validation = self.validation.remembering(features)
+        if self.network.features_frozen and config.augment.mirrors_alone:
+            features = network_features(dataset, self.network, progress)
+            self.train_loader = self.train_loader.with_features(features)
+            self.validation_loader = self.validation_loader.with_features(features)
         if config.model.weights is None or config.model.weights == "hub":
-            self._set_age_prior(self.train.ages)
-            self._fit_standard()
-        self.device = device.choose(config)
+            self._initialise_age_bias()
+            self._fit_standardisation()
+        self.device = select_device(config)
         self.network.to(self.device)
-        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self.ema_network = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = make_optimizer(self.network, config.optimizer)
-        self._pull = Pull(self.network, config.optimizer)
-        self.autocast = precision.choose(config, self.network)
-        self._teacher = distillation.read(config, dataset)
-        self.state = State()
-        self._share = ALONE
-        self._called: torch.nn.Module = self.network
+        self._l2_sp = L2SP(self.network, config.optimizer)
+        self.autocast = use_bfloat16(config, self.network)
+        self._teacher = distillation.read_teacher(config, dataset)
+        self._worker = SINGLE_WORKER
+        self._parallel: torch.nn.Module = self.network
 
-    def join(self, share: Share) -> None:
-        """Take part in a run on several workers, each of which has this training.
+    def distribute(self, worker: Worker) -> None:
+        """Become one of several workers, each of which has built this trainer.
 
-        Raises TrainingError where the network or the data cannot be shared.
+        Raises TrainingError where the network or the data cannot be divided.
         """
-        fewest = min(self.config.optimizer.batch, self.train.faces, self.validation.faces)
-        if share.workers > fewest:
+        loaders = self.train_loader, self.validation_loader
+        most = min(self.config.optimizer.batch, *(loader.faces for loader in loaders))
+        if worker.world_size > most:
             raise TrainingError(
-                f"{share.workers} workers: expected at most {fewest}, so that each has a face of "
+                f"{worker.world_size} workers: expected at most {most}, so that each has a face of "
                 "each batch; take fewer, or a larger optimizer.batch"
             )
-        self.train, self.validation = self.train.shared(share), self.validation.shared(share)
-        self.autocast = share.agree(self.autocast)
-        self._called = share.spread(self.network)
-        self._share = share
+        self.train_loader, self.validation_loader = (one.for_worker(worker) for one in loaders)
+        self.autocast = worker.broadcast(self.autocast)
+        self._parallel = worker.parallelise(self.network)
+        self._worker = worker
 
-    def _set_age_prior(self, ages: NDArray[np.int64]) -> None:
-        """Start the age head at the ages' own distribution; saves it an epoch of learning."""
-        counts = np.bincount(ages, minlength=distribution.AGES) + 1.0
+    def _initialise_age_bias(self) -> None:
+        """Start the age head at the distribution of training ages; this saves about an epoch."""
+        counts = np.bincount(self.train_loader.ages, minlength=distribution.AGES) + 1.0
         with torch.no_grad():
             self.network.age.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
             self.network.age.weight.mul_(0.1)
 
-    def _fit_standard(self) -> None:
-        """Show training faces, as they will be seen, to what standardises features."""
+    def _fit_standardisation(self) -> None:
+        """Estimate mean and spread of features on augmented training faces."""
         if isinstance(self.network.norm, Standardise):
-            config, augment = self.config, Augment(self.config.augment)
-            batches = self.train.shuffled(augment, config.model.size, config.run.seed, 0)
-            some = itertools.islice(batches, LOOKED_AT)
             self.network.eval()
+            batches = itertools.islice(self._augmented(epoch=0), STANDARDISE_BATCHES)
             with torch.no_grad():
-                seen = [self.network.describe(torch.from_numpy(batch.chips)) for batch in some]
-                self.network.norm.fit(torch.cat(seen))
+                features = [
+                    self.network.extract_features(torch.from_numpy(batch.chips))
+                    for batch in batches
+                ]
+                self.network.norm.fit(torch.cat(features))
+
+    def _augmented(self, epoch: int) -> Iterator[Batch]:
+        config, augment = self.config, Augment(self.config.augment)
+        return self.train_loader.shuffled(augment, config.model.size, config.run.seed, epoch)
 
     def resume(self) -> None:
-        """Go on from `last.safetensors`. Raises TrainingError when the recipe has changed."""
+        """Continue from `last.safetensors`. Raises TrainingError when the recipe has changed."""
         tensors, about = checkpoint.load(self.run / "last.safetensors")
-        # checking fills in keys that are newer than the run
-        theirs = Config.check(about["config"], str(self.run)).filled()
-        differing = run_record.differences(theirs.table(), self.config.table())
+        # the check fills in keys that are newer than the run
+        started = Config.check(about["config"], str(self.run)).filled()
+        differing = run_record.differences(started.table(), self.config.table())
         if differing:
             raise TrainingError(
                 f"{self.run} was started with another recipe ({'; '.join(differing)}): "
@@ -139,260 +147,155 @@ class Training:
             part, _, name = key.partition(".")
             parts[part][key if part == "optimizer" else name] = tensor
         self.network.load_state_dict(parts["network"])
-        self.averaged.load_state_dict(parts["averaged"])
+        self.ema_network.load_state_dict(parts["averaged"])
         checkpoint.restore_optimizer(self.optimizer, parts["optimizer"])
         self.state = State(**about["state"])
 
     def fit(self, on_epoch: Callable[[dict[str, float]], None] | None = None) -> State:
-        """Train to the last epoch or to early stopping; calls `on_epoch` with each figure row."""
-        schedule = self.config.schedule
-        while self.state.epoch < schedule.epochs:
-            if self.state.epoch - self.state.best_epoch >= schedule.patience:
-                break
-            row = self._epoch()
-            self.state.history.append(row)
-            better = row["validation_mae"] < self.state.best_mae
-            self.state.epoch += 1
-            if better:
-                self.state.best_mae = row["validation_mae"]
-                self.state.best_epoch = self.state.epoch
-            if self._share.first:
-                self._save(better)
+        """Train to the last epoch or to early stopping; call `on_epoch` with each epoch's metrics.
+
+        Raises TrainingError when the loss is no longer finite.
+        """
+        state, schedule = self.state, self.config.schedule
+        while state.epoch < schedule.epochs and (
+            state.epoch - state.best_epoch < schedule.patience
+        ):
+            row = self._train_epoch()
+            state.history.append(row)
+            state.epoch += 1
+            improved = row["validation_mae"] < state.best_mae
+            if improved:
+                state.best_mae, state.best_epoch = row["validation_mae"], state.epoch
+            if self._worker.is_main:
+                self._save(improved)
             if on_epoch:
                 on_epoch(row)
-        return self.state
+        return state
 
-    def _epoch(self) -> dict[str, float]:
+    def _train_epoch(self) -> dict[str, float]:
         config, epoch = self.config, self.state.epoch
         seed = config.run.seed * 100_003 + epoch  # the same after a resume
-        torch.manual_seed(seed + self._share.seed)
-        augment = Augment(config.augment)
-        task = self._progress.add_task(f"epoch {epoch + 1}", total=len(self.train))
-        losses, faces, began = 0.0, 0, time.monotonic()
-        accuracy = Accuracy()
+        torch.manual_seed(seed + self._worker.seed_offset)
+        task = self._progress.add_task(f"epoch {epoch + 1}", total=len(self.train_loader))
+        loss_sum, faces, began = 0.0, 0, time.monotonic()
+        metrics = MetricAccumulator()
         self.network.train()
-        batches = self.train.shuffled(augment, config.model.size, config.run.seed, epoch)
-        for batch in batches:
-            value = self.step(batch, accuracy)
-            if not math.isfinite(value):
+        for batch in self._augmented(epoch):
+            loss = self.step(batch, metrics)
+            if not math.isfinite(loss):
                 raise TrainingError(
-                    f"the loss became {value} in epoch {epoch + 1}: lower optimizer.rate, "
+                    f"the loss became {loss} in epoch {epoch + 1}: lower optimizer.rate, "
                     f"now {config.optimizer.rate}, and start again"
                 )
-            losses += value * len(batch.ages)
+            loss_sum += loss * len(batch.ages)
             faces += len(batch.ages)
             self._progress.update(
-                task, advance=1, description=f"epoch {epoch + 1} · loss {losses / faces:.3f}"
+                task, advance=1, description=f"epoch {epoch + 1} · loss {loss_sum / faces:.3f}"
             )
         seconds = time.monotonic() - began
-        (faces_of_all,) = self._share.total(faces)
+        (total_faces,) = self._worker.all_reduce_sum(faces)
         self._progress.remove_task(task)
         return {
             "epoch": epoch + 1,
-            "train_loss": losses / faces,
-            **accuracy.figures("train", self._share),
+            "train_loss": loss_sum / faces,
+            **metrics.compute("train", self._worker),
             **self.validate(),
             "rate": self.optimizer.param_groups[0]["lr"],
             "train_seconds": round(seconds, 1),
-            "faces_per_second": round(faces_of_all / seconds, 1),
+            "faces_per_second": round(total_faces / seconds, 1),
         }
 
-    def step(self, batch: Batch, accuracy: Accuracy) -> float:
-        """Learn from one batch; gives its loss."""
-        rate = self._rate()
+    def step(self, batch: Batch, metrics: MetricAccumulator) -> float:
+        """Train on one batch and return its loss."""
+        config, worker = self.config, self._worker
+        rate = learning_rate(config, self.state.step, len(self.train_loader))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
+        weights = None if batch.weights is None else torch.from_numpy(batch.weights)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            weights = None if batch.weights is None else torch.from_numpy(batch.weights)
-            chips, targets, weights = self._mixed(
+            chips, targets, weights = self._mixup(
                 torch.from_numpy(batch.chips), self._targets(batch), weights
             )
-            age, female = (logits.cpu() for logits in self._called(chips.to(self.device)))
-        each = loss(age, female, targets, self.config.loss)
+            age, female = (logits.cpu() for logits in self._parallel(chips.to(self.device)))
+        losses = face_losses(age, female, targets, config.loss)
         if weights is not None:
-            each = each * weights
-        value = batch_loss(each, self.config.loss.trim)
-        faces, losses = self._share.total(len(each), float(value.detach()) * len(each))
+            losses = losses * weights
+        loss, count = batch_loss(losses, config.loss.trim), len(losses)
+        faces, loss_sum = worker.all_reduce_sum(count, float(loss.detach()) * count)
         self.optimizer.zero_grad(set_to_none=True)
-        # gradients come out as means over workers: this makes them means over faces
-        (value * (len(each) * self._share.workers / faces)).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip)
+        # gradients become means over workers: the factor makes them means over faces
+        (loss * (count * worker.world_size / faces)).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip)
         self.optimizer.step()
-        self._pull.step(rate)
+        self._l2_sp.step(rate)
         self.state.step += 1
-        self._average()
-        if not self.config.augment.mixup:  # else there is no one label for a face
-            accuracy.add(batch, age, female)
-        return losses / faces
+        update_ema(self.ema_network, self.network, self.state.step, config.schedule.ema)
+        if not config.augment.mixup:  # mixed faces have no label of their own
+            metrics.update(batch, age, female)
+        return loss_sum / faces
 
     def _targets(self, batch: Batch) -> Targets:
         labels = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
-        targets = labelled(*labels, self.config.loss)
+        targets = label_targets(*labels, self.config.loss)
         if self._teacher is None:
             return targets
-        return targets.mixed(
-            self._teacher.at(torch.from_numpy(batch.rows)), self.config.loss.teacher
-        )
+        teacher = self._teacher.take(torch.from_numpy(batch.rows))
+        return targets.mix(teacher, self.config.loss.teacher)
 
-    def _mixed(
+    def _mixup(
         self, chips: Tensor, targets: Targets, weights: Tensor | None
     ) -> tuple[Tensor, Targets, Tensor | None]:
-        """Lay each chip over another of its batch, and their targets (Zhang et al., 2018)."""
+        """Blend each chip with another of its batch, and their targets (Zhang et al., 2018)."""
         alpha = self.config.augment.mixup
         if not alpha:
             return chips, targets, weights
         share = float(torch.distributions.Beta(alpha, alpha).sample())
         order = torch.randperm(len(chips))
-        laid = chips.float().lerp(chips[order].float(), share).round().to(torch.uint8)
+        mixed = chips.float().lerp(chips[order].float(), share).round().to(torch.uint8)
         if weights is not None:
             weights = weights.lerp(weights[order], share)
-        return laid, targets.mixed(targets.at(order), share), weights
-
-    def _rate(self) -> float:
-        per_epoch = len(self.train)
-        warmup = self.config.schedule.warmup * per_epoch
-        total = self.config.schedule.epochs * per_epoch
-        if self.state.step < warmup:
-            return self.config.optimizer.rate * (self.state.step + 1) / warmup
-        done = (self.state.step - warmup) / max(total - warmup, 1)
-        return self.config.optimizer.rate * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
-
-    def _average(self) -> None:
-        """Move the averaged weights a little towards the network's; faster at the start."""
-        decay = min(self.config.schedule.ema, (1 + self.state.step) / (10 + self.state.step))
-        theirs = self.network.state_dict()
-        with torch.no_grad():
-            for name, ours in self.averaged.state_dict().items():
-                if ours.dtype.is_floating_point:
-                    ours.lerp_(theirs[name], 1 - decay)
-                else:
-                    ours.copy_(theirs[name])
+        return mixed, targets.mix(targets.take(order), share), weights
 
     def validate(self) -> dict[str, float]:
-        """Measure the averaged weights on the validation folds, without flip averaging.
+        """Measure the averaged weights on the validation folds, without mirror images.
 
-        In the precision of training: exact figures are those of the exported model.
+        Runs in the precision of training; the exported model's figures are the exact ones.
         """
-        self.averaged.eval()
-        total, faces = 0.0, 0
-        accuracy = Accuracy()
-        task = self._progress.add_task("validation", total=len(self.validation))
+        network, config = self.ema_network.eval(), self.config
+        loss_sum, faces, metrics = 0.0, 0, MetricAccumulator()
+        task = self._progress.add_task("validation", total=len(self.validation_loader))
         with torch.inference_mode():
-            for batch in self.validation.plain():
+            for batch in self.validation_loader.in_order():
                 chips = torch.from_numpy(batch.chips).to(self.device)
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                    logits = self.averaged(chips)
-                age_logits, female_logits = (one.float().cpu() for one in logits)
-                true = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
-                targets = labelled(*true, self.config.loss)
-                total += float(loss(age_logits, female_logits, targets, self.config.loss).sum())
+                    logits = network(chips)
+                age, female = (one.float().cpu() for one in logits)
+                labels = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
+                targets = label_targets(*labels, config.loss)
+                loss_sum += float(face_losses(age, female, targets, config.loss).sum())
                 faces += len(batch.ages)
-                accuracy.add(batch, age_logits, female_logits)
+                metrics.update(batch, age, female)
                 self._progress.advance(task)
         self._progress.remove_task(task)
-        loss_of_all, faces_of_all = self._share.total(total, faces)
-        figures = accuracy.figures("validation", self._share)
-        return {"validation_loss": loss_of_all / faces_of_all, **figures}
-
-    def _save(self, better: bool) -> None:
-        about: dict[str, Any] = {
-            "config": self.config.table(),
-            "state": {
-                "epoch": self.state.epoch,
-                "step": self.state.step,
-                "best_mae": self.state.best_mae,
-                "best_epoch": self.state.best_epoch,
-                "history": self.state.history,
-            },
+        total_loss, total_faces = self._worker.all_reduce_sum(loss_sum, faces)
+        return {
+            "validation_loss": total_loss / total_faces,
+            **metrics.compute("validation", self._worker),
         }
-        averaged = dict(self.averaged.state_dict())
-        if better:
-            figures = self.state.history[-1]
-            best = {"config": about["config"], "epoch": self.state.epoch, "figures": figures}
+
+    def _save(self, improved: bool) -> None:
+        config, state = self.config.table(), self.state
+        averaged = dict(self.ema_network.state_dict())
+        if improved:
+            best = {"config": config, "epoch": state.epoch, "figures": state.history[-1]}
             checkpoint.save(self.run / "best.safetensors", averaged, best)
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"averaged.{k}": v for k, v in averaged.items()}
         tensors |= checkpoint.flatten_optimizer(self.optimizer)
+        about = {"config": config, "state": asdict(state)}
         checkpoint.save(self.run / "last.safetensors", tensors, about)
         text = io.StringIO()
         table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         table.writeheader()
-        table.writerows(self.state.history)
+        table.writerows(state.history)
         checkpoint.write_text(self.run / "history.csv", text.getvalue())
-
-
-def loaders(
-    config: Config,
-    dataset: Dataset,
-    progress: Progress,
-    trusted: NDArray[np.float32] | None = None,
-) -> tuple[Loader, Loader]:
-    """Give the training faces (or the share of them that the recipe takes) and validation faces.
-
-    `trusted` (N,) are the weights of the dataset's faces; training faces of weight 0 are left out.
-    """
-    chips = cached(dataset, progress)
-    ages = dataset.samples["age"].to_numpy().astype(np.int64)
-    female = (dataset.samples["gender"] == "female").to_numpy().astype(np.int64)
-    rows = dataset.split(config.data.split)
-    mixed = np.random.default_rng(config.run.seed).permutation(rows.train)
-    if trusted is not None:
-        mixed = mixed[trusted[mixed] > 0]
-        if len(mixed) < 2:
-            raise TrainingError(
-                f"data.exclude and data.downweight leave {len(mixed)} training faces: "
-                "expected at least 2; take lines out of the file"
-            )
-    train = np.sort(mixed[: max(round(len(mixed) * config.data.share), 2)])
-    weights = None if trusted is None else trusted[train]
-    seen = ages[train], female[train], config.optimizer.batch, weights
-    rest = rows.validation
-    return Loader(chips, train, *seen), Loader(chips, rest, ages[rest], female[rest], 128)
-
-
-def make_optimizer(network: Network, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Give AdamW with groups for the heads and each stage, with and without weight decay.
-
-    A stage of the backbone has `backbone_rate` times the heads' rate, times `layer_decay` for
-    each stage between it and the heads. Biases, scales and offsets are not decayed
-    (He et al., 2019).
-    """
-    last = len(network.backbone.stages) - 1  # type: ignore[arg-type]
-    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            factor = 1.0
-            if name.startswith("backbone."):
-                stage = re.match(r"backbone\.stages\.(\d+)\.", name)
-                depth = last - int(stage[1]) if stage else 0
-                factor = config.backbone_rate * config.layer_decay**depth
-            groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "factor": factor,
-                "weight_decay": config.weight_decay if decayed else 0.0,
-            }
-            for (factor, decayed), parameters in groups.items()
-        ],
-        lr=config.rate,
-    )
-
-
-class Pull:
-    """Draws a backbone towards the weights it started from (L2-SP; Li et al., 2018).
-
-    Beside the optimizer rather than in the loss, as AdamW does with weight decay.
-    """
-
-    def __init__(self, network: Network, config: OptimizerConfig) -> None:
-        self._strength = config.pull * config.backbone_rate
-        self._now: list[Tensor] = [p for p in network.backbone.parameters() if p.requires_grad]
-        self._start = [p.detach().clone() for p in self._now] if self._strength else []
-
-    def step(self, rate: float) -> None:
-        """Go `rate` x backbone_rate x pull of the way back, after a step of the optimizer."""
-        if self._strength:
-            with torch.no_grad():
-                torch._foreach_lerp_(self._now, self._start, min(rate * self._strength, 1.0))

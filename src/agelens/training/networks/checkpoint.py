@@ -1,4 +1,7 @@
-"""A checkpoint: safetensors for the numbers, JSON for the words; written aside, then put."""
+"""Checkpoints: tensors as safetensors, metadata as JSON.
+
+Every file is written under another name first, then renamed: it is complete or not there.
+"""
 
 import json
 from pathlib import Path
@@ -13,28 +16,31 @@ from agelens.errors import TrainingError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
+    """Write a text file atomically."""
     partial = path.with_name(path.name + ".part")
     partial.write_text(text, "utf-8")
     partial.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON so that it is there whole or not at all."""
+    """Write a value as readable JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write `path` (safetensors), with `about` in its header and readable beside it as JSON."""
+    """Write tensors to `path` (safetensors), with `about` in its header and in a JSON file."""
     partial = path.with_name(path.name + ".part")
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(whole, partial, {"about": json.dumps(about)})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(tensors, partial, {"about": json.dumps(about)})
     partial.replace(path)
     write_json(path.with_suffix(".json"), about)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save` wrote. Raises TrainingError for a missing or broken file."""
+    """Read the tensors and the metadata that `save` wrote.
+
+    Raises TrainingError for a missing or broken file.
+    """
     tensors, header = read_tensors(path)
     try:
         return tensors, json.loads(header["about"])
@@ -54,7 +60,7 @@ def load_best(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read any safetensors file: its tensors and the words in its header.
+    """Read any safetensors file: its tensors and the metadata in its header.
 
     Raises TrainingError for a missing or broken file.
     """
@@ -66,7 +72,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Give the optimizer's running averages as named tensors, `optimizer.INDEX.NAME`."""
+    """Return the state of an optimizer as named tensors, `optimizer.INDEX.NAME`."""
     state = optimizer.state_dict()["state"]
     return {
         f"optimizer.{index}.{name}": torch.as_tensor(value)
@@ -76,7 +82,7 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `flatten_optimizer` gave."""
+    """Load the state that `flatten_optimizer` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         _, index, name = key.split(".")

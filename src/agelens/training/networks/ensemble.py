@@ -1,7 +1,4 @@
-"""The hybrid as a vote: several networks keep their heads, and their answers are joined.
-
-The few numbers that say how are fitted on the validation folds.
-"""
+"""Ensembles: several networks predict, and an opinion pool combines their predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,78 +10,106 @@ from torch.nn import functional
 
 from agelens.training.networks.loss import age_targets
 
-How = Literal["average", "stack"]
+PoolingMethod = Literal["average", "stack"]
 
 
-class Pooled(nn.Module):
-    """Networks that answer together: age logits (B, 117) and female logits (B,)."""
+class OpinionPool(nn.Module):
+    """Combine the logits of M members into one prediction.
 
-    def __init__(self, members: Sequence[nn.Module], pool: "Pool") -> None:
+    average: the weighted mean of the members' age distributions, each sharpened or softened by a
+    temperature of its own (a linear opinion pool). stack: the weighted sum of their logits (a
+    logarithmic opinion pool; Genest and Zidek, 1986). The gender logit is a weighted sum of the
+    members' logits and a bias in both.
+    """
+
+    def __init__(self, members: int, method: PoolingMethod) -> None:
+        super().__init__()
+        self.method = method
+        self.weight = nn.Parameter(torch.zeros(members))  # before a softmax over members
+        self.sharpness = nn.Parameter(torch.zeros(members))  # log of 1 / temperature
+        self.gender = nn.Parameter(torch.full((members,), 1 / members))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, age: Tensor, female: Tensor) -> tuple[Tensor, Tensor]:
+        """Map age logits (M, B, 117) and female logits (M, B) to (B, 117) and (B,)."""
+        weight = self.weight.softmax(0)[:, None, None]
+        scaled = age * self.sharpness.exp()[:, None, None]
+        if self.method == "stack":
+            pooled = (weight * scaled).sum(0)
+        else:
+            pooled = (weight * scaled.softmax(-1)).sum(0).clamp(min=1e-12).log()
+        return pooled, (self.gender[:, None] * female).sum(0) + self.bias
+
+
+class Ensemble(nn.Module):
+    """Networks whose predictions a pool combines: age logits (B, 117), female logits (B,)."""
+
+    def __init__(self, members: Sequence[nn.Module], pool: OpinionPool) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.pool = pool
 
     def forward(self, chips: Tensor) -> tuple[Tensor, Tensor]:
         """Take uint8 (B, 200, 200, 3) RGB chips."""
-        said = [member(chips) for member in self.members]
-        joined: tuple[Tensor, Tensor] = self.pool(
-            torch.stack([age for age, _ in said]), torch.stack([female for _, female in said])
-        )
-        return joined
-
-
-class Pool(nn.Module):
-    """How M members' logits become one answer.
-
-    average: the mean of the members' distributions, each sharpened or softened by its own
-    temperature, weighed. stack: the weighed sum of their logits (a product of experts;
-    Genest and Zidek, 1986). Gender is the weighed sum of logits and a bias in both.
-    """
-
-    def __init__(self, members: int, how: How) -> None:
-        super().__init__()
-        self.how = how
-        self.weight = nn.Parameter(torch.zeros(members))  # softmax of it, or scale over members
-        self.sharpness = nn.Parameter(torch.zeros(members))  # log of 1 / temperature
-        self.gender = nn.Parameter(torch.full((members,), 1 / members))
-        self.bias = nn.Parameter(torch.zeros(()))
-
-    def forward(self, age: Tensor, female: Tensor) -> tuple[Tensor, Tensor]:
-        """Take age logits (M, B, 117) and female logits (M, B); give (B, 117) and (B,)."""
-        share = self.weight.softmax(0)[:, None, None]
-        scaled = age * self.sharpness.exp()[:, None, None]
-        if self.how == "stack":
-            pooled = (share * scaled).sum(0)
-        else:
-            pooled = (share * scaled.softmax(-1)).sum(0).clamp(min=1e-12).log()
-        return pooled, (self.gender[:, None] * female).sum(0) + self.bias
+        logits = [member(chips) for member in self.members]
+        age, female = (torch.stack(part) for part in zip(*logits, strict=True))
+        pooled: tuple[Tensor, Tensor] = self.pool(age, female)
+        return pooled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """What N faces are labelled."""
+class MemberLogits:
+    """The logits of M members for N labelled faces."""
 
-    ages: Tensor  # (N,) years
-    female: Tensor  # (N,) 0 or 1
+    age: Tensor  # (M, N, 117)
+    female: Tensor  # (M, N)
+    age_labels: Tensor  # (N,) years
+    female_labels: Tensor  # (N,) 0 or 1
+
+    def members(self, indices: Sequence[int]) -> "MemberLogits":
+        """Return the logits of some members."""
+        picked = list(indices)
+        return MemberLogits(
+            self.age[picked], self.female[picked], self.age_labels, self.female_labels
+        )
+
+    def faces(self, mask: Tensor) -> "MemberLogits":
+        """Return the logits for some faces; `mask` is bool (N,)."""
+        return MemberLogits(
+            self.age[:, mask], self.female[:, mask], self.age_labels[mask], self.female_labels[mask]
+        )
 
 
-def fit(age: Tensor, female: Tensor, labels: Labels, how: How, sigma: float = 1.0) -> Pool:
-    """Fit a pool on members' logits (M, N, 117) and (M, N) of validation faces.
+def fit_pool(logits: MemberLogits, method: PoolingMethod, sigma: float = 1.0) -> OpinionPool:
+    """Fit a pool on the logits of validation faces by L-BFGS.
 
-    The 3 M + 1 numbers lower the cross-entropy to label distributions of `sigma` years and of
-    gender (L-BFGS).
+    The 3 M + 1 numbers minimise the cross-entropy to label distributions of `sigma` years, plus
+    that of gender.
     """
-    pool = Pool(len(age), how)
-    target = age_targets(labels.ages, sigma)
+    pool = OpinionPool(len(logits.age), method)
+    target, female = age_targets(logits.age_labels, sigma), logits.female_labels.float()
     optimizer = torch.optim.LBFGS(pool.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        pooled, logit = pool(age, female)
+        pooled, logit = pool(logits.age, logits.female)
         value: Tensor = -(target * pooled.log_softmax(-1)).sum(-1).mean()
-        value = value + functional.binary_cross_entropy_with_logits(logit, labels.female.float())
+        value = value + functional.binary_cross_entropy_with_logits(logit, female)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return pool.requires_grad_(False)
+
+
+def cross_fit(logits: MemberLogits, half: Tensor, method: PoolingMethod) -> tuple[Tensor, Tensor]:
+    """Predict each half of the faces by a pool that was fitted on the other half.
+
+    `half` is bool (N,). Returns age logits (N, 117) and female logits (N,).
+    """
+    age, female = torch.empty_like(logits.age[0]), torch.empty_like(logits.female[0])
+    for judged in (half, ~half):
+        pool = fit_pool(logits.faces(~judged), method)
+        part = logits.faces(judged)
+        age[judged], female[judged] = pool(part.age, part.female)
+    return age, female

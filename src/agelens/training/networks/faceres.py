@@ -1,4 +1,4 @@
-"""The face network `faceres-deep` in torch: a MobileNet that knows faces (MIT).
+"""The face network `faceres-deep` in torch: a MobileNet pre-trained on faces (MIT).
 
 MobileNetV1 (Howard et al., 2017) as HSE_FaceRec trained it for identity, age and gender
 (Savchenko, 2019), published as a TensorFlow.js graph: a JSON file that lists named tensors
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agelens.errors import TrainingError
+from agelens.training.networks.layers import Backbone
 
 MEAN_BGR = (103.939, 116.779, 123.68)
 # (outputs, stride) of each depthwise-separable block
@@ -34,25 +35,25 @@ BLOCKS = (
 
 
 class Convolution(nn.Module):
-    """A convolution and ReLU6, padded as TensorFlow does: at stride 2 on the far sides only."""
+    """A convolution and ReLU6 with TensorFlow's padding: at stride 2 right and bottom only."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> None:
         super().__init__()
-        self.far = stride == 2
-        padding = 0 if self.far else kernel // 2
+        self.pad_far = stride == 2
+        padding = 0 if self.pad_far else kernel // 2
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, inputs, H, W), give (B, outputs, H / stride, W / stride)."""
-        if self.far:
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        if self.pad_far:
             x = functional.pad(x, (0, 1, 0, 1))
         return functional.relu6(self.conv(x), inplace=True)
 
 
-class FaceRes(nn.Module):
-    """The backbone: RGB 0 to 255, (B, 3, S, S), to a map of 1,024 features."""
+class FaceRes(Backbone):
+    """Map RGB of 0 to 255, (B, 3, S, S), to a feature map of 1,024 channels."""
 
-    features = 1024
+    num_features = 1024
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,17 +69,18 @@ class FaceRes(nn.Module):
     mean: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, 1024, S / 32, S / 32)."""
+        """Map (B, 3, S, S) of 0 to 255 to (B, 1024, S / 32, S / 32)."""
         x = x.flip(1) - self.mean
         for stage in self.stages:
             x = stage(x)
         return x
 
     def load_tensorflow(self, graph: Path) -> None:
-        """Take the weights that a TensorFlow.js graph file lists.
+        """Load the weights that a TensorFlow.js graph file lists.
 
-        Batch normalisation is folded: a depthwise kernel takes its scale, each layer its
-        offset as bias. Raises TrainingError when a tensor is missing or has another shape.
+        Batch normalisation is folded into the convolutions: its scale into the depthwise kernels,
+        its offsets into the biases. Raises TrainingError for a tensor that is missing or has
+        another shape.
         """
         tensors = read_tensors(graph)
 
@@ -87,47 +89,32 @@ class FaceRes(nn.Module):
                 raise TrainingError(f"{graph} lists no tensor {name!r}: not faceres-deep")
             return torch.from_numpy(tensors[name])
 
-        def fill(layer: Convolution, kernel: Tensor, bias: Tensor) -> None:
-            assert layer.conv.bias is not None  # noqa: S101  (for the type checker)
-            if layer.conv.weight.shape != kernel.shape:
-                raise TrainingError(
-                    f"{graph}: a kernel of shape {tuple(kernel.shape)} where "
-                    f"{tuple(layer.conv.weight.shape)} was expected: not faceres-deep"
-                )
-            layer.conv.weight.copy_(kernel)
-            layer.conv.bias.copy_(bias)
+        def dense(name: str) -> tuple[Tensor, Tensor]:
+            kernel = take(f"{name}/convolution/merged_input").permute(3, 2, 0, 1)
+            return kernel, take(f"{name}_bn/batchnorm_1/sub")
 
+        def depthwise(name: str) -> tuple[Tensor, Tensor]:
+            kernel = take(f"{name}/depthwise_kernel").permute(2, 3, 0, 1)
+            scale = take(f"{name}_bn/batchnorm_1/mul")[:, None, None, None]
+            return kernel * scale, take(f"{name}_bn/batchnorm_1/sub")
+
+        layers = [dense("conv1")]
+        for number in range(1, len(BLOCKS) + 1):
+            layers += [depthwise(f"conv_dw_{number}"), dense(f"conv_pw_{number}")]
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
         with torch.no_grad():
-            stem, *blocks = self.stages
-            fill(
-                _convolution(stem),
-                take("conv1/convolution/merged_input").permute(3, 2, 0, 1),
-                take("conv1_bn/batchnorm_1/sub"),
-            )
-            for number, block in enumerate(blocks, 1):
-                depthwise, pointwise = block.children()
-                scale = take(f"conv_dw_{number}_bn/batchnorm_1/mul")
-                kernel = take(f"conv_dw_{number}/depthwise_kernel").permute(2, 3, 0, 1)
-                fill(
-                    _convolution(depthwise),
-                    kernel * scale[:, None, None, None],
-                    take(f"conv_dw_{number}_bn/batchnorm_1/sub"),
-                )
-                fill(
-                    _convolution(pointwise),
-                    take(f"conv_pw_{number}/convolution/merged_input").permute(3, 2, 0, 1),
-                    take(f"conv_pw_{number}_bn/batchnorm_1/sub"),
-                )
-
-
-def _convolution(module: nn.Module) -> Convolution:
-    if not isinstance(module, Convolution):
-        raise TypeError(f"{type(module).__name__} is not a Convolution")
-    return module
+            for convolution, (kernel, bias) in zip(convolutions, layers, strict=True):
+                if convolution.weight.shape != kernel.shape:
+                    raise TrainingError(
+                        f"{graph}: a kernel of shape {tuple(kernel.shape)} where "
+                        f"{tuple(convolution.weight.shape)} was expected: not faceres-deep"
+                    )
+                convolution.weight.copy_(kernel)
+                convolution.bias.copy_(bias)  # type: ignore[union-attr]
 
 
 def read_tensors(graph: Path) -> dict[str, NDArray[np.float32]]:
-    """Read the named float32 tensors of a TensorFlow.js graph; other types are passed over.
+    """Read the named float32 tensors of a TensorFlow.js graph; skip other types.
 
     Raises TrainingError when the list and the binary files do not agree.
     """
@@ -137,16 +124,16 @@ def read_tensors(graph: Path) -> dict[str, NDArray[np.float32]]:
         for group in manifest:
             # only the bare name: a graph file must not point anywhere else
             parts = [(graph.parent / Path(name).name).read_bytes() for name in group["paths"]]
-            content, place = b"".join(parts), 0
+            content, offset = b"".join(parts), 0
             for entry in group["weights"]:
                 size = math.prod(entry["shape"])
                 if entry["dtype"] == "float32":
-                    flat = np.frombuffer(content, "<f4", size, place)
+                    flat = np.frombuffer(content, "<f4", size, offset)
                     tensors[entry["name"]] = flat.reshape(entry["shape"]).copy()
-                place += 4 * size  # float32 and int32, the only types the format has here
-            if place != len(content):
+                offset += 4 * size  # float32 and int32, the only types the format has here
+            if offset != len(content):
                 raise TrainingError(
-                    f"{graph}: its list names {place} bytes, its files hold {len(content)}"
+                    f"{graph}: its list names {offset} bytes, its files hold {len(content)}"
                 )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"cannot read {graph} as a TensorFlow.js graph: {error}") from error

@@ -1,4 +1,4 @@
-"""The training loss: how wrong an age distribution and a gender logit are."""
+"""The training loss of an age distribution and a gender logit."""
 
 from dataclasses import dataclass
 
@@ -13,29 +13,29 @@ from agelens.training.recipes.config import LossConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """What B answers should have been; labels, or a mixture of labels and other answers."""
+    """Targets of B faces: their labels, or a mixture of labels and a teacher's predictions."""
 
     distribution: Tensor  # (B, 117), rows sum to 1
     age: Tensor  # (B,) years
     female: Tensor  # (B,) 0 to 1
 
-    def mixed(self, other: "Targets", share: float) -> "Targets":
-        """Give these targets with `share` (0 to 1) of the other's."""
+    def mix(self, other: "Targets", share: float) -> "Targets":
+        """Interpolate towards other targets by `share`, 0 to 1."""
         return Targets(
             self.distribution.lerp(other.distribution, share),
             self.age.lerp(other.age, share),
             self.female.lerp(other.female, share),
         )
 
-    def at(self, order: Tensor) -> "Targets":
-        """Give the targets of some faces, by place (int64)."""
-        return Targets(self.distribution[order], self.age[order], self.female[order])
+    def take(self, indices: Tensor) -> "Targets":
+        """Return the targets of some faces, by index (int64)."""
+        return Targets(self.distribution[indices], self.age[indices], self.female[indices])
 
 
 def age_targets(ages: Tensor, sigma: float) -> Tensor:
-    """Give label distributions (B, 117): a normal curve of `sigma` years around each age.
+    """Return label distributions (B, 117): a normal curve of `sigma` years around each age.
 
-    Label distribution learning (Geng et al., 2013). sigma 0 gives one-hot rows.
+    This is label distribution learning (Geng et al., 2013). With sigma 0 rows are one-hot.
     """
     grid = torch.arange(AGES, dtype=torch.float32)
     if sigma == 0:
@@ -44,18 +44,20 @@ def age_targets(ages: Tensor, sigma: float) -> Tensor:
     return curve / curve.sum(-1, keepdim=True)
 
 
-def labelled(ages: Tensor, female: Tensor, config: LossConfig) -> Targets:
-    """Give the targets that labels set; ages in years (B,), female 0 or 1 (B,)."""
+def label_targets(ages: Tensor, female: Tensor, config: LossConfig) -> Targets:
+    """Return the targets of labels: ages in years (B,), female 0 or 1 (B,)."""
     smooth = config.gender_smoothing
     return Targets(
         age_targets(ages, config.sigma), ages.float(), female.float() * (1 - 2 * smooth) + smooth
     )
 
 
-def loss(age_logits: Tensor, female_logits: Tensor, targets: Targets, config: LossConfig) -> Tensor:
-    """Give the loss of each face, (B,), of age logits (B, 117) and female logits (B,).
+def face_losses(
+    age_logits: Tensor, female_logits: Tensor, targets: Targets, config: LossConfig
+) -> Tensor:
+    """Return the loss of each face, (B,), for age logits (B, 117) and female logits (B,).
 
-    The weighed sum of:
+    The loss is the weighted sum of:
     distribution: cross-entropy to the target distribution;
     expectation: smooth L1 error of the expected age, square below one year;
     crps: squared distance of the cumulative distributions (Gneiting and Raftery, 2007);
@@ -91,10 +93,9 @@ def loss(age_logits: Tensor, female_logits: Tensor, targets: Targets, config: Lo
 
 
 def batch_loss(each: Tensor, trim: float) -> Tensor:
-    """Give the mean of the losses of a batch, without the share `trim` of the largest.
+    """Average the losses of a batch, without the share `trim` of the largest.
 
-    Faces that are hard to fit are often faces with a wrong label (the small-loss trick;
-    Han et al., 2018).
+    A large loss often means a wrong label (the small-loss trick; Han et al., 2018).
     """
     kept = max(round(len(each) * (1 - trim)), 1)
     return each.mean() if kept == len(each) else each.sort().values[:kept].mean()

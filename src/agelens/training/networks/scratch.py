@@ -1,23 +1,25 @@
-"""A CNN from scratch: a small residual network with squeeze-and-excitation.
+"""A CNN that is trained from scratch: a small residual network with squeeze-and-excitation.
 
-Plain 3x3 convolutions, since on a processor they run at several times the speed of
-depthwise ones. Residual blocks: He et al., 2016; squeeze-and-excitation: Hu et al., 2018;
-stochastic depth: Huang et al., 2016.
+It uses plain 3x3 convolutions, which on a CPU run several times faster than depthwise ones.
+Residual blocks: He et al., 2016; squeeze-and-excitation: Hu et al., 2018; stochastic depth: Huang
+et al., 2016.
 """
 
 import torch
 from torch import Tensor, nn
 
+from agelens.training.networks.layers import Backbone
+
 
 def conv(inputs: int, outputs: int, stride: int = 1, gain: float = 1.0) -> nn.Sequential:
-    """Make a 3x3 convolution with batch normalisation, whose scale starts at `gain`."""
+    """Return a 3x3 convolution with batch normalisation whose scale starts at `gain`."""
     norm = nn.BatchNorm2d(outputs)
     nn.init.constant_(norm.weight, gain)
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), norm)
 
 
-class Excite(nn.Module):
-    """Weighs each channel by what the whole picture says of it."""
+class SqueezeExcitation(nn.Module):
+    """Weight each channel by a gate computed from its mean over the whole picture."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -25,20 +27,20 @@ class Excite(nn.Module):
         self.up = nn.Linear(self.down.out_features, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take and give (B, C, H, W)."""
+        """Map (B, C, H, W) to (B, C, H, W)."""
         weight = torch.sigmoid(self.up(torch.relu(self.down(x.mean((2, 3))))))
         return x * weight[:, :, None, None]
 
 
-class Block(nn.Module):
-    """Two convolutions beside a shortcut; skipped at random while training."""
+class ResidualBlock(nn.Module):
+    """A residual block of two convolutions, dropped at random during training."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, drop: float) -> None:
         super().__init__()
         self.first = conv(inputs, outputs, stride)
-        # gain 0: a block starts as its shortcut (Goyal et al., 2017)
+        # gain 0: a block starts as its shortcut alone (Goyal et al., 2017)
         self.second = conv(outputs, outputs, gain=0.0)
-        self.excite = Excite(outputs)
+        self.excite = SqueezeExcitation(outputs)
         self.drop = drop
         self.shortcut = nn.Sequential()
         if stride > 1:
@@ -48,7 +50,7 @@ class Block(nn.Module):
             self.shortcut.append(nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, C, H, W), give (B, outputs, H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, outputs, H / stride, W / stride)."""
         branch = self.excite(self.second(torch.relu(self.first(x))))
         if self.training and self.drop > 0:
             kept = torch.rand(len(x), 1, 1, 1) >= self.drop
@@ -56,25 +58,25 @@ class Block(nn.Module):
         return torch.relu(branch + self.shortcut(x))
 
 
-class Scratch(nn.Module):
-    """The backbone: RGB 0 to 255, (B, 3, S, S), to a map of widths[-1] features."""
+class ScratchResNet(Backbone):
+    """Map RGB of 0 to 255, (B, 3, S, S), to a feature map of widths[-1] channels."""
 
     def __init__(self, widths: list[int], depths: list[int], drop_path: float = 0.0) -> None:
         super().__init__()
-        self.features = widths[-1]
+        self.num_features = widths[-1]
         drops = iter(torch.linspace(0, drop_path, sum(depths)).tolist())
         stages = [nn.Sequential(conv(3, widths[0], stride=2), nn.ReLU())]
         inputs = widths[0]
         for width, depth in zip(widths, depths, strict=True):
             blocks = []
             for index in range(depth):
-                blocks.append(Block(inputs, width, 2 if index == 0 else 1, next(drops)))
+                blocks.append(ResidualBlock(inputs, width, 2 if index == 0 else 1, next(drops)))
                 inputs = width
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, features, H, W)."""
+        """Map (B, 3, S, S) of 0 to 255 to (B, num_features, H, W)."""
         x = (x - 120) / 64
         for stage in self.stages:
             x = stage(x)

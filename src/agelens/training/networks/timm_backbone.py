@@ -1,4 +1,4 @@
-"""Any network of timm as a backbone; its preprocessing travels with it."""
+"""Any network of timm as a backbone, with the preprocessing that timm lists for it."""
 
 from typing import Any
 
@@ -9,14 +9,15 @@ from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from agelens.errors import ConfigError, TrainingError
+from agelens.training.networks.layers import Backbone
 from agelens.training.recipes.config import MemberConfig, ModelConfig
 
 
-class TimmBackbone(nn.Module):
-    """The backbone: RGB 0 to 255, (B, 3, S, S), to timm's pooled features, a map of one place."""
+class TimmBackbone(Backbone):
+    """Map RGB of 0 to 255, (B, 3, S, S), to timm's pooled features, a map of one position."""
 
-    def __init__(self, config: ModelConfig | MemberConfig, start: bool) -> None:
-        """Make `timm/NAME`; weights: a safetensors file, "hub", or none.
+    def __init__(self, config: ModelConfig | MemberConfig, pretrained: bool) -> None:
+        """Build `timm/NAME` with weights from a safetensors file, from "hub", or without any.
 
         Raises ConfigError for an unknown network, TrainingError for weights that do not fit.
         """
@@ -25,10 +26,10 @@ class TimmBackbone(nn.Module):
         if not timm.is_model(name.split(".")[0]):
             near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
             raise ConfigError(f"model.backbone: timm has no network {name!r}; near: {near}")
-        hub = start and config.weights == "hub"
+        hub = pretrained and config.weights == "hub"
         try:
             net: Any = timm.create_model(name, pretrained=hub, num_classes=0)
-            if start and config.weights and not hub:
+            if pretrained and config.weights and not hub:
                 state = load_file(config.weights)
                 own = set(net.state_dict())
                 missing = net.load_state_dict(
@@ -42,17 +43,17 @@ class TimmBackbone(nn.Module):
         except (OSError, RuntimeError) as error:
             raise TrainingError(f"cannot get the weights of {name!r}: {error}") from error
         self.net = net
-        self.features = int(net.num_features)
+        self.num_features = int(net.num_features)
         data = resolve_data_config(model=net)  # type: ignore[no-untyped-call,unused-ignore]
         mean, std = torch.tensor(data["mean"]) * 255, torch.tensor(data["std"]) * 255
         self.register_buffer("mean", mean[:, None, None], persistent=False)
         self.register_buffer("std", std[:, None, None], persistent=False)
-        self.stages = nn.ModuleList()  # timm's layers are not ours to cut
+        self.stages = nn.ModuleList()  # timm's layers do not freeze one by one
 
     mean: Tensor
     std: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take (B, 3, S, S) of 0 to 255, give (B, features, 1, 1)."""
+        """Map (B, 3, S, S) of 0 to 255 to (B, num_features, 1, 1)."""
         features: Tensor = self.net((x - self.mean) / self.std)
         return features[:, :, None, None]

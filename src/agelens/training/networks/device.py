@@ -1,0 +1,87 @@
+"""How training uses the machine: device, numeric precision, memory of the C library."""
+
+import ctypes
+import time
+from collections.abc import Callable
+
+import torch
+
+from agelens.errors import TrainingError
+from agelens.training.networks.network import Network
+from agelens.training.recipes.config import Config
+
+# from glibc's malloc.h
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Make the C library reuse freed memory; return whether it could be set (glibc only).
+
+    A training step frees and allocates some hundred megabytes of activations. By default glibc
+    returns blocks of that size to the system at once, which then hands out zeroed pages anew.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # musl, macOS, Windows
+        return False
+    # no mapping per block, and nothing returned from the top of the heap
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, 64 << 20))
+    accepted = [mallopt(key, value) == 1 for key, value in settings]
+    return all(accepted)
+
+
+def select_device(config: Config) -> torch.device:
+    """Return the device of a recipe; "auto" takes a GPU where there is one.
+
+    Raises TrainingError for a GPU that is not there.
+    """
+    requested, has_gpu = config.run.device, torch.cuda.is_available()
+    if requested == "cpu" or (requested == "auto" and not has_gpu):
+        return torch.device("cpu")
+    if not has_gpu:
+        raise TrainingError(
+            f"run.device = {requested!r}: torch {torch.__version__} sees no GPU here; expected "
+            "'auto' or 'cpu', or a build of torch for this machine's GPU and its driver"
+        )
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def use_bfloat16(config: Config, network: Network) -> bool:
+    """Decide whether to train under bfloat16 autocast; "auto" times a step in each precision.
+
+    A GPU that supports bfloat16 uses it without being timed.
+    """
+    if config.run.precision != "auto":
+        return config.run.precision == "bfloat16"
+    if select_device(config).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return step_seconds(network, bfloat16=True) < 0.95 * step_seconds(network, bfloat16=False)
+
+
+def step_seconds(network: Network, *, bfloat16: bool, batch: int = 8) -> float:
+    """Time one forward and backward pass in seconds, without changing the network."""
+    side = network.size
+    chips = torch.zeros(batch, side, side, 3, dtype=torch.uint8)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            age, female = network(chips)
+        (age.float().sum() + female.float().sum()).backward()
+
+    was_training = network.training
+    network.eval()  # batch statistics stay as they are
+    seconds = best_seconds(step)
+    network.zero_grad(set_to_none=True)
+    network.train(was_training)
+    return seconds
+
+
+def best_seconds(call: Callable[[], object]) -> float:
+    """Time a call in seconds: the better of two runs after one to warm up."""
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])

@@ -1,0 +1,81 @@
+"""Layers that all networks share, and what a backbone is."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def resize(x: Tensor, size: int, padding: float = 0.0) -> Tensor:
+    """Pad (B, C, S, S) with black by the share `padding` of S, then resize to (B, C, size, size).
+
+    The sampling points are those of OpenCV's linear warp, which makes the training chips.
+    """
+    if edge := round(x.shape[-1] * padding):
+        x = functional.pad(x, (edge, edge, edge, edge))
+    if x.shape[-1] == size:
+        return x
+    return functional.interpolate(x, (size, size), mode="bilinear", align_corners=False)
+
+
+class Backbone(nn.Module):
+    """Base of all backbones: RGB of 0 to 255, (B, 3, S, S), to a feature map (B, C, H, W)."""
+
+    num_features: int  # C
+    stages: nn.ModuleList  # what `model.frozen` and `optimizer.layer_decay` count
+
+
+class Pooling(nn.Module):
+    """Pool a feature map (B, C, H, W) into one row of features per face (B, `num_features`).
+
+    mean: the mean over all positions. gem: the generalised mean with a learned power (Radenović
+    et al., 2019). attention: a mean with weights computed from the map itself. regions: the mean
+    of the whole map, followed by the means of its four quadrants.
+    """
+
+    def __init__(self, channels: int, kind: Literal["mean", "gem", "attention", "regions"]) -> None:
+        super().__init__()
+        self.kind = kind
+        self.num_features = 5 * channels if kind == "regions" else channels
+        if kind == "gem":
+            self.power = nn.Parameter(torch.tensor(2.0))
+        if kind == "attention":
+            self.score = nn.Conv2d(channels, 1, 1)
+            nn.init.zeros_(self.score.weight)  # starts as the plain mean
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, num_features)."""
+        if self.kind == "gem":
+            raised = maps.float().clamp(min=1e-4).pow(self.power)
+            features: Tensor = raised.mean((2, 3)).pow(1 / self.power)
+        elif self.kind == "attention":
+            weight = self.score(maps).flatten(2).softmax(-1)
+            features = (maps.flatten(2) * weight).sum(-1)
+        else:
+            features = maps.mean((2, 3))
+            if self.kind == "regions":
+                quadrants = functional.adaptive_avg_pool2d(maps, 2).flatten(1)
+                features = torch.cat([features, quadrants], 1)
+        return features
+
+
+class Standardise(nn.Module):
+    """Scale features to mean 0 and standard deviation 1 over the training faces."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+
+    def fit(self, features: Tensor) -> None:
+        """Estimate mean and scale from the features of training faces, (N, width)."""
+        self.mean.copy_(features.mean(0))
+        self.scale.copy_(1 / (features.std(0) + 1e-3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width) to (B, width)."""
+        return (x - self.mean) * self.scale

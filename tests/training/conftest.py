@@ -1,0 +1,57 @@
+"""Shared by the tests of training: drawn data sets, one trained run, and a stub of the exporter."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.progress import Progress
+
+from agelens.training.experiments.run import train
+from agelens.training.export import exporter
+from agelens.training.recipes.config import Config
+from conftest import build_tiny_model
+from drawn import write_dataset
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set folder of 360 drawn faces."""
+    return write_dataset(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set folder of 100 drawn faces."""
+    return write_dataset(tmp_path_factory.mktemp("drawn-small"), 100)
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    """The recipe tiny."""
+    return Config.read("tiny")
+
+
+@pytest.fixture(scope="session")
+def finished(data: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of tiny trained on `data`, really exported. Not to be changed."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    train(config, data, run, Progress(disable=True))
+    return run
+
+
+@pytest.fixture(scope="session")
+def exporter_stub() -> Callable[..., float]:
+    """Take the place of `exporter.export`, which takes seconds: write the tiny model and card."""
+
+    def export(network: object, file: Path, card: dict[str, Any], *_: Any, **__: Any) -> float:
+        build_tiny_model(file, card)
+        return 0.0
+
+    return export
+
+
+@pytest.fixture
+def stub_export(exporter_stub: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs of this test be exported by `exporter_stub`."""
+    monkeypatch.setattr(exporter, "export", exporter_stub)

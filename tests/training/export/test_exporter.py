@@ -1,0 +1,91 @@
+"""Exported models: their parity with torch, float16 weights, what they leave out."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from rich.progress import Progress
+
+from agelens.errors import TrainingError
+from agelens.inference.runtime import Model
+from agelens.training.experiments.run import export_again
+from agelens.training.export import exporter
+from agelens.training.networks import checkpoint
+from agelens.training.networks.network import Network
+from agelens.training.recipes.config import Config
+
+CHIPS = np.random.default_rng(0).integers(0, 256, (3, 200, 200, 3), np.uint8)
+
+
+def network_of(run: Path) -> Network:
+    tensors, about = checkpoint.load(run / "best.safetensors")
+    network = Network(Config.check(about["config"], "run").model, pretrained=False)
+    network.load_state_dict(tensors)
+    return network
+
+
+def test_export_again_exports_the_same_network(
+    finished: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "model.onnx").unlink()
+    exported = []
+
+    def export(network, file, card, scaling, *, half: bool) -> float:
+        exported.append(exporter.CalibratedNetwork(network, scaling).eval())
+        assert (file, half) == (copy / "model.onnx", False)
+        assert {**card, "made": ""} == {**Model(finished).card, "made": ""}
+        return 1e-6
+
+    monkeypatch.setattr(exporter, "export", export)
+    about = export_again(copy, data, Progress(disable=True))
+    assert about["parity_years"] < exporter.PARITY_YEARS
+    assert about["epochs"] == 12
+    ours = exported[0](torch.from_numpy(CHIPS))[1].detach()
+    assert np.allclose(ours, Model(finished).run(CHIPS).age_years, atol=1e-3)
+
+
+def test_a_model_that_differs_is_not_written(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(model, args, file, **_) -> None:
+        shutil.copy(finished / "model.onnx", file)
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    monkeypatch.setattr(exporter, "parity", lambda *_: 0.02)
+    with pytest.raises(TrainingError, match=r"differs from torch by 0\.0200 years"):
+        exporter.export(network_of(finished), tmp_path / "model.onnx", {"name": "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_float16_weights_are_smaller_and_keep_the_predictions(
+    finished: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(finished / "model.onnx")
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    full, half = tmp_path / "full.onnx", tmp_path / "half.onnx"
+    onnx.save(model, full)
+    onnx.save(model, half)
+    exporter.store_as_float16(half)
+    ages = [Model(file).run(CHIPS).age_probabilities for file in (full, half)]
+    assert np.array_equal(*ages)
+    sizes = [
+        sum(len(t.raw_data) for t in onnx.load(file).graph.initializer) for file in (full, half)
+    ]
+    assert sizes[1] <= sizes[0] - 2 * network_of(finished).age.weight.numel()
+    restored = onnx.load(half)
+    exporter.float32_weights(restored)
+    onnx.save(restored, half)
+    assert np.array_equal(Model(half).run(CHIPS).age_probabilities, ages[0])
+
+
+def test_a_model_holds_no_paths_of_the_machine(finished: Path) -> None:
+    package = str(Path(exporter.__file__).parents[2]).encode()
+    assert package not in (finished / "model.onnx").read_bytes()

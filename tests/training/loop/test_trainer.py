@@ -1,0 +1,207 @@
+"""A whole run on drawn faces: it learns, stops, resumes to the same result, and is recorded."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.progress import Progress
+
+from agelens.data.dataset import Dataset
+from agelens.errors import TrainingError
+from agelens.inference import distribution
+from agelens.inference.runtime import Model
+from agelens.training.batches.augmentation import Augment
+from agelens.training.batches.loader import FeatureLoader, make_loaders
+from agelens.training.experiments.run import train
+from agelens.training.export import exporter
+from agelens.training.loop.trainer import COLUMNS, Trainer
+from agelens.training.networks import checkpoint
+from agelens.training.recipes.config import Config
+
+TINY = "tiny"
+QUIET = Progress(disable=True)
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "history.csv").read_text("utf-8").splitlines()))
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(epoch: int):
+    def on_epoch(row: dict[str, float]) -> None:
+        if row["epoch"] == epoch:
+            raise StoppedError
+
+    return on_epoch
+
+
+def test_it_learns_from_drawn_faces(finished: Path, data: Path) -> None:
+    rows = history(finished)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    ages = Dataset(data).samples["age"].to_numpy()
+    of_a_constant = np.abs(ages - np.median(ages)).mean()
+    assert float(rows[-1]["validation_mae"]) < 0.5 * of_a_constant
+    assert float(rows[-1]["validation_gender_accuracy"]) > 0.9
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_history_holds_the_training_accuracy(finished: Path) -> None:
+    rows = history(finished)
+    assert list(rows[0]) == list(COLUMNS)
+    first, last = (
+        {key: float(row[f"train_{key}"]) for key in ("mae", "cs5", "gender_accuracy")}
+        for row in (rows[0], rows[-1])
+    )
+    assert last["mae"] < 0.5 * first["mae"]
+    assert last["cs5"] > first["cs5"]
+    assert last["gender_accuracy"] > 0.9
+    # training and validation faces are alike, so their figures are close
+    assert abs(last["mae"] - float(rows[-1]["validation_mae"])) < 5
+
+
+def test_mixup_leaves_training_accuracy_empty(data: Path, tmp_path: Path) -> None:
+    mixed = Config.read(TINY, {"augment.mixup": 0.4, "schedule.epochs": 1})
+    Trainer(mixed, Dataset(data), tmp_path, QUIET).fit()
+    (row,) = history(tmp_path)
+    assert row["train_mae"] == row["train_cs5"] == row["train_gender_accuracy"] == ""
+    assert float(row["train_loss"]) > 0
+
+
+def test_a_run_of_an_older_version_resumes(data: Path, tmp_path: Path) -> None:
+    two = Config.read(TINY, {"schedule.epochs": 2})
+    with pytest.raises(StoppedError):
+        Trainer(two, Dataset(data), tmp_path, QUIET).fit(stop_after(1))
+    last = tmp_path / "last.safetensors"
+    tensors, about = checkpoint.load(last)
+    (row,) = about["state"]["history"]
+    about["state"]["history"] = [
+        {k: v for k, v in row.items() if k == "train_loss" or not k.startswith("train_")}
+    ]
+    checkpoint.save(last, tensors, about)
+    later = Trainer(two, Dataset(data), tmp_path, QUIET)
+    later.resume()
+    later.fit()
+    old, new = history(tmp_path)
+    assert (old["train_mae"], old["train_seconds"]) == ("", "")
+    assert old["validation_mae"] == str(row["validation_mae"])
+    assert float(new["train_mae"]) > 0
+
+
+def test_the_run_folder_records_everything(finished: Path, data: Path, config: Config) -> None:
+    about = json.loads((finished / "run.json").read_text("utf-8"))
+    assert about["config"] == config.table()
+    assert about["data"] == {"fingerprint": Dataset(data).fingerprint, "samples": 360}
+    assert about["versions"]["torch"] == torch.__version__
+    assert about["epochs"] == 12
+    assert about["best"]["validation_mae"] == min(
+        float(row["validation_mae"]) for row in history(finished)
+    )
+    assert about["parity_years"] < exporter.PARITY_YEARS
+    assert {path.name for path in finished.iterdir()} == {
+        *("run.json", "history.csv", "model.onnx"),
+        *("best.safetensors", "best.json", "last.safetensors", "last.json"),
+    }
+
+
+def test_the_exported_model_predicts_what_the_checkpoint_did(
+    finished: Path, data: Path, config: Config
+) -> None:
+    model = Model(finished / "model.onnx")
+    errors = []
+    for batch in make_loaders(config, Dataset(data), QUIET)[1].in_order():
+        output = model.run(batch.chips)
+        assert np.allclose(output.age_probabilities.sum(-1), 1, atol=1e-5)
+        median = distribution.median(output.age_probabilities)
+        assert np.allclose(median, output.age_years, atol=1e-2)
+        unscaled = exporter.scale_logits(output.age_probabilities, 1 / model.card["scaling"]["age"])
+        errors.append(np.abs(distribution.median(unscaled) - batch.ages))
+    best = json.loads((finished / "best.json").read_text("utf-8"))
+    mae = float(np.concatenate(errors).mean())
+    assert mae == pytest.approx(best["figures"]["validation_mae"], abs=2e-3)
+    assert model.card["name"] == "tiny"
+    assert "non-commercial" in model.card["licence"]
+    levels = model.interval_levels()
+    assert levels.low.shape == levels.high.shape == (117,)
+    assert len(model.card["interval"]["low"]) == 117
+
+
+def test_resume_gives_the_same_result(
+    finished: Path, data: Path, config: Config, tmp_path: Path, stub_export: object
+) -> None:
+    run = tmp_path / "stopped"
+    with pytest.raises(StoppedError):
+        train(config, data, run, QUIET, on_epoch=stop_after(3))
+    assert not (run / "model.onnx").exists()
+    with pytest.raises(TrainingError, match="--resume"):
+        train(config, data, run, QUIET)
+    train(config, data, run, QUIET, resume=True)
+
+    def figures(folder: Path) -> list[dict[str, str]]:
+        timed = {"train_seconds", "faces_per_second"}
+        return [{k: v for k, v in row.items() if k not in timed} for row in history(folder)]
+
+    assert figures(run) == figures(finished)
+
+
+def test_another_recipe_cannot_resume(finished: Path, data: Path) -> None:
+    other = Config.read(TINY, {"optimizer.rate": 0.5})
+    with pytest.raises(TrainingError, match=r"optimizer\.rate was 0\.01, is 0\.5"):
+        train(other, data, finished, QUIET, resume=True)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(data: Path, tmp_path: Path) -> None:
+    changes = {"optimizer.rate": 1e-9, "schedule.epochs": 20, "schedule.patience": 2}
+    state = Trainer(Config.read(TINY, changes), Dataset(data), tmp_path, QUIET).fit()
+    assert state.epoch < 20
+    assert state.epoch == state.best_epoch + 2
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(data: Path, config: Config, tmp_path: Path) -> None:
+    trainer = Trainer(config, Dataset(data), tmp_path, QUIET)
+    with torch.no_grad():
+        trainer.network.age.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"the loss became nan in epoch 1"):
+        trainer.fit()
+
+
+FROZEN = {
+    "model.frozen": 3, "model.hidden": 16, "model.standardise": True, "augment.rotate": 0.0,
+    "augment.scale": 0.0, "augment.shift": 0.0, "schedule.epochs": 2, "schedule.warmup": 0.0,
+}  # fmt: skip
+
+
+def test_a_frozen_backbone_trains_on_cached_features(small_data: Path, tmp_path: Path) -> None:
+    """Trained on features and exported as a whole, it predicts what the features predict."""
+    config = Config.read(TINY, FROZEN)
+    dataset = Dataset(small_data)
+    trainer = Trainer(config, dataset, tmp_path, QUIET)
+    assert isinstance(trainer.train_loader, FeatureLoader)
+    batch = next(trainer.train_loader.shuffled(Augment(config.augment), 32, 0, 0))
+    assert batch.chips.shape == (16, trainer.network.num_features)
+    assert trainer.network.norm.scale.std() > 0  # type: ignore[operator,union-attr]
+    features = np.load(next(small_data.glob("features-*.npy")))
+    assert features.shape == (len(dataset), 2, trainer.network.num_features)
+    chips = make_loaders(config, dataset, QUIET)[1]
+    with torch.inference_mode():
+        pairs = zip(chips.in_order(), trainer.validation_loader.in_order(), strict=True)
+        for ours, theirs in pairs:
+            assert np.array_equal(ours.rows, theirs.rows)
+            age, _ = trainer.network.eval()(torch.from_numpy(ours.chips))
+            by_features, _ = trainer.network(torch.from_numpy(theirs.chips))
+            assert torch.allclose(age, by_features, atol=0.02)
+    about = train(config, small_data, tmp_path / "run", QUIET)
+    assert about["parity_years"] < 1e-3
+    output = Model(tmp_path / "run").run(np.zeros((2, 200, 200, 3), np.uint8))
+    assert output.age_years.shape == (2,)
+
+
+def test_augmented_chips_are_not_cached_as_features(small_data: Path, tmp_path: Path) -> None:
+    config = Config.read(TINY, {**FROZEN, "augment.rotate": 5.0})
+    trainer = Trainer(config, Dataset(small_data), tmp_path, QUIET)
+    assert not isinstance(trainer.train_loader, FeatureLoader)

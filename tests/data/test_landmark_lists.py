@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agelens.data.atomic_files import write_parquet
 from agelens.data.landmark_lists import (
     POINTS,
     join,
     read_line,
     read_list,
     write_line,
-    write_table,
 )
 from agelens.errors import DatasetError
 
@@ -94,7 +94,7 @@ def test_joins_chips_to_the_points_of_their_photos(tmp_path: Path) -> None:
     path = tmp_path / "l.txt"
     path.write_text(write_line(NAME, SHAPE) + write_line("plain.png", SHAPE + 1))
     table = read_list(path).table()
-    write_table(tmp_path / "landmarks.parquet", table)
+    write_parquet(tmp_path / "landmarks.parquet", table)
     assert pl.read_parquet(tmp_path / "landmarks.parquet").equals(table)
     samples = pl.DataFrame({"file": ["z.jpg", NAME + ".chip.jpg", "plain.png"], "age": [1, 2, 3]})
     joined = join(samples, table)

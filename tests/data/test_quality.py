@@ -171,7 +171,7 @@ def test_a_damaged_part_is_measured_anew(
     def refuse(path: Path, table: pl.DataFrame) -> None:
         raise PermissionError(13, "no")
 
-    monkeypatch.setattr(quality, "_write", refuse)
+    monkeypatch.setattr(quality, "write_parquet", refuse)
     assert measure(dataset).equals(table)
 
 

@@ -17,7 +17,7 @@ from agelens.data.dataset import Dataset
 from agelens.data.folds import hashed_fold, published
 from agelens.data.importer import Imported, import_dataset
 from agelens.data.readers.csv_rows import rows
-from agelens.data.readers.kaggle_csv import pixels
+from agelens.data.readers.pixel_csv import pixels
 from agelens.data.readers.reader import flat_name
 from agelens.errors import DatasetError
 from labelled import drawn, faces, table, write_any, write_folder

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from agelens.cli.app import app
 from agelens.data import quality
+from agelens.data.atomic_files import write_parquet
 from agelens.data.dataset import SCHEMA
 from agelens.data.exploration.age_bands import bands_of
 from agelens.data.exploration.balance import Comparison, compare_splits, holm
@@ -28,7 +29,7 @@ from agelens.data.exploration.landmark_statistics import describe_landmarks, rea
 from agelens.data.exploration.picture_statistics import describe_pictures
 from agelens.data.exploration.shortcuts import measure_shortcuts
 from agelens.data.importer import import_dataset
-from agelens.data.landmark_lists import LandmarkList, write_line, write_table
+from agelens.data.landmark_lists import LandmarkList, write_line
 from agelens.errors import DatasetError
 from agelens.faces.alignment import TEMPLATE
 from agelens.reports.explore.explore import explore
@@ -326,7 +327,7 @@ def landmarks(frame: pl.DataFrame, scale: float = 1.0) -> pl.DataFrame:
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_mean_shapes_by_age(scale: float, tmp_path: Path) -> None:
     frame = samples([5] * 30 + [45] * 30 + [85] * 3)
-    write_table(tmp_path / "l.parquet", landmarks(frame.head(62), scale))
+    write_parquet(tmp_path / "l.parquet", landmarks(frame.head(62), scale))
     points = read_points(tmp_path / "l.parquet")
     found = describe_landmarks(frame, points, measured(frame), bands_of(frame))
     assert (found.faces, found.without, found.aligned) == (62, 1, scale != 1)

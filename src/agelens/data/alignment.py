@@ -4,28 +4,26 @@ DEST holds chips/ (the pictures' own names with `.chip.jpg`, as UTKFace has them
 (where each face was), rejects.csv (file, reason) and align.json, written last.
 """
 
-import csv
 import io
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from agelens.data.alignment_journal import Done, Journal, check_same
 from agelens.data.archives import Limits
+from agelens.data.atomic_files import resumable, write_atomic, write_csv
 from agelens.data.dlib_alignment import Cutter
-from agelens.data.import_journal import write_whole
-from agelens.data.readers.file_names import not_a_picture
-from agelens.data.source import Member, Origin
+from agelens.data.journal import Journal
+from agelens.data.readers.reader import not_a_picture
+from agelens.data.source import Member, Source
 from agelens.errors import DatasetError, PictureError, SourceError
 from agelens.faces.detector import Detector
+from agelens.faces.prefetch import prefetch
 from agelens.images import decode
 from agelens.results import Face
 
@@ -37,13 +35,28 @@ COLUMNS = (
 """Of chips.csv: box and points in pixels of the picture; face 1 is the largest."""
 
 QUALITY = 95
-_WAITING_FILES = 16
-_WAITING_BYTES = 2**27
-
-_Align = Callable[[int, Member], tuple[Done, list[bytes]]]
+_AHEAD = 16
+_BYTES_AHEAD = 2**27  # read but not yet stored
 
 Report = Callable[[str, int, int | None], None]
 """Called with the stage ("check" or "align"), the pictures done, and of how many if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What became of one picture: a row of chips.csv for each chip, or a reason for none."""
+
+    number: int  # place in the source, from 0
+    picture: str
+    rows: list[list[Any]] = field(default_factory=list)
+    reason: str | None = None
+
+    def is_stored(self, folder: Path) -> bool:
+        """Return whether all its chips stand in the folder."""
+        return all((folder / row[0]).is_file() for row in self.rows)
+
+
+_Align = Callable[[int, Member], tuple[Entry, list[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +85,16 @@ def align_pictures(
     Raises SourceError for a missing source, ArchiveRefused, and DatasetError for a DEST that
     holds other things or a source without a face.
     """
-    say = report or (lambda stage, done, total: None)
-    try:
-        return _align_source(source, dest, every, workers, detector, say)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write {error.filename or str(dest)!r}: {error.strerror or error}; "
-            "mend that and run the same command again to go on"
-        ) from error
+    with resumable(dest):
+        silent: Report = lambda stage, done, total: None  # noqa: E731
+        return _align_source(source, dest, every, workers, detector, report or silent)
 
 
 def _align_source(
     source: Path, dest: Path, every: bool, workers: int | None,
-    detector: Detector | None, say: Report,
+    detector: Detector | None, report: Report,
 ) -> Alignment:  # fmt: skip
-    origin = Origin.open(source)
+    origin = Source.open(source)
     if origin.kind in ("csv", "parquet"):
         raise DatasetError(
             f"{str(source)!r} holds no files: expected a folder or archive of pictures"
@@ -100,15 +108,15 @@ def _align_source(
     limits = Limits()
     total = 0
     for total, _ in enumerate(origin.survey(limits), 1):
-        say("check", total, None)
-    journal = Journal(dest, about)
-    before = len(journal.done)
+        report("check", total, None)
+    journal = _open_journal(dest, about)
+    before = len(journal.entries)
     try:
-        say("align", before, total)
+        report("align", before, total)
         align = partial(_align, detector=detector or Detector(), cutter=Cutter(), every=every)
         work = _align_all(origin.members(limits), journal, align, workers)
         for count in work:
-            say("align", count, total)
+            report("align", count, total)
     finally:
         journal.close()
     _write_tables(dest, about, journal)
@@ -145,63 +153,65 @@ def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
     try:
         facts = json.loads(file.read_text("utf-8"))
         counts = [int(facts[name]) for name in ("pictures", "chips", "rejects")]
-        check_same(dest, facts, about)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"cannot read {str(file)!r}: delete the folder and align again") from (
             error
         )
+    _check_same(dest, about, facts)
     return Alignment(counts[0], counts[1], counts[2], before=0, already=True)
 
 
+def _open_journal(dest: Path, about: dict[str, str]) -> Journal[Entry]:
+    check = partial(_check_same, dest, about)
+    return Journal(dest / ".align", dest / "chips", Entry, about, check)
+
+
+def _check_same(dest: Path, about: dict[str, str], facts: Mapping[str, Any]) -> None:
+    """Raise DatasetError where `facts` that were found in DEST are of another source."""
+    if any(facts.get(name) != about[name] for name in ("sha256", "faces")):
+        raise DatasetError(
+            f"{str(dest)!r} holds chips of {facts.get('source')!r} ({facts.get('faces')} faces), "
+            f"not of {about['source']!r} ({about['faces']} faces) as it is now: "
+            "choose another folder, or delete this one"
+        )
+
+
 def _align_all(
-    members: Iterable[Member], journal: Journal, align: _Align, workers: int | None
+    members: Iterable[Member], journal: Journal[Entry], align: _Align, workers: int | None
 ) -> Iterator[int]:
     """Align pictures on several threads; store and record them in their order."""
-    taken = {row[0] for one in journal.done.values() for row in one.rows}
-    waiting: deque[tuple[int, Future[tuple[Done, list[bytes]]]]] = deque()
-    held = 0
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="align")
-
-    def settle() -> int:
-        size, future = waiting.popleft()
-        one, contents = future.result()
-        if any(row[0] in taken for row in one.rows):
-            one, contents = Done(one.number, one.picture, reason="its name is taken"), []
-        taken.update(row[0] for row in one.rows)
-        journal.add(one, contents)
-        return size
-
-    try:
-        for number, member in enumerate(members):
-            if number in journal.done:
-                continue
-            waiting.append((len(member.content), pool.submit(align, number, member)))
-            held += len(member.content)
-            while len(waiting) > _WAITING_FILES or held > _WAITING_BYTES:
-                held -= settle()
-                yield len(journal.done)
-        while waiting:
-            settle()
-            yield len(journal.done)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    taken = {row[0] for entry in journal.entries.values() for row in entry.rows}
+    new = (item for item in enumerate(members) if item[0] not in journal.entries)
+    aligned = prefetch(
+        lambda item: align(*item), new, workers or os.cpu_count() or 1, "align",
+        ahead=_AHEAD, size=lambda item: len(item[1].content), max_size=_BYTES_AHEAD,
+    )  # fmt: skip
+    for entry, chips in aligned:
+        if any(row[0] in taken for row in entry.rows):
+            journal.add(Entry(entry.number, entry.picture, reason="its name is taken"))
+        else:
+            taken.update(row[0] for row in entry.rows)
+            journal.add(entry, {row[0]: chip for row, chip in zip(entry.rows, chips, strict=True)})
+        yield len(journal.entries)
 
 
 def _align(
     number: int, member: Member, *, detector: Detector, cutter: Cutter, every: bool
-) -> tuple[Done, list[bytes]]:
+) -> tuple[Entry, list[bytes]]:
     problem = not_a_picture(member) or member.problem
     if problem:
-        return Done(number, member.name, reason=problem), []
+        return Entry(number, member.name, reason=problem), []
     try:
         picture = decode.read(member.content)
     except PictureError as error:
-        return Done(number, member.name, reason=str(error)), []
+        return Entry(number, member.name, reason=str(error)), []
     faces = detector.detect(picture)[: None if every else 1]
     if not faces:
-        return Done(number, member.name, reason="no face found"), []
+        return Entry(number, member.name, reason="no face found"), []
     rows = [_row(member.name, place, face) for place, face in enumerate(faces, 1)]
-    return Done(number, member.name, rows), [_jpeg(cutter.cut(picture, f.landmarks)) for f in faces]
+    return Entry(number, member.name, rows), [
+        _jpeg(cutter.cut(picture, f.landmarks)) for f in faces
+    ]
 
 
 def _row(picture: str, place: int, face: Face) -> list[Any]:
@@ -217,22 +227,14 @@ def _jpeg(chip: decode.Picture) -> bytes:
     return file.getvalue()
 
 
-def _write_tables(dest: Path, about: dict[str, str], journal: Journal) -> None:
-    done = [journal.done[number] for number in sorted(journal.done)]
+def _write_tables(dest: Path, about: dict[str, str], journal: Journal[Entry]) -> None:
+    done = [journal.entries[number] for number in sorted(journal.entries)]
     rows = [row for one in done for row in one.rows]
     rejects = [(one.picture, one.reason) for one in done if one.reason is not None]
     if not rows:
         first = f", the first: {rejects[0][0]!r}, {rejects[0][1]}" if rejects else ""
         raise DatasetError(f"no face in {about['source']!r}: {len(rejects)} files rejected{first}")
     facts = about | {"pictures": len(done), "chips": len(rows), "rejects": len(rejects)}
-    write_whole(dest / "chips.csv", _csv(COLUMNS, rows))
-    write_whole(dest / "rejects.csv", _csv(("file", "reason"), rejects))
-    write_whole(dest / "align.json", json.dumps(facts, indent=2).encode() + b"\n")
-
-
-def _csv(columns: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue().encode(errors="backslashreplace")
+    write_csv(dest / "chips.csv", COLUMNS, rows)
+    write_csv(dest / "rejects.csv", ("file", "reason"), rejects)
+    write_atomic(dest / "align.json", json.dumps(facts, indent=2).encode() + b"\n")

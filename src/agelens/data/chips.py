@@ -1,9 +1,10 @@
-"""Chips of a dataset, 200 x 200 RGB: decoded as they are needed, or once into a file."""
+"""Read the chips of a data set, 200 x 200 RGB: each when needed, or all once into a file."""
 
+import itertools
 import json
-from collections import deque
+import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from agelens.data.dataset import Dataset
 from agelens.errors import PictureError
+from agelens.faces.prefetch import prefetch
 from agelens.images import decode as images
 from agelens.inference.runtime import CHIP
 
@@ -45,28 +47,20 @@ def batches(
     Up to two batches are decoded ahead in `threads` threads, while the caller works on one.
     Raises PictureError for what is not a usable picture.
     """
-    files = iter(paths)
-    waiting: deque[Future[NDArray[np.uint8]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            while True:
-                while len(waiting) < 3 * size and (path := next(files, None)) is not None:
-                    waiting.append(pool.submit(read, path))
-                if not waiting:
-                    return
-                yield np.stack([waiting.popleft().result() for _ in range(min(size, len(waiting)))])
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    workers = threads or os.cpu_count() or 1
+    chips = prefetch(read, paths, workers, "decode", ahead=max(workers, 3 * size - 1))
+    while batch := list(itertools.islice(chips, size)):
+        yield np.stack(batch)
 
 
 def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
-    """Give all chips of a dataset, uint8 (N, 200, 200, 3) RGB, memory-mapped.
+    """Return all chips of a dataset, uint8 (N, 200, 200, 3) RGB, memory-mapped.
 
     The file `chips.npy` is made on the first call, in the order of the samples.
     """
-    kept = _kept(dataset)
-    if kept is not None:
-        return kept
+    cached_chips = _cached(dataset)
+    if cached_chips is not None:
+        return cached_chips
     file = dataset.folder / "chips.npy"
     stamp = file.with_suffix(".json")
     stamp.unlink(missing_ok=True)
@@ -79,13 +73,13 @@ def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
 
 
 def reader(dataset: Dataset) -> Callable[[int], NDArray[np.uint8]]:
-    """Give a function from row number to chip: decoded, or from `chips.npy` where that is.
+    """Return a function from row number to chip: decoded, or from `chips.npy` where that is.
 
     It may be called from many threads, and raises PictureError as `read`. The file is not
     mapped, since every page of a map that was touched counts as memory of the process.
     """
-    kept = _kept(dataset)
-    if kept is None:
+    cached_chips = _cached(dataset)
+    if cached_chips is None:
         return lambda row: read(dataset.image_path(row))
     file = dataset.folder / "chips.npy"
     size = CHIP * CHIP * 3
@@ -98,7 +92,7 @@ def reader(dataset: Dataset) -> Callable[[int], NDArray[np.uint8]]:
     return pick
 
 
-def _kept(dataset: Dataset) -> NDArray[np.uint8] | None:
+def _cached(dataset: Dataset) -> NDArray[np.uint8] | None:
     """Open `chips.npy` if it is there and of this dataset as it is."""
     file = dataset.folder / "chips.npy"
     try:

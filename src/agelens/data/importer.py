@@ -5,25 +5,28 @@ Every file of the source is either a sample, a reject with its reason, or a copy
 written last: where it stands, the import is complete.
 """
 
-import csv
-import io
 import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from posixpath import commonpath, dirname
+from typing import TYPE_CHECKING
 
 from agelens.data import utkface
-from agelens.data.admission import admit
 from agelens.data.archives import Limits
+from agelens.data.atomic_files import resumable, write_atomic, write_csv, write_parquet
 from agelens.data.dataset import OPTIONAL, SCHEMA, Dataset
 from agelens.data.folds import assign_folds, published_fold
-from agelens.data.import_journal import Entry, Journal, write_whole
-from agelens.data.readers.reader import Form, Survey
+from agelens.data.ingest import Entry, ingest, open_journal
+from agelens.data.journal import Journal
+from agelens.data.readers.reader import Reader, Survey
 from agelens.data.readers.registry import recognise
-from agelens.data.source import Origin
+from agelens.data.source import Source
 from agelens.errors import DatasetError, SourceError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Report = Callable[[str, int, int | None], None]
 """Called with the stage ("check" or "import"), the files done, and of how many if known."""
@@ -56,35 +59,27 @@ def import_dataset(
     SourceError, ArchiveRefused, or DatasetError; nothing is written before an archive has
     been checked to its end.
     """
-    try:
-        return _import(Path(source), Path(dest), limits or Limits(), report or _say_nothing)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write {error.filename or str(dest)!r}: {error.strerror}; "
-            "mend that and run the same command again to go on"
-        ) from error
-
-
-def _say_nothing(stage: str, done: int, total: int | None) -> None:
-    pass
+    with resumable(Path(dest)):
+        silent: Report = lambda stage, done, total: None  # noqa: E731
+        return _import(Path(source), Path(dest), limits or Limits(), report or silent)
 
 
 def _import(source: Path, dest: Path, limits: Limits, report: Report) -> Imported:
     _check_apart(source, dest)
-    origin = Origin.open(source)
+    origin = Source.open(source)
     finished = _finished(dest, origin)
     if finished is not None:
         return finished
-    form = recognise(_survey(origin, limits, report))
-    journal = Journal(dest, origin)
+    reader = recognise(_survey(origin, limits, report))
+    journal = open_journal(dest, origin)
     before = len(journal.entries)
     try:
-        report("import", before, form.total)
-        for done in admit(form.pictures(limits), journal):
-            report("import", done, form.total)
+        report("import", before, reader.total)
+        for done in ingest(reader.pictures(limits), journal):
+            report("import", done, reader.total)
     finally:
         journal.close()
-    _write_tables(dest, origin, form, journal)
+    _write_tables(dest, origin, reader, journal)
     journal.remove()
     finished = _finished(dest, origin)
     if finished is None:
@@ -92,7 +87,7 @@ def _import(source: Path, dest: Path, limits: Limits, report: Report) -> Importe
     return replace(finished, before=before, already=False)
 
 
-def _survey(origin: Origin, limits: Limits, report: Report) -> Survey:
+def _survey(origin: Source, limits: Limits, report: Report) -> Survey:
     names: list[str] = []
     tables: dict[str, bytes] = {}
     for done, (name, table) in enumerate(origin.survey(limits), 1):
@@ -111,7 +106,7 @@ def _check_apart(source: Path, dest: Path) -> None:
         )
 
 
-def _finished(dest: Path, origin: Origin) -> Imported | None:
+def _finished(dest: Path, origin: Source) -> Imported | None:
     """Give the complete dataset in DEST; None if the import is still to do or to go on.
 
     Raises DatasetError when DEST holds anything else.
@@ -150,7 +145,7 @@ def _finished(dest: Path, origin: Origin) -> Imported | None:
     return Imported(dataset, *counts, before=0, already=True, recognised=said, terms=terms)
 
 
-def _write_tables(dest: Path, origin: Origin, form: Form, journal: Journal) -> None:
+def _write_tables(dest: Path, origin: Source, reader: Reader, journal: Journal[Entry]) -> None:
     entries = list(journal.entries.values())
     samples = {entry.file: entry for entry in entries if entry.file is not None}
     rejects = [(entry.name, entry.reason) for entry in entries if entry.reason is not None]
@@ -165,7 +160,7 @@ def _write_tables(dest: Path, origin: Origin, form: Form, journal: Journal) -> N
     )
     facts = {
         "source": {"name": origin.path.name, "kind": origin.kind, "sha256": origin.sha256},
-        "form": {"recognised": form.said, "terms": form.terms},
+        "form": {"recognised": reader.description, "terms": reader.terms},
         "samples": len(samples),
         "rejects": len(rejects),
         "copies": len(entries) - len(samples) - len(rejects),
@@ -174,32 +169,16 @@ def _write_tables(dest: Path, origin: Origin, form: Form, journal: Journal) -> N
     top = commonpath([dirname(entry.name) for entry in entries]) or "."
     if hasattr(os, "sync"):
         os.sync()  # the pictures reach the disk before the table that vouches for them
-    write_whole(dest / "rejects.csv", _csv(rejects, top))
-    write_whole(dest / "dataset.json", json.dumps(facts, indent=2).encode() + b"\n")
-    write_whole(dest / "samples.parquet", _parquet(samples, folds))
+    named = sorted((str(PurePosixPath(name).relative_to(top)), why) for name, why in rejects)
+    write_csv(dest / "rejects.csv", ("file", "reason"), named)
+    write_atomic(dest / "dataset.json", json.dumps(facts, indent=2).encode() + b"\n")
+    write_parquet(dest / "samples.parquet", _table(samples, folds))
 
 
-def _csv(rejects: list[tuple[str, str]], top: str) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "reason"))
-    writer.writerows(
-        sorted((str(PurePosixPath(name).relative_to(top)), why) for name, why in rejects)
-    )
-    # A name of undecodable bytes is written by their numbers.
-    return text.getvalue().encode(errors="backslashreplace")
-
-
-def _parquet(samples: dict[str, Entry], folds: dict[str, int]) -> bytes:
-    columns = SCHEMA | OPTIONAL
-    rows = []
-    for file in sorted(samples):
-        row = asdict(samples[file]) | {"fold": folds[file]}
-        rows.append({name: row[name] for name in columns})
+def _table(samples: dict[str, Entry], folds: dict[str, int]) -> "pl.DataFrame":
     import polars as pl
 
-    table = io.BytesIO()
-    samples_table = pl.DataFrame(rows, schema=columns, orient="row")
-    empty = [name for name in OPTIONAL if samples_table[name].null_count() == len(rows)]
-    samples_table.drop(empty).write_parquet(table)
-    return table.getvalue()
+    columns = SCHEMA | OPTIONAL
+    rows = [asdict(samples[file]) | {"fold": folds[file]} for file in sorted(samples)]
+    table = pl.DataFrame([{name: row[name] for name in columns} for row in rows], schema=columns)
+    return table.drop([name for name in OPTIONAL if table[name].null_count() == len(rows)])

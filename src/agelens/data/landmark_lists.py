@@ -48,26 +48,30 @@ class LandmarkList:
 
 def read_list(path: Path) -> LandmarkList:
     """Read a list. Raises DatasetError when it cannot be opened or no line of it is right."""
-    shapes: dict[str, Shape] = {}
-    problems = []
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            for number, line in enumerate(_lines(stream), 1):
-                if not line.strip():
-                    continue
-                try:
-                    file, shape = read_line(line)
-                except ValueError as error:
-                    problems.append((number, str(error)))
-                    continue
-                shapes[file] = shape
+            found = from_lines(_lines(stream))
     except OSError as error:
         raise DatasetError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    if not shapes:
-        first = f"; line {problems[0][0]}: {problems[0][1]}" if problems else ""
+    if not found.shapes:
+        first = "; line {}: {}".format(*found.problems[0]) if found.problems else ""
         raise DatasetError(
             f"no landmarks in {str(path)!r}: expected lines of a file name and 136 numbers{first}"
         )
+    return found
+
+
+def from_lines(lines: Iterable[str]) -> LandmarkList:
+    """Read the lines of a list."""
+    shapes: dict[str, Shape] = {}
+    problems = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                file, shape = read_line(line)
+                shapes[file] = shape
+            except ValueError as error:
+                problems.append((number, str(error)))
     return LandmarkList(shapes, problems)
 
 
@@ -136,22 +140,3 @@ def _lines(stream: TextIO) -> Iterator[str]:
         if whole:
             yield line
         whole = line.endswith("\n")
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write `landmarks.parquet`, whole or not at all."""
-    waiting = path.with_name(path.name + ".tmp")
-    table.write_parquet(waiting)
-    waiting.replace(path)
-
-
-def from_lines(lines: Iterable[str]) -> dict[str, Shape]:
-    """Read the right lines of a list and pass over the others."""
-    shapes = {}
-    for line in lines:
-        try:
-            file, shape = read_line(line)
-        except ValueError:
-            continue
-        shapes[file] = shape
-    return shapes

@@ -7,29 +7,26 @@ dlib's own detector would see the face. In an aligned chip that box hardly moves
 
 import csv
 import importlib.util
-import io
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agelens.data import chips
+from agelens.data.atomic_files import resumable, write_atomic, write_csv, write_parquet
 from agelens.data.dataset import Dataset
-from agelens.data.import_journal import write_whole
 from agelens.data.landmark_lists import (
     LandmarkList,
     Shape,
     from_lines,
     read_list,
     write_line,
-    write_table,
 )
 from agelens.errors import DatasetError, MissingExtra, PictureError
+from agelens.faces.prefetch import prefetch
 from agelens.images import sources
 from agelens.images.decode import Picture
 from agelens.inference.runtime import CHIP
@@ -97,13 +94,8 @@ def compute_landmarks(source: Path, dest: Path, report: Report | None = None) ->
     to 200 px first. A second run does nothing, an interrupted one goes on. Raises SourceError
     for a missing source, DatasetError for a DEST that holds landmarks of other chips.
     """
-    try:
+    with resumable(dest):
         return _compute(source, dest, report)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write {error.filename or str(dest)!r}: {error.strerror or error}; "
-            "mend that and run the same command again to go on"
-        ) from error
 
 
 def _compute(source: Path, dest: Path, report: Report | None) -> Computed:
@@ -113,14 +105,15 @@ def _compute(source: Path, dest: Path, report: Report | None) -> Computed:
     if text.is_file() and table.is_file():
         return _finished(text, dest, names)
     dest.mkdir(parents=True, exist_ok=True)
-    partial = dest / "landmarks.txt.part"
-    done = _recover(partial)
+    partial_file = dest / "landmarks.txt.part"
+    done = _recover(partial_file)
     before = sum(name in done for name in names)
     predictor = Predictor()
     rejects = []
-    with partial.open("a", encoding="utf-8") as stream:
+    with partial_file.open("a", encoding="utf-8") as stream:
         left = [name for name in names if name not in done]
-        for count, (name, chip) in enumerate(_decoded(folder, left), before + 1):
+        decoded = prefetch(partial(_read_chip, folder), left, 1, "decode", ahead=_AHEAD)
+        for count, (name, chip) in enumerate(decoded, before + 1):
             if isinstance(chip, str):
                 rejects.append((name, chip))
             else:
@@ -130,12 +123,12 @@ def _compute(source: Path, dest: Path, report: Report | None) -> Computed:
                 report(count, len(names))
     shapes = {name: done[name] for name in names if name in done}
     if not shapes:
-        partial.unlink()
+        partial_file.unlink()
         raise DatasetError(f"no readable chip in {str(source)!r}: {rejects[0][0]}: {rejects[0][1]}")
-    write_whole(dest / "rejects.csv", _csv(rejects))
-    write_table(table, LandmarkList(shapes, []).table())
-    write_whole(text, "".join(write_line(*item) for item in shapes.items()).encode())
-    partial.unlink()
+    write_csv(dest / "rejects.csv", ("file", "reason"), rejects)
+    write_parquet(table, LandmarkList(shapes, []).table())
+    write_atomic(text, "".join(write_line(*item) for item in shapes.items()).encode())
+    partial_file.unlink()
     return Computed(len(shapes), len(rejects), before, already=False)
 
 
@@ -157,39 +150,21 @@ def _finished(text: Path, dest: Path, names: list[str]) -> Computed:
     return Computed(len(known), len(rejects), len(names), already=True)
 
 
-def _recover(partial: Path) -> dict[str, Shape]:
+def _recover(partial_file: Path) -> dict[str, Shape]:
     """Read what an interrupted run wrote, and leave only its whole lines."""
-    if not partial.is_file():
+    if not partial_file.is_file():
         return {}
-    done = from_lines(partial.read_text("utf-8", errors="replace").splitlines(keepends=True)[:-1])
-    write_whole(partial, "".join(write_line(*item) for item in done.items()).encode())
+    found = from_lines(
+        partial_file.read_text("utf-8", errors="replace").splitlines(keepends=True)[:-1]
+    )
+    done = found.shapes
+    write_atomic(partial_file, "".join(write_line(*item) for item in done.items()).encode())
     return done
 
 
-def _decoded(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, Picture | str]]:
-    """Decode chips ahead in a thread, in order; a reason stands for one that cannot be read."""
-
-    def decode(name: str) -> Picture | str:
-        try:
-            return chips.read(folder / name)
-        except PictureError as error:
-            return str(error)
-
-    waiting: deque[tuple[str, Future[Picture | str]]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        for name in names:
-            waiting.append((name, pool.submit(decode, name)))
-            if len(waiting) > _AHEAD:
-                first, chip = waiting.popleft()
-                yield first, chip.result()
-        while waiting:
-            first, chip = waiting.popleft()
-            yield first, chip.result()
-
-
-def _csv(rejects: list[tuple[str, str]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "reason"))
-    writer.writerows(rejects)
-    return text.getvalue().encode(errors="backslashreplace")
+def _read_chip(folder: Path, name: str) -> tuple[str, Picture | str]:
+    """Decode a chip; a reason stands for one that cannot be read."""
+    try:
+        return name, chips.read(folder / name)
+    except PictureError as error:
+        return name, str(error)

@@ -24,8 +24,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data import chips
+from agelens.data.atomic_files import write_atomic, write_parquet
 from agelens.data.dataset import Dataset
-from agelens.data.import_journal import write_whole
 from agelens.errors import PictureError
 from agelens.faces.detector import Detector
 from agelens.images.decode import Picture
@@ -272,15 +272,15 @@ class _Store:
             if not self._stamped(stamp):
                 shutil.rmtree(self._parts, ignore_errors=True)
                 self._parts.mkdir()
-                write_whole(stamp, json.dumps(self._stamp).encode())
-            _write(self._parts / f"{start}.parquet", table)
+                write_atomic(stamp, json.dumps(self._stamp).encode())
+            write_parquet(self._parts / f"{start}.parquet", table)
         except OSError:  # a folder that cannot be written to: measured anew the next time
             return
 
     def keep(self, table: pl.DataFrame) -> None:
         try:
-            _write(self._file, table)
-            write_whole(self._file.with_suffix(".json"), json.dumps(self._stamp).encode())
+            write_parquet(self._file, table)
+            write_atomic(self._file.with_suffix(".json"), json.dumps(self._stamp).encode())
         except OSError:
             return
         shutil.rmtree(self._parts, ignore_errors=True)
@@ -298,9 +298,3 @@ def _read(file: Path) -> pl.DataFrame | None:
     except Exception:  # polars' exceptions share no public base class
         return None
     return table if dict(table.schema) == SCHEMA else None
-
-
-def _write(file: Path, table: pl.DataFrame) -> None:
-    waiting = file.with_name(file.name + ".tmp")
-    table.write_parquet(waiting)
-    waiting.replace(file)

@@ -1,4 +1,4 @@
-"""Where an import reads from: a folder or an archive, as one stream of (name, bytes)."""
+"""The source of an import: a folder or an archive, read as one stream of files."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Source:
     """A folder or an archive of pictures, known by its content and not by its place."""
 
     path: Path
@@ -31,8 +31,8 @@ class Origin:
     sha256: str  # of the archive, or of the folder's sorted names, sizes and label tables
 
     @classmethod
-    def open(cls, path: Path) -> "Origin":
-        """Look at SOURCE. Raises SourceError if missing, DatasetError if of no known kind."""
+    def open(cls, path: Path) -> "Source":
+        """Identify a source. Raises SourceError if missing, DatasetError if of no known kind."""
         if not path.exists():
             raise SourceError(f"no such file or folder: {str(path)!r}; expected {_EXPECTED}")
         if path.is_dir():
@@ -81,7 +81,7 @@ class Origin:
 
 
 def _table_kind(path: Path) -> str | None:
-    """Tell a single table: Parquet by its first bytes, CSV by its ending."""
+    """Return the kind of a single table: Parquet by its first bytes, CSV by its ending."""
     try:
         with path.open("rb") as file:
             if file.read(4) == b"PAR1":

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens import provenance
+from agelens.data.atomic_files import write_atomic
 from agelens.data.dataset import Dataset
 from agelens.data.exploration.formats import as_json
-from agelens.data.import_journal import write_whole
 from agelens.errors import DatasetError, PictureError
 from agelens.reports import rendering
 from agelens.reports.findings import Finding, foremost
@@ -85,7 +85,7 @@ def write_json(path: Path, made: dict[str, Any], facts: Any, found: Sequence[Fin
     """Write the same facts as JSON, whole or not at all. Raises OSError."""
     texts = [{"text": one.text, "kind": one.kind} for one in found]
     table = {"made": made, "findings": texts, **as_json(facts)}
-    write_whole(path, (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(path, (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 @contextmanager

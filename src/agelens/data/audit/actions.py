@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agelens.data.atomic_files import write_atomic
 from agelens.data.audit.duplicates import Copies
 from agelens.data.audit.face_problems import FaceProblem
 from agelens.data.audit.label_errors import ScoredLabels
 from agelens.data.audit.out_of_fold import OutOfFoldPredictions
-from agelens.data.import_journal import write_whole
 from agelens.inference import distribution
 from agelens.results import Gender
 
@@ -47,7 +47,7 @@ def write(actions: Iterable[Action], path: Path) -> None:
     """Write the CSV, whole or not at all. Raises OSError."""
     names = [field.name for field in fields(Action)]
     table = pl.DataFrame([astuple(action) for action in actions], names, orient="row")
-    write_whole(path, table.write_csv().encode())
+    write_atomic(path, table.write_csv().encode())
 
 
 def for_files(faults: dict[str, str]) -> list[Action]:

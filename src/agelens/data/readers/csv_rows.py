@@ -61,7 +61,7 @@ def rows(stream: IO[bytes], name: str) -> Iterator[dict[str, str]]:
 
 
 def first_row(head: bytes, name: str) -> dict[str, str]:
-    """Give the first row of a CSV file from its first bytes; empty when there is none."""
+    """Return the first row of a CSV file from its first bytes; empty when there is none."""
     try:
         return next(rows(io.BytesIO(head), name), {})
     except DatasetError:
@@ -92,7 +92,7 @@ class Columns:
 
     @property
     def has_age(self) -> bool:
-        """Tell whether there is an age or a range of ages."""
+        """Whether there is an age or a range of ages."""
         return self.age is not None or (self.low is not None and self.high is not None)
 
     def label(self, row: dict[str, str]) -> Label:

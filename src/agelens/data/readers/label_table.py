@@ -2,30 +2,39 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from posixpath import basename, dirname, join, normpath
+from typing import ClassVar, Self
 
 from agelens.data.archives import Limits
 from agelens.data.labels import Label
 from agelens.data.readers.csv_rows import Columns, first_row, open_table, rows
-from agelens.data.readers.file_names import not_a_picture
-from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey, flat_name
+from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey, flat_name, not_a_picture
 from agelens.errors import DatasetError
 
 _HEAD = 2**20  # bytes that hold the first row
 
-FAIRFACE_TERMS = (
-    "FairFace is published under CC BY 4.0: name its makers (Kärkkäinen and Joo, WACV 2021). "
-    "Its ages are ranges."
-)
-
 
 class LabelTable:
-    """Pictures and one or several CSV files that label them."""
+    """Pictures and one or several CSV files that label them; a subclass says which."""
 
-    def __init__(self, survey: Survey, tables: list[str], said: str, terms: str) -> None:
+    name: ClassVar[str]  # of the form, a phrase
+    terms = YOUR_TERMS
+
+    @classmethod
+    def tables(cls, survey: Survey) -> list[str]:
+        """Choose the label tables of a source of this form; none of another source."""
+        raise NotImplementedError
+
+    @classmethod
+    def recognise(cls, survey: Survey) -> Self | None:
+        """Accept a source with such tables."""
+        tables = cls.tables(survey)
+        return cls(survey, tables) if tables else None
+
+    def __init__(self, survey: Survey, tables: list[str]) -> None:
         """Read the tables. Raises DatasetError for a table that cannot be read or has no row."""
-        self._origin = survey.origin
-        self.terms = terms
+        self._source = survey.source
         self._tables = set(tables)
         self._exact: dict[str, _Row] = {}  # by path in the source
         self._loose: dict[str, _Row | None] = {}  # by the path as written; None if ambiguous
@@ -36,7 +45,7 @@ class LabelTable:
         found = {id(row) for name in survey.names if (row := self._find(name)) is not None}
         self._missing = [row for row in self._exact.values() if id(row) not in found]
         self.total = len([n for n in survey.names if n not in self._tables]) + len(self._missing)
-        self.said = f"{said} ({', '.join(tables)}: {len(self._exact):,} rows)"
+        self.description = f"{self.name} ({', '.join(tables)}: {len(self._exact):,} rows)"
 
     def _read(self, survey: Survey, table: str) -> None:
         columns: Columns | None = None
@@ -79,7 +88,7 @@ class LabelTable:
 
     def pictures(self, limits: Limits) -> Iterator[Labelled]:
         """Yield every file but the tables, then the rows whose pictures are missing."""
-        for member in self._origin.members(limits):
+        for member in self._source.members(limits):
             if member.name in self._tables:
                 continue
             row = self._find(member.name)
@@ -96,51 +105,70 @@ class LabelTable:
             yield Labelled(join(dirname(row.table), row.key), basename(row.key), b"", None, why)
 
 
+@dataclass(eq=False, slots=True)
 class _Row:
     """One row of a label table."""
 
-    __slots__ = ("key", "label", "number", "problem", "table")
-
-    def __init__(self, table: str, number: int, key: str) -> None:
-        self.table, self.number, self.key = table, number, key
-        self.label: Label | None = None
-        self.problem = ""
-
-
-def recognise_fairface(survey: Survey) -> LabelTable | None:
-    """Take FairFace label files: file, age as a range, gender, race."""
-    tables = []
-    for table, row in candidates(survey):
-        if {"file", "age", "gender", "race"} <= row.keys() and row["file"]:
-            age = row["age"].strip().lower()
-            if "-" in age or age.startswith("more than"):
-                tables.append(table)
-    return LabelTable(survey, tables, "FairFace label files", FAIRFACE_TERMS) if tables else None
+    table: str
+    number: int
+    key: str  # the picture's path as written
+    label: Label | None = None
+    problem: str = ""
 
 
-def recognise_metadata(survey: Survey) -> LabelTable | None:
-    """Take Hugging Face image folders: a metadata.csv with file_name and an age."""
-    tables = [
-        table
-        for table, row in candidates(survey)
-        if basename(table) == "metadata.csv" and "file_name" in row and Columns.of(row).has_age
-    ]
-    said = "a Hugging Face image folder"
-    return LabelTable(survey, tables, said, YOUR_TERMS) if tables else None
+class FairFaceTables(LabelTable):
+    """FairFace's label files: file, age as a range, gender, race."""
+
+    expected = "FairFace label files"
+    name = "FairFace label files"
+    terms = (
+        "FairFace is published under CC BY 4.0: name its makers (Kärkkäinen and Joo, WACV 2021). "
+        "Its ages are ranges."
+    )
+
+    @classmethod
+    def tables(cls, survey: Survey) -> list[str]:
+        """Choose the tables whose ages are ranges."""
+        return [
+            table
+            for table, row in candidates(survey)
+            if {"file", "age", "gender", "race"} <= row.keys() and row["file"]
+            if "-" in row["age"] or row["age"].strip().lower().startswith("more than")
+        ]
 
 
-def recognise_labels(survey: Survey) -> LabelTable | None:
-    """Take a folder with labels.csv, or with one other CSV file that names files and ages."""
-    found = {
-        table: columns
-        for table, row in candidates(survey)
-        if (columns := Columns.of(row)).file and columns.has_age
-    }
-    tables = [table for table in found if basename(table) == "labels.csv"]
-    if not tables and len(found) == 1:
-        tables = list(found)
-    said = "a folder of pictures with a label table"
-    return LabelTable(survey, tables, said, YOUR_TERMS) if tables else None
+class ImageFolder(LabelTable):
+    """Hugging Face's image folders: a metadata.csv with file_name and an age."""
+
+    expected = "a metadata.csv with file_name and age"
+    name = "a Hugging Face image folder"
+
+    @classmethod
+    def tables(cls, survey: Survey) -> list[str]:
+        """Choose every metadata.csv."""
+        return [
+            table
+            for table, row in candidates(survey)
+            if basename(table) == "metadata.csv" and "file_name" in row and Columns.of(row).has_age
+        ]
+
+
+class LabelledFolder(LabelTable):
+    """A folder with labels.csv, or with one other CSV file that names files and ages."""
+
+    expected = "a labels.csv with file and age"
+    name = "a folder of pictures with a label table"
+
+    @classmethod
+    def tables(cls, survey: Survey) -> list[str]:
+        """Choose every labels.csv, or else the one table there is."""
+        found = [
+            table
+            for table, row in candidates(survey)
+            if (columns := Columns.of(row)).file and columns.has_age
+        ]
+        named = [table for table in found if basename(table) == "labels.csv"]
+        return named or (found if len(found) == 1 else [])
 
 
 def candidates(survey: Survey) -> Iterator[tuple[str, dict[str, str]]]:
@@ -153,9 +181,9 @@ def candidates(survey: Survey) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _head(survey: Survey, name: str) -> bytes:
-    if survey.origin.kind != "folder":
+    if survey.source.kind != "folder":
         return survey.tables.get(name, b"")[:_HEAD]
-    path = survey.origin.path / name
+    path = survey.source.path / name
     if not path.is_file():
         return b""
     with open_table(path) as file:
@@ -163,10 +191,10 @@ def _head(survey: Survey, name: str) -> bytes:
 
 
 def content(survey: Survey, name: str) -> bytes:
-    """Give a whole CSV file. Raises DatasetError when it is over the limit."""
-    if survey.origin.kind != "folder":
+    """Return a whole CSV file. Raises DatasetError when it is over the limit."""
+    if survey.source.kind != "folder":
         return survey.tables[name]
-    path = survey.origin.path / name
+    path = survey.source.path / name
     size, limit = path.stat().st_size, survey.limits.member_bytes
     if size > limit:
         raise DatasetError(f"{name!r} has {size:,} bytes: over the limit of {limit:,}")

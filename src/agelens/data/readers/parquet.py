@@ -1,10 +1,10 @@
-"""Hugging Face Parquet files: one row for each picture, with its bytes."""
+"""Hugging Face's Parquet files: one row for each picture, with its bytes."""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from posixpath import basename
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
@@ -20,6 +20,7 @@ _KINDS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 class ParquetFiles:
     """A Parquet file, or a folder of them, with a column of pictures and their labels."""
 
+    expected = "Parquet with pictures"
     terms = YOUR_TERMS
 
     def __init__(self, folder: Path, paths: dict[Path, str]) -> None:
@@ -29,22 +30,22 @@ class ParquetFiles:
         counts = [_read(pl.scan_parquet(path).select(pl.len()), path).item() for path in paths]
         self.total = sum(counts)
         columns = ", ".join(sorted(set(paths.values())))
-        self.said = (
+        self.description = (
             f"Hugging Face Parquet ({len(paths)} file{'s' * (len(paths) > 1)}, "
             f"{self.total:,} rows, pictures in the column {columns})"
         )
 
     @classmethod
-    def recognise(cls, survey: Survey) -> "ParquetFiles | None":
-        """Take Parquet files whose columns are a picture's bytes and an age.
+    def recognise(cls, survey: Survey) -> Self | None:
+        """Accept Parquet files whose columns are a picture's bytes and an age.
 
         Raises DatasetError when a file of this ending cannot be read.
         """
-        origin = survey.origin
-        if origin.kind == "parquet":
-            folder, paths = origin.path.parent, [origin.path]
-        elif origin.kind == "folder":
-            folder = origin.path
+        source = survey.source
+        if source.kind == "parquet":
+            folder, paths = source.path.parent, [source.path]
+        elif source.kind == "folder":
+            folder = source.path
             paths = [folder / name for name in survey.names if name.lower().endswith(".parquet")]
         else:
             return None
@@ -101,11 +102,8 @@ def _read(table: pl.LazyFrame, path: Path) -> pl.DataFrame:
 
 
 def _picture_column(path: Path) -> str | None:
-    """Give the column with pictures; None when there is none, or no age beside it."""
-    try:
-        schema = pl.scan_parquet(path).collect_schema()
-    except Exception as error:  # polars' exceptions share no public base class
-        raise DatasetError(f"cannot read {str(path)!r} as Parquet: {error}") from error
+    """Return the column with pictures; None when there is none, or no age beside it."""
+    schema = _read(pl.scan_parquet(path).head(0), path).schema
     if not Columns.of([name.lower() for name in schema]).has_age:
         return None
     for name, kind in schema.items():
@@ -117,7 +115,7 @@ def _picture_column(path: Path) -> str | None:
 
 
 def _classes(path: Path) -> dict[str, list[str]]:
-    """Give the words behind numbered classes, as the `datasets` library notes them in the file."""
+    """Return the words behind numbered classes, which the `datasets` library notes in the file."""
     try:
         about = json.loads(pl.read_parquet_metadata(path)["huggingface"])
         features = about["info"]["features"]

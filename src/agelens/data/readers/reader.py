@@ -1,15 +1,16 @@
-"""What every form gives: a sentence on what was recognised, and its labelled pictures."""
+"""What a reader is: a class that recognises a form of data set and yields labelled pictures."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import basename, splitext
-from typing import Protocol
+from typing import Protocol, Self
 
 from agelens.data.archives import Limits
 from agelens.data.folds import published_fold
 from agelens.data.labels import Label
-from agelens.data.source import Origin
+from agelens.data.source import Member, Source
+from agelens.data.utkface import SUFFIXES, is_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +27,26 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A source at first sight."""
+    """A source at first sight, from which a reader can tell whether it reads it."""
 
-    origin: Origin
+    source: Source
     names: list[str]  # of its visible files, in order
     tables: dict[str, bytes]  # the whole .csv files of an archive
     limits: Limits
 
 
-class Form(Protocol):
-    """A form that was recognised in a source."""
+class Reader(Protocol):
+    """Reads one form of data set."""
 
-    said: str  # what was recognised, a phrase
+    expected: str  # what a source of this form has, for error messages
+    description: str  # what was recognised, a phrase
     terms: str  # what its makers ask of those who use it
-    total: int  # what `pictures` will give
+    total: int  # how many `pictures` will yield
+
+    @classmethod
+    def recognise(cls, survey: Survey) -> Self | None:
+        """Return a reader of a source that is of this form, otherwise None."""
+        ...
 
     def pictures(self, limits: Limits) -> Iterator[Labelled]:
         """Yield every file or row, always in the same order."""
@@ -55,7 +62,7 @@ _NAME_BYTES = 200
 
 
 def flat_name(path: str, suffix: str | None = None) -> str:
-    """Give a file name for a path in a source: `train/1.jpg` becomes `train_1.jpg`.
+    """Return a file name for a path in a source: `train/1.jpg` becomes `train_1.jpg`.
 
     `suffix` takes the place of the path's own. Long names keep their end. A name that the
     published folds know stays as it is, so that the picture keeps its fold.
@@ -67,3 +74,10 @@ def flat_name(path: str, suffix: str | None = None) -> str:
     while len(plain.encode()) > _NAME_BYTES:
         plain = plain[1:]
     return plain + _FORBIDDEN.sub("", own if suffix is None else suffix).lower()
+
+
+def not_a_picture(member: Member) -> str:
+    """Return the reason why a file cannot be a picture; "" if it may be one."""
+    if is_picture(member.name):
+        return ""
+    return f"not a picture by its name: expected {', '.join(SUFFIXES)}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agelens.data import quality
+from agelens.data.atomic_files import write_atomic
 from agelens.data.exploration.age_bands import bands_of
 from agelens.data.exploration.balance import compare_splits
 from agelens.data.exploration.class_weights import face_weights, measure_imbalance
@@ -14,7 +15,6 @@ from agelens.data.exploration.label_statistics import describe_labels
 from agelens.data.exploration.landmark_statistics import describe_landmarks, read_points
 from agelens.data.exploration.picture_statistics import describe_pictures
 from agelens.data.exploration.shortcuts import measure_shortcuts
-from agelens.data.import_journal import write_whole
 from agelens.faces.alignment import TEMPLATE
 from agelens.reports import dataset_page
 from agelens.reports.dataset_page import Report, Steps
@@ -84,7 +84,7 @@ def explore(
                 gallery=gallery, words=FIGURES, landmarks_template=TEMPLATE.tolist(),
                 log10=math.log10,
             )  # fmt: skip
-            write_whole(table, weights.write_csv().encode())
+            write_atomic(table, weights.write_csv().encode())
         made["seconds"] = steps.seconds
         dataset_page.write_json(facts_file, made, facts, found)
     return Explored(facts, found, page, facts_file, table, steps.seconds)

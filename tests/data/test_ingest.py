@@ -1,26 +1,32 @@
 import hashlib
+import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from agelens.data.admission import admit
 from agelens.data.archives import Limits
-from agelens.data.import_journal import Entry, Journal
-from agelens.data.readers.file_names import UtkFaceNames
+from agelens.data.ingest import MIN_SIDE, Entry, Verified, ingest, open_journal, verify_picture
+from agelens.data.journal import Journal
 from agelens.data.readers.reader import Labelled, Survey
-from agelens.data.source import Member, Origin
+from agelens.data.readers.utkface_names import UtkFaceNames
+from agelens.data.source import Member, Source
+from agelens.errors import BadPicture, PictureError, PictureTooLarge
 from labelled import drawn, faces
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path, Origin(Path("set"), "folder", "00" * 32))
+    journal = open_journal(tmp_path, Source(Path("set"), "folder", "00" * 32))
     yield journal
     journal.close()
 
 
-class Given(Origin):
+class Given(Source):
     """A source that holds just these files."""
 
     def members(self, limits: Limits) -> Iterator[Member]:
@@ -30,12 +36,12 @@ class Given(Origin):
 def labelled(*members: Member) -> Iterator[Labelled]:
     origin = Given(Path("set"), "folder", "00" * 32)
     object.__setattr__(origin, "given", members)
-    form = UtkFaceNames(Survey(origin, [member.name for member in members], {}, Limits()))
-    return form.pictures(Limits())
+    reader = UtkFaceNames(Survey(origin, [member.name for member in members], {}, Limits()))
+    return reader.pictures(Limits())
 
 
 def outcome(journal: Journal, *members: Member) -> list[Entry]:
-    assert list(admit(labelled(*members), journal)) == list(range(1, len(members) + 1))
+    assert list(ingest(labelled(*members), journal)) == list(range(1, len(members) + 1))
     return [journal.entries[number] for number in range(len(members))]
 
 
@@ -92,10 +98,53 @@ def test_passes_over_what_the_journal_knows(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [Member(name, data) for name, data in faces(5).items()]
-    for done in admit(labelled(*members), journal):
+    for done in ingest(labelled(*members), journal):
         if done == 3:
             break
     known = dict(journal.entries)
     assert len(known) == 3
-    assert list(admit(labelled(*members), journal)) == [4, 5]
+    assert list(ingest(labelled(*members), journal)) == [4, 5]
     assert {number: journal.entries[number] for number in known} == known
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_gives_size_and_digest(kind: str) -> None:
+    content = drawn(1, (40, 30), kind)
+    assert verify_picture(content) == Verified(40, 30, hashlib.sha256(content).hexdigest())
+
+
+def test_size_is_that_of_the_upright_picture() -> None:
+    image = Image.open(io.BytesIO(drawn(1, (40, 30))))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    file = io.BytesIO()
+    image.save(file, "JPEG", exif=exif)
+    found = verify_picture(file.getvalue())
+    assert (found.width, found.height) == (30, 40)
+
+
+@pytest.mark.parametrize("content", [b"", b"GET / HTTP/1.1", b"\xff\xd8\xff\xe0"])
+def test_refuses_what_is_no_picture(content: bytes) -> None:
+    with pytest.raises(BadPicture):
+        verify_picture(content)
+
+
+@given(share=st.floats(0, 0.9), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
+def test_refuses_every_cut_picture(share: float, kind: str) -> None:
+    content = drawn(3, (64, 64), kind)
+    with pytest.raises(PictureError):
+        verify_picture(content[: int(share * len(content))])
+
+
+def test_sides_from_sixteen_pixels() -> None:
+    assert verify_picture(drawn(1, (MIN_SIDE, 400))).width == MIN_SIDE
+    with pytest.raises(BadPicture, match="400 x 15 pixels: expected at least 16"):
+        verify_picture(drawn(1, (400, MIN_SIDE - 1)))
+
+
+def test_too_many_pixels_are_seen_in_the_header() -> None:
+    head = b"IHDR" + (100_000).to_bytes(4) + (100_000).to_bytes(4) + b"\x08\x02\0\0\0"
+    chunk = len(head[4:]).to_bytes(4) + head + zlib.crc32(head).to_bytes(4)
+    body = b"\0\0\0\0IDAT" + zlib.crc32(b"IDAT").to_bytes(4)
+    with pytest.raises(PictureTooLarge):
+        verify_picture(b"\x89PNG\r\n\x1a\n" + chunk + body)

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from agelens.data.import_journal import Entry, Journal, write_whole
-from agelens.data.source import Origin
+from agelens.data.atomic_files import write_atomic
+from agelens.data.ingest import Entry, open_journal
+from agelens.data.source import Source
 from agelens.errors import DatasetError
 
-ORIGIN = Origin(Path("set.zip"), "zip", "ab" * 32)
+SOURCE = Source(Path("set.zip"), "zip", "ab" * 32)
 TAKEN = Entry(0, "s/1_0_0_a.jpg", "1_0_0_a.jpg", 24, 24, 3, "cd" * 32)
 REJECTED = Entry(1, "s/bad\udcff.jpg", reason="no age")
 COPY = Entry(2, "t/1_0_0_a.jpg", copy_of="s/1_0_0_a.jpg")
@@ -15,8 +16,8 @@ COPY = Entry(2, "t/1_0_0_a.jpg", copy_of="s/1_0_0_a.jpg")
 
 @pytest.fixture
 def dest(tmp_path: Path) -> Path:
-    journal = Journal(tmp_path, ORIGIN)
-    journal.add(TAKEN, b"abc")
+    journal = open_journal(tmp_path, SOURCE)
+    journal.add(TAKEN, {"1_0_0_a.jpg": b"abc"})
     journal.add(REJECTED)
     journal.add(COPY)
     journal.close()
@@ -24,7 +25,7 @@ def dest(tmp_path: Path) -> Path:
 
 
 def reopened(dest: Path) -> list[Entry]:
-    journal = Journal(dest, ORIGIN)
+    journal = open_journal(dest, SOURCE)
     journal.close()
     return list(journal.entries.values())
 
@@ -39,7 +40,7 @@ def test_remembers_all_in_order(dest: Path) -> None:
 def test_a_broken_line_counts_for_nothing_and_spoils_no_other(dest: Path, tail: bytes) -> None:
     with (dest / ".import" / "journal.jsonl").open("ab") as file:
         file.write(tail)
-    journal = Journal(dest, ORIGIN)
+    journal = open_journal(dest, SOURCE)
     later = Entry(3, "z.txt", reason="later")
     journal.add(later)
     journal.close()
@@ -55,17 +56,17 @@ def test_a_missing_or_short_picture_is_to_do_again(dest: Path, content: bytes | 
 
 def test_refuses_another_source(dest: Path) -> None:
     with pytest.raises(DatasetError, match=r"unfinished import of another source, 'set.zip'"):
-        Journal(dest, Origin(Path("other.zip"), "zip", "00" * 32))
+        open_journal(dest, Source(Path("other.zip"), "zip", "00" * 32))
 
 
 def test_remove_leaves_the_pictures(dest: Path) -> None:
-    Journal(dest, ORIGIN).remove()
+    open_journal(dest, SOURCE).remove()
     assert [path.name for path in dest.iterdir()] == ["images"]
 
 
-def test_write_whole_replaces(tmp_path: Path) -> None:
+def test_write_atomic_replaces(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     for value in (1, 2):
-        write_whole(path, json.dumps(value).encode())
+        write_atomic(path, json.dumps(value).encode())
         assert json.loads(path.read_text()) == value
     assert list(tmp_path.iterdir()) == [path]

@@ -1,10 +1,11 @@
-"""The Kaggle CSV: labels in UTKFace's codes and each picture as text, 0 to 255 per pixel."""
+"""Kaggle's CSV: labels in UTKFace's codes, and each picture as text, 0 to 255 per pixel."""
 
 import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from posixpath import basename
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,12 @@ _LEAST = 16 * 16  # numbers in a row for it to be a picture
 class PixelCsv:
     """A CSV file with the columns age, gender, ethnicity and pixels (or image), streamed."""
 
+    expected = "a CSV of pixels"
     terms = utkface.TERMS
 
     def __init__(self, path: Path, column: str, first: str) -> None:
         """Count the rows; `first` is the first picture's text."""
-        self._path = path
-        self._column = column
+        self._path, self._column = path, column
         with open_table(path) as stream:
             self.total = max(0, sum(1 for line in lines(stream, path.name) if line.strip()) - 1)
         try:
@@ -39,25 +40,25 @@ class PixelCsv:
             raise DatasetError(f"{str(path)!r}, first row: {error}") from error
         kind = "grey" if len(shape) == 2 else "colour"
         size = f"{shape[1]} x {shape[0]} {kind}"
-        self.said = f"a CSV of pixels as text ({path.name}: {self.total:,} rows of {size})"
+        self.description = f"a CSV of pixels as text ({path.name}: {self.total:,} rows of {size})"
 
     @classmethod
-    def recognise(cls, survey: Survey) -> "PixelCsv | None":
-        """Take a CSV file whose first row holds a picture, given itself or alone in a folder."""
-        if survey.origin.kind == "csv":
-            with open_table(survey.origin.path) as file:
-                first = first_row(file.read(2**20), survey.origin.path.name)
-            found = [(survey.origin.path, first)]
+    def recognise(cls, survey: Survey) -> Self | None:
+        """Accept a CSV file whose first row holds a picture, given itself or alone in a folder."""
+        if survey.source.kind == "csv":
+            with open_table(survey.source.path) as file:
+                first = first_row(file.read(2**20), survey.source.path.name)
+            found = [(survey.source.path, first)]
         else:
-            found = [(survey.origin.path / name, row) for name, row in candidates(survey)]
+            found = [(survey.source.path / name, row) for name, row in candidates(survey)]
         for path, row in found:
             for column in _PIXELS:
                 text = row.get(column, "")
                 if "age" not in row or text.count(" ") + 1 < _LEAST:
                     continue
-                if survey.origin.kind not in ("csv", "folder"):
+                if survey.source.kind not in ("csv", "folder"):
                     raise DatasetError(
-                        f"{str(survey.origin.path)!r} holds a CSV of pixels, {path.name!r}: "
+                        f"{str(survey.source.path)!r} holds a CSV of pixels, {path.name!r}: "
                         "unpack the archive and import the CSV itself"
                     )
                 return cls(path, column, text)
@@ -112,7 +113,7 @@ def _label(row: dict[str, str]) -> Label:
 
 
 def _file(row: dict[str, str], number: int) -> str:
-    """Give UTKFace's own name where the row allows it, so that its folds are known."""
+    """Return UTKFace's own name where the row allows it, so that its folds are known."""
     time = basename(row.get("img_name", "").strip()).split(".")[0]
     codes = (row.get("age", "").strip(), row.get("gender", "").strip(), row.get("ethnicity", ""))
     if time.isascii() and time.isdigit() and all(c.strip().isdigit() for c in codes):

@@ -79,5 +79,5 @@ def test_series_that_stand_together_differ_on_a_grey_print() -> None:
 
 
 def test_import_leaves_matplotlib_alone() -> None:
-    code = "import sys, agelens.reports.page; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, agelens.reports.rendering; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

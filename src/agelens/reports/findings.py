@@ -51,11 +51,11 @@ def write(
     text is plain; with the form "html" it is markup, in which numbers keep their places.
     """
     macros = rendering.macros(template, form)
-    texts = [getattr(macros, one.name)(*facts, **one.values) for one in found]
-    return [
-        replace(one, text=type(text)(" ".join(text.split())))
-        for one, text in zip(found, texts, strict=True)
-    ]
+    written = []
+    for one in found:
+        text = getattr(macros, one.name)(*facts, **one.values)
+        written.append(replace(one, text=type(text)(" ".join(text.split()))))
+    return written
 
 
 def foremost(found: Iterable[Finding], most: int = 5) -> list[Finding]:

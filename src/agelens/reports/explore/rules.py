@@ -199,7 +199,7 @@ def _training(facts: Facts) -> Iterator[Finding]:
             yield finding(
                 "weights", "weights", 38, inverse=schemes["inverse"], mild=schemes[facts.weights]
             )
-    yield from _splits(facts.balance)
+    yield from split_rules(facts.balance)
     if facts.balance.identical_across_folds:
         yield strange("copies_across_folds", "splits", 97)
     elif facts.balance.identical:
@@ -208,7 +208,8 @@ def _training(facts: Facts) -> Iterator[Finding]:
         yield finding("no_copies", "splits", 8)
 
 
-def _splits(balance: Balance) -> Iterator[Finding]:
+def split_rules(balance: Balance) -> Iterator[Finding]:
+    """Give whether the parts of the splits and the folds are alike, without words."""
     differing = sorted((one for one in balance.tests if one.differs), key=lambda one: -one.effect)
     if not balance.tests:
         yield finding("small_splits", "splits", 22)

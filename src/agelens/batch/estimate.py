@@ -58,12 +58,20 @@ def estimate(entries: Iterable[Entry], job: Job, report: Callable[[int], None]) 
         elif (place := rng.randrange(count + 1)) < SAMPLE:
             chosen[place] = entry
     rows = Rows(job.model_sha256)
-    sample = _Sample(chosen, job.origin, rows)
+    sample = _Sample(chosen, job.origin)
     predictor = load_predictor(job)
     predictor.predict(np.zeros((64, 64, 3), np.uint8))  # the first call is slower
     before = dict(predictor.seconds)
     start = time.perf_counter()
-    for answer in predictor.predict_stream(sample.sources(), chips=job.options.chips):
+
+    def sources() -> Iterator[Source]:
+        for item in itertools.islice(sample.items(), SAMPLE):
+            if item.data is None:
+                rows.add_error(item.name, item.error or "nothing there")
+            else:
+                yield Source(item.name, item.data)
+
+    for answer in predictor.predict_stream(sources(), chips=job.options.chips):
         rows.add(answer)
         report(rows.pictures)
     tried = max(1, rows.pictures)
@@ -85,25 +93,17 @@ def estimate(entries: Iterable[Entry], job: Job, report: Callable[[int], None]) 
 class _Sample:
     """The pictures of the chosen entries; of a shard or table its first ones."""
 
-    def __init__(self, chosen: list[Entry], origin: Origin, rows: Rows) -> None:
+    def __init__(self, chosen: list[Entry], origin: Origin) -> None:
         self._pictures = tuple(e.place for e in chosen if e.kind is Kind.PICTURE)
         containers = [e for e in chosen if e.kind is not Kind.PICTURE]
         step = max(1, len(containers) // CONTAINERS)
         self._containers = containers[::step][:CONTAINERS]
         self._origin = origin
-        self._rows = rows
         self.shard_pictures = 0
         self.shard_bytes = 0
 
-    def sources(self) -> Iterator[Source]:
-        """Yield what can be predicted; add a row for what cannot."""
-        for item in itertools.islice(self._items(), SAMPLE):
-            if item.data is None:
-                self._rows.add_error(item.name, item.error or "nothing there")
-            else:
-                yield Source(item.name, item.data)
-
-    def _items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Item]:
+        """Yield the pictures, and count those in shards and their bytes."""
         if self._pictures:
             yield from read_unit(Unit(0, Kind.PICTURE, self._pictures), self._origin)
         for entry in self._containers:

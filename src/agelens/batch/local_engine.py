@@ -84,7 +84,6 @@ class _WorkerProcess:
             self._process.start()
         child.close()  # so that the end of the process is the end of the pipe
         self._crashes = crashes
-        self._name = str(self._process.pid)
         self.alive = True
         self.assign(unit, first)
 
@@ -104,28 +103,23 @@ class _WorkerProcess:
             message: Any = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
-            message = "ended", _describe_exit(self._process.exitcode)
+            code = self._process.exitcode or 0
+            reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
+            self.busy = self.alive = False
+            yield WorkerLost(str(self._process.pid), reason)
+            self._crashes.add(self.unit.number, self._picture, reason)
+            return
         match message:
-            case ("picture", name):
-                self._picture = name
-            case ("predicted", pictures, faces, errors):
-                yield Predicted(self._name, pictures, faces, errors)
-            case ("memory", megabytes):
-                yield Memory(self._name, megabytes)
-            case ("part", part, size):
+            case str():
+                self._picture = message
+            case AgelensError():
+                raise message
+            case Committed(part=part):
                 self.next_slice = part.slice + 1
-                yield Committed(self._name, part, size)
-            case ("done",):
+            case None | Deferred():
                 self.busy = False
-            case ("deferred", reason):
-                self.busy = False
-                yield Deferred(self._name, self.unit.number, reason)
-            case ("error", error):
-                raise error
-            case ("ended", reason):
-                self.busy = self.alive = False
-                yield WorkerLost(self._name, reason)
-                self._crashes.add(self.unit.number, self._picture, reason)
+        if isinstance(message, Event):
+            yield message
 
     def end(self) -> None:
         """Let the process end by itself, or kill it after ten seconds."""
@@ -138,12 +132,6 @@ class _WorkerProcess:
         self._process.kill()
         self._process.join()
         self.pipe.close()
-
-
-def _describe_exit(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"signal {signal.Signals(-code).name}"
-    return f"code {code}"
 
 
 @contextmanager
@@ -160,40 +148,37 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def _main(pipe: "connection.Connection[Any, Any]", job: Job) -> None:
-    """Process the units that come through the pipe, until it ends. Runs in the worker process."""
+    """Process units until the pipe ends; runs in the worker process.
+
+    Sends the name of each picture before it is read, events, None after each unit, and an
+    AgelensError that stops the run.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
-    try:
-        _process_units(pipe, job)
-    except (EOFError, ConnectionError):
-        return  # the parent has ended
-
-
-def _process_units(pipe: "connection.Connection[Any, Any]", job: Job) -> None:
-    try:
-        worker = Worker(job)
-    except AgelensError as error:
-        pipe.send(("error", error))
-        return
-    worker.on_picture = lambda name: pipe.send(("picture", name))
+    process = str(os.getpid())
     measured = 0.0
 
     def report(pictures: int, faces: int, errors: int) -> None:
         nonlocal measured
-        pipe.send(("predicted", pictures, faces, errors))
+        pipe.send(Predicted(process, pictures, faces, errors))
         if time.monotonic() - measured > _MEMORY_SECONDS:
             measured = time.monotonic()
-            pipe.send(("memory", resident_megabytes()))
+            pipe.send(Memory(process, resident_megabytes()))
 
-    while True:
-        unit, first, excluded = pipe.recv()
-        try:
-            for part, size in worker.process(unit, first, report, excluded):
-                pipe.send(("part", part, size))
-            pipe.send(("done",))
-        except SourceUnreachable as error:
-            pipe.send(("deferred", str(error)))
-        except AgelensError as error:
-            pipe.send(("error", error))
+    try:
+        worker = Worker(job)
+        worker.on_picture = pipe.send
+        while True:
+            unit, first, excluded = pipe.recv()
+            try:
+                for part, size in worker.process(unit, first, report, excluded):
+                    pipe.send(Committed(process, part, size))
+                pipe.send(None)
+            except SourceUnreachable as error:
+                pipe.send(Deferred(process, unit.number, str(error)))
+    except AgelensError as error:
+        pipe.send(error)
+    except (EOFError, ConnectionError):
+        return  # the parent has ended
 
 
 def resident_megabytes() -> float:

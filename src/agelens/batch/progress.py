@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from agelens import provenance
 from agelens.batch.ledger import Ledger, Part
@@ -17,8 +17,7 @@ MAX_CRASHES_IN_UNIT = 20  # then the run stops
 _WINDOW = 30.0  # seconds over which the current speed is measured
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
+class Predicted(NamedTuple):
     """A worker has predicted some pictures, which are not committed yet."""
 
     worker: str
@@ -27,8 +26,7 @@ class Predicted:
     errors: int
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """A worker has committed a part."""
 
     worker: str
@@ -36,16 +34,14 @@ class Committed:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLost:
+class WorkerLost(NamedTuple):
     """A worker has ended or failed; what it had not committed is done again."""
 
     worker: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(NamedTuple):
     """A unit cannot be read for now; the next run tries it again."""
 
     worker: str
@@ -53,8 +49,7 @@ class Deferred:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """The memory of a worker, in MB."""
 
     worker: str

@@ -1,23 +1,4 @@
-"""Predictions as the rows of a part: one per face, and one per picture without a face.
-
-| column | |
-|---|---|
-| source | the picture: its path or URL as listed, for a shard or table with the name in it |
-| face | number in the picture from 1, largest first; 0 in a row without a face |
-| width, height | pixels of the upright picture; null if it could not be read |
-| left, top, right, bottom | the face's box in pixels |
-| landmarks | five points (x, y) in pixels, in the order of `results.Landmarks` |
-| detection_score | 0 to 1 |
-| age, age_low, age_high | years: the estimate, and the 90 % prediction interval |
-| age_distribution | 117 integers; divided by 65535: the probability of each age 0-116 |
-| gender | female or male; null if neither reaches the threshold |
-| female_probability | 0 to 1 |
-| status | of a face ok, unsure or poor; else no_face or error |
-| reasons | why a face is unsure or poor |
-| doubt | 0 to 1: the probability of a large error |
-| error | why the picture could not be used |
-| model | SHA-256 of the model's file |
-"""
+"""Predictions as the rows of a part: one per face, and one per picture without a face."""
 
 import io
 from collections.abc import Mapping
@@ -35,21 +16,21 @@ SCALE = 65535
 """The scale of the integers in `age_distribution`, which take an eighth of the space of floats."""
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "source": pl.String,
-    "face": pl.UInt16,
-    **dict.fromkeys(("width", "height"), pl.UInt32),
-    **dict.fromkeys(("left", "top", "right", "bottom"), pl.Float32),
-    "landmarks": pl.Array(pl.Float32, (5, 2)),
-    "detection_score": pl.Float32,
-    **dict.fromkeys(("age", "age_low", "age_high"), pl.Float32),
-    "age_distribution": pl.Array(pl.UInt16, AGES),
-    "gender": pl.String,
-    "female_probability": pl.Float32,
-    "status": pl.String,
-    "reasons": pl.List(pl.String),
-    "doubt": pl.Float32,
-    "error": pl.String,
-    "model": pl.String,
+    "source": pl.String,  # path or URL as listed; for a shard or table with the name in it
+    "face": pl.UInt16,  # number in the picture from 1, largest first; 0 in a row without a face
+    **dict.fromkeys(("width", "height"), pl.UInt32),  # pixels of the upright picture, or null
+    **dict.fromkeys(("left", "top", "right", "bottom"), pl.Float32),  # pixels
+    "landmarks": pl.Array(pl.Float32, (5, 2)),  # pixels, in the order of `results.Landmarks`
+    "detection_score": pl.Float32,  # 0 to 1
+    **dict.fromkeys(("age", "age_low", "age_high"), pl.Float32),  # years; a 90 % interval
+    "age_distribution": pl.Array(pl.UInt16, AGES),  # probabilities of the ages, times SCALE
+    "gender": pl.String,  # female or male; null if neither reaches the threshold
+    "female_probability": pl.Float32,  # 0 to 1
+    "status": pl.String,  # of a face ok, unsure or poor; else no_face or error
+    "reasons": pl.List(pl.String),  # why a face is unsure or poor
+    "doubt": pl.Float32,  # 0 to 1: the probability of a large error
+    "error": pl.String,  # why the picture could not be used
+    "model": pl.String,  # SHA-256 of the model's file
 }
 
 

@@ -58,7 +58,7 @@ def test_a_changed_model_is_broken(monkeypatch, tiny_model: Path) -> None:
     assert doctor.sha256(tiny_model) in changed.text
     assert "expected" in changed.text
     assert checks["self-test default"].health is Health.BROKEN
-    assert "said" in checks["self-test default"].text
+    assert "predicted" in checks["self-test default"].text
     assert checks["detector"].health is Health.OK  # each is looked at on its own
 
 
@@ -96,19 +96,19 @@ def test_a_package_that_does_not_fit_is_broken(monkeypatch) -> None:
         monkeypatch.setattr(doctor, "_requirements", lambda: [Requirement(t) for t in texts])
 
     requires("numpy>=1.26", "pillow>=999", "no-such-package>=2")
-    check = doctor._packages()
+    check = Check("packages", *doctor._packages())
     assert check.health is Health.BROKEN
     here = metadata.version("pillow")
     assert f"pillow>=999 (here is {here})" in check.text
     assert "pip install 'pillow>=999' 'no-such-package>=2'" in check.text
     requires("numpy>=1.26", "no-such-package; extra == 'more'")
-    assert doctor._packages().health is not Health.BROKEN
+    assert Check("packages", *doctor._packages()).health is not Health.BROKEN
 
 
 def test_extras_say_what_they_lack(monkeypatch) -> None:
     texts = ("numpy>=1.26", "polars>=1; extra == 'frames'", "nowhere>=3; extra == 'serve'")
     monkeypatch.setattr(doctor, "_requirements", lambda: [Requirement(t) for t in texts])
-    monkeypatch.setattr(doctor, "_provided", lambda: ["frames", "serve"])
+    monkeypatch.setattr(doctor, "_provided_extras", lambda: ["frames", "serve"])
     assert {extra.name: extra.missing for extra in doctor.extras()} == {
         "serve": ("nowhere>=3",),
         "frames": (),

@@ -1,55 +1,54 @@
-"""Is this installation whole? Versions, models, the face detector, a self-test, its speed.
+"""Check the installation: versions, models, the face detector, a self-test and its speed.
 
-What is compared stands in `weights/recorded.json`, written when a model is shipped: the
-SHA-256 of the file, and what the model says of `selftest.jpg` (NASA's portrait of Eileen
-Collins, public domain, cut and shrunk to 200 px).
+The expected values are in `weights/recorded.json`, written when a model is shipped: the SHA-256
+of the file, and its predictions for `selftest.jpg` (NASA's portrait of Eileen Collins, public
+domain, cropped and shrunk to 200 px).
 """
 
 import hashlib
 import json
 import os
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from packaging.requirements import Requirement
 
-YEARS = 0.5  # by which an age of the self-test may differ between processors and versions
-SHARE = 0.02  # and a probability
-PIXELS = 2.0  # and an edge of the box
-TIMED = 9  # faces whose median time is told, after one that warms up
+from agelens.stopwatch import median_milliseconds
+
+TOLERANCES = {"age": 0.5, "female_probability": 0.02, "box": 2.0}
+"""Differences that processors and versions may make to the self-test: years, share, pixels."""
+TIMED = 9  # predictions of which the median time is reported
 
 EXTRAS = {
-    "data": "import, explore and audit datasets; evaluate, report and model cards",
+    "data": "import, explore and audit data sets; evaluate, report and model cards",
     "train": "train, tune, combine, export and quantize models",
     "timm": "start from any network of timm",
-    "serve": "answers over HTTP, and the web page",
-    "video": "films and cameras",
+    "serve": "predictions over HTTP, and the web page",
+    "video": "clips and cameras",
     "frames": "predictions as Polars or pandas frames",
     "supervision": "predictions as supervision.Detections",
     "batch": "any number of pictures, from and to remote storage, as Parquet",
-    "scale": "the same over many machines",
+    "scale": "the same on many machines",
 }
-"""What each extra of the package gives."""
+"""What each extra of the package adds."""
 
 
 class Health(StrEnum):
-    """What came of a check."""
+    """The result of a check."""
 
     OK = "ok"
-    WARNING = "warning"  # works, and is not as it should be
+    WARNING = "warning"  # it works, but is not as it should be
     BROKEN = "broken"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One checked part of the installation."""
 
     name: str
     health: Health
@@ -63,36 +62,43 @@ class Extra:
 
     name: str
     gives: str
-    missing: tuple[str, ...]  # requirements that are not met; none: it is installed
+    missing: tuple[str, ...]  # unmet requirements; empty if it is installed
+
+
+Finding: TypeAlias = tuple[Health, str] | tuple[Health, str, dict[str, Any]]
 
 
 def examine() -> Iterator[Check]:
-    """Check one thing after another; an error of any kind becomes a broken check."""
-    yield _guarded("packages", _packages)
-    yield _guarded("detector", _detector)
+    """Run the checks one after another; an error of any kind becomes a broken check."""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("packages", _packages),
+        ("detector", _detector),
+    ]
     if "AGELENS_MODEL" in os.environ:
-        yield _guarded("AGELENS_MODEL", _chosen)
+        checks.append(("AGELENS_MODEL", _chosen_model))
     names = _shipped()
-    for name in names:
-        yield _guarded(f"model {name}", partial(_model, name))
-    for name in names:
-        yield _guarded(f"self-test {name}", partial(_self_test, name))
+    checks += [(f"model {name}", partial(_model, name)) for name in names]
+    checks += [(f"self-test {name}", partial(_self_test, name)) for name in names]
+    for name, check in checks:
+        try:
+            yield Check(name, *check())
+        except Exception as error:  # even a package that cannot be imported is a result here
+            yield Check(name, Health.BROKEN, f"{type(error).__name__}: {error}")
 
 
 def extras() -> list[Extra]:
-    """Give the extras of the package, with what is not installed of each."""
-    wanted: dict[str, list[str]] = {name: [] for name in EXTRAS if name in _provided()}
+    """Return the extras of the package, each with its missing requirements."""
+    missing: dict[str, list[str]] = {name: [] for name in EXTRAS if name in _provided_extras()}
     for requirement in _requirements():
-        for name, missing in wanted.items():
-            marker = requirement.marker
+        marker, problem = requirement.marker, _unmet(requirement)
+        for name, problems in missing.items():
             if marker and marker.evaluate({"extra": name}) and not marker.evaluate({"extra": ""}):
-                problem = _unmet(requirement)
-                missing += [problem] if problem else []
-    return [Extra(name, EXTRAS[name], tuple(missing)) for name, missing in wanted.items()]
+                problems += [problem] if problem else []
+    return [Extra(name, EXTRAS[name], tuple(problems)) for name, problems in missing.items()]
 
 
 def answers(model: Path) -> dict[str, Any]:
-    """Give what a model file says of the self-test's picture, as it is recorded."""
+    """Return the predictions of a model file for the self-test's picture, as they are recorded."""
     from agelens.predictor import load
 
     predictions = load(model, threads=1).predict(_picture())
@@ -105,109 +111,91 @@ def answers(model: Path) -> dict[str, Any]:
 
 
 def sha256(file: Path) -> str:
-    """Give the SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _guarded(name: str, check: Callable[[], Check]) -> Check:
-    try:
-        return check()
-    except Exception as error:  # also a package that cannot be imported is an answer here
-        return Check(name, Health.BROKEN, f"{type(error).__name__}: {error}")
-
-
-def _packages() -> Check:
+def _packages() -> Finding:
     base = [r for r in _requirements() if r.marker is None or r.marker.evaluate({"extra": ""})]
     if not base:
-        return Check("packages", Health.WARNING, "agelens is used without being installed by pip")
+        return Health.WARNING, "agelens is used without being installed by pip"
     unmet = [problem for requirement in base if (problem := _unmet(requirement))]
     found = {r.name: _version(r.name) for r in base}
     if unmet:
-        advice = " ".join(f"'{problem.partition(' (')[0]}'" for problem in unmet)
-        return Check(
-            "packages", Health.BROKEN, f"{', '.join(unmet)}: run  pip install {advice}", found
-        )
+        install = " ".join(f"'{problem.partition(' (')[0]}'" for problem in unmet)
+        return Health.BROKEN, f"{', '.join(unmet)}: run  pip install {install}", found
     others = [name for name in ("opencv-python", "opencv-contrib-python") if _version(name)]
     if others:  # they write into the same folder as opencv-python-headless
-        return Check(
-            "packages", Health.WARNING,
-            f"{others[0]} is installed beside opencv-python-headless: keep one of them", found,
-        )  # fmt: skip
-    told = ", ".join(f"{name} {version}" for name, version in found.items())
-    return Check("packages", Health.OK, told, found)
+        advice = "is installed beside opencv-python-headless: keep one of them"
+        return Health.WARNING, f"{others[0]} {advice}", found
+    return Health.OK, ", ".join(f"{name} {version}" for name, version in found.items()), found
 
 
-def _detector() -> Check:
+def _detector() -> Finding:
     from agelens.faces.detector import SHA256, WEIGHTS, Detector
 
     Detector()
-    return _compared("detector", WEIGHTS, SHA256, f"{WEIGHTS.name}, ")
+    return _compare_file(WEIGHTS, SHA256, WEIGHTS.name)
 
 
-def _chosen() -> Check:
+def _chosen_model() -> Finding:
     from agelens.inference.runtime import Model
 
-    model = Model(None, threads=1)
-    name = os.environ["AGELENS_MODEL"]
-    return Check("AGELENS_MODEL", Health.OK, f"{name!r}, {model.card.get('name', 'unnamed')}")
+    card = Model(None, threads=1).card
+    return Health.OK, f"{os.environ['AGELENS_MODEL']!r}, {card.get('name', 'unnamed')}"
 
 
-def _model(name: str) -> Check:
+def _model(name: str) -> Finding:
     from agelens.inference.runtime import Model
 
     model = Model(name, threads=1)
-    about = f"{model.card.get('name', '?')}, {model.path.stat().st_size / 1e6:.1f} MB, "
-    return _compared(f"model {name}", model.path, _recorded(name).get("sha256"), about)
+    about = f"{model.card.get('name', '?')}, {model.path.stat().st_size / 1e6:.1f} MB"
+    return _compare_file(model.path, _recorded(name).get("sha256"), about)
 
 
-def _compared(name: str, file: Path, expected: str | None, about: str) -> Check:
+def _compare_file(file: Path, expected: str | None, about: str) -> Finding:
     digest = sha256(file)
     facts = {"file": file.name, "sha256": digest, "recorded": expected}
     if expected is None:
-        return Check(name, Health.WARNING, f"{about}SHA-256 {digest}: none is recorded", facts)
+        return Health.WARNING, f"{about}, SHA-256 {digest}: none is recorded", facts
     if digest != expected:
-        return Check(
-            name, Health.BROKEN,
-            f"{about}SHA-256 {digest}: expected {expected}; the file was changed or damaged, so "
-            "install its package again",
-            facts,
-        )  # fmt: skip
-    return Check(name, Health.OK, f"{about}SHA-256 {digest[:12]}… as recorded", facts)
+        problem = (
+            f"SHA-256 {digest}: expected {expected}; the file was changed or damaged, so install "
+            "its package again"
+        )
+        return Health.BROKEN, f"{about}, {problem}", facts
+    return Health.OK, f"{about}, SHA-256 {digest[:12]}… as recorded", facts
 
 
-def _self_test(name: str) -> Check:
+def _self_test(name: str) -> Finding:
     from agelens.inference.runtime import locate
 
-    told = answers(locate(name))
-    expected = _recorded(name).get("self_test")
-    speed = _speed(name)
-    facts = {"answers": told, "recorded": expected, **speed}
+    found, expected, speed = answers(locate(name)), _recorded(name).get("self_test"), _speed(name)
+    facts = {"answers": found, "recorded": expected, **speed}
     times = (
-        f"{speed['milliseconds_a_face']:.1f} ms a face, "
-        f"{speed['milliseconds_a_picture']:.0f} ms with finding it, on one thread"
+        f"{speed['milliseconds_a_face']:.1f} ms per face, "
+        f"{speed['milliseconds_a_picture']:.0f} ms with its detection, on one thread"
     )
     if expected is None:
-        return Check(f"self-test {name}", Health.WARNING, f"no answer is recorded; {times}", facts)
-    if not _alike(told, expected):
-        return Check(
-            f"self-test {name}", Health.BROKEN, f"said {told}: expected {expected}; {times}", facts
-        )
-    said = f"age {told['age'][0]:.1f}, female {told['female_probability'][0]:.1%} as recorded"
-    return Check(f"self-test {name}", Health.OK, f"{said}; {times}", facts)
+        return Health.WARNING, f"no prediction is recorded; {times}", facts
+    if not _close(found, expected):
+        return Health.BROKEN, f"predicted {found}: expected {expected}; {times}", facts
+    result = f"age {found['age'][0]:.1f}, female {found['female_probability'][0]:.1%}"
+    return Health.OK, f"{result} as recorded; {times}", facts
 
 
-def _alike(told: dict[str, Any], expected: dict[str, Any]) -> bool:
+def _close(found: dict[str, Any], expected: dict[str, Any]) -> bool:
     import numpy as np
 
-    bounds = (("age", YEARS), ("female_probability", SHARE), ("box", PIXELS))
-    return told["faces"] == expected["faces"] and all(
-        np.allclose(told[key], expected[key], rtol=0, atol=bound) for key, bound in bounds
+    return found["faces"] == expected["faces"] and all(
+        np.allclose(found[key], expected[key], rtol=0, atol=tolerance)
+        for key, tolerance in TOLERANCES.items()
     )
 
 
 def _speed(name: str) -> dict[str, float]:
-    """Take the time of the model alone for a face, and of all steps for the picture."""
+    """Measure the model alone for a face, and all steps for the picture."""
     from agelens.faces.alignment import warp
     from agelens.faces.detector import Detector
     from agelens.images.decode import read
@@ -218,18 +206,9 @@ def _speed(name: str) -> dict[str, float]:
     (face,) = Detector().detect(picture)
     chip = warp(picture, face.landmarks)[None]
     return {
-        "milliseconds_a_face": _milliseconds(lambda: predictor.model.run(chip)),
-        "milliseconds_a_picture": _milliseconds(lambda: predictor.predict(picture)),
+        "milliseconds_a_face": median_milliseconds(lambda: predictor.model.run(chip), TIMED),
+        "milliseconds_a_picture": median_milliseconds(lambda: predictor.predict(picture), TIMED),
     }
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    took = []
-    for _ in range(TIMED + 1):
-        start = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - start)
-    return 1000 * statistics.median(took[1:])
 
 
 def _picture() -> bytes:
@@ -241,16 +220,14 @@ def _shipped() -> list[str]:
         from agelens.inference.runtime import shipped
 
         return list(shipped())
-    except ImportError:  # told by the checks of the packages
+    except ImportError:  # the check of the packages reports it
         return ["default"]
 
 
 def _recorded(name: str) -> dict[str, Any]:
     file = resources.files("agelens") / "weights" / "recorded.json"
-    if not file.is_file():
-        return {}
-    recorded: dict[str, Any] = json.loads(file.read_text("utf-8")).get(name, {})
-    return recorded
+    recorded = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return dict(recorded.get(name, {}))
 
 
 def _requirements() -> list[Requirement]:
@@ -260,8 +237,8 @@ def _requirements() -> list[Requirement]:
         return []
 
 
-def _provided() -> list[str]:
-    """Give the extras that the installed package knows; none where it is not installed."""
+def _provided_extras() -> list[str]:
+    """Return the extras of the installed package; none if it is not installed."""
     try:
         return metadata.metadata("agelens").get_all("Provides-Extra") or []
     except metadata.PackageNotFoundError:
@@ -269,7 +246,7 @@ def _provided() -> list[str]:
 
 
 def _unmet(requirement: Requirement) -> str | None:
-    """Say what is wrong with a requirement: "polars>=1", "numpy>=1.26 (here is 1.24)"."""
+    """Describe an unmet requirement: "polars>=1", "numpy>=1.26 (here is 1.24)"."""
     version = _version(requirement.name)
     wanted = f"{requirement.name}{requirement.specifier}"
     if version is None:

@@ -1,4 +1,4 @@
-"""Every error a caller can meet.
+"""All errors that agelens raises on purpose.
 
 AgelensError
 ├── MissingExtra          a package of an optional extra is not installed
@@ -8,16 +8,16 @@ AgelensError
 │   ├── BadPicture        cannot be decoded
 │   └── PictureTooLarge   over the pixel or byte limit
 ├── BadClip               a video without a usable frame
-├── ModelError            a model that is unknown, unreadable or not ours
-├── DatasetError          labels, archives and dataset folders
+├── ModelError            a model that is unknown, unreadable or not of agelens
+├── DatasetError          labels, archives and data set folders
 │   ├── BadLabel          a file name that carries no readable age and gender
 │   └── ArchiveRefused    an archive member that must not be extracted
 ├── ConfigError           a recipe with an unknown key or a value out of range
-├── TrainingError         a run that cannot start or go on
-└── BatchError            a batch run that cannot start or go on
+├── TrainingError         a run that cannot start or continue
+└── BatchError            a batch run that cannot start or continue
 
-Messages say what failed with its value, what was expected, and what to do.
-`exit_code` is what the command line ends with: 2 for usage, 1 for the rest.
+Messages say what failed, with its value, what was expected, and what to do. `exit_code` is the
+exit code of the command line: 2 for wrong usage, 1 for other failures.
 """
 
 from collections.abc import Callable
@@ -26,23 +26,23 @@ from typing import ClassVar
 
 
 class AgelensError(Exception):
-    """The root: `except AgelensError` catches all that this package raises on purpose."""
+    """The base class: `except AgelensError` catches everything raised on purpose."""
 
     exit_code: ClassVar[int] = 1
 
     def __reduce__(self) -> tuple[Callable[..., "AgelensError"], tuple[type, str]]:
-        # By its message: some are made of other things, and a process pool pickles errors too.
-        return _again, (type(self), str(self))
+        # By its message, since constructors differ; process pools pickle errors too.
+        return _rebuild, (type(self), str(self))
 
 
-def _again(kind: type[AgelensError], message: str) -> AgelensError:
+def _rebuild(kind: type[AgelensError], message: str) -> AgelensError:
     error = kind.__new__(kind)
     error.args = (message,)
     return error
 
 
 class MissingExtra(AgelensError):
-    """A feature that needs a package which the base install leaves out."""
+    """A feature that needs a package of an optional extra."""
 
     exit_code = 2
 
@@ -60,7 +60,7 @@ class SourceError(AgelensError):
 
 
 class SourceUnreachable(SourceError):
-    """A store that does not answer, though it may later."""
+    """A store that does not answer at the moment."""
 
     exit_code = 1
 
@@ -74,11 +74,11 @@ class BadPicture(PictureError):
 
 
 class PictureTooLarge(PictureError):
-    """A picture over the limit of pixels or bytes."""
+    """A picture above the limit of pixels or bytes."""
 
 
 class BadClip(AgelensError):
-    """A video that is none, is damaged from the start, or has frames over the limit."""
+    """A file that is not a video, is damaged from the start, or has too large frames."""
 
 
 class ModelError(AgelensError):
@@ -88,7 +88,7 @@ class ModelError(AgelensError):
 
 
 class DatasetError(AgelensError):
-    """Something wrong with labels, archives or a dataset folder."""
+    """A problem with labels, archives or a data set folder."""
 
 
 class BadLabel(DatasetError):
@@ -112,8 +112,8 @@ class ConfigError(AgelensError):
 
 
 class TrainingError(AgelensError):
-    """A training run that cannot start or cannot go on."""
+    """A training run that cannot start or continue."""
 
 
 class BatchError(AgelensError):
-    """A batch run that cannot start or cannot go on."""
+    """A batch run that cannot start or continue."""

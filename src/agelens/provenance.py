@@ -1,4 +1,4 @@
-"""What a record says of the software and the machine behind a figure; never a name."""
+"""Describe the software and the machine behind a recorded figure, without naming anyone."""
 
 import os
 import platform
@@ -10,19 +10,12 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "agelens",
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "opencv-python-headless",
-    "pillow",
-    "polars",
-    "torch",
-)
+    "agelens", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "pillow", "polars", "torch",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:
-    """Give the installed versions of Python and of the packages that shape a figure."""
+    """Return the installed versions of Python and of the packages that affect results."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -33,7 +26,7 @@ def versions() -> dict[str, str]:
 
 
 def machine(threads: int | None = None) -> dict[str, Any]:
-    """Give the kind of machine, and how many threads were used (None: one per core)."""
+    """Return the kind of machine and the number of threads used (None: one per core)."""
     return {
         "system": platform.system(),
         "processor": _processor(),
@@ -50,27 +43,27 @@ def available_cores() -> int:
 
 
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
-"""Flags of /proc/cpuinfo, the widest first: two processors of one name may differ in it."""
+"""Vector extensions by their flag in /proc/cpuinfo, the widest first."""
 
 
 def _processor() -> str:
-    """Give the processor's kind, such as "AMD EPYC, x86_64, AVX2"; without what is not known."""
+    """Return the kind of processor, as far as known: "AMD EPYC, x86_64, AVX2"."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.machine()
     parts = (line.partition(":") for line in lines)
-    told = {key.strip().lower(): value.strip() for key, _, value in parts}
-    flags = told.get("flags", told.get("features", "")).split()
+    entries = {key.strip().lower(): value.strip() for key, _, value in parts}
+    flags = entries.get("flags", entries.get("features", "")).split()
     vectors = [name for flag, name in VECTORS.items() if flag in flags]
-    names = [told["model name"]] if "model name" in told else []
+    names = [entries["model name"]] if "model name" in entries else []
     return ", ".join([*names, platform.machine(), *vectors[:1]])
 
 
 def command(words: Sequence[str]) -> str:
-    """Give a command line as a record keeps it: of absolute paths only the last part.
+    """Return a command line for the record, with absolute paths shortened to their last part.
 
-    Where somebody's files lie is nobody else's business, and no use on another machine.
+    The folders would reveal something about their owner, and mean nothing on another machine.
     """
     return shlex.join([_without_folders(word) for word in words])
 
@@ -81,5 +74,5 @@ def _without_folders(word: str) -> str:
 
 
 def now() -> str:
-    """Give the date and time in UTC, to the second."""
+    """Return the date and time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""`agelens doctor`: is this installation whole, and how fast is it here?"""
+"""`agelens doctor`: check the installation and measure its speed."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,31 +28,42 @@ def doctor(
       agelens doctor
       agelens doctor --json > doctor.json
     """
+    import json
+    from dataclasses import asdict
+
     from agelens import __version__, provenance
-    from agelens import doctor as examination
+    from agelens import doctor as installation
     from agelens.cli.progress import working
 
     machine = provenance.machine()
     versions = {**provenance.versions(), "agelens": __version__}
+    about = (
+        f"agelens {__version__}, Python {versions['python']}, {machine['system']}, "
+        f"{machine['processor']}, {machine['cores']} cores"
+    )
     if not as_json:
-        console.out.print(
-            f"agelens {__version__}, Python {versions['python']}, {machine['system']}, "
-            f"{machine['processor']}, {machine['cores']} cores",
-            soft_wrap=True, highlight=False, markup=False,
-        )  # fmt: skip
+        console.out.print(about, soft_wrap=True, highlight=False, markup=False)
     checks = []
-    with working("examining"):
-        for check in examination.examine():
+    with working("checking"):
+        for check in installation.examine():
             checks.append(check)
             if not as_json:
                 _print_check(check)
-    extras = examination.extras()
-    whole = all(check.health is not examination.Health.BROKEN for check in checks)
+    extras = installation.extras()
+    healthy = all(check.health is not installation.Health.BROKEN for check in checks)
     if as_json:
-        _print_json(checks, extras, {"ok": whole, "versions": versions, "machine": machine})
+        result = {
+            "ok": healthy,
+            "versions": versions,
+            "machine": machine,
+            "checks": [asdict(check) for check in checks],
+            "extras": [{**asdict(extra), "installed": not extra.missing} for extra in extras],
+        }
+        console.out.print_json(json.dumps(result), indent=2, highlight=False)
     else:
-        _print_extras(extras)
-    if not whole:
+        for extra in extras:
+            _print_extra(extra)
+    if not healthy:
         console.fail("something is broken: see above")
         raise typer.Exit(1)
 
@@ -60,29 +71,14 @@ def doctor(
 def _print_check(check: "Check") -> None:
     from rich.markup import escape
 
-    console.out.print(
-        f"[{COLOURS[check.health]}]{check.health:8}[/] {escape(check.name)}: {escape(check.text)}",
-        soft_wrap=True, highlight=False,
-    )  # fmt: skip
+    health = f"[{COLOURS[check.health]}]{check.health:8}[/]"
+    line = f"{health} {escape(check.name)}: {escape(check.text)}"
+    console.out.print(line, soft_wrap=True, highlight=False)
 
 
-def _print_extras(extras: "list[Extra]") -> None:
-    for extra in extras:
-        there = "not here" if extra.missing else "extra"
-        lacking = f" (lacks {', '.join(extra.missing)}: pip install 'agelens[{extra.name}]')"
-        console.out.print(
-            f"{there:8} {extra.name}: {extra.gives}{lacking if extra.missing else ''}",
-            soft_wrap=True, highlight=False, markup=False,
-        )  # fmt: skip
-
-
-def _print_json(checks: "list[Check]", extras: "list[Extra]", about: dict[str, object]) -> None:
-    import json
-    from dataclasses import asdict
-
-    told = {
-        **about,
-        "checks": [asdict(check) for check in checks],
-        "extras": [{**asdict(extra), "installed": not extra.missing} for extra in extras],
-    }
-    console.out.print(json.dumps(told, indent=2), soft_wrap=True, highlight=False, markup=False)
+def _print_extra(extra: "Extra") -> None:
+    line = f"extra    {extra.name}: {extra.gives}"
+    if extra.missing:
+        lacks = f"lacks {', '.join(extra.missing)}: pip install 'agelens[{extra.name}]'"
+        line = f"not here {extra.name}: {extra.gives} ({lacks})"
+    console.out.print(line, soft_wrap=True, highlight=False, markup=False)

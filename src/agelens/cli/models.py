@@ -1,18 +1,14 @@
-"""`agelens models`: what is shipped, how large, how good and how fast."""
+"""`agelens models`: the shipped models with their size, accuracy and speed."""
 
-import statistics
-import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from agelens.cli import console
 
-if TYPE_CHECKING:
-    from agelens.inference.runtime import Model
-
-TIMED = 9  # faces, one by one, after one that warms up
+TIMED = 9  # faces, one by one
 
 
 def models(
@@ -29,14 +25,17 @@ def models(
       agelens models
       agelens models runs/scratch runs/finetune
     """
+    import numpy as np
     from rich.table import Table
 
-    from agelens.inference.runtime import Model, shipped
+    from agelens.inference.runtime import CHIP, Model, shipped
+    from agelens.stopwatch import median_milliseconds
 
+    face = np.random.default_rng(0).integers(0, 256, (1, CHIP, CHIP, 3), np.uint8)
     table = Table()
     for heading in ("name", "what", "MB", "ms a face", "age MAE", "CS@5", "gender", "on"):
-        told = heading in ("name", "what", "on")
-        table.add_column(heading, justify="left" if told else "right")
+        is_text = heading in ("name", "what", "on")
+        table.add_column(heading, justify="left" if is_text else "right")
     for name in [*shipped(), *map(str, files or [])]:
         model = Model(name, threads=1)
         card = model.card
@@ -50,7 +49,7 @@ def models(
             name,
             f"{card.get('name', '?')} ({card.get('backbone') or card.get('how', '?')})",
             f"{model.path.stat().st_size / 1e6:.1f}",
-            f"{_milliseconds(model):.1f}",
+            f"{median_milliseconds(partial(model.run, face), TIMED):.1f}",
             _show(figures[0], ".2f"),
             _show(figures[1], ".1%"),
             _show(figures[2], ".1%"),
@@ -62,17 +61,3 @@ def models(
 
 def _show(value: float | None, form: str) -> str:
     return "?" if value is None else format(value, form)
-
-
-def _milliseconds(model: "Model") -> float:
-    import numpy as np
-
-    from agelens.inference.runtime import CHIP
-
-    face = np.random.default_rng(0).integers(0, 256, (1, CHIP, CHIP, 3), np.uint8)
-    took = []
-    for _ in range(TIMED + 1):
-        began = time.perf_counter()
-        model.run(face)
-        took.append(1000 * (time.perf_counter() - began))
-    return statistics.median(took[1:])

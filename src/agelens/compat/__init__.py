@@ -1,4 +1,4 @@
-"""Other libraries' calls, answered by agelens, for code that moves over.
+"""Calls of other libraries, implemented with agelens, for code that migrates.
 
 Imports `agelens.predictor` and what lies below it.
 """

@@ -1,16 +1,16 @@
-"""DeepFace's `analyze` for age and gender, answered by agelens.
+"""DeepFace's `analyze` for age and gender, implemented with agelens.
 
 >>> from agelens.compat import deepface as DeepFace
 >>> DeepFace.analyze("photo.jpg", actions=("age", "gender"))
 
-Arguments, result and errors are those of deepface 0.0.103. What is different:
+Arguments, result and errors are those of deepface 0.0.103. The differences:
 
-- Emotion and race are not predicted, so `actions` has no default that asks for them, and asking
-  raises UnsupportedAction.
-- Faces are found by YuNet, whatever `detector_backend` names ("skip" takes the whole picture
-  for the face), and are always aligned.
-- `gender` is what UTKFace's annotators saw; "Woman" and "Man" are kept as DeepFace's words.
-- Addresses (http://...) are not fetched: read the bytes and give them as a file object.
+- Emotion and race are not predicted: they are not in the default of `actions`, and requesting
+  them raises UnsupportedAction.
+- Faces are detected by YuNet whatever `detector_backend` says ("skip" takes the whole picture as
+  the face), and are always aligned.
+- `gender` is the appearance label of UTKFace, in DeepFace's words "Woman" and "Man".
+- Addresses (http://...) are not fetched: pass the bytes as a file object.
 """
 
 import base64
@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from agelens.errors import AgelensError, BadPicture, ConfigError, PictureError
 from agelens.images import decode
 from agelens.predictor import Predictor, load
-from agelens.results import Prediction
+from agelens.results import Box, Prediction
 
 Image: TypeAlias = str | Path | IO[bytes] | NDArray[Any]
-"""A path, "data:image/...;base64,...", an opened file, or BGR (H, W, 3)."""
+"""A path, "data:image/...;base64,...", an open file, or BGR (H, W, 3)."""
 
 ACTIONS = ("age", "gender")
 
 
 class FaceNotDetected(AgelensError, ValueError):
-    """No face in the picture, and `enforce_detection` asked for one."""
+    """No face in the picture, although `enforce_detection` requires one."""
 
 
 class UnsupportedAction(AgelensError, ValueError):
@@ -45,7 +45,7 @@ class UnsupportedAction(AgelensError, ValueError):
 
 
 class UnreadableImage(BadPicture, ValueError):
-    """An input that is no picture; a ValueError, as DeepFace raises."""
+    """An input that is not a picture; a ValueError, as in DeepFace."""
 
 
 def analyze(
@@ -58,17 +58,17 @@ def analyze(
     silent: bool = False,
     anti_spoofing: bool = False,
 ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
-    """Give age and gender of every face, in the form of `DeepFace.analyze`.
+    """Return age and gender of every face, in the form of `DeepFace.analyze`.
 
-    A picture gives a list with a dict for each face, largest first: `age` (whole years),
+    One picture gives a list with a dict for each face, largest first: `age` (whole years),
     `gender` ({"Woman": 1.2, "Man": 98.8}, per cent), `dominant_gender`, `region` (x, y, w, h in
     pixels, and right_eye, left_eye of the person as (x, y)) and `face_confidence` (0 to 1). A list
-    of pictures, or BGR (B, H, W, 3), gives a list of such lists.
+    of pictures, or BGR (B, H, W, 3), gives a list of such lists. `align`, `expand_percentage` and
+    `silent` are accepted and ignored.
 
-    Without a face it raises FaceNotDetected; with `enforce_detection=False` the whole picture is
-    taken for a face, with a confidence of 0. `align`, `expand_percentage` and `silent` are
-    accepted and change nothing. Raises UnsupportedAction, UnreadableImage, and ConfigError where
-    `anti_spoofing` is asked for, which agelens cannot do; all but the last are ValueErrors too.
+    Raises FaceNotDetected if there is no face; with `enforce_detection=False` the whole picture is
+    taken as a face, with a confidence of 0. Raises UnsupportedAction and UnreadableImage, which
+    are ValueErrors as well, and ConfigError for `anti_spoofing`, which agelens cannot do.
     """
     wanted = _actions(actions)
     if anti_spoofing:
@@ -108,7 +108,7 @@ def _analyze(image: Any, actions: Sequence[str], enforce: bool, skip: bool) -> l
         )
     if not found:
         found = predictor.predict([_square(picture)], chips=True)[0]
-    return [_described(face, actions, width, height) for face in found]
+    return [_face_dict(face, actions, width, height) for face in found]
 
 
 @cache
@@ -116,33 +116,28 @@ def _predictor() -> Predictor:
     return load()
 
 
-def _described(face: Prediction, actions: Sequence[str], width: int, height: int) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+def _face_dict(face: Prediction, actions: Sequence[str], width: int, height: int) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     if "age" in actions:
-        told["age"] = round(face.age)
+        values["age"] = round(face.age)
     if "gender" in actions:
         female = face.female_probability
-        told["gender"] = {"Woman": 100 * female, "Man": 100 * (1 - female)}
-        told["dominant_gender"] = "Woman" if female >= 0.5 else "Man"
-    told["region"] = _region(face, width, height)
-    told["face_confidence"] = round(face.detection_score or 0.0, 2)
-    return told
+        values["gender"] = {"Woman": 100 * female, "Man": 100 * (1 - female)}
+        values["dominant_gender"] = "Woman" if female >= 0.5 else "Man"
+    values["region"] = _region(face, width, height)
+    values["face_confidence"] = round(face.detection_score or 0.0, 2)
+    return values
 
 
 def _region(face: Prediction, width: int, height: int) -> dict[str, Any]:
-    """Give the box in whole pixels, inside the picture as DeepFace's is."""
-    left, top, right, bottom = 0.0, 0.0, float(width), float(height)
-    if face.box is not None:
-        left, top, right, bottom = face.box.left, face.box.top, face.box.right, face.box.bottom
-    x, y = int(left), int(top)
+    """Return the box in whole pixels, inside the picture as DeepFace's is."""
+    box = face.box or Box(0.0, 0.0, float(width), float(height))
+    x, y = int(box.left), int(box.top)
     region: dict[str, Any] = {
-        "x": x,
-        "y": y,
-        "w": min(width - x - 1, int(right - left)),
-        "h": min(height - y - 1, int(bottom - top)),
-        "left_eye": None,
-        "right_eye": None,
-    }
+        "x": x, "y": y,
+        "w": min(width - x - 1, int(box.width)), "h": min(height - y - 1, int(box.height)),
+        "left_eye": None, "right_eye": None,
+    }  # fmt: skip
     if face.landmarks is not None:
         for eye in ("left_eye", "right_eye"):
             across, down = (int(v) for v in getattr(face.landmarks, eye))
@@ -160,9 +155,7 @@ def _read(image: Any) -> decode.Picture:
             if text.startswith("data:image/"):
                 return decode.read(_decoded(text))
             if text.lower().startswith(("http://", "https://")):
-                raise BadPicture(
-                    f"{text!r}: addresses are not fetched; give a path, or a file object"
-                )
+                raise BadPicture(f"{text!r}: addresses are not fetched; pass a path or a file")
             return decode.read(Path(text))
         data = image.read() if callable(getattr(image, "read", None)) else None
         if isinstance(data, bytes):
@@ -176,7 +169,7 @@ def _read(image: Any) -> decode.Picture:
 
 
 def _rgb(bgr: NDArray[Any]) -> NDArray[Any]:
-    """Turn BGR or BGRA, (H, W, 3 or 4), round; grey stays."""
+    """Convert BGR or BGRA, (H, W, 3 or 4), to RGB or RGBA; grey stays."""
     if bgr.ndim != 3 or bgr.shape[2] not in (3, 4):
         return bgr
     return bgr[:, :, [2, 1, 0, 3][: bgr.shape[2]]]
@@ -190,7 +183,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _square(picture: decode.Picture) -> decode.Picture:
-    """Lay the picture in the middle of a black square."""
+    """Put the picture in the middle of a black square."""
     height, width = picture.shape[:2]
     side = max(height, width)
     square = np.zeros((side, side, 3), np.uint8)

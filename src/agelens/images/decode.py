@@ -1,8 +1,8 @@
-"""The only decoder: bytes, files, arrays and PIL images -> upright RGB, within limits.
+"""Decode pictures: bytes, files, arrays and PIL images become upright RGB, within limits.
 
-Size is read from the header before a pixel is decoded. The EXIF orientation is
-applied. Transparent pixels are laid on white. 16-bit channels keep their high byte.
-Of an animation the first frame counts. Everything unusable is one PictureError.
+The size is read from the header before any pixel is decoded. The EXIF orientation is applied.
+Transparent pixels become white. 16-bit channels keep their high byte. Of an animation only the
+first frame is used. Every failure is a PictureError.
 """
 
 import io
@@ -23,18 +23,18 @@ from agelens.errors import BadPicture, PictureTooLarge
 Picture = NDArray[np.uint8]
 """Upright RGB, uint8 (H, W, 3)."""
 
-# Not every plugin of Pillow: some run other programs (EPS), most are no photos.
+# Not all plugins of Pillow: some run other programs (EPS), most are not for photos.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
     | {".ppm", ".tif", ".tiff", ".webp"}
 )
-"""File endings that a folder is searched for, in lower case."""
+"""File endings of pictures in a folder, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one picture may take, checked before it is decoded."""
+    """Limits of a picture's size, checked before it is decoded."""
 
     pixels: int = 100_000_000  # width x height; 300 MB as RGB
     bytes: int = 100_000_000  # of the encoded file
@@ -42,12 +42,12 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 
-# Python's warning filters belong to the whole process, so only one thread may touch them.
+# Python's warning filters are global, so only one thread at a time may change them.
 _filters = threading.Lock()
 
 
 def _after_fork() -> None:
-    global _filters  # a thread that is not in the forked process may have held it
+    global _filters  # it may be held by a thread that the forked process lacks
     _filters = threading.Lock()
 
 
@@ -58,8 +58,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 def read(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """Decode a file or its bytes to upright RGB, uint8 (H, W, 3).
 
-    Raises BadPicture for what cannot be decoded (no picture, cut off, an unknown
-    format, an unreadable file) and PictureTooLarge for what is over the limits.
+    Raises BadPicture for what cannot be decoded (not a picture, truncated, of an unknown format,
+    an unreadable file) and PictureTooLarge above the limits.
     """
     data = source if isinstance(source, bytes) else _load(Path(source), limits)
     if len(data) > limits.bytes:
@@ -83,9 +83,9 @@ def read(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture
 
 
 def from_pil(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Turn a PIL image of any mode into upright RGB, uint8 (H, W, 3).
+    """Convert a PIL image of any mode to upright RGB, uint8 (H, W, 3).
 
-    Raises BadPicture for a file that cannot be decoded, PictureTooLarge over the limit.
+    Raises BadPicture for a file that cannot be decoded, PictureTooLarge above the limit.
     """
     _check_size(*image.size, limits)
     try:
@@ -97,10 +97,10 @@ def from_pil(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
 
 
 def from_array(array: NDArray[Any], limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Take uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W) or (H, W, 1).
+    """Convert uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W) or (H, W, 1) to RGB.
 
-    Gives contiguous RGB uint8 (H, W, 3). Raises BadPicture for another shape or
-    dtype, PictureTooLarge over the limit.
+    Returns contiguous uint8 (H, W, 3). Raises BadPicture for another shape or dtype,
+    PictureTooLarge above the limit.
     """
     shape = array.shape
     good = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
@@ -111,8 +111,7 @@ def from_array(array: NDArray[Any], limits: Limits = DEFAULT_LIMITS) -> Picture:
         )
     _check_size(shape[1], shape[0], limits)
     if len(shape) == 2 or shape[2] == 1:
-        grey = array.reshape(shape[0], shape[1], 1)
-        return np.ascontiguousarray(np.repeat(grey, 3, axis=2))
+        return np.repeat(array.reshape(shape[0], shape[1], 1), 3, axis=2)
     if shape[2] == 4:
         return _upright(Image.fromarray(np.ascontiguousarray(array)))
     return np.ascontiguousarray(array)
@@ -139,7 +138,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
-    """Read the header only; Pillow's warnings about size and metadata are ours to judge."""
+    """Read only the header, without Pillow's warnings about size and metadata."""
     with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -149,7 +148,7 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
                 f"picture of far more than {limits.pixels:,} pixels: make it smaller first"
             ) from None
         _check_size(*image.size, limits)
-        # JPEG metadata are parsed, and complained about, here rather than outside the lock.
+        # Parse the metadata here: outside the lock its warnings would be shown.
         if image.format in ("JPEG", "MPO", "TIFF", "WEBP"):
             image.getexif()
     return image
@@ -184,7 +183,7 @@ def _upright(image: Image.Image) -> Picture:
 
 
 def _deep_grey(values: NDArray[Any]) -> Picture:
-    """Bring integers of 16 bits, or floats of 0-1 or 0-255, to 8 bits."""
+    """Convert 16-bit integers, or floats of 0-1 or 0-255, to 8 bits."""
     deep = values.astype(np.float64)
     if not np.isfinite(deep).all():
         raise BadPicture("pixels that are infinite or not a number")

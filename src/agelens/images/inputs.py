@@ -1,4 +1,4 @@
-"""What callers hand in as a picture -> upright RGB."""
+"""Read the inputs that callers pass as pictures, whatever their type."""
 
 import os
 from collections.abc import Iterable
@@ -26,10 +26,10 @@ def is_one(given: object) -> bool:
 
 
 def read(given: Any) -> decode.Picture:
-    """Give the upright pixels of an input: RGB, uint8 (H, W, 3).
+    """Return the upright pixels of an input: RGB, uint8 (H, W, 3).
 
-    Raises SourceError for a path without a file, BadPicture or PictureTooLarge for what is no
-    picture, or none that may be used.
+    Raises SourceError for a path without a file, BadPicture if it is not a picture,
+    PictureTooLarge above the limits.
     """
     if isinstance(given, np.ndarray):
         return decode.from_array(given)
@@ -52,14 +52,14 @@ def read(given: Any) -> decode.Picture:
 
 
 def as_chip(picture: decode.Picture, side: int) -> decode.Picture:
-    """Give an aligned square chip of any size as uint8 (side, side, 3).
+    """Resize an aligned square chip of any size to uint8 (side, side, 3).
 
-    Raises BadPicture for one that is not square.
+    Raises BadPicture if it is not square.
     """
     height, width = picture.shape[:2]
     if height != width:
         raise BadPicture(
             f"chip of {width} x {height} pixels: expected a square, aligned to the UTKFace "
-            "template; leave `chips` off to have faces found"
+            "template; leave `chips` off to detect faces"
         )
     return shrink(picture, side, side)

@@ -1,18 +1,18 @@
-"""What is a clip and what a picture, told by the first bytes."""
+"""Tell clips from pictures by their first bytes."""
 
 SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv"}
     | {".webm", ".wmv"}
 )
-"""File endings that a folder is searched for, in lower case."""
+"""File endings of clips in a folder, in lower case."""
 HEAD = 512
-"""Bytes from which `is_clip` knows a clip."""
+"""Number of bytes that `is_clip` needs."""
 _STILLS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"jpeg")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
 
 
 def is_clip(head: bytes, suffix: str) -> bool:
-    """Tell a clip from a picture by its first 512 bytes, and in doubt by its ending."""
+    """Tell whether a file is a clip by its first 512 bytes, and if unclear by its ending."""
     if head[4:8] == b"ftyp":
         return head[8:12] not in _STILLS
     if head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):

@@ -1,7 +1,7 @@
-"""One resampling: a turned, scaled part of a picture -> a small upright square.
+"""Resample pictures: cut a rotated, scaled square in one step, or resize.
 
-Shrinking averages every pixel that falls into a target pixel, so that a face cut
-from a large photo does not alias.
+Shrinking averages all pixels that fall into a target pixel, so that a face cut from a large photo
+does not alias.
 """
 
 import math
@@ -13,22 +13,21 @@ from numpy.typing import NDArray
 from agelens.images.decode import Picture
 
 MOST_SAMPLES = 4
-"""Samples per target pixel and axis; beyond, the source is averaged in blocks first."""
+"""Samples per target pixel and axis; beyond, the source is first averaged in blocks."""
 
 
 def cut(picture: Picture, to_source: NDArray[np.float64], size: int) -> Picture:
     """Cut a square, uint8 (size, size, 3), out of uint8 (H, W, 3); black beyond the edges.
 
-    `to_source` (2, 3) takes a point of the square to the picture, both in pixels with
-    (0, 0) at the outer corner of the first pixel. It must be a similarity.
-
-    Black is what dlib put beyond the photo's edge when UTKFace's chips were made.
+    `to_source` (2, 3), a similarity transform, maps a point of the square to the picture, both in
+    pixels with (0, 0) at the outer corner of the first pixel. Black is what dlib put beyond the
+    photo's edge when UTKFace's chips were made.
     """
     step = math.hypot(to_source[0, 0], to_source[1, 0])  # source pixels per target pixel
-    source, to_source = _near(picture, to_source, size)
+    source, to_source = _crop(picture, to_source, size)
     blocks = int(step // MOST_SAMPLES)
     if blocks > 1:
-        source = _shrink(source, blocks)
+        source = _average_blocks(source, blocks)
         to_source = to_source / blocks
         step /= blocks
     samples = max(1, min(MOST_SAMPLES, math.ceil(step - 0.25)))
@@ -50,7 +49,7 @@ def cut(picture: Picture, to_source: NDArray[np.float64], size: int) -> Picture:
 
 
 def shrink(picture: Picture, width: int, height: int) -> Picture:
-    """Resize uint8 (H, W, 3) to uint8 (height, width, 3): areas when shrinking, else linear."""
+    """Resize uint8 (H, W, 3) to uint8 (height, width, 3): by area if smaller, else bilinear."""
     if picture.shape[:2] == (height, width):
         return picture
     smaller = width * height < picture.shape[0] * picture.shape[1]
@@ -58,10 +57,10 @@ def shrink(picture: Picture, width: int, height: int) -> Picture:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=way), np.uint8)
 
 
-def _near(
+def _crop(
     picture: Picture, to_source: NDArray[np.float64], size: int
 ) -> tuple[Picture, NDArray[np.float64]]:
-    """Narrow the picture to what the square can touch (OpenCV's warp ends at 32,767 px)."""
+    """Crop the picture to what the square can touch: OpenCV's warp ends at 32,767 px."""
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float64)
     reached = corners @ to_source[:, :2].T + to_source[:, 2]
     margin = 2 + math.hypot(to_source[0, 0], to_source[1, 0])
@@ -75,8 +74,8 @@ def _near(
     return picture[top:bottom, left:right], moved
 
 
-def _shrink(source: Picture, blocks: int) -> Picture:
-    """Average blocks of `blocks` x `blocks` pixels; the edge is filled up with black."""
+def _average_blocks(source: Picture, blocks: int) -> Picture:
+    """Average blocks of `blocks` x `blocks` pixels; the edge is padded with black."""
     height, width = source.shape[:2]
     below, right = -height % blocks, -width % blocks
     if below or right:

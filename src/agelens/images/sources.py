@@ -1,4 +1,4 @@
-"""Where pictures and clips come from: files, folders, globs, standard input, found lazily."""
+"""Find pictures and clips in files, folders, globs and standard input, lazily."""
 
 import glob
 import os
@@ -17,23 +17,23 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One picture that has not been read yet, or a clip."""
+    """A picture that has not been read yet, or a clip."""
 
-    name: str  # as the user knows it: the path as found, or "-"
+    name: str  # as shown to the user: the path, or "-"
     data: Path | bytes | Picture
-    clip: bool = False  # a file that holds a video
+    clip: bool = False  # whether the file is a video
 
 
 def find(inputs: Iterable[str | Path], *, clips: bool = False) -> Iterator[Source]:
-    """Give the pictures that files, folders, globs and `-` name, each once, in order.
+    """Find the pictures in files, folders, globs and `-`, each once, in order.
 
-    A folder is searched with its subfolders, sorted by name, for the usual endings of
-    pictures; hidden files and folders are passed over. A glob may use `**`. A file that
-    is named outright is taken whatever its ending. `-` reads one picture from standard
-    input. With `clips` videos are given too, known by how they begin, then by their ending.
+    A folder is searched with its subfolders, sorted by name, for the usual endings of pictures;
+    hidden files and folders are skipped. A glob may contain `**`. A file named directly is used
+    whatever its ending. `-` reads one picture from standard input. With `clips` videos are found
+    too, recognised by their first bytes, then by their ending.
 
-    Raises SourceError at once where an input does not exist, a glob matches nothing, or
-    nothing is given, and in the course of the iteration where no input holds a picture.
+    Raises SourceError at once if an input does not exist, a glob matches nothing, or no input is
+    given, and during the iteration if the inputs contain no pictures.
     """
     given = [str(item) for item in inputs]
     if not given:
@@ -74,19 +74,19 @@ def _sources(path: str, suffixes: frozenset[str], clips: bool) -> Iterator[Sourc
             raise SourceError("standard input holds a clip: expected a picture; name the file")
         yield Source(STANDARD_INPUT, data)
     elif not Path(path).is_dir():
-        yield Source(path, Path(path), clips and _holds_clip(Path(path)))
+        yield Source(path, Path(path), clips and _is_clip_file(Path(path)))
     else:
         for folder, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
                 if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
                     file = Path(folder) / name
-                    yield Source(str(file), file, clips and _holds_clip(file))
+                    yield Source(str(file), file, clips and _is_clip_file(file))
 
 
-def _holds_clip(file: Path) -> bool:
+def _is_clip_file(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return is_clip(stream.read(HEAD), file.suffix)
-    except OSError:  # told where it is read
+    except OSError:  # reported when it is read
         return is_clip(b"", file.suffix)

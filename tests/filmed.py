@@ -1,6 +1,5 @@
 """Clips made for the tests: a portrait moved along known paths, with sound, turned, cut off."""
 
-import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -9,8 +8,6 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from agelens.cli import app as command_line
 
 av = pytest.importorskip("av")  # the extra `video`
 
@@ -100,20 +97,3 @@ def moving(
                 paste(scene, head, *place)
         frames.append(scene)
     return frames
-
-
-def caller(
-    name: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Give a function that runs `agelens NAME WORDS...` here: (exit code, out, err)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        argv = ["agelens", name, *map(str, words), "--model", str(model)]
-        monkeypatch.setattr(sys, "argv", [*argv, "--threads", "1", "--no-flip"])
-        with pytest.raises(SystemExit) as end:
-            command_line.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "agelens", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "pillow", "polars", "torch",
+    "agelens", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "pillow", "polars",
+    "torch",
 )  # fmt: skip
 
 

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 from agelens.video.reader import Clip
-from filmed import av, caller, film, head_of, moving
+from filmed import av, film, head_of, moving
 
 
 @pytest.fixture
-def run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run `agelens predict WORDS...` in this process; give (exit code, out, err)."""
-    return caller("predict", tiny_model, monkeypatch, capsys)
+def run(agelens, tiny_model: Path):
+    """Run `agelens predict WORDS...` with the tiny model; return (exit code, out, err)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        done = agelens("predict", *words, "--model", tiny_model, "--threads", "1", "--no-flip")
+        return done.returncode, done.stdout, done.stderr
+
+    return call
 
 
 @pytest.fixture

@@ -18,14 +18,19 @@ from agelens.predictor import Predictor
 from agelens.results import Box, Gender, Prediction
 from agelens.video.reader import Clip
 from agelens.video.tracks import Moment, Track
-from filmed import caller, film, head_of, moving
+from filmed import film, head_of, moving
 from streamed import streaming
 
 
 @pytest.fixture
-def run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run `agelens watch WORDS...` in this process; give (exit code, out, err)."""
-    return caller("watch", tiny_model, monkeypatch, capsys)
+def run(agelens, tiny_model: Path):
+    """Run `agelens watch WORDS...` with the tiny model; return (exit code, out, err)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        done = agelens("watch", *words, "--model", tiny_model, "--threads", "1", "--no-flip")
+        return done.returncode, done.stdout, done.stderr
+
+    return call
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Geometry: the similarity is exact, never mirrors, and the chip meets the template."""
+"""Alignment: the similarity transform is exact, never mirrors, and chips match the template."""
 
 import math
 
@@ -71,9 +71,11 @@ def peak(chip: NDArray[np.uint8], near: NDArray[np.float64]) -> NDArray[np.float
     return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
 
 
-@pytest.mark.parametrize("scale", [0.2, 0.5, 1.0, 2.3, 6.0])
-@pytest.mark.parametrize("degrees", [0, 33, 90, 180, -60])
-def test_landmarks_land_on_the_template_at_any_size_and_turn(scale: float, degrees: float) -> None:
+@pytest.mark.parametrize(
+    ("scale", "degrees"),
+    [(0.2, 33), (0.5, 90), (1.0, 0), (1.0, 180), (1.0, -60), (2.3, 33), (2.3, 180), (4.0, -60)],
+)
+def test_landmarks_match_the_template_at_any_size_and_angle(scale: float, degrees: float) -> None:
     size = round(320 * scale)
     to_picture = turn(scale, degrees, (0, 0))
     to_picture[:, 2] = size / 2 - to_picture[:, :2] @ (SIDE / 2, SIDE / 2)

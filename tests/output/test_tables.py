@@ -1,4 +1,4 @@
-"""Table, JSON, JSON lines and CSV say the same; files are replaced whole."""
+"""Table, JSON, JSON lines and CSV agree; files are replaced only once complete."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.errors import SourceError
@@ -109,6 +109,7 @@ def test_chances_to_be_this_old_are_given_where_asked_for() -> None:
     assert "85%" in table[3]
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.text(max_size=30))
 def test_any_file_name_survives(name: str) -> None:
     assert json.loads(written(Format.JSONL, (name, [], None)))["file"] == name
@@ -126,7 +127,7 @@ def test_the_table_shows_every_person_and_plain_names() -> None:
     assert written(Format.TABLE) == ""
 
 
-def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_files_are_replaced_completely_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     file.write_text("old")
     with pytest.raises(RuntimeError), replacing(file) as stream:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.video.tracker import CUT, SAME_PERSON, Detection, Tracker, appearance
@@ -102,6 +102,7 @@ def test_a_flash_does_not_part_a_track() -> None:
     assert tracker.update(0.6, [at(150, who=likeness(5, ANNA, 0.7))], ROOM) == [1]
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.lists(

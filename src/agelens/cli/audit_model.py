@@ -60,8 +60,8 @@ def audit_model(
     if saliency_faces == 1:
         raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
     plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
-    with stages() as tell:
-        done = audit(plan, tell, provenance.command(["agelens", *sys.argv[1:]]))
+    with stages() as progress:
+        done = audit(plan, progress, provenance.command(["agelens", *sys.argv[1:]]))
     for finding in done.made.opening:
         mark = "!" if finding.kind == "strange" else "-"
         console.out.print(f"{mark} {finding.text}", highlight=False, markup=False)

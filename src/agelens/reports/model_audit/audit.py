@@ -1,9 +1,9 @@
-"""From a user's labelled pictures to verdicts on a model: what `agelens audit-model` calls.
+"""Audit a model on a user's labelled faces: the function behind `agelens audit-model`.
 
 An audit folder holds
   report.html, report.md, report.json  as `agelens report` writes them, verdicts first
   evaluation/                          as `agelens evaluate` writes it, of all faces
-  recalibrated.onnx                    where that was asked for, and is better
+  recalibrated.onnx                    with `recalibrate`, where it is better
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ from agelens.reports.traced_text import Node
 RECALIBRATED = "recalibrated.onnx"
 PARITY_FACES = 16
 
-Report = Callable[[str, int, int], None]
-"""Is told what is going on, how much of it is done, and of how much (0: not known)."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much (0: not known)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audited:
-    """What came of an audit."""
+    """The result of an audit."""
 
     made: Made  # the page
     audit: Node  # the figures behind the verdicts, as in report.json
     recalibrated: Path | None  # the new model, where one was kept
 
 
-def audit(plan: Plan, report: Report, command: str = "") -> Audited:
+def audit(plan: Plan, progress: Progress, command: str = "") -> Audited:
     """Measure a model on all faces of a dataset and write the audit folder.
 
     Raises DatasetError for a folder that is no dataset, for faces that are too few to recalibrate
@@ -75,27 +75,24 @@ def audit(plan: Plan, report: Report, command: str = "") -> Audited:
         evaluate.Plan(plan.data, part="all", flip=plan.flip, threads=plan.threads), command
     )
     folder = plan.output / "evaluation"
-    evaluator.run(model, folder, name, report)
-    made = reports.make(
-        reports.Plan(
-            [f"{name}={folder}"], plan.output, plan.data, [str(model.path)], plan.saliency_faces,
-            plan.threads,
-        ),
-        report,
-        command,
+    evaluator.run(model, folder, name, progress)
+    about = reports.Plan(
+        [f"{name}={folder}"], plan.output, plan.data, [str(model.path)], plan.saliency_faces,
+        plan.threads,
     )  # fmt: skip
+    made = reports.make(about, progress, command)
     tree = made.tree
     faces = load(folder).faces
     weights = bootstrap.resample(dataset.samples["sha256"].to_numpy())
-    report("verdicts", 0, 0)
+    progress("verdicts", 0, 0)
     tree["audit"] = verdicts.measure(faces, weights)
     new = plan.output / RECALIBRATED
-    new.unlink(missing_ok=True)  # of an earlier audit: it shall not stand beside this page
+    new.unlink(missing_ok=True)  # of an earlier audit: it does not belong to this page
     tried = new.with_name(new.name + ".tried")
     try:
         kept = False
         if halves is not None:
-            found = _recalibrate(plan, model, dataset, halves, faces, tried, report)
+            found = _recalibrate(plan, model, dataset, halves, faces, tried, progress)
             kept = bool(found["better"])
             tree["audit"]["recalibration"] = {**found, "kept": kept}
         made = _add_verdicts(made, name)
@@ -108,7 +105,7 @@ def audit(plan: Plan, report: Report, command: str = "") -> Audited:
 
 
 def _add_verdicts(made: Made, name: str) -> Made:
-    """Put the verdicts before the report; its own opening becomes the chapter "In short"."""
+    """Put the verdicts before the report, whose own opening becomes the chapter "In short"."""
     warned = [one for one in made.foremost if one.importance >= WARNING]
     found = rules.find(made.context["tree"]["audit"], name)
     return replace(
@@ -117,13 +114,13 @@ def _add_verdicts(made: Made, name: str) -> Made:
         template="model_audit/page.jinja",
         words="model_audit/findings.jinja",
         found=[*made.found, *found],
-        foremost=[*found, *warned],
+        foremost=[*warned, *found],
         in_short=[one for one in made.foremost if one not in warned],
     )
 
 
 def _open(folder: Path) -> Dataset:
-    """Open the dataset; say what to do with a folder that is none."""
+    """Open the dataset. Raises DatasetError, with what to do, for a folder that is none."""
     if folder.is_dir() and not (folder / "samples.parquet").is_file():
         raise DatasetError(
             f"{str(folder)!r} is not a dataset folder: it has no samples.parquet. Import it first: "
@@ -140,14 +137,13 @@ def _recalibrate(
     halves: Halves,
     faces: Faces,
     file: Path,
-    report: Report,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Fit on one half, write the model, ask it about the other half, and compare."""
-    from agelens.evaluation.recalibration import (
-        onnx_graph,  # it needs onnx, and the rest of an audit does not
-    )
+    """Fit on one half, write the model, run it on the other half, and compare."""
+    # It needs onnx, and the rest of an audit does not.
+    from agelens.evaluation.recalibration import onnx_graph
 
-    report("recalibration", 0, 0)
+    progress("recalibration", 0, 0)
     scaling, levels = recalibrate.fit(faces.take(halves.fit))
     check = dataset.samples.filter(halves.check)
     paths = [dataset.image_path(file) for file in check["file"]]
@@ -166,13 +162,11 @@ def _recalibrate(
     def advance(more: int) -> None:
         nonlocal done
         done += more
-        report("the recalibrated model", done, len(paths))
+        progress("the recalibrated model", done, len(paths))
 
-    said = predictions.predict_chips(
-        new, paths, evaluate.uses_flip(model, evaluate.Plan(plan.data, flip=plan.flip)),
-        plan.threads, advance,
-    )  # fmt: skip
-    after = predictions.labelled_faces(check, said, new.interval_levels())
+    flip = evaluate.uses_flip(model, evaluate.Plan(plan.data, flip=plan.flip))
+    outputs = predictions.predict_chips(new, paths, flip, plan.threads, advance)
+    after = predictions.labelled_faces(check, outputs, new.interval_levels())
     weights = bootstrap.resample(check["sha256"].to_numpy())
     return {
         "fitted_on": int(halves.fit.sum()),

@@ -9,6 +9,7 @@ from agelens.reports.charts import Axes, Line
 from agelens.reports.findings import Finding
 from agelens.reports.traced_text import Node
 
+WHEN = ("before", "after")
 FINE = frozenset(("holds", "open", "none"))
 """Verdicts after which a model can be used as it is."""
 
@@ -28,18 +29,12 @@ FIGURES = (
 
 
 def find(audit: Node, name: str) -> list[Finding]:
-    """Return the findings of an audit, in the order in which the page opens with them."""
+    """Return the findings of an audit, the most important first; the page opens with five."""
     bands = {row["verdict"].value for row in audit["by_age"]}
     intervals, gender, bias = (
         audit[key]["verdict"].value in FINE for key in ("intervals", "gender", "bias")
     )
-    found = [
-        _finding("intervals_verdict", "verdicts", intervals, name=name, audit=audit),
-        _finding("intervals_by_age", "verdicts by age", not {"narrow", "wide"} & bands,
-                 parts=_by_verdict(audit)),
-        _finding("gender_verdict", "verdicts", gender, gender=audit["gender"]),
-        _finding("bias_verdict", "verdicts", bias, audit=audit, small=_is_small(audit)),
-    ]  # fmt: skip
+    found = [_finding("intervals_verdict", "verdicts", intervals, name=name, audit=audit)]
     if "recalibration" in audit:
         new = audit["recalibration"]
         fine = bool(new["kept"]) or (intervals and gender)
@@ -48,7 +43,11 @@ def find(audit: Node, name: str) -> list[Finding]:
     return [
         *found,
         _finding("what_to_do", "", True, action=_action(audit), audit=audit, biased=biased),
-    ]
+        _finding("gender_verdict", "verdicts", gender, gender=audit["gender"]),
+        _finding("bias_verdict", "verdicts", bias, audit=audit, small=_is_small(audit)),
+        _finding("intervals_by_age", "verdicts by age", not {"narrow", "wide"} & bands,
+                 parts=_by_verdict(audit)),
+    ]  # fmt: skip
 
 
 def _finding(macro: str, at: str, fine: bool, **values: object) -> Finding:
@@ -94,22 +93,30 @@ def before_and_after(found: Node) -> list[tuple[str, str, str, str]]:
     rows = []
     for key, name, form, gap in FIGURES:
         place = found["figures"][key]
-        before, after = (traced_text.plain(place[when], form) for when in ("before", "after"))
+        before, after = (traced_text.plain(place[when], form) for when in WHEN)
         rows.append((name, before, after, traced_text.plain(place["difference"], gap)))
     return rows
 
 
-def recalibrated_coverage(found: Node) -> str:
-    """Draw the coverage of the 90% interval by age band, before and after."""
-    rows = [r for r in found["by_age"] if r["before"]["interval_coverage"]["low"].value is not None]
+def coverage_by_age(audit: Node, *, wide: bool = False) -> str:
+    """Draw the coverage of the 90% interval by age band: before and after a recalibration.
+
+    Without one it is that of all faces. Returns "" where no band has enough faces.
+    """
+    recalibrated = audit.get("recalibration")
+    found, when = (audit, ("figures",)) if recalibrated is None else (recalibrated, WHEN)
+    rows = [r for r in found["by_age"] if r[when[0]]["interval_coverage"]["low"].value is not None]
+    if not rows:
+        return ""
     middle = [_middle(str(row["age"])) for row in rows]
     series = {}
-    for when in ("before", "after"):
-        figures = [row[when]["interval_coverage"].value for row in rows]
+    for name in when:
+        figures = [row[name]["interval_coverage"].value for row in rows]
         value, low, high = ([one[key] for one in figures] for key in ("value", "low", "high"))
-        series[when] = Line(middle, value, low, high)
-    axes = Axes("age label, years", "labels inside the 90% interval", found["faces"].value)
-    return charts.lines(series, axes, share=True, markers=True, reference=COVERAGE)
+        series[name] = Line(middle, value, low, high)
+    count = found["faces"].value if wide else None
+    axes = Axes("age label, years", "labels inside the 90% interval", count)
+    return charts.lines(series, axes, share=True, markers=True, reference=COVERAGE, wide=wide)
 
 
 def _middle(band: str) -> float:

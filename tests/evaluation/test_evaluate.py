@@ -12,9 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
+from agelens.data.folds import published
 from agelens.errors import DatasetError, ModelError
 from agelens.evaluation import bootstrap, permutation_test
-from agelens.evaluation.evaluate import Evaluator, Plan, evaluation_folders
+from agelens.evaluation.evaluate import (
+    Evaluator,
+    Plan,
+    count_training_pictures,
+    evaluation_folders,
+)
 from agelens.inference.runtime import Model
 from labelled import AGES, write_dataset
 
@@ -226,3 +232,14 @@ def test_repeated_evaluation_gives_the_same_figures(
     tables = [evaluate(tmp_path / name, tiny_model, "--data", dataset) for name in "ab"]
     for key in ("subsets", "by_decade", "by_group"):
         assert tables[0][key] == tables[1][key]
+
+
+def test_training_pictures_are_counted_by_the_card(
+    make_model: Callable[..., Path], tiny_model: Path
+) -> None:
+    names = [name for name, fold in published().items() if fold in (0, 7, 8)][:3000]
+    learnt = sum(published()[name] in (0, 7) for name in names)
+    known = Model(make_model({"name": "k", "data": {"folds": "v1", "split": 0}}), 1)
+    assert 0 < learnt < len(names)
+    assert count_training_pictures(known, [*names, "mine.jpg"]) == learnt
+    assert count_training_pictures(Model(tiny_model, 1), names) is None

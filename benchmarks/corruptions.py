@@ -33,19 +33,15 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]], np.float32)
 
 
-def small(chip: Chip, level: int, _: Generator) -> Chip:
-    """Faces of 48, 32 and 24 px, scaled up."""
-    return shrink(chip, (72, 48, 36)[level])  # the face takes two thirds of the chip
+def low_light(chip: Chip, level: int, random: Generator) -> Chip:
+    """Leave little light, and add the noise that comes with it."""
+    light = chip * (0.5, 0.3, 0.18)[level]
+    noise = random.normal(0, (6, 10, 14)[level], chip.shape)
+    return bytes_of(light + noise)
 
 
-def focus_blur(chip: Chip, level: int, _: Generator) -> Chip:
-    """Out of focus."""
-    return cv2.GaussianBlur(chip, (0, 0), (1.5, 3, 5)[level])
-
-
-def motion_blur(chip: Chip, level: int, random: Generator) -> Chip:
-    """A moved camera."""
-    length = (7, 13, 21)[level]
+def motion_blur(chip: Chip, length: int, random: Generator) -> Chip:
+    """Blur along a line of some pixels, as a moved camera does."""
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
     turn = cv2.getRotationMatrix2D((length // 2, length // 2), random.uniform(0, 180), 1)
@@ -53,38 +49,19 @@ def motion_blur(chip: Chip, level: int, random: Generator) -> Chip:
     return cv2.filter2D(chip, -1, kernel / kernel.sum())
 
 
-def low_light(chip: Chip, level: int, random: Generator) -> Chip:
-    """Little light, and the noise that comes with it."""
-    light = chip * (0.5, 0.3, 0.18)[level]
-    noise = random.normal(0, (6, 10, 14)[level], chip.shape)
-    return bytes_of(light + noise)
-
-
-def overexposed(chip: Chip, level: int, _: Generator) -> Chip:
-    """Too much light."""
-    return bytes_of(chip * (1.3, 1.6, 2.0)[level] + 10)
-
-
-def colour_cast(chip: Chip, level: int, random: Generator) -> Chip:
-    """Lamps, sunsets and aged film."""
-    span = (0.2, 0.4, 0.6)[level]
+def colour_cast(chip: Chip, span: float, random: Generator) -> Chip:
+    """Tint towards red or blue, as lamps, sunsets and aged film do."""
     return bytes_of(chip * (1 + span * np.array([1, 0, -1]) * random.choice([-1, 1])))
 
 
-def sepia(chip: Chip, level: int, _: Generator) -> Chip:
-    """A toned print."""
-    share = (0.5, 0.8, 1.0)[level]
-    return bytes_of((1 - share) * chip + share * (chip @ SEPIA.T))
-
-
-def grey(chip: Chip, level: int, _: Generator) -> Chip:
-    """No colour, and fading contrast."""
+def grey(chip: Chip, contrast: float, _: Generator) -> Chip:
+    """Take the colour away, and a share of the contrast."""
     light = (chip @ GREY)[..., None].repeat(3, 2)
-    return bytes_of(128 + (light - 128) * (1.0, 0.7, 0.45)[level])
+    return bytes_of(128 + (light - 128) * contrast)
 
 
 def old_print(chip: Chip, level: int, random: Generator) -> Chip:
-    """Sepia, faded, grainy and scratched."""
+    """Tone in sepia, fade, add grain and scratches."""
     faded = 140 + (chip @ SEPIA.T - 128) * (0.8, 0.6, 0.45)[level]
     worn = bytes_of(faded + random.normal(0, (5, 9, 14)[level], (CHIP, CHIP, 1)))
     for _ in range((2, 5, 9)[level]):
@@ -93,23 +70,22 @@ def old_print(chip: Chip, level: int, random: Generator) -> Chip:
     return worn
 
 
-def jpeg(chip: Chip, level: int, _: Generator) -> Chip:
-    """Strong compression."""
-    _, coded = cv2.imencode(".jpg", chip, [cv2.IMWRITE_JPEG_QUALITY, (25, 12, 6)[level]])
+def jpeg(chip: Chip, quality: int, _: Generator) -> Chip:
+    """Compress strongly."""
+    _, coded = cv2.imencode(".jpg", chip, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.imdecode(coded, cv2.IMREAD_COLOR)
 
 
-def misaligned(chip: Chip, level: int, random: Generator) -> Chip:
-    """Points found 4, 7 and 10 % of the side away from where they are."""
-    way = random.uniform(0, 2 * np.pi)
-    off = (0.04, 0.07, 0.10)[level] * CHIP
+def misaligned(chip: Chip, share: float, random: Generator) -> Chip:
+    """Move the face by a share of the side, as landmarks found in the wrong place do."""
+    way, off = random.uniform(0, 2 * np.pi), share * CHIP
     matrix = np.array([[1, 0, off * np.cos(way)], [0, 1, off * np.sin(way)]])
     return cv2.warpAffine(chip, matrix, (CHIP, CHIP), borderMode=cv2.BORDER_REPLICATE)
 
 
-def turned_away(chip: Chip, level: int, random: Generator) -> Chip:
-    """A head turned by some 15, 30 and 45 degrees, as a perspective warp."""
-    near = (0.10, 0.20, 0.30)[level] * CHIP
+def turned_away(chip: Chip, share: float, random: Generator) -> Chip:
+    """Turn the head by some 15, 30 and 45 degrees, as a perspective warp."""
+    near = share * CHIP
     corners = np.array([[0, 0], [CHIP, 0], [CHIP, CHIP], [0, CHIP]], np.float32)
     moved = corners + np.array([[near, near / 2], [0, 0], [0, 0], [near, -near / 2]], np.float32)
     if random.random() < 0.5:
@@ -119,7 +95,7 @@ def turned_away(chip: Chip, level: int, random: Generator) -> Chip:
 
 
 def sunglasses(chip: Chip, level: int, random: Generator) -> Chip:
-    """Dark glasses of growing size."""
+    """Put on dark glasses of growing size."""
     worn, shade = chip.copy(), int(random.integers(5, 45))
     wide, high = ((22, 14), (28, 18), (34, 24))[level]
     for eye in EYES:
@@ -129,7 +105,7 @@ def sunglasses(chip: Chip, level: int, random: Generator) -> Chip:
 
 
 def mask(chip: Chip, level: int, random: Generator) -> Chip:
-    """A mask over mouth and nose, worn higher and higher."""
+    """Put a mask over mouth and nose, higher and higher."""
     worn, top = chip.copy(), (128, 112, 96)[level]
     corners = [(42, top + 8), (97, top - 8), (152, top + 8), (146, 172), (97, 192), (48, 172)]
     colour = [(225, 235, 240), (120, 170, 205), (30, 30, 34)][int(random.integers(3))]
@@ -138,7 +114,7 @@ def mask(chip: Chip, level: int, random: Generator) -> Chip:
 
 
 def hand(chip: Chip, level: int, random: Generator) -> Chip:
-    """A hand before the face: fingers in the face's own colour."""
+    """Put fingers before the face, in its own colour."""
     covered = chip.copy()
     skin = chip[90:120, 60:80].reshape(-1, 3).mean(0) * random.uniform(0.8, 1.1)
     side = random.choice([-1, 1])
@@ -150,7 +126,7 @@ def hand(chip: Chip, level: int, random: Generator) -> Chip:
 
 
 def hair(chip: Chip, level: int, random: Generator) -> Chip:
-    """Strands of hair over forehead and eyes."""
+    """Draw strands of hair over forehead and eyes."""
     covered, shade = chip.copy(), random.integers(15, 110, 3)
     shade.sort()
     for _ in range((25, 50, 90)[level]):
@@ -161,11 +137,10 @@ def hair(chip: Chip, level: int, random: Generator) -> Chip:
     return covered
 
 
-def side_light(chip: Chip, level: int, random: Generator) -> Chip:
-    """Hard light from one side."""
-    ramp = np.linspace(1.35, (0.55, 0.3, 0.12)[level], CHIP)
+def side_light(chip: Chip, least: float, random: Generator) -> Chip:
+    """Light hard from one side, and leave a share of the light on the other."""
     edge = 1 / (1 + np.exp(-(np.arange(CHIP) - 100) / 12))
-    light = ramp[0] * (1 - edge) + ramp[-1] * edge
+    light = 1.35 * (1 - edge) + least * edge
     return bytes_of(chip * light[:: random.choice([-1, 1])][None, :, None])
 
 
@@ -180,10 +155,28 @@ def bytes_of(values: NDArray[np.floating]) -> Chip:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-KINDS: tuple[Callable[[Chip, int, Generator], Chip], ...] = (
-    small, focus_blur, motion_blur, low_light, overexposed, colour_cast, sepia, grey, old_print,
-    jpeg, misaligned, turned_away, sunglasses, mask, hand, hair, side_light,
-)  # fmt: skip
+LEVELS = (0, 1, 2)
+KINDS: dict[str, tuple[Callable[[Chip, Any, Generator], Chip], tuple[float, float, float]]] = {
+    "small": (lambda chip, side, _: shrink(chip, side), (72, 48, 36)),  # faces of 48, 32, 24 px
+    "focus_blur": (lambda chip, sigma, _: cv2.GaussianBlur(chip, (0, 0), sigma), (1.5, 3, 5)),
+    "motion_blur": (motion_blur, (7, 13, 21)),
+    "low_light": (low_light, LEVELS),
+    "overexposed": (lambda chip, light, _: bytes_of(chip * light + 10), (1.3, 1.6, 2.0)),
+    "colour_cast": (colour_cast, (0.2, 0.4, 0.6)),
+    "sepia": (lambda chip, share, _: bytes_of(chip * (1 - share) + share * (chip @ SEPIA.T)),
+              (0.5, 0.8, 1.0)),
+    "grey": (grey, (1.0, 0.7, 0.45)),
+    "old_print": (old_print, LEVELS),
+    "jpeg": (jpeg, (25, 12, 6)),
+    "misaligned": (misaligned, (0.04, 0.07, 0.10)),
+    "turned_away": (turned_away, (0.10, 0.20, 0.30)),
+    "sunglasses": (sunglasses, LEVELS),
+    "mask": (mask, LEVELS),
+    "hand": (hand, LEVELS),
+    "hair": (hair, LEVELS),
+    "side_light": (side_light, (0.55, 0.3, 0.12)),
+}  # fmt: skip
+"""How to degrade a chip, and the three severities: what the function takes."""
 
 
 def main() -> None:
@@ -195,7 +188,7 @@ def main() -> None:
     dataset = Dataset(given.data)
     clean = Faces.of(dataset, spaced(dataset.split(0).validation, given.faces))
     models = {name: Model(name) for name in given.models}
-    cases = [("clean", 0), *((kind.__name__, level) for kind in KINDS for level in range(3))]
+    cases = [("clean", 0), *((kind, level) for kind in KINDS for level in LEVELS)]
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in models}
     for kind, level in track(cases, console=console.err):
         degraded = clean.chips if kind == "clean" else degrade(clean.chips, kind, level)
@@ -241,13 +234,12 @@ def spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 def degrade(clean: Chip, kind: str, level: int) -> Chip:
     """Degrade every chip; the same chip, kind and level give the same picture."""
-    place = [function.__name__ for function in KINDS].index(kind)
-    return np.stack(
-        [
-            KINDS[place](chip, level, np.random.default_rng([place, level, index]))
-            for index, chip in enumerate(clean)
-        ]
-    )
+    function, severities = KINDS[kind]
+    seed = [list(KINDS).index(kind), level]
+    return np.stack([
+        function(chip, severities[level], np.random.default_rng([*seed, index]))
+        for index, chip in enumerate(clean)
+    ])  # fmt: skip
 
 
 def run(model: Model, faces: Chip) -> Output:

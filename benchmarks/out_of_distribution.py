@@ -26,7 +26,7 @@ from agelens.data.dataset import Dataset
 from agelens.faces import out_of_distribution
 from agelens.inference import distribution, uncertainty
 from agelens.inference.runtime import Model
-from corruptions import KINDS, Chip, Faces, degrade, run, spaced
+from corruptions import KINDS, LEVELS, Chip, Faces, degrade, run, spaced
 
 EVERY = 4  # of the training faces
 WAYS = 20
@@ -72,9 +72,7 @@ def main() -> None:
         },
         "degraded": len(clean),
         "found": {
-            kind.__name__: [
-                share_found(degrade(clean, kind.__name__, level), limit) for level in range(3)
-            ]
+            kind: [share_found(degrade(clean, kind, level), limit) for level in LEVELS]
             for kind in track(KINDS, "faults", console=console.err)
         },
         "found_of_odd": {

@@ -22,7 +22,7 @@ from agelens.evaluation import bootstrap, metrics
 from drawn import write_dataset
 
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
-NAMES = ("catalogue", "comparison", "faces", "peers", "runner", "store", "timing")
+NAMES = ("catalogue", "comparison", "peers", "runner", "store", "timing")
 
 # Sees the middle of a picture: green is the age, more red than blue is female, white is no face.
 # Its arguments are a file in which it counts the pictures, and after how many it fails.
@@ -100,7 +100,7 @@ ANSWERS = [{"age": 30, "gender": "female"}, None, {"age": 61, "gender": "male"},
 
 @pytest.fixture
 def labelled(modules: dict[str, ModuleType]) -> Any:
-    return lambda age, female: modules["faces"].Faces([], age, female, np.empty(0))
+    return lambda age, female: modules["comparison"].Faces([], age, female, np.empty(0))
 
 
 def test_answers_keep_the_order_of_the_chips(runner: Any, fake: Path, tmp_path: Path) -> None:

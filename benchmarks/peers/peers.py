@@ -23,7 +23,7 @@ import catalogue
 import runner
 import timing
 from catalogue import Peer
-from comparison import compare, figures
+from comparison import Faces, compare, figures, shuffled, spread
 from runner import HERE, Border
 from store import AnswerStore, Trial, best
 
@@ -33,7 +33,6 @@ from agelens.data.dataset import Dataset
 from agelens.data.folds import split_folds
 from agelens.errors import AgelensError, ConfigError
 from agelens.evaluation import bootstrap
-from faces import Faces, shuffled, spread
 
 RESULT = HERE.parent / "results" / "peers.json"
 VALIDATION_CHIPS = 200  # on which borders are tried

@@ -15,11 +15,9 @@ from typing import Any, TextIO
 import numpy as np
 import runner
 from catalogue import Peer
-from comparison import Answers
+from comparison import Answers, Faces
 from rich.progress import Progress
 from runner import BORDERS, Border
-
-from faces import Faces
 
 
 @dataclass(frozen=True, slots=True)

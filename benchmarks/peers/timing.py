@@ -6,13 +6,13 @@ from typing import Any
 
 import runner
 from catalogue import Peer
+from comparison import Faces, spread
 from rich.progress import Progress
 from runner import BORDERS
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.errors import ConfigError
-from faces import Faces, spread
 
 CHIPS = 32
 TURNS = 3  # over all peers, so that a slow spell of the machine does not hit one of them

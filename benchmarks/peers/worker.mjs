@@ -1,4 +1,4 @@
-// The peer's side of the talk, in Node: what worker.py says, with TensorFlow.js on WebAssembly.
+// What every peer program in Node.js runs: worker.py, with TensorFlow.js on WebAssembly.
 //
 // One thread, SIMD where the processor has it. A peer gives { versions, model, others, pipeline,
 // cut, network }: pipeline(tensor) answers { age, gender } or null; cut(tensor) gives what
@@ -40,27 +40,27 @@ export function given() {
   return { side: number('--side'), time: number('--time'), words };
 }
 
-/** Tell what answers, then answer every picture, or time. */
+/** Write what answers, then the answers on the pictures or, with --time, the times. */
 export async function serve(peer, side, rounds) {
   if (tf.getBackend() !== 'wasm') throw new Error(`backend ${tf.getBackend()}: expected wasm`);
   const bytes = (files) => files.reduce((sum, file) => sum + statSync(file).size, 0);
   const model = bytes(peer.model);
   const versions = { node: process.versions.node, '@tensorflow/tfjs': tf.version.tfjs };
-  say({
+  write({
     versions: { ...versions, ...peer.versions },
     weights: { model, pipeline: model + bytes(peer.others) },
   });
-  if (rounds) say(await timed(peer, [...pictures(side)], rounds));
+  if (rounds) write(await timed(peer, [...pictures(side)], rounds));
   else {
     for (const picture of pictures(side)) {
-      say(await peer.pipeline(picture));
+      write(await peer.pipeline(picture));
       picture.dispose();
     }
   }
 }
 
-function say(what) {
-  process.stdout.write(`${JSON.stringify(what)}\n`);
+function write(line) {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
 /** The pictures on standard input, as tensors (side, side, 3) of 0 to 255. */

@@ -4,11 +4,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import uvicorn
+
+GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
 
 
 @contextmanager
@@ -22,13 +25,35 @@ def running(app, ready: bool = True) -> Iterator[httpx.Client]:
     try:
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
             client.headers["Connection"] = "close"
-            end = time.monotonic() + 60
-            while ready and client.get("/v1/health/ready").status_code != 200:
-                assert time.monotonic() < end
-                time.sleep(0.02)
+            if ready:
+                wait_until(lambda: client.get("/v1/health/ready").status_code == 200)
             yield client
     finally:
         server.should_exit = True
         thread.join(60)
         listener.close()
         assert not thread.is_alive()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, a minute at most."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check that a response is an error of the one form; return the error."""
+    body = response.json()
+    assert (response.status_code, body["error"]["code"]) == (status, code), body
+    assert set(body) == {"error", "request_id"}
+    assert set(body["error"]) == {"code", "message", "details"}
+    assert body["request_id"] == response.headers["x-request-id"]
+    return body["error"]
+
+
+def metric(client: httpx.Client, name: str) -> float:
+    """Return the value of a metric, 0 if there is none yet."""
+    lines = client.get("/metrics").text.splitlines()
+    return float(next((x.rpartition(" ")[2] for x in lines if x.startswith(f"{name} ")), 0))

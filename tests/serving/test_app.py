@@ -1,21 +1,17 @@
-"""The service over real sockets: answers, errors, limits, batches, start and stop."""
+"""The service over real sockets: responses, errors, limits, logs."""
 
-import json
 import logging
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 import agelens
-from agelens.errors import ModelError
 from agelens.serving.app import create_app
 from agelens.serving.settings import Settings
-from served import running
+from served import metric, problem, running, wait_until
 
 KEY = "a-key-of-thirty-characters-xyz"
 
@@ -23,29 +19,15 @@ KEY = "a-key-of-thirty-characters-xyz"
 @pytest.fixture(scope="module")
 def client(tiny_model: Path) -> Iterator[httpx.Client]:
     settings = Settings(
-        model=tiny_model,
-        threads=1,
-        request_bytes=3_000_000,
-        pictures=4,
-        pixels=2_000_000,
-        cors_origins=("https://shown.example",),
-    )
+        model=tiny_model, threads=1, longest=640, request_bytes=3_000_000, pictures=4,
+        pixels=2_000_000, cors_origins=("https://shown.example",),
+    )  # fmt: skip
     with running(create_app(settings)) as client:
         yield client
 
 
-def failed(answer: httpx.Response, status: int, code: str) -> dict:
-    """Check that an answer is an error of the one form; give the error."""
-    body = answer.json()
-    assert (answer.status_code, body["error"]["code"]) == (status, code), body
-    assert set(body) == {"error", "request_id"}
-    assert set(body["error"]) == {"code", "message", "details"}
-    assert body["request_id"] == answer.headers["x-request-id"]
-    return body["error"]
-
-
 def test_the_answer_is_that_of_the_library(client, tiny_model, astronaut_path, group_path) -> None:
-    predictor = agelens.load(tiny_model, threads=1)
+    predictor = agelens.load(tiny_model, threads=1, longest=640)
     files = [("files", (p.name, p.read_bytes())) for p in (group_path, astronaut_path)]
     answer = client.post("/v1/predict", files=files)
     assert answer.status_code == 200
@@ -75,7 +57,7 @@ def test_the_distribution_is_given_when_asked_for(client, astronaut_path) -> Non
     (face,) = answer.json()["pictures"][0]["faces"]
     assert len(face["age_probabilities"]) == 117
     assert sum(face["age_probabilities"]) == pytest.approx(1, abs=0.001)
-    error = failed(client.post("/v1/predict?distribution=perhaps"), 422, "invalid")
+    error = problem(client.post("/v1/predict?distribution=perhaps"), 422, "invalid")
     assert error["details"]["errors"][0]["where"] == "query.distribution"
 
 
@@ -108,20 +90,14 @@ def test_one_bad_picture_leaves_the_others(client, astronaut_path) -> None:
         ({"files": [("f", (str(i), b"x")) for i in range(5)]}, 413, "too_many_pictures"),
         ({"files": [("f", (str(i), b"x")) for i in range(9)]}, 413, "too_many_pictures"),
         ({"json": {"url": "http://127.0.0.1/"}}, 415, "unsupported_media_type"),
-        (
-            {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
-            400,
-            "bad_multipart",
-        ),
-        (
-            {"content": b"x", "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
-            400,
-            "bad_multipart",
+        *(
+            ({"content": b"x", "headers": {"Content-Type": kind}}, 400, "bad_multipart")
+            for kind in ("multipart/form-data", "multipart/form-data; boundary=b")
         ),
     ],
 )
 def test_what_cannot_be_answered(client, request_, status, code) -> None:
-    error = failed(client.post("/v1/predict", **request_), status, code)
+    error = problem(client.post("/v1/predict", **request_), status, code)
     assert error["message"]
 
 
@@ -134,14 +110,13 @@ def test_a_body_without_a_length_is_counted_as_it_arrives(client) -> None:
             sent += 100_000
             yield bytes(100_000)
 
-    failed(client.post("/v1/predict", content=chunks()), 413, "request_too_large")
-    held = [line for line in client.get("/metrics").text.splitlines() if "held_bytes " in line]
-    assert held[-1] == "agelens_held_bytes 0.0"
+    problem(client.post("/v1/predict", content=chunks()), 413, "request_too_large")
+    assert metric(client, "agelens_held_bytes") == 0
 
 
 def test_unknown_paths_and_methods(client) -> None:
-    failed(client.get("/v1/nothing"), 404, "not_found")
-    failed(client.get("/v1/predict"), 405, "method_not_allowed")
+    problem(client.get("/v1/nothing"), 404, "not_found")
+    problem(client.get("/v1/predict"), 405, "method_not_allowed")
 
 
 def test_models_and_health(client) -> None:
@@ -152,14 +127,10 @@ def test_models_and_health(client) -> None:
 
 
 def test_metrics_count(client, astronaut_path) -> None:
-    def value(name: str) -> float:
-        lines = client.get("/metrics").text.splitlines()
-        return float(next((x.rpartition(" ")[2] for x in lines if x.startswith(name + " ")), 0))
-
-    faces, batches = value("agelens_faces_total"), value("agelens_batch_pictures_count")
+    names = ("agelens_faces_total", "agelens_batch_pictures_count")
+    before = [metric(client, name) for name in names]
     client.post("/v1/predict", content=astronaut_path.read_bytes())
-    assert value("agelens_faces_total") == faces + 1
-    assert value("agelens_batch_pictures_count") == batches + 1
+    assert [metric(client, name) for name in names] == [value + 1 for value in before]
     client.get("/tried/at/random")
     text = client.get("/metrics").text
     assert "random" not in text
@@ -203,9 +174,7 @@ def test_nothing_of_a_picture_or_a_query_is_logged(client, astronaut_path, caplo
         files = {"f": ("secret-name.jpg", astronaut_path.read_bytes())}
         client.post("/v1/predict?note=secret-query", files=files)
         # lines are written after their answers, so one of the server's start may come late
-        until = time.monotonic() + 10
-        while "POST /v1/predict" not in caplog.text and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until(lambda: "POST /v1/predict" in caplog.text)
     lines = "\n".join(one.getMessage() for one in caplog.records)
     assert "POST /v1/predict 200" in lines
     assert "secret" not in lines
@@ -229,197 +198,22 @@ def test_api_keys(tiny_model, astronaut_path) -> None:
     with running(app) as client:
         data = astronaut_path.read_bytes()
         for headers in ({}, {"X-API-Key": KEY[:-1]}, {"Authorization": f"Basic {KEY}"}):
-            error = failed(
+            error = problem(
                 client.post("/v1/predict", content=data, headers=headers), 401, "unauthorized"
             )
             assert KEY[:-1] not in error["message"]
-        failed(client.get("/v1/models"), 401, "unauthorized")
+        problem(client.get("/v1/models"), 401, "unauthorized")
         for headers in ({"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}2"}):
             answer = client.post("/v1/predict", content=data, headers=headers)
             assert answer.status_code == 200
         assert client.get("/").status_code == 200
 
 
-class Held:
-    """Holds a predictor back until it is let go, and notes the batches it is given."""
-
-    def __init__(self, predictor) -> None:
-        self.predictor, self.card, self.model = predictor, predictor.card, predictor.model
-        self.go = threading.Event()
-        self.entered = threading.Event()
-        self.batches: list[int] = []
-        self.failing = False
-
-    def predict(self, pictures, **kwargs):
-        pictures = list(pictures)
-        self.entered.set()
-        assert self.go.wait(60)
-        self.batches.append(len(pictures))
-        if self.failing and any(p.shape == (512, 512, 3) for p in pictures):
-            raise RuntimeError("broken")
-        return self.predictor.predict(pictures, **kwargs)
-
-
-@pytest.fixture
-def held(tiny_model: Path, monkeypatch) -> Callable[..., tuple]:
-    def make(**settings):
-        held = Held(agelens.load(tiny_model, threads=1))
-        monkeypatch.setattr("agelens.serving.service._load", lambda _: held)
-        return held, create_app(Settings(model=tiny_model, threads=1, **settings))
-
-    return make
-
-
-def post_aside(client: httpx.Client, content: bytes, answers: list) -> threading.Thread:
-    url = str(client.base_url.join("/v1/predict"))
-    thread = threading.Thread(
-        target=lambda: answers.append(httpx.post(url, content=content, timeout=60, trust_env=False))
-    )
-    thread.start()
-    return thread
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def waiting(client: httpx.Client) -> int:
-    lines = client.get("/metrics").text.splitlines()
-    line = next(x for x in lines if x.startswith("agelens_queue_pictures "))
-    return int(float(line.split()[1]))
-
-
-GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
-
-
-def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(held, monkeypatch) -> None:
-    monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)  # the first is slow
-    held, app = held(queue=3, pictures=3)
-    answers: list[httpx.Response] = []
-    with running(app) as client:
-        threads = [post_aside(client, GREY, answers)]
-        assert held.entered.wait(60)
-        threads += [post_aside(client, GREY, answers) for _ in range(3)]
-        until(lambda: waiting(client) == 3)
-        busy = client.post("/v1/predict", content=GREY)
-        failed(busy, 429, "busy")
-        assert int(busy.headers["retry-after"]) >= 1
-        held.go.set()
-        for thread in threads:
-            thread.join(60)
-    assert [answer.status_code for answer in answers] == [200] * 4
-    assert held.batches == [1, 3]
-
-
-def test_who_would_wait_too_long_is_refused(held) -> None:
-    held, app = held(wait=0.01)
-    answers: list[httpx.Response] = []
-    with running(app) as client:
-        threads = [post_aside(client, GREY, answers)]
-        assert held.entered.wait(60)
-        threads.append(post_aside(client, GREY, answers))  # nobody waits yet: accepted
-        until(lambda: waiting(client) == 1)
-        failed(client.post("/v1/predict", content=GREY), 429, "busy")
-        held.go.set()
-        for thread in threads:
-            thread.join(60)
-    assert [answer.status_code for answer in answers] == [200] * 2
-
-
-def test_threads_work_on_batches_at_the_same_time_and_share_what_waits(
-    tiny_model, monkeypatch
-) -> None:
-    monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)
-    held = Held(agelens.load(tiny_model, threads=1))
-    monkeypatch.setattr("agelens.serving.service._load", lambda _: held)
-    answers: list[httpx.Response] = []
-    app = create_app(Settings(model=tiny_model, threads=2))
-    with running(app) as client:
-        files = [("f", (str(i), GREY)) for i in range(8)]
-        url = str(client.base_url.join("/v1/predict"))
-        post = threading.Thread(
-            target=lambda: answers.append(httpx.post(url, files=files, timeout=60, trust_env=False))
-        )
-        post.start()
-        # One takes half of them, the other half of the rest, and none is done yet.
-        until(lambda: waiting(client) == 2)
-        held.go.set()
-        post.join(60)
-    assert answers[0].status_code == 200
-    assert sum(held.batches) == 8
-    assert sorted(held.batches)[-2:] == [2, 4]
-
-
-def test_an_answer_that_takes_too_long(held) -> None:
-    held, app = held(seconds=1.0)
-    with running(app) as client:
-        late = client.post("/v1/predict", content=GREY)
-        failed(late, 503, "timeout")
-        assert late.headers["retry-after"]
-        held.go.set()
-        until(lambda: client.post("/v1/predict", content=GREY).status_code == 200)
-
-
-def test_stopping_finishes_what_was_accepted(held) -> None:
-    held, app = held()
-    answers: list[httpx.Response] = []
-    with running(app) as client:
-        thread = post_aside(client, GREY, answers)
-        assert held.entered.wait(60)
-        threading.Timer(0.3, held.go.set).start()  # after the end was asked for
-    thread.join(60)
-    assert [answer.status_code for answer in answers] == [200]
-
-
-def test_a_fault_in_one_picture_stays_its_own(held, astronaut_path) -> None:
-    held, app = held(batch_wait=0.3)
-    held.failing = True
-    held.go.set()
-    with running(app) as client:
-        files = [("f", ("a", GREY)), ("f", ("b", astronaut_path.read_bytes()))]
-        good, bad = client.post("/v1/predict", files=files).json()["pictures"]
-        failed(client.post("/v1/predict", content=astronaut_path.read_bytes()), 500, "internal")
-    assert good["error"] is None
-    assert bad["error"]["code"] == "internal"
-    assert "broken" not in json.dumps(bad)
-
-
 def test_more_faces_than_allowed(tiny_model, group_path) -> None:
-    with running(create_app(Settings(model=tiny_model, threads=1, faces=2))) as client:
+    with running(create_app(Settings(model=tiny_model, threads=1, longest=640, faces=2))) as client:
         answer = client.post("/v1/predict", content=group_path.read_bytes())
-        error = failed(answer, 422, "too_many_faces")
+        error = problem(answer, 422, "too_many_faces")
         assert error["details"]["limit"] == 2
-
-
-def test_starting_answers_503(tiny_model, monkeypatch) -> None:
-    go = threading.Event()
-    predictor = agelens.load(tiny_model, threads=1)
-
-    def slowly(_: Settings):
-        assert go.wait(60)
-        return predictor
-
-    monkeypatch.setattr("agelens.serving.service._load", slowly)
-    with running(create_app(Settings(model=tiny_model)), ready=False) as client:
-        until(lambda: client.get("/v1/health/live").status_code == 200)
-        for answer in (client.get("/v1/health/ready"), client.post("/v1/predict", content=GREY)):
-            failed(answer, 503, "starting")
-            assert answer.headers["retry-after"] == "1"
-        go.set()
-        until(lambda: client.get("/v1/health/ready").status_code == 200)
-
-
-def test_a_model_that_cannot_be_loaded_is_told(tmp_path) -> None:
-    told: list[BaseException] = []
-    (tmp_path / "bad.onnx").write_bytes(b"no model")
-    app = create_app(Settings(model=tmp_path / "bad.onnx"), on_failure=told.append)
-    with running(app, ready=False) as client:
-        until(lambda: bool(told))
-        failed(client.get("/v1/health/ready"), 503, "failed")
-    assert isinstance(told[0], ModelError)
 
 
 def test_a_body_that_comes_too_slowly(tiny_model) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from agelens.serving.app import create_app
 from agelens.serving.settings import Settings
-from served import running
+from served import metric, running
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from hostile_requests import Attack, attacks, form, request, send
@@ -55,5 +55,4 @@ def test_every_attack_is_answered_and_the_service_lives(client, astronaut_path, 
                 assert set(error) == {"code", "message", "details"}
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert json.loads(send(url, good, 60).body)["pictures"] == before
-    held = client.get("/metrics").text.partition("\nagelens_held_bytes ")[2]
-    assert float(held.split()[0]) == 0
+    assert metric(client, "agelens_held_bytes") == 0

@@ -14,7 +14,7 @@ from agelens.serving.app import create_app
 from agelens.serving.problems import Problem
 from agelens.serving.settings import Settings
 from agelens.serving.url_fetch import UrlFetcher
-from served import running
+from served import metric, problem, running
 
 HOME = ip_address("127.0.0.1")
 
@@ -101,6 +101,10 @@ def get(url: str, seconds: float = 60, most: int = 1_000_000, public=lambda a: a
     return found
 
 
+def resolved(port: int, *addresses: str) -> list[tuple]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
+
+
 def test_a_picture_is_fetched_and_nothing_of_the_client_is_sent_along(site) -> None:
     assert get(f"{site}/picture.jpg") == Site.picture
     ((_, headers),) = Site.asked
@@ -150,8 +154,7 @@ def test_the_checked_address_is_the_one_connected_to(site, monkeypatch) -> None:
 
     async def resolve(self, host, port_, **_):
         asked.append(host)
-        address = "127.0.0.1" if len(asked) == 1 else "127.0.0.2"
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+        return resolved(port, "127.0.0.1" if len(asked) == 1 else "127.0.0.2")
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
     assert get(f"http://rebinding.example:{port}/picture.jpg") == Site.picture
@@ -160,10 +163,7 @@ def test_the_checked_address_is_the_one_connected_to(site, monkeypatch) -> None:
 
 def test_one_inner_address_among_several_is_enough_to_refuse(site, monkeypatch) -> None:
     async def resolve(self, host, port, **_):
-        return [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in ("127.0.0.1", "10.0.0.1")
-        ]
+        return resolved(port, "127.0.0.1", "10.0.0.1")
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
     assert get("http://two.example/picture.jpg").code == "url_refused"
@@ -182,11 +182,8 @@ def test_unknown_and_inner_names_are_refused_in_the_same_words(monkeypatch) -> N
 def test_the_service_fetches_only_when_told_to(site, tiny_model) -> None:
     urls = {"urls": [f"{site}/picture.jpg", f"{site}/text", "http://10.0.0.1/x.jpg"]}
     with running(create_app(Settings(model=tiny_model, threads=1))) as client:
-        answer = client.post("/v1/predict", json=urls)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (
-            415, "unsupported_media_type",
-        )  # fmt: skip
-        assert "fetches no URLs" in answer.json()["error"]["message"]
+        error = problem(client.post("/v1/predict", json=urls), 415, "unsupported_media_type")
+        assert "fetches no URLs" in error["message"]
     assert Site.asked == []
 
     settings = Settings(model=tiny_model, threads=1, fetch=True, pictures=3)
@@ -197,15 +194,14 @@ def test_the_service_fetches_only_when_told_to(site, tiny_model) -> None:
         good, text, inner = answer.json()["pictures"]
         assert (good["file"], len(good["faces"])) == (urls["urls"][0], 1)
         assert [p["error"]["code"] for p in (text, inner)] == ["url_failed", "url_refused"]
-        for body in ({}, {"urls": "x"}, {"urls": [1]}, {"urls": [], "more": 1}, [], "x"):
-            answer = client.post("/v1/predict", json=body)
-            assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid"), body
-        answer = client.post("/v1/predict", json={"urls": []})
-        assert answer.json()["error"]["code"] == "no_picture"
-        answer = client.post("/v1/predict", json={"urls": ["http://10.0.0.1/"] * 4})
-        assert answer.json()["error"]["code"] == "too_many_pictures"
-        answer = client.post("/v1/predict", json={"urls": urls["urls"][2:]})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "url_refused")
+        inner, many = urls["urls"][2:], ["http://10.0.0.1/"] * 4
+        for body, status, code in (
+            *((body, 422, "invalid") for body in ({}, {"urls": "x"}, {"urls": [1]}, [], "x")),
+            ({"urls": [], "more": 1}, 422, "invalid"),
+            ({"urls": []}, 422, "no_picture"),
+            ({"urls": many}, 413, "too_many_pictures"),
+            ({"urls": inner}, 422, "url_refused"),
+        ):
+            problem(client.post("/v1/predict", json=body), status, code)
         assert "application/json" in str(client.get("/openapi.json").json()["paths"])
-        held = client.get("/metrics").text.partition("\nagelens_held_bytes ")[2]
-        assert float(held.split()[0]) == 0
+        assert metric(client, "agelens_held_bytes") == 0

@@ -105,7 +105,7 @@ class Conflicts:
 
 def conflicts(samples: pl.DataFrame, groups: list[Group]) -> Conflicts:
     """Compare the labels of every pair within each group."""
-    pairs = within(groups)
+    pairs = perceptual_hash.pairs_within(groups)
     a, b = samples[pairs[:, 0]], samples[pairs[:, 1]]
     years = np.abs(a["age"].to_numpy().astype(int) - b["age"].to_numpy().astype(int))
 
@@ -116,15 +116,6 @@ def conflicts(samples: pl.DataFrame, groups: list[Group]) -> Conflicts:
         len(pairs), int((years > 0).sum()), float(years.mean()) if len(years) else 0.0,
         int((years > 5).sum()), differ("gender"), differ("race"), differ("fold"),
     )  # fmt: skip
-
-
-def within(groups: list[Group]) -> NDArray[np.int64]:
-    """Give every pair of rows within each group, (P, 2)."""
-    made = [np.empty((0, 2), np.int64)]
-    for group in groups:
-        i, j = np.triu_indices(len(group), 1)
-        made.append(np.column_stack([group[i], group[j]]))
-    return np.concatenate(made)
 
 
 def _components(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from agelens.data.audit import perceptual_hash
 from agelens.data.dataset import Dataset
 from agelens.errors import PictureError
+from agelens.faces.prefetch import prefetch
 from agelens.images import decode
 from agelens.images.decode import Picture
 
@@ -52,17 +52,14 @@ def check(dataset: Dataset, report: Report | None = None, threads: int | None = 
     hashes = np.zeros((len(rows), perceptual_hash.WORDS), np.uint64)
     beyond = np.zeros(len(rows))
     faults: dict[str, str] = {}
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        try:
-            for place, checked in enumerate(pool.map(lambda row: _check(dataset, *row), rows)):
-                if isinstance(checked, str):
-                    faults[rows[place][0]] = checked
-                else:
-                    hashes[place], beyond[place] = checked.hash, checked.beyond
-                if report is not None and place % 64 == 63:
-                    report(place + 1, len(rows))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    done = prefetch(lambda row: _check(dataset, *row), rows, threads or os.cpu_count() or 1)
+    for place, checked in enumerate(done):
+        if isinstance(checked, str):
+            faults[rows[place][0]] = checked
+        else:
+            hashes[place], beyond[place] = checked.hash, checked.beyond
+        if report is not None and place % 64 == 63:
+            report(place + 1, len(rows))
     sound = np.array([file not in faults for file, _ in rows], bool)
     return Files(faults, _rejects(dataset), hashes, beyond, sound)
 

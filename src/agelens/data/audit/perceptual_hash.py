@@ -6,6 +6,7 @@ aligned faces are much alike).
 """
 
 import itertools
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -65,6 +66,15 @@ def differing(hashes: NDArray[np.uint64], pairs: NDArray[np.int64]) -> NDArray[n
     return bits
 
 
+def pairs_within(groups: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Give every pair of rows within each group, (P, 2)."""
+    made = [np.empty((0, 2), np.int64)]
+    for group in groups:
+        i, j = np.triu_indices(len(group), 1)
+        made.append(np.column_stack([group[i], group[j]]))
+    return np.concatenate(made)
+
+
 def _spread(pairs: NDArray[np.int64], member: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Turn pairs of different hashes into pairs of rows, and add rows with one hash."""
     order = np.argsort(member, kind="stable")
@@ -74,9 +84,5 @@ def _spread(pairs: NDArray[np.int64], member: NDArray[np.int64], count: int) -> 
     for a, b in pairs:
         grid = np.meshgrid(rows[a], rows[b], indexing="ij")
         made.append(np.column_stack([one.ravel() for one in grid]))
-    for group in rows:
-        if len(group) > 1:
-            i, j = np.triu_indices(len(group), 1)
-            made.append(np.column_stack([group[i], group[j]]))
-    whole = np.sort(np.concatenate(made), axis=1)
+    whole = np.sort(np.concatenate([*made, pairs_within(rows)]), axis=1)
     return whole[np.lexsort((whole[:, 1], whole[:, 0]))]

@@ -18,6 +18,7 @@ from agelens.inference.distribution import AGES
 from agelens.results import Gender
 
 GENDERS = (Gender.FEMALE.value, Gender.MALE.value, UNLABELLED)
+_RACES = (*RACES, UNLABELLED)
 
 _AROUND = 3  # years to either side that an age is compared with
 _RATIO = 1.5  # of a heap, to the median of its neighbours (a dip: the inverse)
@@ -100,6 +101,7 @@ def describe_labels(samples: pl.DataFrame, bands: Bands) -> LabelStatistics:
     indexed = not bands.ranged and len(inside) >= _WHIPPLE_LEAST
     digits = np.bincount(inside % 10, minlength=10) if indexed else None
     gender, race = label_words(samples["gender"]), label_words(samples["race"])
+    by_gender, by_race = _crossed(gender, GENDERS, bands), _crossed(race, _RACES, bands)
     women = gender == Gender.FEMALE.value
     known = gender != UNLABELLED
     return LabelStatistics(
@@ -109,7 +111,7 @@ def describe_labels(samples: pl.DataFrame, bands: Bands) -> LabelStatistics:
         age=spread(ages),
         median_guess_mae=float(np.abs(ages - np.median(ages)).mean()),
         ages={int(a): int(counts[a]) for a in np.flatnonzero(counts)},
-        ages_of_half=_fewest(counts, len(ages) / 2),
+        ages_of_half=int(np.searchsorted(np.cumsum(np.sort(counts)[::-1]), len(ages) / 2) + 1),
         heaps=heaps,
         dips=dips,
         missing=missing,
@@ -117,15 +119,13 @@ def describe_labels(samples: pl.DataFrame, bands: Bands) -> LabelStatistics:
         last_digits=None if digits is None else [int(count) for count in digits],
         whipple=None if digits is None else float(500 * (digits[0] + digits[5]) / digits.sum()),
         whipple_faces=len(inside) if indexed else 0,
-        genders=_counted(gender, GENDERS),
-        races=_counted(race, (*RACES, UNLABELLED)),
+        genders={word: sum(counts) for word, counts in by_gender.items()},
+        races={word: sum(counts) for word, counts in by_race.items()},
         bands=bands.names,
-        band_by_gender=_crossed(gender, GENDERS, bands),
-        band_by_race=_crossed(race, (*RACES, UNLABELLED), bands),
-        age_by_gender={g: spread(ages[gender == g]) for g in GENDERS if (gender == g).any()},
-        age_by_race={
-            r: spread(ages[race == r]) for r in (*RACES, UNLABELLED) if (race == r).any()
-        },
+        band_by_gender=by_gender,
+        band_by_race=by_race,
+        age_by_gender={word: spread(ages[gender == word]) for word in by_gender},
+        age_by_race={word: spread(ages[race == word]) for word in by_race},
         female_by_race={
             r: float(women[(race == r) & known].mean())
             for r in RACES
@@ -176,17 +176,10 @@ def _odd(counts: NDArray[np.int64]) -> tuple[list[OddAge], list[OddAge]]:
     return heaps, dips
 
 
-def _fewest(counts: NDArray[np.int64], wanted: float) -> int:
-    return int(np.searchsorted(np.cumsum(np.sort(counts)[::-1]), wanted) + 1)
-
-
-def _counted(words: NDArray[np.object_], order: tuple[str, ...]) -> dict[str, int]:
-    return {word: int((words == word).sum()) for word in order if (words == word).any()}
-
-
 def _crossed(
     words: NDArray[np.object_], order: tuple[str, ...], bands: Bands
 ) -> dict[str, list[int]]:
+    """Count faces by word and band, for the words that occur."""
     return {
         word: np.bincount(bands.of[words == word], minlength=len(bands.names)).tolist()
         for word in order

@@ -108,17 +108,7 @@ def describe_pictures(
     found = table.filter(pl.col("faces") > 0)
     size = samples.select(size=pl.format("{} x {}", "width", "height"))["size"]
     sizes = size.value_counts(sort=True, name="n").sort("n", "size", descending=[True, False])
-    shares = {
-        name: {
-            band: float(flag[rows].mean())
-            for i, band in enumerate(bands.names)
-            if len(rows := bands.rows(i)[known[bands.rows(i)]]) >= LEAST
-        }
-        for name, flag, known in (
-            ("grey", _flag(table["grey"]), _known(table["grey"])),
-            ("turned", _flag(table["yaw"].abs() >= TURNED), _known(table["yaw"])),
-        )
-    }
+    turned = table["yaw"].abs() >= TURNED
     return PictureStatistics(
         pictures=len(table),
         measured=int(table["brightness"].is_not_null().sum()),
@@ -132,14 +122,14 @@ def describe_pictures(
         by_gender=_by_group(table, gender, [g.value for g in Gender]),
         by_race=_by_group(table, race, list(RACES)),
         grey=_count(table["grey"]),
-        grey_by_band=shares["grey"],
+        grey_by_band=_shares(table["grey"], bands),
         black_rim=_count(table["black_rim"] >= RIM),
         no_face=_count(table["faces"] == 0),
         one_face=_count(table["faces"] == 1),
         several_faces=_count(table["faces"] > 1),
         checked=_count(table["checked"]),
-        turned=_count(table["yaw"].abs() >= TURNED),
-        turned_by_band=shares["turned"],
+        turned=_count(turned),
+        turned_by_band=_shares(turned, bands),
         tilted=_count(table["roll"].abs() >= TILTED),
         places=_places(found),
         relations=[_relation(name, samples["age"], gender, table) for name in LIGHT + FACE],
@@ -209,9 +199,7 @@ def _count(flag: pl.Series) -> int:
     return int(flag.sum() or 0)
 
 
-def _flag(column: pl.Series) -> NDArray[np.bool_]:
-    return column.fill_null(False).to_numpy().astype(bool)
-
-
-def _known(column: pl.Series) -> NDArray[np.bool_]:
-    return column.is_not_null().to_numpy()
+def _shares(flag: pl.Series, bands: Bands) -> dict[str, float]:
+    """Give the share of a flag by band, over the pictures that have one; of 20 and more."""
+    of = {name: flag[bands.rows(i)].drop_nulls() for i, name in enumerate(bands.names)}
+    return {name: float(own.sum() / len(own)) for name, own in of.items() if len(own) >= LEAST}

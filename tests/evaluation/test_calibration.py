@@ -4,13 +4,7 @@ import pytest
 from agelens.evaluation import metrics
 from agelens.evaluation.calibration import fit_levels, fit_scaling, scale_logits
 from agelens.inference import distribution
-
-GRID = np.arange(117)
-
-
-def curves(centre: np.ndarray, width: float) -> np.ndarray:
-    spread = np.exp(-((GRID - centre[:, None]) ** 2) / (2 * width**2))
-    return (spread / spread.sum(axis=1, keepdims=True)).astype(np.float32)
+from labelled import bells
 
 
 def labels(centre: np.ndarray, width: float, seed: int) -> np.ndarray:
@@ -21,7 +15,7 @@ def labels(centre: np.ndarray, width: float, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("true_width", [4.0, 6.0])
 def test_scaling_finds_the_temperature(true_width: float) -> None:
     centre = np.random.default_rng(0).uniform(25, 85, 4000)
-    said = curves(centre, 4.0)
+    said = bells(centre, 4.0)
     half = np.full(4000, 0.5)
     scaling = fit_scaling(said, half, labels(centre, true_width, 1), np.arange(4000) % 2)
     # a normal curve s times as wide has logits 1 / s**2 times as large
@@ -35,7 +29,7 @@ def test_scaling_corrects_overconfident_gender() -> None:
     logit = random.normal(0, 3, 6000)
     female = (random.random(6000) < 1 / (1 + np.exp(-(0.5 * logit + 0.4)))).astype(int)
     said = 1 / (1 + np.exp(-logit))
-    spread = curves(np.full(6000, 40.0), 5)
+    spread = bells(np.full(6000, 40.0), 5)
     scaling = fit_scaling(spread, said, np.full(6000, 40), female)
     assert scaling.gender == pytest.approx(0.5, abs=0.06)
     assert scaling.bias == pytest.approx(0.4, abs=0.12)
@@ -49,7 +43,7 @@ def test_intervals_cover_every_age_when_the_old_are_underestimated() -> None:
     random = np.random.default_rng(3)
     ages = random.integers(10, 91, 12_000)
     centre = np.minimum(ages + random.normal(0, 4, 12_000), 60 + random.normal(0, 3, 12_000))
-    said = curves(centre, 5.0)
+    said = bells(centre, 5.0)
     fitted, fresh = np.arange(12_000) < 6000, np.arange(12_000) >= 6000
     levels = fit_levels(said[fitted], ages[fitted])
     low, high = levels.ends(said[fresh])
@@ -63,7 +57,7 @@ def test_intervals_cover_every_age_when_the_old_are_underestimated() -> None:
 
 
 def test_few_faces_give_wide_but_valid_levels() -> None:
-    levels = fit_levels(curves(np.array([30.0, 40.0]), 4.0), np.array([31, 44]))
+    levels = fit_levels(bells(np.array([30.0, 40.0]), 4.0), np.array([31, 44]))
     assert (levels.low < levels.high).all()
     assert (levels.low >= 0).all()
     assert (levels.high <= 1).all()

@@ -18,18 +18,16 @@ from agelens.evaluation import (
 from agelens.evaluation.comparison_facts import against_rest
 from agelens.evaluation.figures import Faces, face_values
 from agelens.evaluation.groups import Group, face_groups
+from labelled import bells
 
 N = 1200
 
 
-def bells(centre: NDArray[np.float64], sigma: float) -> NDArray[np.float32]:
-    spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * sigma**2))
-    return (spread / spread.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
 def faces(said: NDArray[np.float64], age: NDArray[np.int64], sigma: float = 8) -> Faces:
     female = np.arange(len(age)) % 2 == 0
-    return Faces.from_distributions(age, female, bells(said, sigma), np.where(female, 0.8, 0.2))
+    return Faces.from_distributions(
+        age, female, bells(said, sigma).astype(np.float32), np.where(female, 0.8, 0.2)
+    )
 
 
 def honest(sigma: float, said_sigma: float) -> Faces:

@@ -8,6 +8,7 @@ from sklearn import metrics as sklearn
 from agelens.evaluation import bootstrap, figures, metrics
 from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.figures import Faces
+from labelled import bells
 
 N = 2000
 
@@ -87,8 +88,7 @@ def test_a_random_predictor() -> None:
 def test_calibrated_distributions_reach_their_nominal_coverage() -> None:
     random = np.random.default_rng(5)
     centre = random.uniform(25, 90, N)
-    spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * 8**2))
-    spread /= spread.sum(axis=1, keepdims=True)
+    spread = bells(centre, 8)
     age = (spread.cumsum(axis=1) < random.random((N, 1))).sum(axis=1)
     faces = Faces.from_distributions(age, age > 0, spread.astype(np.float32), np.ones(N))
     found = measure(faces)

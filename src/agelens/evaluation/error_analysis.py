@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import confusion_matrix
 
 from agelens.evaluation import metrics
-from agelens.evaluation.arrays import Weights
+from agelens.evaluation.arrays import Ints, Weights
 from agelens.evaluation.bootstrap import divide, estimate, estimate_mean, quantile
 from agelens.evaluation.figures import Faces
 from agelens.inference import uncertainty
@@ -34,7 +33,7 @@ def confusion(faces: Faces, weights: Weights) -> dict[str, Any]:
     wrong = ~male != faces.female
     young = wrong & (faces.age < 13)
     return {
-        "gender": _matrix(~faces.female, male, GENDERS),
+        "gender": _matrix((~faces.female).astype(int), male.astype(int), GENDERS),
         "age_groups": _matrix(label, predicted, AGE_GROUPS),
         "one_off": estimate_mean(np.abs(label - predicted) <= 1, weights).as_dict(),
         "wrong_genders": {
@@ -45,8 +44,9 @@ def confusion(faces: Faces, weights: Weights) -> dict[str, Any]:
     }
 
 
-def _matrix(label: Any, predicted: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    counts = confusion_matrix(label, predicted, labels=range(len(names)))
+def _matrix(label: Ints, predicted: Ints, names: tuple[str, ...]) -> dict[str, Any]:
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (label, predicted), 1)
     shares = divide(counts, counts.sum(axis=1, keepdims=True)).tolist()
     return {
         "names": list(names),

@@ -6,6 +6,7 @@ import pytest
 from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.figures import Faces
 from agelens.evaluation.recalibration import recalibrate
+from labelled import bells
 
 
 @pytest.mark.parametrize(
@@ -50,8 +51,7 @@ def test_rare_gender_is_not_recalibrated() -> None:
 def drawn_faces(count: int) -> Faces:
     random = np.random.default_rng(4)
     centre = random.uniform(30, 60, count)
-    spread = np.exp(-((np.arange(117) - centre[:, None]) ** 2) / (2 * 3.0**2))
-    spread = (spread / spread.sum(axis=1, keepdims=True)).astype(np.float32)
+    spread = bells(centre, 3).astype(np.float32)
     ages = np.round(centre + random.normal(0, 5, count)).astype(np.int64)
     said = random.uniform(0.05, 0.95, count)
     return Faces.from_distributions(ages, random.random(count) < said**2, spread, said)

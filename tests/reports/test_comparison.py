@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
+from agelens.data import quality
+from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
 from agelens.evaluation.evaluation_folder import load_all
 from agelens.reports import charts
@@ -23,8 +25,9 @@ from conftest import build_tiny_model
 from reported import (
     DRAWING,
     bent_model,
+    drawn_once,
     evaluate,
-    first_only,
+    not_drawn,
     numbers_are_in,
     texts,
     write_faces,
@@ -67,12 +70,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     )
 
 
+def drawn_quality(dataset: Dataset, *_: Any) -> pl.DataFrame:
+    """Stand in for the quality of the pictures, for which faces are detected."""
+    rows = pl.int_range(len(dataset), eager=True).cast(pl.Float32)
+    return pl.DataFrame({
+        "file": dataset.samples["file"], "brightness": rows, "contrast": -rows,
+        "sharpness": rows % 7, "yaw": rows * 0, "grey": rows < 30,
+    })  # fmt: skip
+
+
 @pytest.fixture(scope="module", autouse=True)
-def few_charts() -> Iterator[None]:
-    """Draw the first chart of each kind, and show it for the others: drawing takes long."""
+def quick_pages() -> Iterator[None]:
+    """Leave the charts undrawn and the pictures' quality unmeasured: both take long."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, draw in DRAWING.items():
-            patch.setattr(charts, name, first_only(draw))
+        patch.setattr(quality, "measure", drawn_quality)
+        for name in DRAWING:
+            patch.setattr(charts, name, not_drawn)
         yield
 
 
@@ -87,7 +100,7 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(world: World, few_charts: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(world: World, quick_pages: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("report")
     words = [str(world.good), str(world.old), f"a blind one={world.blind}"]
     plan = Plan(words, folder, world.data, [str(world.old.parent / "old.onnx")], 2, 1)
@@ -298,8 +311,8 @@ def test_faces_that_were_not_found(tiny_model: Path, tmp_path: Path) -> None:
 def test_files_are_written_by_the_command(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("lines", "forest"):  # those that may meet figures that are not defined
-        monkeypatch.setattr(charts, name, DRAWING[name])
+    for name, draw in DRAWING.items():  # forests may meet figures that are not defined
+        monkeypatch.setattr(charts, name, draw if name == "forest" else drawn_once(draw))
     words = ["report", str(world.good), "--output", str(tmp_path / "out" / "r")]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output

@@ -29,7 +29,7 @@ from agelens.reports.comparison.photos import Photos
 from agelens.reports.model_audit import audit as model_audit
 from agelens.reports.model_audit.audit import Audited, Plan, audit
 from labelled import bells
-from reported import DRAWING, bent_model, chip, first_only, numbers_are_in
+from reported import DRAWING, bent_model, chip, drawn_once, not_drawn, numbers_are_in
 
 FACES = 320
 
@@ -71,8 +71,8 @@ def quick_audits() -> Iterator[None]:
         patch.setattr(bootstrap, "resample", partial(bootstrap.resample, resamples=500))
         patch.setattr(permutation_test, "PERMUTATIONS", 100)
         for name in set(DRAWING) - {"lines"}:
-            patch.setattr(charts, name, lambda *_, **__: '<svg viewBox="0 0 480 300"></svg>')
-        patch.setattr(charts, "lines", first_only(charts.lines))
+            patch.setattr(charts, name, not_drawn)
+        patch.setattr(charts, "lines", drawn_once(charts.lines))
         yield
 
 

@@ -62,6 +62,11 @@ def pair_of(tree: Node, one: str, other: str) -> Node | None:
     return next((p for p in pairs(tree) if {p["first"].value, p["second"].value} == wanted), None)
 
 
+def place_of(pair: Node) -> str:
+    """Return the name of the table that compares two models."""
+    return f"{pair['second']} against {pair['first']}"
+
+
 def other_of(pair: Node, name: str) -> str:
     """Return the name of the other model of a pair."""
     first, second = str(pair["first"]), str(pair["second"])
@@ -71,6 +76,15 @@ def other_of(pair: Node, name: str) -> str:
 def decades(model: Node) -> list[Node]:
     """Return the decades of the label with enough faces for an interval."""
     return [r for r in model["by_decade"] if r["figures"]["age_mae"]["low"].value is not None]
+
+
+def pulled_ages(model: Node) -> tuple[Node | None, Node | None]:
+    """Return the decade that is predicted most too young, and the one most too old."""
+    rows = [row for row in decades(model) if excludes(row["figures"]["age_bias"], 0)]
+    rows.sort(key=lambda row: row["figures"]["age_bias"].figure.value)
+    young = rows[0] if rows and rows[0]["figures"]["age_bias"].figure.value < 0 else None
+    old = rows[-1] if rows and rows[-1]["figures"]["age_bias"].figure.value > 0 else None
+    return young, old
 
 
 def excludes(place: Node, value: float) -> bool:

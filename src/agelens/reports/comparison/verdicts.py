@@ -4,12 +4,12 @@ The sentences stand in `templates/comparison/findings.jinja`.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 from agelens.reports.comparison import facts
 from agelens.reports.comparison.facts import PROMISE, QUALITIES, headline
-from agelens.reports.comparison.rules import GROUP_FIGURES, pulled_ages
-from agelens.reports.findings import Finding
+from agelens.reports.comparison.rules import GROUP_FIGURES
+from agelens.reports.findings import Finding, finding
 from agelens.reports.traced_text import Node
 
 KNOWN_WELL = 0.03
@@ -19,9 +19,7 @@ MOST_GROUPS = 3
 MOST_BIASES = 2
 MOST_CHILDREN = 0.5  # share of wrong genders
 
-
-def _verdict(name: str, **values: Any) -> Finding:
-    return Finding(name, "", values=values)
+_verdict = partial(finding, at="")
 
 
 def strengths(tree: Node, name: str, model: Node) -> list[Finding]:
@@ -168,7 +166,7 @@ def _pulled_to_the_middle(model: Node) -> Iterator[Finding]:
     down = [row for row in rows if row["figures"]["age_bias"].figure.value < 0]
     up = [row for row in rows if row["figures"]["age_bias"].figure.value > 0]
     if up and down and _first_year(up[0]) <= _first_year(down[-1]):
-        young, old = pulled_ages(model)
+        young, old = facts.pulled_ages(model)
         yield _verdict("pulled_to_the_middle", low=old, top=young)
 
 

@@ -27,7 +27,7 @@ from agelens.reports import findings, rendering
 from agelens.reports.comparison import charts, facts, rules
 from agelens.reports.comparison.facts import headline
 from agelens.reports.comparison.report import Made, make_folder
-from agelens.reports.findings import Finding
+from agelens.reports.findings import Finding, finding
 from agelens.reports.model_card import provenance as origin
 from agelens.reports.traced_text import Node
 
@@ -116,7 +116,7 @@ def _measured(name: str, tree: Node, model: Node) -> list[Finding]:
     mae, near = headline(model, "age_mae"), headline(model, "age_within_5")
     found = []
     if mae is not None and near is not None:
-        found.append(Finding("card_age", "bias by age", 100, values={"mae": mae, "near": near}))
+        found.append(finding("card_age", "bias by age", 100, mae=mae, near=near))
     return [
         *found,
         *rules.gender_accuracy(name, model, best=True),

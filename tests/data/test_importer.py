@@ -112,7 +112,7 @@ def stop_after(count: int) -> object:
 
 @pytest.mark.parametrize("file", ["s", "s.zip", "s.tar.gz"])
 @pytest.mark.parametrize("count", [0, 1, 7, len(FILES)])
-def test_interrupted_import_goes_on(
+def test_interrupted_import_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, count: int
 ) -> None:
     source = write_any(tmp_path / file, FILES)
@@ -151,7 +151,7 @@ import_dataset(sys.argv[1], sys.argv[2], report=report)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal 9")
-def test_killed_import_goes_on(tmp_path: Path) -> None:
+def test_killed_import_resumes(tmp_path: Path) -> None:
     source, dest = write_tar(tmp_path / "s.tgz", FILES), tmp_path / "d"
     killed = subprocess.run([sys.executable, "-c", KILLED, source, dest], check=False)
     assert killed.returncode == -9
@@ -173,7 +173,7 @@ def spoil(dest: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["a picture is gone", "all pictures are gone", "no table"])
-def test_a_spoilt_dataset_is_mended(tmp_path: Path, how: str) -> None:
+def test_a_damaged_data_set_is_repaired(tmp_path: Path, how: str) -> None:
     source, dest = write_tar(tmp_path / "s.tgz", FILES), tmp_path / "d"
     whole = import_dataset(source, dest).dataset
     spoil(dest, how)
@@ -237,7 +237,7 @@ def test_a_source_without_a_usable_picture(tmp_path: Path) -> None:
         Dataset(tmp_path / "d")
 
 
-def test_says_where_it_cannot_write(tmp_path: Path) -> None:
+def test_write_errors_name_the_file(tmp_path: Path) -> None:
     source, _ = imported_folder(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"cannot write .*run the same command again"):

@@ -45,7 +45,7 @@ def outcome(journal: Journal, *members: Member) -> list[Entry]:
     return [journal.entries[number] for number in range(len(members))]
 
 
-def test_takes_good_pictures_in_order(journal: Journal, tmp_path: Path) -> None:
+def test_good_pictures_are_stored_in_order(journal: Journal, tmp_path: Path) -> None:
     files = faces(150)  # more than may wait at once
     entries = outcome(journal, *(Member(f"s/{name}", data) for name, data in files.items()))
     assert [entry.file for entry in entries] == list(files)
@@ -56,7 +56,7 @@ def test_takes_good_pictures_in_order(journal: Journal, tmp_path: Path) -> None:
                                len(first), digest, gender="male", race="white")  # fmt: skip
 
 
-def test_says_why_it_rejects(journal: Journal, tmp_path: Path) -> None:
+def test_rejects_have_a_reason(journal: Journal, tmp_path: Path) -> None:
     good = drawn(1)
     reasons = [
         entry.reason or ""
@@ -78,7 +78,7 @@ def test_says_why_it_rejects(journal: Journal, tmp_path: Path) -> None:
     assert not any((tmp_path / "images").iterdir())
 
 
-def test_one_name_holds_one_picture(journal: Journal, tmp_path: Path) -> None:
+def test_each_name_is_stored_once(journal: Journal, tmp_path: Path) -> None:
     good, other = drawn(1), drawn(2)
     entries = outcome(
         journal,
@@ -94,7 +94,7 @@ def test_one_name_holds_one_picture(journal: Journal, tmp_path: Path) -> None:
     assert (tmp_path / "images" / "20_1_0_t.jpg").read_bytes() == good
 
 
-def test_passes_over_what_the_journal_knows(
+def test_files_in_the_journal_are_skipped(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [Member(name, data) for name, data in faces(5).items()]
@@ -108,7 +108,7 @@ def test_passes_over_what_the_journal_knows(
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_gives_size_and_digest(kind: str) -> None:
+def test_verify_returns_size_and_digest(kind: str) -> None:
     content = drawn(1, (40, 30), kind)
     assert verify_picture(content) == Verified(40, 30, hashlib.sha256(content).hexdigest())
 
@@ -124,13 +124,13 @@ def test_size_is_that_of_the_upright_picture() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"GET / HTTP/1.1", b"\xff\xd8\xff\xe0"])
-def test_refuses_what_is_no_picture(content: bytes) -> None:
+def test_other_files_are_bad_pictures(content: bytes) -> None:
     with pytest.raises(BadPicture):
         verify_picture(content)
 
 
 @given(share=st.floats(0, 0.9), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
-def test_refuses_every_cut_picture(share: float, kind: str) -> None:
+def test_cut_off_pictures_are_bad_pictures(share: float, kind: str) -> None:
     content = drawn(3, (64, 64), kind)
     with pytest.raises(PictureError):
         verify_picture(content[: int(share * len(content))])

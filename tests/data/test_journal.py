@@ -30,14 +30,14 @@ def reopened(dest: Path) -> list[Entry]:
     return list(journal.entries.values())
 
 
-def test_remembers_all_in_order(dest: Path) -> None:
+def test_reopening_restores_all_entries_in_order(dest: Path) -> None:
     assert reopened(dest) == [TAKEN, REJECTED, COPY]
     assert (dest / "images" / "1_0_0_a.jpg").read_bytes() == b"abc"
     assert [path.name for path in (dest / "images").iterdir()] == ["1_0_0_a.jpg"]
 
 
 @pytest.mark.parametrize("tail", [b'{"number": 3, "na', b"\xff\xfe\n", b"[]\n", b'{"number": 3}\n'])
-def test_a_broken_line_counts_for_nothing_and_spoils_no_other(dest: Path, tail: bytes) -> None:
+def test_a_broken_line_is_ignored(dest: Path, tail: bytes) -> None:
     with (dest / ".import" / "journal.jsonl").open("ab") as file:
         file.write(tail)
     journal = open_journal(dest, SOURCE)
@@ -48,13 +48,13 @@ def test_a_broken_line_counts_for_nothing_and_spoils_no_other(dest: Path, tail: 
 
 
 @pytest.mark.parametrize("content", [None, b"ab"])
-def test_a_missing_or_short_picture_is_to_do_again(dest: Path, content: bytes | None) -> None:
+def test_an_entry_without_its_picture_is_dropped(dest: Path, content: bytes | None) -> None:
     picture = dest / "images" / "1_0_0_a.jpg"
     picture.unlink() if content is None else picture.write_bytes(content)
     assert reopened(dest) == [REJECTED, COPY]
 
 
-def test_refuses_another_source(dest: Path) -> None:
+def test_another_source_raises(dest: Path) -> None:
     with pytest.raises(DatasetError, match=r"unfinished import of another source, 'set.zip'"):
         open_journal(dest, Source(Path("other.zip"), "zip", "00" * 32))
 

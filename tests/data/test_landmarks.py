@@ -83,7 +83,7 @@ def test_a_folder_of_chips(tmp_path: Path, chip: Picture) -> None:
         compute_landmarks(source, dest)
 
 
-def test_an_interrupted_run_goes_on(
+def test_an_interrupted_run_resumes(
     tmp_path: Path, chip: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, dest = write_chips(tmp_path / "s", chip), tmp_path / "d"
@@ -114,7 +114,9 @@ def test_a_dataset_folder(tmp_path: Path) -> None:
     assert list(read_list(tmp_path / "l" / "landmarks.txt").shapes) == names
 
 
-def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_sources_and_packages_raise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SourceError, match="no such file or folder"):
         compute_landmarks(tmp_path / "none", tmp_path / "d")
     monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)

@@ -1,8 +1,9 @@
-"""Every form that `agelens data import` reads, each imported from drawn faces."""
+"""Every form that `agelens data import` reads, each imported from drawn faces, and a new one."""
 
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from agelens.data.archives import Limits
 from agelens.data.dataset import Dataset
 from agelens.data.folds import hashed_fold, published
 from agelens.data.importer import Imported, import_dataset
+from agelens.data.labels import Label
+from agelens.data.readers import registry
 from agelens.data.readers.csv_rows import rows
 from agelens.data.readers.pixel_csv import pixels
-from agelens.data.readers.reader import flat_name
+from agelens.data.readers.reader import Labelled, Survey, flat_name
 from agelens.errors import DatasetError
 from labelled import drawn, faces, table, write_any, write_folder
 
@@ -47,7 +50,7 @@ TIME = KNOWN.split("_")[3].split(".")[0]
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_kaggle_csv_of_48_px_grey_with_names(tmp_path: Path, inside: bool) -> None:
+def test_pixel_csv_in_grey_with_names(tmp_path: Path, inside: bool) -> None:
     first = number(48, 1, 0)
     content = table(
         "age,ethnicity,gender,img_name,pixels",
@@ -79,7 +82,7 @@ def test_kaggle_csv_of_48_px_grey_with_names(tmp_path: Path, inside: bool) -> No
     assert "age '130'" in why["row 000004"]
 
 
-def test_kaggle_csv_of_50_px_colour_without_names(tmp_path: Path) -> None:
+def test_pixel_csv_in_colour_without_names(tmp_path: Path) -> None:
     values = number(50, 3, 0)
     source = tmp_path / "faces.csv"
     source.write_bytes(table("age,gender,ethnicity,image", [(1, 0, 2, text(values))]))
@@ -102,7 +105,7 @@ def test_pixels_are_read_as_written(side: int, channels: int, seed: int) -> None
 
 
 @pytest.mark.parametrize("bad", ["", "1 2", "256", "-1", "nan", "a", "inf"])
-def test_pixels_that_are_none(bad: str) -> None:
+def test_invalid_pixels_raise(bad: str) -> None:
     with pytest.raises(ValueError, match="pixel"):
         pixels(bad)
 
@@ -309,7 +312,7 @@ def test_a_second_run_tells_the_form_again(tmp_path: Path) -> None:
         ({"labels.csv": b"file,age\n" + b"a.jpg,3\n" * 200_000}, "over the limit of 1,000,000"),
     ],
 )
-def test_tables_that_cannot_be_used(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+def test_unusable_tables_raise(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
     source = write_folder(tmp_path / "s", files)
     with pytest.raises(DatasetError, match=message):
         import_dataset(source, tmp_path / "d", limits=Limits(member_bytes=1_000_000))
@@ -338,3 +341,36 @@ def test_flat_names_are_plain_file_names(path: str) -> None:
     assert not set(name) & set('/\\:*?"<>|\x00 ')
     assert name not in (".png", "..png")
     assert len(name.encode()) <= 210
+
+
+class AgeFolders:
+    """A dummy reader: the first folder of a path is the age."""
+
+    expected = "folders named by age"
+    description = "folders named by age"
+    terms = "none"
+
+    def __init__(self, survey: Survey) -> None:
+        self._source, self.total = survey.source, len(survey.names)
+
+    @classmethod
+    def recognise(cls, survey: Survey) -> "AgeFolders | None":
+        ages = [name.split("/")[0] for name in survey.names]
+        return cls(survey) if ages and all(map(str.isdigit, ages)) else None
+
+    def pictures(self, limits: Limits) -> Iterator[Labelled]:
+        for member in self._source.members(limits):
+            label = Label(int(member.name.split("/")[0]), None, None)
+            yield Labelled(member.name, flat_name(member.name), member.content, label)
+
+
+def test_a_new_reader_is_one_class_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "READERS", [AgeFolders, *registry.READERS])
+    source = write_folder(tmp_path / "s", {"30/a.jpg": drawn(1), "7/a.jpg": drawn(2)})
+    imported = import_dataset(source, tmp_path / "d")
+    assert imported.recognised == "folders named by age"
+    assert labels(imported) == {"30_a.jpg": (30, None, None), "7_a.jpg": (7, None, None)}
+    with pytest.raises(DatasetError, match=r"a CSV of pixels, folders named by age$"):
+        import_dataset(write_folder(tmp_path / "t", {"a.jpg": drawn(1)}), tmp_path / "e")

@@ -1,4 +1,4 @@
-"""From files of labelled faces to a data set folder: readers, folds, alignment, statistics, audit.
+"""From labelled pictures to a data set folder: import, folds, alignment, statistics, audit.
 
 Figures only, no page. Imports `agelens.video` and what lies below it.
 """

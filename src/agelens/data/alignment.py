@@ -1,7 +1,7 @@
-"""Pictures in the wild -> chips by the UTKFace template, with the five points of each face.
+"""Cut the faces of pictures into aligned chips, as UTKFace has them, with five landmarks each.
 
-DEST holds chips/ (the pictures' own names with `.chip.jpg`, as UTKFace has them), chips.csv
-(where each face was), rejects.csv (file, reason) and align.json, written last.
+The output folder holds chips/ (the pictures' own names with `.chip.jpg`), chips.csv (where each
+face was), rejects.csv (file, reason) and align.json, written last.
 """
 
 import io
@@ -44,7 +44,7 @@ Report = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What became of one picture: a row of chips.csv for each chip, or a reason for none."""
+    """The outcome of one picture: a row of chips.csv for each chip, or a reason for none."""
 
     number: int  # place in the source, from 0
     picture: str
@@ -61,7 +61,7 @@ _Align = Callable[[int, Member], tuple[Entry, list[bytes]]]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What came of a source."""
+    """The outcome of an alignment."""
 
     pictures: int  # all that were looked at
     chips: int
@@ -141,7 +141,7 @@ def _faces(every: bool) -> str:
 
 
 def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
-    """Give what a complete DEST says; None if it is still to do or to go on."""
+    """Return what a complete DEST says; None if it is still to do or to go on."""
     if dest.exists() and not dest.is_dir():
         raise DatasetError(f"{str(dest)!r} is a file: expected a new or empty folder")
     file = dest / "align.json"

@@ -1,4 +1,4 @@
-"""Archives as a stream of (name, bytes), never unpacked where a member's name says.
+"""Read archives as a stream of (name, bytes); nothing is unpacked to where a name says.
 
 Reads .tar, .tar.gz, .tgz and .zip, told apart by their first bytes. Whatever would be unsafe to
 unpack is refused with the member's name: paths that leave the folder, absolute paths, links,
@@ -24,7 +24,7 @@ _CHUNK = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an archive may hold at most."""
+    """The most that an archive may hold."""
 
     files: int = 1_000_000
     total_bytes: int = 64 * 2**30
@@ -34,12 +34,12 @@ class Limits:
     tables_bytes: int = 2**28  # of label tables, which are held in memory
 
     def total_for(self, archive_bytes: int) -> int:
-        """Give the bytes that may come out of an archive of this size."""
+        """Return the bytes that may come out of an archive of this size."""
         return min(self.total_bytes, max(self.free_bytes, self.expansion * archive_bytes))
 
 
 def archive_kind(path: Path) -> Literal["tar", "tar.gz", "zip"] | None:
-    """Tell what kind of archive a file is by its first bytes; None if it is none of ours."""
+    """Return what kind of archive a file is by its first bytes; None if it is none of ours."""
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -80,7 +80,7 @@ def read_archive(path: Path, limits: Limits | None = None) -> Iterator[tuple[str
 
 
 def safe_name(name: str) -> str:
-    """Give a member's path with `/` between plain parts. Raises ArchiveRefused if unsafe."""
+    """Return a member's path with `/` between plain parts. Raises ArchiveRefused if unsafe."""
     path = name.replace("\\", "/")
     parts = path.split("/")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path):

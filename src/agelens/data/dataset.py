@@ -95,7 +95,7 @@ class Dataset:
         return digest.hexdigest()
 
     def split(self, split: int) -> Split:
-        """Give the rows of split 0 to 4.
+        """Return the rows of split 0 to 4.
 
         Raises DatasetError for another number, and where samples carry no gender, which
         both training and evaluation need.
@@ -119,7 +119,7 @@ class Dataset:
             )
 
     def image_path(self, row: int | str) -> Path:
-        """Give the picture of a row, by row number (IndexError if there is none) or file name."""
+        """Return the picture of a row, by row number (IndexError if there is none) or file name."""
         file = row if isinstance(row, str) else self.samples["file"][row]
         return self.folder / "images" / str(file)
 

@@ -1,9 +1,9 @@
-"""Cut a face out as UTKFace's makers did: by dlib's 68 points and dlib's own template.
+"""Cut a face out as UTKFace's makers did: by dlib's 68 landmarks and dlib's own template.
 
-The five points of the detector sway by some pixels with the size and the turn of a face. So they
-only give a first chip; on it dlib's predictor finds 68 points, and dlib tells from them where its
-chip would be. With a padding of 0.2 that is the very chip on UTKFace's own (median over 60 chips,
-to 0.3 px), so these were cut in this way.
+The five landmarks of the detector move by some pixels with the size and the turn of a face, so they
+only give a first chip. On it dlib's predictor finds 68 landmarks, from which dlib computes where
+its chip would be. With a padding of 0.2 that is the very chip on UTKFace's own (median over 60
+chips, to 0.3 px), so these were cut in this way.
 """
 
 import math
@@ -30,14 +30,14 @@ class Cutter:
         self._predictor = Predictor()
 
     def cut(self, picture: Picture, landmarks: Landmarks) -> Picture:
-        """Give the chip, uint8 (200, 200, 3), of a face in RGB uint8 (H, W, 3), by its five points.
+        """Cut the chip, uint8 (200, 200, 3), of a face in RGB uint8 (H, W, 3), by its five points.
 
         It is cut in one resampling, and black beyond the picture's edges.
         """
         return cut(picture, self.place(picture, landmarks)[:2], SIDE)
 
     def place(self, picture: Picture, landmarks: Landmarks) -> NDArray[np.float64]:
-        """Give the matrix (3, 3) from chip to picture.
+        """Return the matrix (3, 3) from chip to picture.
 
         It is that of the five points alone where the 68 are far from them, as on a face that dlib
         does not make out.
@@ -55,7 +55,7 @@ class Cutter:
 
 
 def _to_chip_before(shape: object) -> NDArray[np.float64]:
-    """Give the matrix (3, 3) from dlib's chip to the picture that its points were found in."""
+    """Return the matrix (3, 3) from dlib's chip to the picture that its points were found in."""
     import dlib
 
     details = dlib.get_face_chip_details(shape, SIDE, PADDING)

@@ -1,4 +1,4 @@
-"""Folds: which pictures may be learnt from and which are for measuring.
+"""Assign pictures to folds: some to train on, others to measure on.
 
 Ten folds, 0 to 9. The folds v1 of UTKFace ship with the package; in them byte-identical and
 near-identical pictures are one group. Other pictures are grouped by identical bytes. The five
@@ -31,7 +31,7 @@ class SplitFolds:
 
 
 def split_folds(split: int) -> SplitFolds:
-    """Give the folds of split 0 to 4. Raises DatasetError for another number."""
+    """Return the folds of split 0 to 4. Raises DatasetError for another number."""
     if split not in range(SPLITS):
         raise DatasetError(f"no split {split!r}: expected 0 to {SPLITS - 1}")
     turned = tuple((_FIRST_FOLD[split] + step) % FOLDS for step in range(FOLDS))
@@ -51,7 +51,7 @@ def _published_by_key() -> Mapping[str, int]:
 
 
 def published_fold(name: str) -> int | None:
-    """Give the v1 fold of a UTKFace file, plain or `.chip.jpg`; None where v1 knows no such."""
+    """Return the v1 fold of a UTKFace file, plain or `.chip.jpg`; None where v1 knows no such."""
     try:
         return _published_by_key().get(photo_key(name))
     except BadLabel:
@@ -59,14 +59,16 @@ def published_fold(name: str) -> int | None:
 
 
 def hashed_fold(name: str) -> int:
-    """Give the fold of a group whose alphabetically first file has this name, as v1 does."""
+    """Return the fold of a group whose alphabetically first file has this name, as v1 does."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % FOLDS
 
 
 def assign_folds(
     digests: Mapping[str, str], subjects: Mapping[str, str] | None = None
 ) -> dict[str, int]:
-    """Give each file its fold, from file name to SHA-256 of its bytes, and to the person's name.
+    """Assign each file to a fold.
+
+    `digests` has by file name the SHA-256 of its bytes, `subjects` the name of the person.
 
     Byte-identical files, and all files of one person where `subjects` tells them, always share
     a fold, so that no picture stands on both sides of a split: the v1 fold of the first among

@@ -1,4 +1,4 @@
-"""Import: a folder or an archive of labelled pictures becomes a dataset folder.
+"""Import a folder or an archive of labelled pictures into a data set folder.
 
 Every file of the source is either a sample, a reject with its reason, or a copy of a sample
 (the same name and bytes again, as some re-packed archives have it). `samples.parquet` is
@@ -34,7 +34,7 @@ Report = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import came to."""
+    """The outcome of an import."""
 
     dataset: Dataset
     rejects: int
@@ -107,7 +107,7 @@ def _check_apart(source: Path, dest: Path) -> None:
 
 
 def _finished(dest: Path, origin: Source) -> Imported | None:
-    """Give the complete dataset in DEST; None if the import is still to do or to go on.
+    """Return the complete dataset in DEST; None if the import is still to do or to go on.
 
     Raises DatasetError when DEST holds anything else.
     """

@@ -1,4 +1,4 @@
-"""Take in the pictures of a source: each is stored, rejected, or a copy of one stored before."""
+"""Store the pictures of a source: each is stored, rejected, or a copy of one stored before."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ _BYTES_AHEAD = 2**27  # read but not yet stored
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What became of one file of the source; exactly one of `file`, `copy_of`, `reason` is set."""
+    """The outcome of one file of the source; exactly one of `file`, `copy_of`, `reason` is set."""
 
     number: int  # place in the source, from 0; an archive may hold one name several times
     name: str  # path in the source

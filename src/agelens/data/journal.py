@@ -1,4 +1,4 @@
-"""What an import or an alignment has done so far, so that an interrupted one resumes.
+"""Record what an import or an alignment has done, so that an interrupted one resumes.
 
 A journal has one JSON line for each file of the source, written after the files that came of it
 are stored. A line that was cut off, or whose files are missing, does not count.
@@ -16,7 +16,7 @@ from agelens.data.atomic_files import write_atomic
 
 
 class Entry(Protocol):
-    """What became of one file of the source: a dataclass of JSON values."""
+    """The outcome of one file of the source: a dataclass of JSON values."""
 
     @property
     def number(self) -> int:

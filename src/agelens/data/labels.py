@@ -1,4 +1,4 @@
-"""What is said of a face: its age or a range of ages, gender and race, read from words."""
+"""Read labels of faces from words: an age or a range of ages, gender and race."""
 
 import math
 import re
@@ -26,10 +26,10 @@ _NONE = ("", "nan", "none", "null", "na", "n/a", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a source says of a face."""
+    """The labels of a face in its source."""
 
     age: int  # years, 0 to 116; of a range its middle, rounded down; of an open one its start
-    gender: Gender | None  # None where the source does not tell
+    gender: Gender | None  # None where the source has none
     race: str | None  # one of RACES; None where it is empty or unknown
     age_low: int | None = None  # years, where the source gives a range
     age_high: int | None = None  # years, included
@@ -93,7 +93,7 @@ def read_gender(text: str) -> Gender | None:
 
 
 def read_race(text: str) -> str | None:
-    """Give one of RACES for a name that is known, such as FairFace's; None for others."""
+    """Return one of RACES for a name that is known, such as FairFace's; None for others."""
     return _RACES.get(text.strip().lower())
 
 

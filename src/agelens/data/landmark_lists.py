@@ -35,13 +35,13 @@ _WORD = re.compile(r"[^\s,;]+")
 
 @dataclass(frozen=True, slots=True)
 class LandmarkList:
-    """What a list holds; the last line of a file name counts."""
+    """The content of a list; the last line of a file name counts."""
 
     shapes: dict[str, Shape]  # by file name, in the order of the list
     problems: list[tuple[int, str]]  # line number from 1, and what is wrong with it
 
     def table(self) -> pl.DataFrame:
-        """Give the rows with the columns of SCHEMA."""
+        """Return the rows with the columns of SCHEMA."""
         points = np.stack(list(self.shapes.values())) if self.shapes else np.empty((0, POINTS, 2))
         return pl.DataFrame({"file": list(self.shapes), "points": points}, schema=SCHEMA)
 
@@ -101,7 +101,7 @@ def _number(word: str) -> float | None:
 
 
 def write_line(file: str, shape: Shape) -> str:
-    """Give a line of a list, to 0.01 px. Raises ValueError for another shape than (68, 2)."""
+    """Return a line of a list, to 0.01 px. Raises ValueError for another shape than (68, 2)."""
     if shape.shape != (POINTS, 2):
         raise ValueError(f"landmarks of shape {shape.shape}: expected ({POINTS}, 2)")
     numbers = (f"{value:.2f}".rstrip("0").rstrip(".") for value in shape.ravel().tolist())
@@ -109,7 +109,7 @@ def write_line(file: str, shape: Shape) -> str:
 
 
 def join(samples: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    """Give `samples` with a column `points`, null where the table has none for its file.
+    """Return `samples` with a column `points`, null where the table has none for its file.
 
     Names are met as they are, or else by what a photo and its chip share. The order stays.
     """

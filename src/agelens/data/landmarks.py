@@ -32,7 +32,7 @@ from agelens.images.decode import Picture
 from agelens.inference.runtime import CHIP
 
 FACE_BOX = (14, 14, 194, 194)
-"""Where dlib's detector sees the face of a 200 px chip: left, top, right, bottom."""
+"""The box in which dlib's detector sees the face of a 200 px chip: left, top, right, bottom."""
 
 _FILE = "shape_predictor_68_face_landmarks.dat"
 _AHEAD = 32  # chips decoded while the predictor works
@@ -58,12 +58,12 @@ class Predictor:
         self._box: Any = dlib.rectangle(*FACE_BOX)
 
     def predict(self, chip: Picture) -> Shape:
-        """Take an aligned chip, uint8 (200, 200, 3) RGB, give float32 (68, 2) in pixels."""
+        """Return float32 (68, 2), in pixels, of an aligned chip, uint8 (200, 200, 3) RGB."""
         points = self.shape(chip).parts()
         return np.array([(point.x, point.y) for point in points], np.float32)
 
     def shape(self, chip: Picture) -> Any:
-        """Take an aligned chip, uint8 (200, 200, 3) RGB, give dlib's full_object_detection."""
+        """Return dlib's full_object_detection of an aligned chip, uint8 (200, 200, 3) RGB."""
         if chip.shape != (CHIP, CHIP, 3):
             raise ValueError(f"chip of shape {chip.shape}: expected ({CHIP}, {CHIP}, 3)")
         return self._predict(np.ascontiguousarray(chip), self._box)
@@ -79,7 +79,7 @@ def _read(file: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What came of a folder of chips."""
+    """The outcome of a folder of chips."""
 
     faces: int
     rejects: int

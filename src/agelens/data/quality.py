@@ -1,10 +1,10 @@
-"""What is measured on every picture of a dataset: light, sharpness, colour, face and pose.
+"""Measure every picture of a data set: light, sharpness, colour, face and pose.
 
-Measured is what a model gets to see: the picture at 200 x 200 px. Detecting the face is the slow
-part, so each picture is glanced at twice, small and mirrored, and the two are averaged. On 500
+Measurements are of what a model sees: the picture at 200 x 200 px. Detecting the face is the slow
+part, so a small copy and its mirror image are searched, and the two results are averaged. On 500
 UTKFace chips, against dlib's 68 points, this gave 4.7 px of scatter (median) in 3.3 ms a chip,
-where the full detector gave 6.0 px in 23 ms. Where the two glances disagree, are in doubt or see
-more than one face, the full detector decides.
+where the full detector gave 6.0 px in 23 ms. Where the two disagree,
+are not sure or find more than one face, the full detector decides.
 """
 
 import json
@@ -30,7 +30,7 @@ from agelens.errors import PictureError
 from agelens.faces.detector import Detector
 from agelens.images.decode import Picture
 from agelens.inference.runtime import CHIP
-from agelens.results import Box, Face, Landmarks
+from agelens.results import Box, Face
 
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 """The five points; each has a column `..._x` and `..._y`, in pixels of the 200 px chip."""
@@ -59,6 +59,7 @@ SCHEMA: dict[str, Any] = {
 }
 """The columns of the table, a row for each sample in the dataset's order."""
 
+_GEOMETRY = tuple(SCHEMA)[tuple(SCHEMA).index("left") : tuple(SCHEMA).index("score")]
 FILE = "quality.parquet"
 BORDER = 40  # pixels of black around a chip: a face that fills it is found less well
 BLACK = 10  # largest channel up to which a pixel of the rim is black
@@ -78,7 +79,7 @@ Report = Callable[[int, int], None]
 def measure(
     dataset: Dataset, report: Report | None = None, threads: int | None = None
 ) -> pl.DataFrame:
-    """Give the table (columns: SCHEMA), measured now or by an earlier run.
+    """Return the table (columns: SCHEMA), measured now or by an earlier run.
 
     It is kept in the dataset folder (`quality.parquet`, where that can be written) for the
     dataset as it is: its fingerprint is checked. An interrupted run goes on. The chips come from
@@ -121,19 +122,11 @@ def measure(
 def measure_chip(chip: Picture, detector: Detector) -> dict[str, Any]:
     """Measure one chip, uint8 (200, 200, 3) RGB: SCHEMA's columns from `brightness` on."""
     found = _faces(chip, detector)
-    figures = _pixels(chip) | {"faces": len(found.faces), "checked": found.checked}
-    if not found.faces:
+    figures = _pixels(chip) | {"faces": found.count, "checked": found.checked}
+    if not found.count:
         return figures
-    face = found.faces[0]
-    points = face.landmarks.array()
-    box = face.box
-    return figures | {
-        "left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom,
-        "score": face.score,
-        **{f"{name}_{axis}": points[i, j] for i, name in enumerate(POINTS)
-           for j, axis in enumerate("xy")},
-        **pose(points),
-    }  # fmt: skip
+    largest = dict(zip(_GEOMETRY, found.geometry, strict=True))
+    return figures | largest | {"score": found.score, **pose(found.geometry[4:].reshape(5, 2))}
 
 
 def _measured(file: str, read: Callable[[], Picture], look: "_Look") -> dict[str, Any]:
@@ -161,9 +154,11 @@ def _pixels(chip: Picture) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    faces: list[Face]  # largest first, in pixels of the chip
+    count: int  # faces found; the rest is of the largest
+    geometry: NDArray[np.float64]  # (14,), the columns _GEOMETRY, in pixels of the chip
+    score: float
     checked: bool
 
 
@@ -175,46 +170,35 @@ def _faces(chip: Picture, detector: Detector) -> _Found:
     seen = detector.detect_upright(framed)
     mirrored = detector.detect_upright(np.ascontiguousarray(framed[:, ::-1]))
     if len(seen) == len(mirrored) == 1:
-        a, b = seen[0], _mirror(mirrored[0], _GLANCE)
-        if min(a.score, b.score) >= _SURE and a.box.overlap(b.box) >= _ALIKE:
-            return _Found([_moved(_mean(a, b), rim, CHIP / side)], checked=False)
+        a, b = _geometry(seen[0]), _mirror(_geometry(mirrored[0]), _GLANCE)
+        scores = seen[0].score, mirrored[0].score
+        if min(scores) >= _SURE and Box(*a[:4]).overlap(Box(*b[:4])) >= _ALIKE:
+            mean = ((a + b) / 2 - rim) * (CHIP / side)
+            return _Found(1, mean, sum(scores) / 2, checked=False)
     found = detector.detect(_framed(chip, BORDER))
-    return _Found([_moved(face, BORDER, 1.0) for face in found], checked=True)
+    if not found:
+        return _Found(0, np.empty(0), 0.0, checked=True)
+    return _Found(len(found), _geometry(found[0]) - BORDER, found[0].score, checked=True)
 
 
 def _framed(picture: NDArray[Any], rim: int) -> Picture:
     return np.pad(picture, ((rim, rim), (rim, rim), (0, 0)))
 
 
-def _mirror(face: Face, width: float) -> Face:
+def _geometry(face: Face) -> NDArray[np.float64]:
     box = face.box
-    points = face.landmarks.array()[[1, 0, 2, 4, 3]]
+    return np.array([box.left, box.top, box.right, box.bottom, *face.landmarks.array().ravel()])
+
+
+def _mirror(geometry: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    points = geometry.reshape(7, 2)[[0, 1, 3, 2, 4, 6, 5]]  # two corners of the box, then POINTS
     points[:, 0] = width - points[:, 0]
-    flipped = Box(width - box.right, box.top, width - box.left, box.bottom)
-    return Face(flipped, Landmarks.from_array(points), face.score)
-
-
-def _mean(a: Face, b: Face) -> Face:
-    box = Box(*(
-        (one + other) / 2 for one, other in (
-            (a.box.left, b.box.left), (a.box.top, b.box.top),
-            (a.box.right, b.box.right), (a.box.bottom, b.box.bottom),
-        )
-    ))  # fmt: skip
-    points = (a.landmarks.array() + b.landmarks.array()) / 2
-    return Face(box, Landmarks.from_array(points), (a.score + b.score) / 2)
-
-
-def _moved(face: Face, rim: float, scale: float) -> Face:
-    """Bring a face from the framed picture into pixels of the chip."""
-    box = face.box
-    sides = ((side - rim) * scale for side in (box.left, box.top, box.right, box.bottom))
-    points = (face.landmarks.array() - rim) * scale
-    return Face(Box(*sides), Landmarks.from_array(points), face.score)
+    points[:2, 0] = points[1::-1, 0]  # the left side was the right one
+    return points.ravel()
 
 
 def pose(points: NDArray[np.float64]) -> dict[str, Any]:
-    """Give yaw, pitch and roll, as in SCHEMA, of five points (5, 2); nothing if they coincide."""
+    """Return yaw, pitch and roll, as in SCHEMA, of five points (5, 2); nothing if they coincide."""
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
     across = points[1] - points[0]
     down = mouth - eyes

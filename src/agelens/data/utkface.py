@@ -36,7 +36,7 @@ _NAME_BYTES = 240
 
 
 def is_picture(name: str) -> bool:
-    """Tell whether a file name ends as a picture's does."""
+    """Return whether a file name ends as a picture's does."""
     return name.lower().endswith(SUFFIXES)
 
 
@@ -56,7 +56,7 @@ def read_label(name: str) -> Label:
 
 
 def photo_key(name: str) -> str:
-    """Give what `name.jpg` and `name.jpg.chip.jpg` share. Raises BadLabel as `read_label`."""
+    """Return what `name.jpg` and `name.jpg.chip.jpg` share. Raises BadLabel as `read_label`."""
     return _match(name)["key"].strip()
 
 

@@ -1,4 +1,4 @@
-"""Read labelled faces in each form they are published in; one module for each form.
+"""One module per form of data set, and the registry that chooses among them.
 
-Imports `agelens.data` modules for archives, labels and sources.
+Imports archives, labels, folds and sources of `agelens.data`, and nothing that imports pictures.
 """

@@ -1,4 +1,4 @@
-"""CSV files as rows of text, within limits: never more than one line in memory."""
+"""Read CSV files as rows of text, within limits: never more than one line in memory."""
 
 import csv
 import io
@@ -70,7 +70,7 @@ def first_row(head: bytes, name: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a table say what; None where none does."""
+    """The names of a table's columns; None where there is no such column."""
 
     file: str | None
     age: str | None

@@ -1,4 +1,4 @@
-"""What a reader is: a class that recognises a form of data set and yields labelled pictures."""
+"""The interface of a reader: it recognises a form of data set and yields labelled pictures."""
 
 import re
 from collections.abc import Iterator

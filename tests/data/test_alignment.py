@@ -170,7 +170,7 @@ def test_rejects_and_a_second_run(tmp_path: Path, astronaut: Picture, kind: str)
     assert "3 rejects" in again.stdout
 
 
-def test_an_interrupted_run_goes_on(tmp_path: Path, astronaut: Picture) -> None:
+def test_an_interrupted_run_resumes(tmp_path: Path, astronaut: Picture) -> None:
     source = write_folder(tmp_path / "s", mixed(astronaut))
 
     def stop(stage: str, done: int, total: int | None) -> None:
@@ -191,7 +191,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, astronaut: Picture) -> None:
     assert not (tmp_path / "d/.align").exists()
 
 
-def test_what_cannot_be_aligned_is_said(tmp_path: Path, astronaut: Picture) -> None:
+def test_unusable_sources_raise(tmp_path: Path, astronaut: Picture) -> None:
     with pytest.raises(SourceError, match="no such file or folder"):
         align_pictures(tmp_path / "none", tmp_path / "d")
     source = write_folder(tmp_path / "s", {"b.jpg": b"no picture"})

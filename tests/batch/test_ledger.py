@@ -47,7 +47,7 @@ def test_a_store_writes_whole_files_and_lists_them(place: str) -> None:
         store.read("parts/b")
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch) -> None:
     store = open_store(str(tmp_path / "out"))
     store.write("parts/a", b"old")
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch) -> N
     assert store.read("parts/a") == b"old"
 
 
-def test_one_run_at_a_time(tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     with store.exclusive(), pytest.raises(BatchError, match="another run"), store.exclusive():
         pass
@@ -71,7 +71,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         assert list((tmp_path / "parts").iterdir()) == []
 
 
-def test_an_output_that_is_a_file(tmp_path: Path) -> None:
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with (
         pytest.raises(SourceError, match="--output"),
@@ -108,7 +108,7 @@ def test_units_never_mix_kinds(kinds: list[Kind]) -> None:
         assert len(of_unit) <= 3
 
 
-def test_plans_of_several_files(tmp_path: Path, monkeypatch) -> None:
+def test_a_large_plan_has_several_files(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(plan, "CHUNK", 600)
     made = plan.make(open_store(str(tmp_path)), iter(PICTURES), lambda count: None)
     units = [made.unit(number) for number in range(made.totals.units)]
@@ -116,7 +116,7 @@ def test_plans_of_several_files(tmp_path: Path, monkeypatch) -> None:
     assert [place for unit in units for place in unit.places] == [e.place for e in PICTURES]
 
 
-def test_the_ledger_finds_what_is_committed(place: str) -> None:
+def test_the_ledger_finds_committed_parts(place: str) -> None:
     for done in (part(0), part(2, 0, last=False), part(2, 1, last=False), part(4, 1)):
         commit(place, done)
     ledger = Ledger(open_store(place))
@@ -125,7 +125,7 @@ def test_the_ledger_finds_what_is_committed(place: str) -> None:
     assert next(ledger.parts()) == part(0)
 
 
-def test_the_manifest_spares_reading_footers_and_may_be_missing(place: str, monkeypatch) -> None:
+def test_the_manifest_saves_reading_footers(place: str, monkeypatch) -> None:
     store = open_store(place)
     ledger = Ledger(store)
     for done in (part(0), part(1)):
@@ -164,14 +164,14 @@ def test_another_run_in_the_same_place_is_refused(place: str) -> None:
         open_run(store, about | {"longest": 640}, {})
 
 
-def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"")
     with pytest.raises(BatchError, match=r"photo\.jpg"):
         open_run(open_store(str(tmp_path)), {}, {})
 
 
 @given(data=st.binary(max_size=200))
-def test_footers_of_hostile_bytes_are_value_errors(data: bytes) -> None:
+def test_hostile_bytes_as_parquet_raise_value_errors(data: bytes) -> None:
     for content in (data, data + b"PAR1", b"PAR1" + data + b"\x10\0\0\0PAR1"):
         with pytest.raises(ValueError):
             locations.parquet_schema(lambda n, content=content: content[-n:])

@@ -25,7 +25,7 @@ def test_a_folder_is_searched_without_hidden_and_other_files(tmp_path: Path) -> 
     assert places(f"file://{tmp_path}/in") == paths
 
 
-def test_relative_places_are_kept_as_given(tmp_path: Path) -> None:
+def test_relative_paths_stay_relative(tmp_path: Path) -> None:
     write_chips(tmp_path / "in", 2)
     assert places("in", tmp_path) == ["in/0/0000.png", "in/1/0001.png"]
     assert places("in/*/*1.png", tmp_path) == ["in/1/0001.png"]
@@ -80,13 +80,15 @@ def test_numbered_shards_and_a_folder_of_them(tmp_path: Path) -> None:
         ("cut.parquet", b"PAR1 and no more", "Parquet"),
     ],
 )
-def test_manifests_that_are_none(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+def test_invalid_manifests_are_refused(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=says):
         places(tmp_path / name)
 
 
-def test_sources_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_sources_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for source in (tmp_path / "none", tmp_path / "empty", tmp_path / "*.png"):
         with pytest.raises(SourceError):

@@ -49,7 +49,7 @@ def test_pictures_count_before_they_are_committed_and_once(tmp_path) -> None:
     assert (progress.parts, progress.units_done, progress.seconds) == (1, 1, {"detect": 2})
 
 
-def test_what_a_lost_worker_had_not_committed_does_not_count(tmp_path) -> None:
+def test_uncommitted_pictures_of_a_lost_worker_do_not_count(tmp_path) -> None:
     progress, _ = begin(tmp_path)
     progress.update(Predicted("a", 7, 7, 7))
     progress.update(Memory("a", 321.4))
@@ -63,7 +63,7 @@ def test_what_a_lost_worker_had_not_committed_does_not_count(tmp_path) -> None:
     assert progress.deferred == {3: "503"}
 
 
-def test_time_left_is_by_this_runs_speed(tmp_path) -> None:
+def test_time_left_uses_the_speed_of_this_run(tmp_path) -> None:
     progress, clock = begin(tmp_path, done=4)
     assert progress.seconds_left is None
     assert progress.share == 0.4
@@ -75,7 +75,7 @@ def test_time_left_is_by_this_runs_speed(tmp_path) -> None:
     assert progress.speed == (100 / 60, 200 / 60)
 
 
-def test_speed_forgets_what_is_long_ago(tmp_path) -> None:
+def test_speed_is_that_of_the_last_half_minute(tmp_path) -> None:
     progress, clock = begin(tmp_path)
     for pictures in (1000, 10, 10, 10):
         clock.now += 20
@@ -83,7 +83,7 @@ def test_speed_forgets_what_is_long_ago(tmp_path) -> None:
     assert progress.speed[0] < 2
 
 
-def test_shards_hide_how_many_there_are(tmp_path) -> None:
+def test_with_shards_the_share_is_of_units(tmp_path) -> None:
     progress, _ = begin(tmp_path, shards=10)
     progress.update(Committed("a", part(0), 900))
     assert progress.share == 0.1

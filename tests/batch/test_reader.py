@@ -34,7 +34,7 @@ def test_files_and_missing_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [True, False])
-def test_a_source_that_is_gone_as_a_whole_is_no_answer(tmp_path: Path, left: bool) -> None:
+def test_a_missing_source_raises(tmp_path: Path, left: bool) -> None:
     if left:  # as an unmounted disk leaves it
         (tmp_path / "in").mkdir()
     with pytest.raises(SourceUnreachable, match="gone or empty"):
@@ -48,7 +48,7 @@ def test_a_shard_gives_its_pictures_by_name(tmp_path: Path) -> None:
     assert [item.data for item in found] == [chip(0), chip(1), chip(2)]
 
 
-def test_a_damaged_shard_gives_what_is_whole_and_says_so(tmp_path: Path) -> None:
+def test_a_damaged_shard_gives_its_whole_pictures_and_an_error(tmp_path: Path) -> None:
     shard = tmp_path / "s.tar"
     named = write_shard(shard, [str(n) for n in range(9)])
     shard.write_bytes(shard.read_bytes()[: 4 * 4 * 512 + 512 + 40])  # in the fifth picture's label
@@ -60,7 +60,7 @@ def test_a_damaged_shard_gives_what_is_whole_and_says_so(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", None])
-def test_shards_that_are_none(tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_shard_has_a_row(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "s.tar").write_bytes(content)
     (tmp_path / "other").write_bytes(b"")
@@ -69,7 +69,7 @@ def test_shards_that_are_none(tmp_path: Path, content: bytes | None) -> None:
     assert "s.tar" in str(item.error)
 
 
-def test_a_shard_without_pictures_has_a_row_too(tmp_path: Path) -> None:
+def test_a_shard_without_pictures_has_a_row(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "s.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("a.cls"))
     (item,) = read(Kind.SHARD, str(tmp_path / "s.tar"))
@@ -93,7 +93,7 @@ def test_rows_of_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ]  # fmt: skip
 
 
-def test_far_files_are_fetched_in_order() -> None:
+def test_remote_files_are_fetched_in_order() -> None:
     import fsspec
 
     memory = fsspec.filesystem("memory")
@@ -110,19 +110,19 @@ def test_far_files_are_fetched_in_order() -> None:
     assert "not an archive" in str(item.error)
 
 
-def test_a_store_that_fails_for_a_while_is_asked_again(no_waiting: None) -> None:
+def test_a_failed_request_is_retried(no_waiting: None) -> None:
     tries = iter([OSError("503"), TimeoutError("slow"), 7])
 
     def ask() -> object:
-        said = next(tries)
-        if isinstance(said, Exception):
-            raise said
-        return said
+        message = next(tries)
+        if isinstance(message, Exception):
+            raise message
+        return message
 
     assert locations.retry(ask, "read it") == 7
 
 
-def test_a_store_that_never_answers(no_waiting: None) -> None:
+def test_a_store_that_never_responds_is_unreachable(no_waiting: None) -> None:
     asked = []
 
     def ask() -> None:
@@ -134,7 +134,7 @@ def test_a_store_that_never_answers(no_waiting: None) -> None:
     assert len(asked) == 5
 
 
-def test_what_is_not_there_is_an_answer_at_once() -> None:
+def test_a_missing_file_is_not_retried() -> None:
     asked = []
 
     def ask() -> None:
@@ -156,5 +156,5 @@ def test_what_is_not_there_is_an_answer_at_once() -> None:
         ("/lists/a.txt", "s3://bucket/b.jpg", "s3://bucket/b.jpg"),
     ],
 )
-def test_names_are_seen_from_their_manifest(manifest: str, name: str, seen: str) -> None:
+def test_relative_names_start_at_their_manifest(manifest: str, name: str, seen: str) -> None:
     assert locations.resolve(name, manifest) == seen

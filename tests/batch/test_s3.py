@@ -99,7 +99,7 @@ def test_pictures_and_shards_in_a_bucket_answered_into_it(
     assert (again.counts.pictures, len(puts)) == (43, before)
 
 
-def test_errors_of_the_server_and_slow_answers_are_outlived(
+def test_failed_and_slow_requests_are_retried(
     s3: Store, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locations, "RETRY_SECONDS", (0.01,) * 4)

@@ -45,7 +45,7 @@ def test_every_help_has_examples_of_its_command(name: str, command) -> None:
 
 
 @pytest.mark.parametrize(("name", "command"), EVERY, ids=NAMES)
-def test_examples_are_calls_that_the_command_line_takes(name: str, command) -> None:
+def test_examples_are_valid_calls(name: str, command) -> None:
     for line in examples(command):
         words = shlex.split(line.partition(" > ")[0])[1:]
         target = EVERY[0][1]

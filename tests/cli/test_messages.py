@@ -43,17 +43,19 @@ def lines(result: Result) -> list[dict]:
 def test_json_logs_are_objects_of_one_form(pictures: Path, tiny_model: Path) -> None:
     result = run("predict", pictures, "--model", tiny_model, "--format", "jsonl", "--json-logs")
     assert result.exit_code == 1
-    said = lines(result)
-    assert all({"time", "level", "message"} <= set(line) for line in said)
-    (error,) = [line for line in said if line["level"] == "error"]
+    printed = lines(result)
+    assert all({"time", "level", "message"} <= set(line) for line in printed)
+    (error,) = [line for line in printed if line["level"] == "error"]
     assert "d.png" in error["message"]
-    steps = [line for line in said if line["level"] == "progress"]
+    steps = [line for line in printed if line["level"] == "progress"]
     assert {line["message"] for line in steps} == {"predicting"}
     assert steps[-1]["done"] == steps[-1]["total"] == 4
     assert len([json.loads(line) for line in result.stdout.splitlines()]) == 4  # results as ever
 
 
-def test_quiet_leaves_results_warnings_and_errors(tmp_path: Path, pictures, tiny_model) -> None:
+def test_quiet_prints_only_results_warnings_and_errors(
+    tmp_path: Path, pictures, tiny_model
+) -> None:
     source = write_folder(tmp_path / "source", faces(12))
     loud = run("data", "import", source, tmp_path / "a")
     still = run("data", "import", source, tmp_path / "b", "-q")
@@ -64,22 +66,22 @@ def test_quiet_leaves_results_warnings_and_errors(tmp_path: Path, pictures, tiny
     assert [line["level"] for line in lines(failed)] == ["error"]
 
 
-def test_the_environment_speaks_for_all_commands(tmp_path: Path) -> None:
+def test_environment_variables_set_the_messages(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "source", faces(12))
-    told = run("data", "import", source, tmp_path / "a", env={"AGELENS_JSON_LOGS": "1"})
-    assert {line["level"] for line in lines(told)} >= {"progress", "info"}
+    printed = run("data", "import", source, tmp_path / "a", env={"AGELENS_JSON_LOGS": "1"})
+    assert {line["level"] for line in lines(printed)} >= {"progress", "info"}
     still = run("data", "import", source, tmp_path / "b", env={"AGELENS_QUIET": "1"})
     assert still.stderr == ""
 
 
-def test_one_call_does_not_set_the_next(tmp_path: Path) -> None:
+def test_message_options_do_not_persist(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "source", faces(12))
     run("data", "import", source, tmp_path / "a", "--json-logs", "--quiet")
     after = run("data", "import", source, tmp_path / "b")
     assert after.stderr and "{" not in after.stderr
 
 
-def test_progress_is_told_at_each_stage_and_not_at_each_step(capsys, monkeypatch) -> None:
+def test_progress_lines_are_limited_to_one_a_second(capsys, monkeypatch) -> None:
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     console.configure(quiet=False, json_logs=True)
@@ -89,30 +91,30 @@ def test_progress_is_told_at_each_stage_and_not_at_each_step(capsys, monkeypatch
             now += 0.01
             bar.advance(task)
         bar.update(task, description="writing", completed=0, total=5)
-    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    reading = [line["done"] for line in said if line["message"] == "reading"]
+    printed = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    reading = [line["done"] for line in printed if line["message"] == "reading"]
     assert reading[0] == 1 and reading[-1] == 1000
     assert len(reading) == pytest.approx(11, abs=1)  # ten seconds
-    assert said[-1] | {"time": ""} == {
+    assert printed[-1] | {"time": ""} == {
         "time": "", "level": "progress", "message": "writing", "done": 0, "total": 5,
     }  # fmt: skip
 
 
-def test_log_records_become_lines(capsys) -> None:
+def test_log_records_are_printed_as_lines(capsys) -> None:
     logger = logging.getLogger("test of lines")
     logger.propagate = False
     logger.setLevel(logging.INFO)
     logger.addHandler(console.LogLines())
     console.configure(quiet=False, json_logs=True)
     logger.info("served [%s]", "a.jpg")
-    told = json.loads(capsys.readouterr().err)
-    assert (told["level"], told["message"]) == ("info", "served [a.jpg]")
-    assert told["logger"] == "test of lines"
+    printed = json.loads(capsys.readouterr().err)
+    assert (printed["level"], printed["message"]) == ("info", "served [a.jpg]")
+    assert printed["logger"] == "test of lines"
     console.configure(quiet=True, json_logs=False)
     logger.info("nothing")
     logger.warning("served [%s]", "b.jpg")
-    said = capsys.readouterr().err
-    assert re.fullmatch(r"\d{4}-\S+ WARNING served \[b.jpg\]\n", said)
+    printed = capsys.readouterr().err
+    assert re.fullmatch(r"\d{4}-\S+ WARNING served \[b.jpg\]\n", printed)
 
 
 def test_no_color_is_honoured(capsys, monkeypatch) -> None:
@@ -130,9 +132,9 @@ def test_no_color_is_honoured(capsys, monkeypatch) -> None:
 def test_an_error_is_a_json_line_too(agelens) -> None:
     done = agelens("predict", "none.jpg", "--json-logs")
     assert done.returncode == 2
-    told = json.loads(done.stderr)
-    assert told["level"] == "error"
-    assert "no such file" in told["message"]
+    printed = json.loads(done.stderr)
+    assert printed["level"] == "error"
+    assert "no such file" in printed["message"]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_a_user_mistake_is_one_line(agelens, tiny_model: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        for words, said in (
+        for words, message in (
             (["--model", "nowhere"], "no model 'nowhere'"),
             (
                 ["--model", str(tiny_model), "--port", port],
@@ -35,7 +35,7 @@ def test_a_user_mistake_is_one_line(agelens, tiny_model: Path) -> None:
         ):
             done = agelens("serve", *words)
             assert done.returncode == 2, done.stderr
-            assert said in done.stderr
+            assert message in done.stderr
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_command(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_command(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_it_answers_and_ends_in_peace(tiny_model: Path, tmp_path: Path) -> None:
+def test_it_serves_and_stops_cleanly(tiny_model: Path, tmp_path: Path) -> None:
     words = ["--model", str(tiny_model), "--port", "0", "--threads", "1"]
     log = tmp_path / "log"
     with log.open("w") as stream:
@@ -73,9 +73,9 @@ def test_it_answers_and_ends_in_peace(tiny_model: Path, tmp_path: Path) -> None:
         process.wait()
     lines = log.read_text().splitlines()
     assert not any("Traceback" in line for line in lines)
-    said = [line.split(" ", 1)[1] for line in lines[1:]]  # without the time
-    assert said[0] == "INFO ready: model tiny"
-    assert re.fullmatch(r"INFO GET /v1/models 200 \d+ ms [0-9a-f]{32}", said[1])
+    logged = [line.split(" ", 1)[1] for line in lines[1:]]  # without the time
+    assert logged[0] == "INFO ready: model tiny"
+    assert re.fullmatch(r"INFO GET /v1/models 200 \d+ ms [0-9a-f]{32}", logged[1])
 
 
 def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch) -> None:

@@ -26,7 +26,9 @@ def client(tiny_model: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_answer_is_that_of_the_library(client, tiny_model, astronaut_path, group_path) -> None:
+def test_predictions_are_those_of_the_library(
+    client, tiny_model, astronaut_path, group_path
+) -> None:
     predictor = agelens.load(tiny_model, threads=1, longest=640)
     files = [("files", (p.name, p.read_bytes())) for p in (group_path, astronaut_path)]
     answer = client.post("/v1/predict", files=files)
@@ -52,7 +54,7 @@ def test_a_raw_body(client, astronaut_path, kind) -> None:
     assert "age_probabilities" not in picture["faces"][0]
 
 
-def test_the_distribution_is_given_when_asked_for(client, astronaut_path) -> None:
+def test_the_distribution_is_optional(client, astronaut_path) -> None:
     answer = client.post("/v1/predict?distribution=true", content=astronaut_path.read_bytes())
     (face,) = answer.json()["pictures"][0]["faces"]
     assert len(face["age_probabilities"]) == 117
@@ -61,14 +63,14 @@ def test_the_distribution_is_given_when_asked_for(client, astronaut_path) -> Non
     assert error["details"]["errors"][0]["where"] == "query.distribution"
 
 
-def test_no_face_is_an_answer(client) -> None:
+def test_no_face_is_an_empty_list(client) -> None:
     grey = b"P6 64 64 255\n" + b"\x80" * (64 * 64 * 3)
     answer = client.post("/v1/predict", content=grey)
     assert answer.status_code == 200
     assert answer.json()["pictures"][0]["faces"] == []
 
 
-def test_one_bad_picture_leaves_the_others(client, astronaut_path) -> None:
+def test_one_bad_picture_does_not_affect_others(client, astronaut_path) -> None:
     files = [("a", ("bad.jpg", b"no picture")), ("b", ("ok.jpg", astronaut_path.read_bytes()))]
     answer = client.post("/v1/predict", files=files)
     assert answer.status_code == 200
@@ -96,7 +98,7 @@ def test_one_bad_picture_leaves_the_others(client, astronaut_path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_answered(client, request_, status, code) -> None:
+def test_invalid_requests_get_their_error(client, request_, status, code) -> None:
     error = problem(client.post("/v1/predict", **request_), status, code)
     assert error["message"]
 
@@ -126,7 +128,7 @@ def test_models_and_health(client) -> None:
     assert client.get("/v1/health/live").json() == {"status": "live"}
 
 
-def test_metrics_count(client, astronaut_path) -> None:
+def test_metrics_count_faces_and_batches(client, astronaut_path) -> None:
     names = ("agelens_faces_total", "agelens_batch_pictures_count")
     before = [metric(client, name) for name in names]
     client.post("/v1/predict", content=astronaut_path.read_bytes())
@@ -137,7 +139,7 @@ def test_metrics_count(client, astronaut_path) -> None:
     assert 'route="other",status="404"' in text
 
 
-def test_openapi_describes_what_is_there(client) -> None:
+def test_openapi_describes_bodies_and_errors(client) -> None:
     body = client.get("/openapi.json").json()
     predict = body["paths"]["/v1/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {
@@ -159,7 +161,7 @@ def test_request_ids(client) -> None:
     assert len(strange.headers["x-request-id"]) == 32
 
 
-def test_cors_is_for_the_named_site_only(client) -> None:
+def test_cors_allows_only_the_configured_site(client) -> None:
     def allowed(origin: str) -> str | None:
         return client.get("/v1/health/live", headers={"Origin": origin}).headers.get(
             "access-control-allow-origin"
@@ -216,7 +218,7 @@ def test_more_faces_than_allowed(tiny_model, group_path) -> None:
         assert error["details"]["limit"] == 2
 
 
-def test_a_body_that_comes_too_slowly(tiny_model) -> None:
+def test_a_slow_upload_times_out(tiny_model) -> None:
     settings = Settings(model=tiny_model, threads=1, upload_seconds=0.5)
     with running(create_app(settings)) as client:
         url = client.base_url

@@ -67,7 +67,7 @@ def serving(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     return serve
 
 
-def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(serving, monkeypatch) -> None:
+def test_requests_are_batched_and_rejected_when_the_queue_is_full(serving, monkeypatch) -> None:
     monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)  # the first is slow
     with serving(queue=3, pictures=3) as service:
         responses = [service.post_first(), *(service.post() for _ in range(3))]
@@ -80,7 +80,7 @@ def test_requests_of_many_clients_are_joined_and_a_full_queue_says_so(serving, m
     assert service.batches == [1, 3]
 
 
-def test_who_would_wait_too_long_is_refused(serving) -> None:
+def test_a_request_that_would_wait_too_long_is_rejected(serving) -> None:
     with serving(wait=0.01) as service:
         responses = [service.post_first(), service.post()]  # nobody waits yet: accepted
         service.waits(1)
@@ -89,9 +89,7 @@ def test_who_would_wait_too_long_is_refused(serving) -> None:
         assert [response.result(60).status_code for response in responses] == [200] * 2
 
 
-def test_threads_work_on_batches_at_the_same_time_and_share_what_waits(
-    serving, monkeypatch
-) -> None:
+def test_threads_share_the_waiting_pictures(serving, monkeypatch) -> None:
     monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)
     with serving(threads=2) as service:
         response = service.post(files=[("f", (str(i), GREY)) for i in range(8)])
@@ -103,7 +101,7 @@ def test_threads_work_on_batches_at_the_same_time_and_share_what_waits(
     assert sorted(service.batches)[-2:] == [2, 4]
 
 
-def test_an_answer_that_takes_too_long(serving) -> None:
+def test_a_slow_prediction_times_out(serving) -> None:
     with serving(seconds=0.6) as service:
         late = service.client.post("/v1/predict", content=GREY)
         problem(late, 503, "timeout")
@@ -119,7 +117,7 @@ def test_stopping_finishes_what_was_accepted(serving) -> None:
     assert response.result(60).status_code == 200
 
 
-def test_a_fault_in_one_picture_stays_its_own(serving, astronaut_path) -> None:
+def test_an_error_in_one_picture_does_not_affect_others(serving, astronaut_path) -> None:
     portrait = astronaut_path.read_bytes()
     with serving(batch_wait=0.3, longest=320) as service:
         service.failing = True

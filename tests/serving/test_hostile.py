@@ -33,14 +33,14 @@ def client(tiny_model: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_attacks_are_of_many_kinds_and_can_be_drawn_again() -> None:
+def test_attacks_are_varied_and_reproducible() -> None:
     drawn = list(attacks(3, 18))
     assert drawn == list(attacks(3, 18))
     assert drawn != list(attacks(4, 18))
     assert len({one.kind for one in drawn}) == KINDS
 
 
-def test_every_attack_is_answered_and_the_service_lives(client, astronaut_path, caplog) -> None:
+def test_every_attack_gets_a_response(client, astronaut_path, caplog) -> None:
     url = str(client.base_url)
     good = Attack("portrait", (request(form(astronaut_path.read_bytes()), FORM),))
     before = json.loads(send(url, good, 60).body)["pictures"]

@@ -31,7 +31,7 @@ def client(tiny_model: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_every_file_is_served_and_allows_nothing_from_elsewhere(client) -> None:
+def test_every_file_is_served_with_a_strict_content_policy(client) -> None:
     for file in PAGE.iterdir():
         answer = client.get("/" if file.name == "index.html" else f"/page/{file.name}")
         assert answer.status_code == 200
@@ -45,7 +45,7 @@ def test_every_file_is_served_and_allows_nothing_from_elsewhere(client) -> None:
     assert client.get("/page/../app.py").status_code == 404
 
 
-def test_the_page_can_be_left_out(tiny_model) -> None:
+def test_the_page_can_be_disabled(tiny_model) -> None:
     with running(create_app(Settings(model=tiny_model, threads=1, page=False))) as client:
         assert client.get("/").status_code == 404
 
@@ -148,8 +148,8 @@ def test_many_pictures_no_face_and_a_hostile_file(page, astronaut_path, tmp_path
     page.locator("#strip .failed").nth(1).wait_for()
     assert "No face found" in page.inner_text("#face")
     page.click("#strip li:nth-child(2) button")
-    said = page.text_content("#face")
-    assert "damaged" in said or "not a picture" in said
+    text = page.text_content("#face")
+    assert "damaged" in text or "not a picture" in text
     page.click("#strip li:nth-child(3) button")
     assert page.inner_text("#name") == named.name
     assert page.inner_text(".which span") == "Face 1 of 1"
@@ -159,9 +159,7 @@ def test_many_pictures_no_face_and_a_hostile_file(page, astronaut_path, tmp_path
     assert page.is_hidden("#result")
 
 
-def test_a_folder_goes_at_once_and_its_results_can_be_copied(
-    page, astronaut_path, tmp_path
-) -> None:
+def test_a_folder_is_uploaded_and_its_results_can_be_copied(page, astronaut_path, tmp_path) -> None:
     folder = tmp_path / "people"
     (folder / "more").mkdir(parents=True)
     for name in ("a.jpg", "more/b.jpg"):
@@ -180,9 +178,7 @@ def test_a_folder_goes_at_once_and_its_results_can_be_copied(
     assert {"status", "reasons", "doubt"} <= set(copied[0]["faces"][0])
 
 
-def test_a_format_that_the_browser_cannot_show_is_answered_all_the_same(
-    page, astronaut_path, tmp_path
-) -> None:
+def test_a_format_that_the_browser_cannot_show_is_predicted(page, astronaut_path, tmp_path) -> None:
     from PIL import Image
 
     with Image.open(astronaut_path) as image:
@@ -202,7 +198,7 @@ def test_colours_follow_the_system_and_the_button(browser, client) -> None:
         assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
-def test_a_refused_camera_is_told(page) -> None:
+def test_a_refused_camera_shows_a_message(page) -> None:
     page.click("#camera")
     page.wait_for_selector("#camera-bad:not([hidden])")
     assert "camera" in page.inner_text("#camera-bad").lower()
@@ -222,7 +218,7 @@ def test_the_camera_takes_a_picture(browser, client) -> None:
         assert page.is_hidden("#camera-box")
 
 
-def test_a_finger_is_told_to_tap(browser, client, astronaut_path) -> None:
+def test_the_hint_depends_on_touch(browser, client, astronaut_path) -> None:
     for touch, hint in ((True, "Tap a face."), (False, "Point at a face")):
         with opened(browser, client, has_touch=touch, is_mobile=touch) as page:
             page.set_input_files("#files", astronaut_path)

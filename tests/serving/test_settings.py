@@ -7,7 +7,7 @@ from agelens.serving.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"pictures": 0}, "pictures 0"),
         ({"seconds": -1.0}, "seconds -1.0"),
@@ -22,13 +22,13 @@ from agelens.serving.settings import Settings
         ({"cors_origins": ("https://a.example/path",)}, "origin"),
     ],
 )
-def test_values_out_of_range(given, said) -> None:
-    with pytest.raises(ConfigError, match=said.replace("*", r"\*")):
+def test_values_out_of_range(given, message) -> None:
+    with pytest.raises(ConfigError, match=message.replace("*", r"\*")):
         Settings(**given)
 
 
 @pytest.mark.parametrize("key", ["short", "with a space in the middle", "schlüssel-mit-umlauten"])
-def test_keys_are_checked_and_never_shown(key) -> None:
+def test_keys_are_checked_and_not_shown(key) -> None:
     with pytest.raises(ConfigError) as error:
         Settings(api_keys=(key,))
     assert key not in str(error.value)

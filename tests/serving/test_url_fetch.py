@@ -114,7 +114,7 @@ def test_a_picture_is_fetched_and_nothing_of_the_client_is_sent_along(site) -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "code", "said"),
+    ("path", "code", "message"),
     [
         ("/elsewhere", "url_refused", "public address"),
         ("/metadata", "url_refused", "public address"),
@@ -126,10 +126,10 @@ def test_a_picture_is_fetched_and_nothing_of_the_client_is_sent_along(site) -> N
         ("/garbage", "url_failed", "speak HTTP"),
     ],
 )
-def test_what_is_not_taken(site, path, code, said) -> None:
+def test_unusable_responses_are_problems(site, path, code, message) -> None:
     problem = get(site + path)
     assert (problem.status, problem.code) == (422, code)
-    assert said in problem.message
+    assert message in problem.message
 
 
 def test_size_and_time_are_bounded(site) -> None:
@@ -137,7 +137,7 @@ def test_size_and_time_are_bounded(site) -> None:
     assert "within 0.3 s" in get(f"{site}/slow", seconds=0.3).message
 
 
-def test_this_machine_is_refused_by_the_rule_that_is_used(site) -> None:
+def test_the_default_policy_refuses_this_machine(site) -> None:
     port = site.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.0.0.2"):
         problem = asyncio.run(
@@ -161,7 +161,7 @@ def test_the_checked_address_is_the_one_connected_to(site, monkeypatch) -> None:
     assert asked == ["rebinding.example"]
 
 
-def test_one_inner_address_among_several_is_enough_to_refuse(site, monkeypatch) -> None:
+def test_one_internal_address_among_several_is_refused(site, monkeypatch) -> None:
     async def resolve(self, host, port, **_):
         return resolved(port, "127.0.0.1", "10.0.0.1")
 
@@ -170,7 +170,7 @@ def test_one_inner_address_among_several_is_enough_to_refuse(site, monkeypatch) 
     assert Site.asked == []
 
 
-def test_unknown_and_inner_names_are_refused_in_the_same_words(monkeypatch) -> None:
+def test_unknown_and_internal_names_get_the_same_message(monkeypatch) -> None:
     async def unknown(self, host, port, **_):
         raise socket.gaierror(-2, "unknown")
 
@@ -179,7 +179,7 @@ def test_unknown_and_inner_names_are_refused_in_the_same_words(monkeypatch) -> N
     assert get("http://nowhere.example/").message == inner.message
 
 
-def test_the_service_fetches_only_when_told_to(site, tiny_model) -> None:
+def test_the_service_fetches_urls_only_if_enabled(site, tiny_model) -> None:
     urls = {"urls": [f"{site}/picture.jpg", f"{site}/text", "http://10.0.0.1/x.jpg"]}
     with running(create_app(Settings(model=tiny_model, threads=1))) as client:
         error = problem(client.post("/v1/predict", json=urls), 415, "unsupported_media_type")

@@ -20,14 +20,14 @@ NOT_PUBLIC = [
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_inner_addresses_are_not_public(address) -> None:
+def test_internal_addresses_are_not_public(address) -> None:
     assert not is_public(ip_address(address))
 
 
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "93.184.215.14", "172.32.0.1", "2606:4700:4700::1111", "2a00:1450::1"]
 )
-def test_outer_addresses_are(address) -> None:
+def test_internet_addresses_are_public(address) -> None:
     assert is_public(ip_address(address))
 
 
@@ -72,13 +72,13 @@ def test_an_address_inside_another_is_never_public(address) -> None:
         ("http://example.org/" + "a" * 2000, "characters; the limit"),
     ],
 )
-def test_strange_urls_are_refused_before_anything_is_looked_up(url, why) -> None:
+def test_unusual_urls_are_refused_before_any_lookup(url, why) -> None:
     with pytest.raises(Problem, match=why) as caught:
         parse(url)
     assert (caught.value.status, caught.value.code) == (422, "url_refused")
 
 
-def test_plain_urls_are_taken_apart() -> None:
+def test_plain_urls_are_parsed() -> None:
     assert parse("https://Example.org:8443/a/b.jpg?x=1&y=2#part") == Target(
         "https", "example.org", 8443, "/a/b.jpg?x=1&y=2",
         "https://Example.org:8443/a/b.jpg?x=1&y=2#part",
@@ -89,7 +89,7 @@ def test_plain_urls_are_taken_apart() -> None:
     assert parse("http://8.8.8.8/").host == "8.8.8.8"
 
 
-def test_a_redirect_is_judged_as_a_url_of_its_own() -> None:
+def test_a_redirect_is_checked_like_a_url() -> None:
     start = parse("https://example.org/a/b.jpg")
     assert start.redirected("../c.jpg").url == "https://example.org/c.jpg"
     assert start.redirected("//other.example/x").host == "other.example"
@@ -99,7 +99,7 @@ def test_a_redirect_is_judged_as_a_url_of_its_own() -> None:
 
 
 @given(st.text(max_size=40) | st.builds("http://{}/".format, st.text(max_size=40)))
-def test_any_text_is_a_target_or_refused(text) -> None:
+def test_any_text_is_parsed_or_refused(text) -> None:
     try:
         target = parse(text)
     except Problem as problem:

@@ -114,7 +114,7 @@ def test_extras_list_what_they_lack(monkeypatch) -> None:
     }
 
 
-def test_every_extra_of_the_package_is_explained() -> None:
+def test_every_extra_has_a_description() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev"}
 

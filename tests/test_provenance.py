@@ -11,7 +11,7 @@ def test_versions_are_those_installed() -> None:
     assert "numpy" in said
 
 
-def test_a_machine_is_a_kind_without_a_name() -> None:
+def test_the_machine_is_described_without_its_name() -> None:
     assert provenance.machine(3)["threads"] == 3
     assert provenance.machine()["threads"] == provenance.machine()["cores"]
     assert platform.node() not in provenance.machine().values()
@@ -23,6 +23,6 @@ def test_now_is_utc_to_the_second() -> None:
     assert said.microsecond == 0
 
 
-def test_a_recorded_command_tells_no_folders() -> None:
+def test_a_recorded_command_hides_folders() -> None:
     words = ["agelens", "evaluate", "runs/a", "--data", "/home/somebody/faces", "--set=a=/x/y.csv"]
     assert provenance.command(words) == "agelens evaluate runs/a --data faces --set=a=y.csv"

@@ -1,4 +1,4 @@
-"""The words of the house: boxes, landmarks, genders."""
+"""The result types: boxes, landmarks, genders, predictions."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ def test_overlap_is_a_symmetric_share(a: Box, b: Box) -> None:
 
 
 @given(st.lists(sides, min_size=10, max_size=10))
-def test_landmarks_there_and_back(values: list[float]) -> None:
+def test_landmarks_survive_the_round_trip(values: list[float]) -> None:
     points = np.array(values).reshape(5, 2)
     marks = Landmarks.from_array(points)
     np.testing.assert_array_equal(marks.array(), points)
@@ -58,7 +58,7 @@ def test_results_are_frozen() -> None:
         face.score = 1.0  # type: ignore[misc]
 
 
-def test_gender_reads_as_its_word() -> None:
+def test_gender_prints_as_its_value() -> None:
     assert str(Gender.FEMALE) == "female"
     assert Gender("male") is Gender.MALE
 
@@ -72,7 +72,7 @@ def person(years: int, female: float = 0.95, **more: object) -> Prediction:
     return dataclasses.replace(one, **more)
 
 
-def test_the_chance_to_be_this_old() -> None:
+def test_the_probability_to_be_over_an_age() -> None:
     certain = person(18)
     assert [certain.p_over(years) for years in (0, 17, 18, 19)] == [1, 1, 1, 0]
     assert certain.p_over(18.25) == pytest.approx(0.75)  # 18 lasts until 19
@@ -82,7 +82,7 @@ def test_the_chance_to_be_this_old() -> None:
 
 
 @given(st.floats(-5, 125), st.floats(-5, 125), st.integers(0, 2**32 - 1))
-def test_the_chance_falls_with_the_age(a: float, b: float, seed: int) -> None:
+def test_the_probability_falls_with_the_age(a: float, b: float, seed: int) -> None:
     ages = np.random.default_rng(seed).dirichlet(np.ones(117)).astype(np.float32)
     one = person(30, age_probabilities=ages)
     assert 0 <= one.p_over(max(a, b)) <= one.p_over(min(a, b)) <= 1
@@ -92,7 +92,7 @@ def test_the_chance_falls_with_the_age(a: float, b: float, seed: int) -> None:
     ("years", "female", "word"),
     [(34, 0.95, "woman"), (18, 0.1, "man"), (17, 0.1, "boy"), (4, 0.9, "girl")],
 )
-def test_a_person_in_a_word(years: int, female: float, word: str) -> None:
+def test_a_person_is_one_word(years: int, female: float, word: str) -> None:
     assert person(years, female).person == word
     assert str(person(years, female)) == f"{word}, {years} ({years - 3}-{years + 4})"
 

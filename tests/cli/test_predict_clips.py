@@ -1,4 +1,4 @@
-"""Clips in `agelens predict`: rows, files, warnings, and pictures beside them."""
+"""Clips in `agelens predict`: rows, files, warnings, and pictures alongside."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def test_one_row_per_person(run, clip: Path) -> None:
     assert "│    1 │" in out
 
 
-def test_json_says_who_was_there_and_when(run, clip: Path) -> None:
+def test_json_lists_people_with_their_times(run, clip: Path) -> None:
     code, out, _ = run(clip, "-f", "json", "--every", "2", "--over", "18")
     (answer,) = json.loads(out)
     assert code == 0
@@ -61,7 +61,7 @@ def test_pictures_and_clips_in_one_csv_with_frames(run, tmp_path, clip, astronau
     assert (person["frame"], person["views"], person["last_time"]) == ("", "3", "0.8")
 
 
-def test_the_marked_copy_has_the_sound(run, tmp_path, clip: Path) -> None:
+def test_the_annotated_copy_has_the_sound(run, tmp_path, clip: Path) -> None:
     before = clip.read_bytes()
     code, _, err = run(clip, "--annotate", tmp_path)
     assert (code, err) == (0, "")
@@ -78,7 +78,7 @@ def test_the_marked_copy_has_the_sound(run, tmp_path, clip: Path) -> None:
     assert all(0.002 < share < 0.2 for share in changed)
 
 
-def test_a_clip_cut_off_is_answered_with_a_warning(run, tmp_path, astronaut) -> None:
+def test_a_truncated_clip_is_predicted_with_a_warning(run, tmp_path, astronaut) -> None:
     frames = moving([head_of(astronaut)], lambda i: [(150, 120)], 9)
     clip = film(tmp_path / "cut.mkv", frames, codec="ffv1")
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
@@ -90,7 +90,7 @@ def test_a_clip_cut_off_is_answered_with_a_warning(run, tmp_path, astronaut) -> 
     assert err.count("\n") == 1
 
 
-def test_bad_clips_are_one_line_each_and_the_others_are_answered(run, tmp_path, clip) -> None:
+def test_bad_clips_are_reported_and_the_others_predicted(run, tmp_path, clip) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no clip")
     (tmp_path / "empty.webm").write_bytes(b"")
     code, out, err = run(tmp_path, "-f", "jsonl", "--annotate", tmp_path / "marked")
@@ -104,14 +104,14 @@ def test_bad_clips_are_one_line_each_and_the_others_are_answered(run, tmp_path, 
     assert [item.name for item in (tmp_path / "marked").iterdir()] == ["clip.mp4"]
 
 
-def test_a_clip_with_the_ending_of_a_picture_is_a_clip(run, tmp_path, clip: Path) -> None:
+def test_a_clip_named_like_a_picture_is_recognised(run, tmp_path, clip: Path) -> None:
     clip.rename(tmp_path / "clip.jpg")
     code, out, _ = run(tmp_path / "clip.jpg", "-f", "jsonl", "--every", "4")
     assert code == 0
     assert json.loads(out)["frames"] == 3
 
 
-def test_who_is_left_out_is_told(run, tmp_path, astronaut) -> None:
+def test_people_left_out_are_reported(run, tmp_path, astronaut) -> None:
     heads = [head_of(astronaut)]
     flash = moving(heads, lambda i: [(150, 120) if i == 2 else None], 5)
     clip = film(tmp_path / "a.mp4", flash)
@@ -124,7 +124,7 @@ def test_who_is_left_out_is_told(run, tmp_path, astronaut) -> None:
     assert len(json.loads(out)["faces"]) == 1
 
 
-def test_a_clip_is_no_chip(run, clip: Path) -> None:
+def test_clips_are_refused_as_chips(run, clip: Path) -> None:
     code, _, err = run(clip, "--chips")
     assert code == 1
     assert "not a picture" in err
@@ -138,7 +138,7 @@ def test_without_pyav_a_clip_ends_with_what_to_install(run, clip: Path, monkeypa
     assert err.count("\n") == 1
 
 
-def test_without_pyav_clips_of_a_folder_are_passed_over(
+def test_without_pyav_clips_of_a_folder_are_skipped(
     run, tmp_path, clip: Path, astronaut_path, monkeypatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
@@ -150,7 +150,7 @@ def test_without_pyav_clips_of_a_folder_are_passed_over(
     assert run(tmp_path / "a.jpg", clip)[0] == 2
 
 
-def test_an_error_while_marking_leaves_no_file(run, tmp_path, clip: Path, monkeypatch) -> None:
+def test_an_error_while_annotating_leaves_no_file(run, tmp_path, clip: Path, monkeypatch) -> None:
     def fail(*_: object) -> None:
         from agelens.errors import BadClip
 

@@ -1,4 +1,4 @@
-"""`agelens watch`: who was there, in a terminal, a window or neither; films; how it ends."""
+"""`agelens watch`: people in a terminal, in a window or neither; recordings; how it ends."""
 
 import io
 import json
@@ -97,7 +97,7 @@ def test_the_first_camera_is_the_default(run, scripted) -> None:
     assert asked == [0, 2]
 
 
-def test_it_ends_after_the_seconds(run, scripted) -> None:
+def test_it_ends_after_the_given_seconds(run, scripted) -> None:
     scripted(*(moment(i, i / 5, 1) for i in range(100)))
     _, out, _ = run("--seconds", "1", "-f", "jsonl")
     assert json.loads(out)["seconds"] == 1.0
@@ -116,14 +116,14 @@ def test_ctrl_c_ends_it_with_the_table(run, scripted, name) -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_ctrl_c_ends_it_while_nothing_comes(run, scripted) -> None:
+def test_ctrl_c_ends_it_while_no_frame_arrives(run, scripted) -> None:
     scripted(moment(0, 0.0, 1), None, then=lambda _: os.kill(os.getpid(), signal.SIGINT))
     code, out, err = run()
     assert (code, err) == (0, "")
     assert "1 views" in out
 
 
-def test_a_stream_over_http_is_followed_until_it_dies(run, astronaut) -> None:
+def test_a_stream_over_http_is_tracked_until_it_ends(run, astronaut) -> None:
     frames = moving([head_of(astronaut)], lambda i: [(90 + 12 * i, 120)], 6)
     with streaming(frames) as url:
         code, out, err = run(url, "-f", "jsonl", "--timeout", "20")
@@ -136,9 +136,7 @@ def test_a_stream_over_http_is_followed_until_it_dies(run, astronaut) -> None:
     assert face["views"] == said["frames"]
 
 
-def test_a_camera_that_breaks_off_leaves_who_was_there_and_the_film(
-    run, scripted, tmp_path
-) -> None:
+def test_people_and_recording_are_kept_if_the_camera_fails(run, scripted, tmp_path) -> None:
     scripted(*(moment(i, i / 5, 1) for i in range(4)), SourceError("unplugged"))
     code, out, err = run("--record", tmp_path / "film.mp4")
     assert code == 2
@@ -148,7 +146,7 @@ def test_a_camera_that_breaks_off_leaves_who_was_there_and_the_film(
         assert len(list(recorded)) == 4
 
 
-def test_no_camera_is_one_line(run, tmp_path) -> None:
+def test_a_missing_camera_is_one_line(run, tmp_path) -> None:
     code, out, err = run("--camera", "63", "--record", tmp_path / "film.mp4")
     assert (code, out) == (2, "")
     assert err.startswith("error: camera 63 cannot be opened")
@@ -156,7 +154,7 @@ def test_no_camera_is_one_line(run, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_film_is_marked_and_keeps_the_times(run, scripted, tmp_path) -> None:
+def test_the_recording_is_annotated_and_keeps_the_times(run, scripted, tmp_path) -> None:
     times = [0, 0.3, 0.35, 1.2]
     scripted(*(moment(i, time, 7) for i, time in enumerate(times)))
     code, _, _ = run("--record", tmp_path / "film.mp4")
@@ -170,7 +168,7 @@ def test_a_film_is_marked_and_keeps_the_times(run, scripted, tmp_path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["film.mp4"]
 
 
-def test_a_film_does_not_replace_the_clip(run, clip: Path) -> None:
+def test_the_recording_does_not_replace_the_clip(run, clip: Path) -> None:
     before = clip.read_bytes()
     code, _, err = run(clip, "--record", clip)
     assert code == 2
@@ -187,7 +185,7 @@ def test_output_goes_to_a_file(run, scripted, tmp_path) -> None:
     assert [row.split(",")[:2] for row in rows] == [["camera 0", "1"], ["camera 0", "2"]]
 
 
-def test_the_terminal_shows_who_is_there(monkeypatch) -> None:
+def test_the_terminal_shows_the_people(monkeypatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "err", terminal)
@@ -204,7 +202,7 @@ def test_the_terminal_shows_who_is_there(monkeypatch) -> None:
     assert " 1 │" not in screen.getvalue()  # long gone
 
 
-def test_a_window_where_there_can_be_one(monkeypatch) -> None:
+def test_a_window_opens_where_possible(monkeypatch) -> None:
     seen: list[np.ndarray] = []
     keys = iter([-1, ord("q")])
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:                 QT5\n")
@@ -222,7 +220,7 @@ def test_a_window_where_there_can_be_one(monkeypatch) -> None:
     assert seen[-1] is None
 
 
-def test_no_window_without_a_desk_or_in_a_headless_build(monkeypatch) -> None:
+def test_no_window_without_a_display_or_in_a_headless_build(monkeypatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

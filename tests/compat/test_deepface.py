@@ -40,7 +40,7 @@ def test_the_result_has_deepfaces_form(astronaut_path: Path, astronaut, tiny_mod
     assert 0.7 < face["face_confidence"] <= 1
 
 
-def test_each_kind_of_input_says_the_same(astronaut_path: Path, astronaut) -> None:
+def test_each_kind_of_input_gives_the_same_result(astronaut_path: Path, astronaut) -> None:
     file = io.BytesIO()
     Image.fromarray(astronaut).save(file, "PNG")
     bgr = np.ascontiguousarray(astronaut[..., ::-1])
@@ -62,13 +62,13 @@ def test_several_pictures_give_several_lists(astronaut) -> None:
 
 
 @pytest.mark.parametrize("actions", ["age", ("age",), ["gender"]])
-def test_only_what_is_asked_is_told(astronaut, actions) -> None:
+def test_only_the_requested_actions_are_returned(astronaut, actions) -> None:
     (face,) = deepface.analyze(astronaut, actions=actions)
     assert ("age" in face) == ("age" in actions)
     assert ("gender" in face) == ("gender" in actions) == ("dominant_gender" in face)
 
 
-def test_no_face_is_a_value_error_unless_told_otherwise() -> None:
+def test_no_face_is_a_value_error_unless_detection_is_optional() -> None:
     empty = np.full((80, 120, 3), 130, np.uint8)
     with pytest.raises(ValueError, match="Face could not be detected") as caught:
         deepface.analyze(empty)
@@ -83,12 +83,12 @@ def test_no_face_is_a_value_error_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize("action", ["emotion", "race"])
-def test_emotion_and_race_are_refused_in_words(astronaut, action: str) -> None:
+def test_emotion_and_race_are_refused_with_an_explanation(astronaut, action: str) -> None:
     with pytest.raises(ValueError, match=f"{action}.*not predicted by agelens"):
         deepface.analyze(astronaut, actions=("age", action))
 
 
-def test_wrong_calls_are_told() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="'smile': expected 'age' or 'gender'"):
         deepface.analyze("x.jpg", actions=["smile"])
     with pytest.raises(ValueError, match="no actions"):
@@ -109,7 +109,7 @@ def test_wrong_calls_are_told() -> None:
         (7, "type int"),
     ],
 )
-def test_what_is_no_picture_is_a_value_error(bad, said: str) -> None:
+def test_inputs_that_are_not_pictures_are_value_errors(bad, said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
         deepface.analyze(bad)
     assert isinstance(caught.value, AgelensError)

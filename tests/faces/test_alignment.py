@@ -29,7 +29,7 @@ def test_similarity_is_recovered(scale: float, degrees: float, x: float, y: floa
 
 
 @given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=5, max_size=5))
-def test_noisy_points_never_give_a_mirror_image_and_fit_best(
+def test_noisy_points_get_the_best_fit_without_reflection(
     noise: list[tuple[float, float]],
 ) -> None:
     target = TEMPLATE + np.array(noise)

@@ -1,4 +1,4 @@
-"""Is a face seen well enough: each figure against pictures whose truth is known."""
+"""Face quality: each measure against pictures whose truth is known."""
 
 import json
 import math
@@ -29,21 +29,21 @@ def placed(scale: float = 1, left: float = 0, top: float = 0, turn: float = 0) -
 
 @settings(deadline=None)
 @given(st.floats(0.05, 20), st.floats(-500, 500), st.floats(0, 360))
-def test_size_is_that_of_the_chip_however_it_lies(scale: float, left: float, turn: float) -> None:
+def test_source_size_does_not_depend_on_rotation(scale: float, left: float, turn: float) -> None:
     assert quality.source_size(placed(scale, left, -left, turn)) == pytest.approx(
         200 * scale, rel=1e-6
     )
 
 
 @pytest.mark.parametrize(("left", "share"), [(0, 0.0), (-40, 0.0), (-100, 0.5), (-160, 1.0)])
-def test_outside_is_the_share_of_the_middle_beyond_an_edge(left: float, share: float) -> None:
+def test_share_outside_is_the_share_of_the_middle_beyond_an_edge(left: float, share: float) -> None:
     assert quality.share_outside(placed(1, left), 400, 400) == pytest.approx(share, abs=0.08)
     right = placed(1, 400 - 200 - left)
     assert quality.share_outside(right, 400, 400) == pytest.approx(share, abs=0.08)
     assert quality.share_outside(placed(1, 0, left), 400, 400) == pytest.approx(share, abs=0.08)
 
 
-def test_brightness_is_of_the_middle() -> None:
+def test_brightness_is_measured_in_the_middle() -> None:
     chip = np.full((200, 200, 3), 77, np.uint8)
     chip[:30] = 255
     assert quality.brightness(chip) == 77
@@ -55,7 +55,7 @@ def portrait(astronaut):
     return astronaut, face.landmarks
 
 
-def test_a_good_portrait_has_no_reasons(portrait) -> None:
+def test_a_good_portrait_has_no_quality_issues(portrait) -> None:
     picture, points = portrait
     chip = warp(picture, points)
     assert quality.quality_issues(chip, points, 512, 512) == ()
@@ -71,12 +71,12 @@ def test_sharpness_falls_with_blur(portrait) -> None:
     )
 
 
-def test_too_little_light_is_told(portrait) -> None:
+def test_dark_faces_are_reported(portrait) -> None:
     chip = warp(*portrait)
     assert Reason.DARK in quality.quality_issues((chip * 0.05).astype(np.uint8))
 
 
-def test_a_small_face_is_small_and_not_blurred_as_well(portrait) -> None:
+def test_a_small_face_is_not_reported_as_blurred(portrait) -> None:
     picture, points = portrait
     scale = 0.7 * THRESHOLDS.size / quality.source_size(points)
     side = round(512 * scale)
@@ -94,7 +94,7 @@ def test_a_face_beyond_the_edge_is_cut_off(portrait) -> None:
     assert Reason.CUT_OFF in told
 
 
-def test_what_is_no_upright_open_face_is_unlike_the_training(portrait) -> None:
+def test_covered_and_upside_down_faces_are_out_of_distribution(portrait) -> None:
     chip = warp(*portrait)
     masked = chip.copy()
     shape = np.array([(42, 120), (97, 104), (152, 120), (146, 172), (97, 192), (48, 172)])
@@ -105,7 +105,7 @@ def test_what_is_no_upright_open_face_is_unlike_the_training(portrait) -> None:
     assert quality.quality_issues(dark) == (Reason.DARK,)  # explains enough
 
 
-def test_limits_are_the_measured_ones() -> None:
+def test_thresholds_are_the_measured_ones() -> None:
     assert THRESHOLDS.out_of_distribution == pytest.approx(
         json.loads(OUT_OF_DISTRIBUTION.read_text("utf-8"))["limit"], abs=0.01
     )

@@ -1,4 +1,4 @@
-"""Every kind of picture: an answer that is right, or one clear error."""
+"""Decoding: every kind of picture gives the right pixels, or one clear error."""
 
 import io
 import struct
@@ -89,7 +89,7 @@ def test_grey_and_bilevel_have_three_equal_channels() -> None:
         assert (picture == picture[..., :1]).all()
 
 
-def test_transparency_is_laid_on_white() -> None:
+def test_transparency_becomes_white() -> None:
     image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     image.paste((10, 20, 30, 255), (0, 0, 4, 8))
     picture = read(encode(image, "PNG"))
@@ -99,7 +99,7 @@ def test_transparency_is_laid_on_white() -> None:
     assert abs(int(half[0, 0, 0]) - 127) <= 1
 
 
-def test_transparent_palette_is_laid_on_white() -> None:
+def test_transparent_palettes_become_white() -> None:
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 9, 9, 9])
     picture = read(encode(image, "PNG", transparency=1))
@@ -125,14 +125,14 @@ def test_float_tiff_with_nan_is_refused() -> None:
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_an_animation_the_first_frame_counts(form: str) -> None:
+def test_animations_give_their_first_frame(form: str) -> None:
     first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), GREEN)
     data = encode(first, form, save_all=True, append_images=[second])
     np.testing.assert_allclose(read(data).mean((0, 1)), RED, atol=12)
 
 
 @pytest.mark.parametrize(("form", "keep"), [("JPEG", 0.5), ("PNG", 0.6), ("WEBP", 0.5)])
-def test_cut_off_pictures_are_one_clear_error(form: str, keep: float) -> None:
+def test_truncated_pictures_are_one_clear_error(form: str, keep: float) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     data = encode(Image.fromarray(noise), form)
     with pytest.raises(BadPicture) as caught:
@@ -143,12 +143,12 @@ def test_cut_off_pictures_are_one_clear_error(form: str, keep: float) -> None:
 @pytest.mark.parametrize(
     "data", [b"hello", b"\xff\xd8\xff", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg/>", bytes(1000)]
 )
-def test_what_is_no_picture_is_refused(data: bytes) -> None:
+def test_bytes_that_are_not_pictures_are_refused(data: bytes) -> None:
     with pytest.raises(BadPicture):
         read(data)
 
 
-def test_empty_bytes_are_named_so() -> None:
+def test_empty_bytes_are_reported_as_empty() -> None:
     with pytest.raises(BadPicture, match="empty"):
         read(b"")
 

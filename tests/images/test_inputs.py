@@ -1,4 +1,4 @@
-"""What counts as one picture, and how each kind is read."""
+"""Inputs: one picture or several, and how each type is read."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_other_types_are_refused(wrong: object) -> None:
         inputs.read(wrong)
 
 
-def test_chips_are_square_and_brought_to_size() -> None:
+def test_chips_must_be_square_and_are_resized() -> None:
     with pytest.raises(BadPicture, match="chip of 4 x 6 pixels: expected a square"):
         inputs.as_chip(RED, 8)
     assert (inputs.as_chip(np.repeat(RED, 2, axis=1)[:, :6], 3) == RED[0, 0]).all()

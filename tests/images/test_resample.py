@@ -1,4 +1,4 @@
-"""Cutting: identity is exact, sizes are kept, edges are black."""
+"""Resampling: identity is exact, sizes are kept, edges are black."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_whole_shrinking_averages_blocks(times: int) -> None:
     assert np.abs(small.astype(float) - blocks).max() <= 1.5
 
 
-def test_shrink_keeps_the_mean_and_the_same_size_as_it_is() -> None:
+def test_shrink_keeps_the_mean_and_returns_equal_sizes_unchanged() -> None:
     picture = np.random.default_rng(3).integers(0, 255, (64, 48, 3), np.uint8)
     assert shrink(picture, 48, 64) is picture
     assert shrink(picture, 12, 16).shape == (16, 12, 3)

@@ -1,4 +1,4 @@
-"""Where pictures come from: order, laziness, and errors that name the input."""
+"""Sources: order, laziness, and errors that name the input."""
 
 import io
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("missing", ["none.jpg", "no/such/*.png", "x" * 5000, "a\0b"])
-def test_what_does_not_exist_is_named_at_once(missing: str, tmp_path: Path) -> None:
+def test_missing_inputs_are_named_at_once(missing: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no such file|nothing matches"):
         find([tmp_path / "..", missing])
 
@@ -75,7 +75,7 @@ def test_folders_are_read_only_when_asked_for(tree: Path) -> None:
     assert names(list(found), tree) == ["sub/c.webp", "sub/new.png", "sub/deep/d.jpeg"]
 
 
-def test_clips_are_found_where_asked_for(tmp_path: Path) -> None:
+def test_clips_are_found_on_request(tmp_path: Path) -> None:
     film = b"\0\0\0\x20ftypisom" + bytes(40)
     for name, data in (
         ("a.mp4", film),

@@ -74,7 +74,7 @@ def test_equal_levels_give_the_interval_between_quantiles(p: np.ndarray, level: 
 
 
 @given(distributions, st.floats(0.01, 0.99))
-def test_below_undoes_quantile(p: np.ndarray, level: float) -> None:
+def test_below_inverts_quantile(p: np.ndarray, level: float) -> None:
     age = quantile(p, level)
     if 0 < age < AGES - 1:
         assert below(p[None], [age])[0] == pytest.approx(level, abs=1e-6)

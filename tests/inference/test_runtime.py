@@ -13,7 +13,7 @@ from agelens.errors import ModelError
 from agelens.inference.runtime import AGES, CHIP, Model, locate
 
 
-def test_answers_are_the_graphs(tiny_model: Path) -> None:
+def test_the_output_is_that_of_the_graph(tiny_model: Path) -> None:
     chips = np.stack([np.full((CHIP, CHIP, 3), v, np.uint8) for v in (51, 153)])
     chips[1, :, :100, 0] = 255
     out = Model(tiny_model, threads=1).run(chips)
@@ -24,7 +24,7 @@ def test_answers_are_the_graphs(tiny_model: Path) -> None:
     np.testing.assert_allclose(out.female_probability, [0.2, 1.0], atol=1e-5)
 
 
-def test_the_runtime_keeps_no_id_of_the_machine(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_runtime_stores_no_id_of_the_machine(tiny_model: Path, tmp_path: Path) -> None:
     unset = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     code = f"from agelens.inference.runtime import Model; Model({str(tiny_model)!r}, 1)"
@@ -32,7 +32,7 @@ def test_the_runtime_keeps_no_id_of_the_machine(tiny_model: Path, tmp_path: Path
     assert [item for item in tmp_path.rglob("*") if item.is_file()] == []
 
 
-def test_no_chips_give_no_answers(tiny_model: Path) -> None:
+def test_no_chips_give_empty_outputs(tiny_model: Path) -> None:
     out = Model(tiny_model).run(np.zeros((0, CHIP, CHIP, 3), np.uint8))
     assert out.age_probabilities.shape == (0, AGES)
     assert out.age_years.shape == out.female_probability.shape == (0,)
@@ -51,7 +51,7 @@ def test_the_card_comes_with_the_file(make_model) -> None:
 
 
 @pytest.mark.parametrize("card", [None, ["not", "an", "object"]])
-def test_a_file_without_a_card_is_not_ours(make_model, card) -> None:
+def test_a_file_without_a_card_is_refused(make_model, card) -> None:
     with pytest.raises(ModelError, match="card"):
         Model(make_model(card))
 

@@ -1,4 +1,4 @@
-"""Boxes and labels: where they belong, readable, inside the picture."""
+"""Drawing: boxes and labels are in place, readable, inside the picture."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_words() -> None:
 
 
 @pytest.mark.parametrize("ground", [0, 128, 255])
-def test_box_and_label_show_on_any_ground(ground: int) -> None:
+def test_box_and_label_are_visible_on_any_background(ground: int) -> None:
     picture = np.full((400, 600, 3), ground, np.uint8)
     marked = annotate(picture, [person(Box(200, 150, 320, 300))])
     assert (picture == ground).all()  # the input is left as it is
@@ -99,7 +99,7 @@ def test_labels_of_neighbours_do_not_cover_each_other_or_their_faces() -> None:
         taken.append(spot)
 
 
-def test_numbers_stand_before_the_words() -> None:
+def test_labels_begin_with_the_numbers() -> None:
     picture = np.full((400, 600, 3), 128, np.uint8)
     people = [person(Box(50, 150, 170, 300)), person(None), person(Box(400, 150, 520, 300))]
     plain, numbered = annotate(picture, people), annotate(picture, people, [1, 2, 3])

@@ -27,7 +27,7 @@ def person(
     )  # fmt: skip
 
 
-def test_a_row_holds_what_the_csv_holds() -> None:
+def test_a_row_has_the_values_of_the_csv() -> None:
     frame = frames.to_polars([[person()], [], [person(8.0), person(70.0, None, None)]], over=(18,))
     assert frame.columns == [*frames.COLUMNS, "p_over_18"]
     assert frame["file"].to_list() == ["0", "2", "2"]
@@ -43,7 +43,7 @@ def test_a_row_holds_what_the_csv_holds() -> None:
     assert last["gender"] is None and last["left"] is None and last["detection_score"] is None
 
 
-def test_pandas_and_polars_say_the_same() -> None:
+def test_pandas_and_polars_agree() -> None:
     answers = [[person()], [person(8.0, None, None)]]
     ours = frames.to_polars(answers, files=["a.jpg", "b.jpg"], over=(18, 21))
     other = frames.to_pandas(answers, files=["a.jpg", "b.jpg"], over=(18, 21))
@@ -72,7 +72,7 @@ def test_the_distribution_is_a_column_of_lists() -> None:
     assert frames.to_pandas([person(40.0)], distribution=True)["age_probabilities"][0] == shares
 
 
-def test_names_must_be_as_many_as_pictures() -> None:
+def test_files_and_pictures_must_agree_in_number() -> None:
     with pytest.raises(ValueError, match="1 files for the answers of 2 pictures"):
         frames.to_polars([[person()], []], files=["a.jpg"])
     assert len(frames.to_polars([], files=[])) == 0
@@ -112,7 +112,7 @@ def test_supervision_needs_boxes() -> None:
         (frames.to_supervision, "supervision", "supervision"),
     ],
 )
-def test_what_is_missing_is_said(give, package: str, extra: str, monkeypatch) -> None:
+def test_a_missing_package_names_its_extra(give, package: str, extra: str, monkeypatch) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(frames, "find_spec", lambda name: None if name == package else there(name))
     with pytest.raises(MissingExtra, match=rf"{package}.*agelens\[{extra}\]"):

@@ -88,13 +88,13 @@ def test_csv() -> None:
     assert rows[3]["error"] == "not a picture"
 
 
-def test_chips_have_no_place() -> None:
+def test_chips_have_no_box() -> None:
     row = next(csv.DictReader(io.StringIO(written(Format.CSV, ("c", [person(box=False)], None)))))
     assert row["left"] == row["detection_score"] == ""
     assert person(box=False).to_dict()["box"] is None
 
 
-def test_chances_to_be_this_old_are_given_where_asked_for() -> None:
+def test_probabilities_over_an_age_are_written_on_request() -> None:
     stream = io.StringIO()
     for form in (Format.JSONL, Format.CSV, Format.TABLE):
         out = writer(form, stream, over=(18, 100))
@@ -144,7 +144,7 @@ def test_files_are_replaced_completely_or_not_at_all(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot write"), replacing(tmp_path / "no" / "x.csv"):
         pass
 
@@ -156,7 +156,7 @@ SEEN = {
 
 
 @pytest.mark.parametrize("form", list(Format))
-def test_people_of_clips_have_when_and_how_often(form: Format) -> None:
+def test_people_of_clips_have_times_and_view_counts(form: Format) -> None:
     stream = io.StringIO()
     out = writer(form, stream, clips=True)
     out.add("a.jpg", [person()])

@@ -1,4 +1,4 @@
-"""Marked copies of clips: boxes where people are, between looks too, and the sound kept."""
+"""Annotated clips: boxes also between sampled frames, and the sound kept."""
 
 import io
 from dataclasses import replace
@@ -22,7 +22,7 @@ def trail(times, lefts) -> Trail:
     return Trail(1, ONE, list(times), [Box(x, 10, x + 40, 60) for x in lefts])
 
 
-def test_a_box_moves_evenly_between_two_looks() -> None:
+def test_a_box_is_interpolated_between_two_sightings() -> None:
     path = trail([0.2, 0.4, 2.4], [0, 100, 50])
     assert path.box_at(0.2, 0.1, 1.0) == Box(0, 10, 40, 60)
     between = path.box_at(0.25, 0.1, 1.0)
@@ -44,12 +44,12 @@ def test_a_box_moves_evenly_between_two_looks() -> None:
         (3, None),
     ],
 )
-def test_none_is_drawn_where_no_one_was_seen(time: float, left: float | None) -> None:
+def test_no_box_is_drawn_where_nobody_was_visible(time: float, left: float | None) -> None:
     box = trail([0.2, 0.4, 2.4], [0, 100, 50]).box_at(time, 0.1, 1.0)
     assert (None if box is None else box.left) == left
 
 
-def test_the_copy_shows_the_box_and_keeps_times_and_sound(tmp_path: Path, astronaut) -> None:
+def test_the_copy_has_boxes_and_keeps_times_and_sound(tmp_path: Path, astronaut) -> None:
     head = head_of(astronaut)
     frames = moving([head], lambda i: [(80 + 12 * i, 120)], 12)
     times = [0, 0.1, 0.2, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3]
@@ -76,7 +76,7 @@ def test_the_copy_shows_the_box_and_keeps_times_and_sound(tmp_path: Path, astron
         assert len(container.streams.audio) == 1
 
 
-def test_a_clip_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
+def test_a_clip_that_changes_size_is_written_in_its_first_size(tmp_path: Path) -> None:
     class Changing:
         name, rate, lead = str(film(tmp_path / "a.mp4", [room()] * 2)), 10.0, 0.0
 

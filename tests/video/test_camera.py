@@ -1,4 +1,4 @@
-"""Live sources: the newest frame only, at a file's own pace, over HTTP, and honest errors."""
+"""Live sources: only the newest frame, at a file's own pace, over HTTP, and clear errors."""
 
 import socket
 import threading
@@ -57,7 +57,7 @@ def wait_for(true) -> None:
     pytest.fail("it did not come about in 5 s")
 
 
-def test_frames_are_let_go_rather_than_lag() -> None:
+def test_frames_are_dropped_rather_than_delayed() -> None:
     feed = Feed()
     with NewestFrames(feed) as newest:
         frames = iter(newest)
@@ -73,7 +73,7 @@ def test_frames_are_let_go_rather_than_lag() -> None:
     wait_for(feed.closed.is_set)
 
 
-def test_what_breaks_off_is_told_where_the_frames_are_taken() -> None:
+def test_errors_of_the_source_are_raised_to_the_consumer() -> None:
     feed = Feed(end=SourceError("unplugged"))
     with NewestFrames(feed) as newest:
         feed.give()
@@ -86,7 +86,7 @@ def test_what_breaks_off_is_told_where_the_frames_are_taken() -> None:
     assert feed.closed.is_set()
 
 
-def test_an_event_ends_the_waiting_for_a_frame() -> None:
+def test_an_event_ends_the_wait_for_a_frame() -> None:
     feed, until = Feed(), threading.Event()
     with NewestFrames(feed, until) as newest:
         frames = iter(newest)
@@ -98,7 +98,7 @@ def test_an_event_ends_the_waiting_for_a_frame() -> None:
     wait_for(feed.closed.is_set)
 
 
-def test_leaving_lets_go_of_the_camera() -> None:
+def test_leaving_releases_the_camera() -> None:
     feed = Feed()
     with NewestFrames(feed) as newest:
         feed.give()
@@ -159,13 +159,13 @@ def test_a_camera_gives_rgb_until_it_is_unplugged(monkeypatch) -> None:
     assert camera._device.released
 
 
-def test_a_camera_that_is_not_there_is_named(monkeypatch, capfd) -> None:
+def test_a_missing_camera_is_an_error(monkeypatch, capfd) -> None:
     with pytest.raises(SourceError, match="camera 63 cannot be opened"):
         open_live(63)
     assert capfd.readouterr().err == ""
 
 
-def test_what_is_no_source_is_named(tmp_path: Path) -> None:
+def test_unknown_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no camera, stream or file 'door': expected"):
         open_live("door")
     (tmp_path / "a.txt").write_text("text")
@@ -190,9 +190,7 @@ def test_a_stream_over_http(camera_url: str) -> None:
     assert seen in ([0, 1, 2, 3], [1, 2, 3, 4])  # the first may go to finding out what it is
 
 
-def test_a_stream_without_times_has_those_at_which_its_frames_came(
-    camera_url: str, monkeypatch
-) -> None:
+def test_frames_without_times_get_their_arrival_times(camera_url: str, monkeypatch) -> None:
     came = iter([50.0, 50.5, 50.6, 52.0])
     now = SimpleNamespace(monotonic=lambda: next(came))
     monkeypatch.setattr("agelens.video.reader.clock", now)
@@ -202,7 +200,7 @@ def test_a_stream_without_times_has_those_at_which_its_frames_came(
         assert feed.lead == 0
 
 
-def test_a_stream_that_stalls_breaks_off_after_the_time_limit() -> None:
+def test_a_stalled_stream_times_out() -> None:
     with (
         streaming(shades(30), stalls=True) as url,
         Clip(url, live=True, timeout=1.0) as feed,
@@ -211,7 +209,7 @@ def test_a_stream_that_stalls_breaks_off_after_the_time_limit() -> None:
         list(feed)
 
 
-def test_passwords_are_not_told(camera_url: str) -> None:
+def test_passwords_are_hidden(camera_url: str) -> None:
     secret = camera_url.replace("//", "//anna:secret@")
     with Clip(secret, live=True, timeout=5) as feed:
         assert feed.name == camera_url
@@ -221,7 +219,7 @@ def test_passwords_are_not_told(camera_url: str) -> None:
     assert "rtsp://127.0.0.1:1/x" in str(error.value)
 
 
-def test_an_address_where_no_one_answers() -> None:
+def test_an_address_without_a_server() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

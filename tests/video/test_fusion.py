@@ -35,7 +35,7 @@ def width(p) -> float:
     st.floats(0, 1),
     st.floats(0.05, 1),
 )
-def test_equal_answers_give_that_answer(
+def test_equal_predictions_give_the_same_prediction(
     views: int, seed: int, peaked: float, female: float, weight: float
 ) -> None:
     p = np.random.default_rng(seed).dirichlet(np.full(AGES, peaked)).astype(np.float32)
@@ -49,7 +49,7 @@ def test_equal_answers_give_that_answer(
     assert joint.female_probability == pytest.approx(female, abs=1e-8)
 
 
-def test_answers_that_differ_narrow_the_interval() -> None:
+def test_differing_predictions_narrow_the_interval() -> None:
     random = np.random.default_rng(0)
     pool = pooled(40 + random.normal(0, 3, 60))
     joint = pool.fused()
@@ -59,7 +59,7 @@ def test_answers_that_differ_narrow_the_interval() -> None:
     assert float(mean(joint.age_probabilities)) == pytest.approx(40, abs=1.2)
 
 
-def test_frames_that_follow_each_other_count_little() -> None:
+def test_consecutive_frames_count_little() -> None:
     random = np.random.default_rng(1)
     drift = [0.0]
     for step in random.normal(0, 1, 39):
@@ -71,20 +71,20 @@ def test_frames_that_follow_each_other_count_little() -> None:
     assert pooled(np.linspace(35, 45, 300)).effective_views() < 1.01
 
 
-def test_no_number_of_views_makes_it_absurdly_sure() -> None:
+def test_certainty_is_bounded_for_any_number_of_views() -> None:
     random = np.random.default_rng(2)
     pool = pooled(40 + random.normal(0, 6, 3000))
     assert pool.effective_views() == pytest.approx(1 / SHARED)
     assert width(pool.fused().age_probabilities) > 0.65 * width(bell(40))
 
 
-def test_answers_that_contradict_each_other_are_not_trusted() -> None:
+def test_contradicting_predictions_do_not_add_certainty() -> None:
     pool = pooled([20, 70, 22, 68, 21], sigma=4)
     assert pool.effective_views() == 1
     assert width(pool.fused().age_probabilities) >= width(bell(45, 4)) * 0.99
 
 
-def test_weights_say_who_is_heard() -> None:
+def test_weights_set_the_influence_of_a_view() -> None:
     joint = pooled([30, 50], weights=[1.0, 0.05]).fused()
     assert joint.age_years == pytest.approx(30 + 20 * 0.05 / 1.05)
     assert float(mean(joint.age_probabilities)) < 32
@@ -106,7 +106,7 @@ def test_one_view_cannot_rule_out_an_age() -> None:
         min_size=1, max_size=40,
     )
 )  # fmt: skip
-def test_whatever_comes_the_answer_is_a_distribution(views) -> None:
+def test_any_predictions_fuse_into_a_distribution(views) -> None:
     pool = OpinionPool()
     for age, sigma, female, weight in views:
         pool.add(bell(age, sigma), age, female, weight)

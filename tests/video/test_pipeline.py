@@ -1,4 +1,4 @@
-"""Following people through clips: the real detector, drawn clips, a model without training."""
+"""Tracking people through clips: the real detector, drawn clips, a tiny model."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def ages(moments) -> list[float]:
     return [track.prediction.age for moment in moments for track in moment.tracks]
 
 
-def test_a_still_picture_as_a_clip_says_what_the_picture_says(tmp_path, predictor, heads) -> None:
+def test_a_still_clip_gives_the_answer_of_the_picture(tmp_path, predictor, heads) -> None:
     (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
     (single,) = predictor.predict(scene)
     clip = film(tmp_path / "still.mkv", [scene] * 12, codec="ffv1")
@@ -51,7 +51,7 @@ def test_a_still_picture_as_a_clip_says_what_the_picture_says(tmp_path, predicto
     assert (person.first_time, person.last_time) == pytest.approx((0, 1.1))
 
 
-def test_views_that_differ_steady_and_narrow_the_answer(tmp_path, predictor, heads) -> None:
+def test_differing_views_steady_and_narrow_the_answer(tmp_path, predictor, heads) -> None:
     light = np.random.default_rng(5).uniform(0.8, 1.2, 20)
     (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
     frames = [np.clip(scene * share, 0, 255).astype(np.uint8) for share in light]
@@ -85,7 +85,7 @@ def test_two_who_cross_are_two_people_all_along(tmp_path, predictor, heads) -> N
     assert (first.views, second.views) >= (9, 9)
 
 
-def test_a_gap_is_bridged_and_who_comes_back_late_is_new(tmp_path, predictor, heads) -> None:
+def test_short_gaps_are_bridged_and_late_returns_are_new_people(tmp_path, predictor, heads) -> None:
     def path(i: int):
         return [None if 3 <= i < 5 or 7 <= i < 14 else (150, 120)]
 
@@ -106,19 +106,19 @@ def test_a_track_ends_at_a_cut_to_another_face(tmp_path, predictor, heads) -> No
     assert abs(found[0].prediction.age - found[1].prediction.age) > 5
 
 
-def test_only_some_frames_are_looked_at(tmp_path, predictor, heads) -> None:
+def test_only_the_requested_frames_are_sampled(tmp_path, predictor, heads) -> None:
     clip = film(tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120)], 11))
     assert [m.frame for m in predictor.follow(clip, fps=5)] == [0, 2, 4, 6, 8, 10]
     assert [m.frame for m in predictor.follow(clip, every=4)] == [0, 4, 8]
 
 
-def test_no_one_is_an_empty_moment(tmp_path, predictor) -> None:
+def test_nobody_in_a_frame_is_an_empty_moment(tmp_path, predictor) -> None:
     moments = list(predictor.follow(film(tmp_path / "a.mp4", [room()] * 3), fps=None))
     assert [moment.tracks for moment in moments] == [[], [], []]
     assert people(moments) == []
 
 
-def test_who_flickers_is_no_one(tmp_path, predictor, heads) -> None:
+def test_flickering_detections_are_nobody(tmp_path, predictor, heads) -> None:
     clip = film(
         tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120) if i in (3, 4) else None], 9)
     )
@@ -128,7 +128,7 @@ def test_who_flickers_is_no_one(tmp_path, predictor, heads) -> None:
     assert [person.views for person in people(moments[3:4])] == [1]  # there were no more frames
 
 
-def test_badly_seen_views_make_a_poor_answer_and_weigh_less(predictor, heads) -> None:
+def test_poorly_visible_views_weigh_less(predictor, heads) -> None:
     from dataclasses import replace
 
     from agelens.results import Reason, Status
@@ -174,7 +174,7 @@ def test_a_bad_clip_is_an_error_at_once(tmp_path, predictor) -> None:
         predictor.follow(tmp_path / "a.mp4")
 
 
-def test_a_model_with_an_estimate_of_its_own_keeps_it(tmp_path, make_model, heads) -> None:
+def test_a_model_that_estimates_ages_keeps_its_estimate(tmp_path, make_model, heads) -> None:
     own = Predictor(Model(make_model({"name": "own", "estimator": "years"}), 1), threads=1)
     (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
     (single,) = own.predict(scene)

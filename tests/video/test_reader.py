@@ -1,4 +1,4 @@
-"""Reading clips: containers, times, turned and stretched frames, hostile and broken files."""
+"""Reading clips: containers, times, rotated and stretched frames, hostile and broken files."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -87,21 +87,21 @@ def test_colours_are_rgb(tmp_path: Path) -> None:
         ("picture.mp4", b"\xff\xd8\xff\xe0" + bytes(200), "not a clip"),
     ],
 )
-def test_what_is_no_clip_is_one_error(tmp_path: Path, name, content, says) -> None:
+def test_files_that_are_not_clips_are_one_error(tmp_path: Path, name, content, says) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadClip, match=says) as error:
         list(Clip(tmp_path / name))
     assert "\n" not in str(error.value)
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no such file: .*none\.mp4"):
         Clip(tmp_path / "none.mp4")
     with pytest.raises(SourceError, match="no such file"):
         Clip("concat:a.mp4|b.mp4")
 
 
-def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
+def test_sound_alone_is_not_a_clip(tmp_path: Path) -> None:
     import av
 
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
@@ -114,20 +114,20 @@ def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
         Clip(tmp_path / "a.mp4")
 
 
-def test_frames_over_the_limit_are_refused_unread(tmp_path: Path) -> None:
+def test_frames_over_the_limit_are_refused_before_decoding(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mp4", numbered(2))
     with pytest.raises(BadClip, match=r"320 x 240 pixels: the limit is 10,000"):
         Clip(file, max_pixels=10_000)
 
 
-def test_stretching_does_not_get_round_the_limit(tmp_path: Path) -> None:
+def test_stretched_frames_obey_the_limit(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mp4", numbered(2), aspect=Fraction(8, 1))
     with Clip(file, max_pixels=320 * 240) as clip, pytest.raises(BadClip, match="limit"):
         list(clip)
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mjpeg"), ("a.mkv", "ffv1")])
-def test_of_a_clip_cut_off_the_readable_part_is_given(tmp_path: Path, name, codec) -> None:
+def test_the_readable_part_of_a_truncated_clip_is_returned(tmp_path: Path, name, codec) -> None:
     file = film(
         tmp_path / name, numbered(), codec=codec,
         options={"movflags": "faststart"} if name == "a.mp4" else {},
@@ -143,7 +143,7 @@ def test_of_a_clip_cut_off_the_readable_part_is_given(tmp_path: Path, name, code
     assert "of 1.0 s" in damage
 
 
-def test_damaged_frames_are_passed_over_and_told(tmp_path: Path) -> None:
+def test_damaged_frames_are_skipped_and_reported(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mkv", numbered(), codec="ffv1")
     data = bytearray(file.read_bytes())
     middle = len(data) // 2  # where the fifth frame ends and the sixth begins
@@ -157,7 +157,7 @@ def test_damaged_frames_are_passed_over_and_told(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_whatever_is_broken_ends_in_frames_or_one_error(tmp_path_factory, data) -> None:
+def test_any_damage_ends_in_frames_or_one_error(tmp_path_factory, data) -> None:
     folder = tmp_path_factory.getbasetemp()
     whole = folder / "whole.mp4"
     if not whole.exists():
@@ -174,7 +174,7 @@ def test_whatever_is_broken_ends_in_frames_or_one_error(tmp_path_factory, data) 
         assert str(error)
 
 
-def test_without_pyav_it_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
+def test_without_pyav_the_error_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(MissingExtra, match=r"agelens\[video\]"):
         Clip(tmp_path / "a.mp4")
@@ -195,7 +195,7 @@ def test_without_pyav_it_says_what_to_install(tmp_path: Path, monkeypatch) -> No
         (b"hello", ".webm", True),
     ],
 )
-def test_a_clip_is_known_by_how_it_begins(head: bytes, suffix: str, clip: bool) -> None:
+def test_clips_are_recognised_by_their_first_bytes(head: bytes, suffix: str, clip: bool) -> None:
     assert is_clip(head, suffix) is clip
 
 
@@ -213,7 +213,7 @@ def test_samples_by_time_and_by_number() -> None:
 
 
 @given(st.lists(st.floats(0.001, 3), min_size=1, max_size=60), st.floats(0.1, 50))
-def test_no_more_samples_than_asked_for(steps: list[float], fps: float) -> None:
+def test_no_more_frames_are_sampled_than_requested(steps: list[float], fps: float) -> None:
     times = list(np.cumsum(steps) - steps[0])
     taken = [frame.time for frame in sample(frames_at(times), fps)]
     assert taken[0] == 0

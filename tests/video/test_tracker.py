@@ -1,4 +1,4 @@
-"""Following faces: along paths, past each other, through gaps, and not over a cut."""
+"""The tracker: along paths, past each other, through gaps, and not across a cut."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def follow(frames: list[list[Detection]], step: float = 0.2, tracker: Tracker | 
     return [tracker.update(i * step, spots, ROOM) for i, spots in enumerate(frames)]
 
 
-def test_a_face_that_walks_by_is_one_track() -> None:
+def test_a_walking_person_is_one_track() -> None:
     assert follow([[at(20 + 45 * i)] for i in range(12)]) == [[1]] * 12
 
 
@@ -58,7 +58,7 @@ def test_two_who_cross_keep_their_numbers(other: np.ndarray, hidden: int) -> Non
     assert all(numbers == first[: len(numbers)] for numbers in seen)
 
 
-def test_neighbours_who_move_on_together_are_not_mixed_up() -> None:
+def test_neighbours_who_move_together_keep_their_numbers() -> None:
     frames = [[at(100 * k + 60 * i, who=likeness(k)) for k in range(4)] for i in range(6)]
     assert follow(frames) == [[1, 2, 3, 4]] * 6
 
@@ -69,7 +69,7 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
     assert follow([*path, *[[]] * 8, [at(165)]])[-1] == [2]
 
 
-def test_few_frames_a_minute_are_followed_too() -> None:
+def test_few_frames_per_minute_are_tracked_too() -> None:
     assert follow([[at(100)], [at(102)], [], [at(101)]], step=5.0)[-1] == [1]
 
 
@@ -94,7 +94,7 @@ def test_no_track_jumps_to_another_face_in_the_same_room() -> None:
     assert follow([[at(100)], [at(100)], [at(100, who=BORIS)]])[-1] == [2]
 
 
-def test_a_flash_does_not_part_a_track() -> None:
+def test_a_flash_does_not_end_a_track() -> None:
     tracker = Tracker()
     tracker.update(0.0, [at(100)], ROOM)
     tracker.update(0.2, [], np.zeros_like(ROOM))
@@ -112,7 +112,7 @@ def test_a_flash_does_not_part_a_track() -> None:
     ),
     st.floats(0.01, 20),
 )
-def test_every_face_has_a_number_of_its_own(frames, step: float) -> None:
+def test_every_face_has_its_own_number(frames, step: float) -> None:
     tracker = Tracker()
     known = 0
     for i, frame in enumerate(frames):
@@ -125,7 +125,9 @@ def test_every_face_has_a_number_of_its_own(frames, step: float) -> None:
         known += len(new)
 
 
-def test_the_look_of_a_face_is_its_own(astronaut, drawn_chip: Callable[..., np.ndarray]) -> None:
+def test_the_appearance_of_a_face_is_stable(
+    astronaut, drawn_chip: Callable[..., np.ndarray]
+) -> None:
     from agelens.faces.detector import Detector
 
     (face,) = Detector().detect(astronaut)
@@ -141,6 +143,6 @@ def test_the_look_of_a_face_is_its_own(astronaut, drawn_chip: Callable[..., np.n
     assert appearance(drawn_chip(200), 16, 16) @ here.appearance < CUT
 
 
-def test_a_plain_picture_has_a_look_without_length() -> None:
+def test_a_uniform_picture_has_a_zero_appearance() -> None:
     plain = np.full((40, 30, 3), 90, np.uint8)
     assert not appearance(plain, 16, 16).any()

@@ -1,4 +1,4 @@
-"""Tracks as plain values and in words."""
+"""Tracks as plain values and as text."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Writing MP4: frames at their times, odd sizes, and sound that stays beside them."""
+"""Writing MP4: frames at their times, odd sizes, and sound in sync."""
 
 import io
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_frames_keep_their_pixels_and_times(tmp_path: Path) -> None:
             assert np.abs(frame.picture().astype(int) - original).mean() < 6
 
 
-def test_times_that_do_not_grow_are_mended(tmp_path: Path) -> None:
+def test_times_that_do_not_increase_are_corrected(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(written([room()] * 4, [0, 0.1, 0.1, 0.05]).read())
     with Clip(tmp_path / "a.mp4") as clip:
         times = [frame.time for frame in clip]
@@ -41,7 +41,7 @@ def test_times_that_do_not_grow_are_mended(tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
-def test_odd_sizes_are_filled_up_by_a_pixel(tmp_path: Path) -> None:
+def test_odd_sizes_are_padded_by_a_pixel(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(written([room(121, 161)] * 2, [0, 0.1]).read())
     with Clip(tmp_path / "a.mp4") as clip:
         assert next(iter(clip)).picture().shape == (122, 162, 3)
@@ -86,7 +86,7 @@ def test_copied_sound_is_bit_for_bit_the_same(tmp_path: Path) -> None:
     assert packets(stream) == packets(str(file))
 
 
-def test_a_clip_without_sound_gives_none(tmp_path: Path) -> None:
+def test_a_clip_without_sound_stays_silent(tmp_path: Path) -> None:
     file = film(tmp_path / "a.mp4", [room()] * 3)
     with av.open(written([room()] * 3, [0, 0.1, 0.2], sound=file)) as container:
         assert not container.streams.audio
@@ -97,7 +97,7 @@ def test_another_size_is_refused() -> None:
         written([room(), room(10, 12)], [0, 0.1])
 
 
-def test_without_pyav_it_says_what_to_install(monkeypatch) -> None:
+def test_without_pyav_the_error_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(MissingExtra, match="video"):
         Recording(io.BytesIO(), 10, 10)

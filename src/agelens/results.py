@@ -178,18 +178,11 @@ class Prediction:
             "status": self.status.value,
             "reasons": [reason.value for reason in self.reasons],
             "doubt": round(self.error_probability, 4),
-            "box": None,
-            "landmarks": None,
-            "detection_score": None,
+            "box": self.box and [round(v, 1) for v in asdict(self.box).values()],
+            "landmarks": self.landmarks
+            and [[round(v, 1) for v in point] for point in asdict(self.landmarks).values()],
+            "detection_score": self.detection_score and round(self.detection_score, 4),
         }
-        if self.box is not None:
-            face["box"] = [round(v, 1) for v in asdict(self.box).values()]
-        if self.landmarks is not None:
-            face["landmarks"] = [
-                [round(v, 1) for v in xy] for xy in asdict(self.landmarks).values()
-            ]
-        if self.detection_score is not None:
-            face["detection_score"] = round(self.detection_score, 4)
         if distribution:
             face["age_probabilities"] = [round(float(p), 5) for p in self.age_probabilities]
         return face

@@ -6,9 +6,13 @@ const percent = (share) => `${Math.round(share * 100)} %`;
 const sure = (face) => Math.max(face.female_probability, 1 - face.female_probability);
 const doubtful = (face) => face.status !== "ok";
 const years = (face) => face.age_interval.map(Math.round);
-const words = (reason) => reason === "unlike" ? "unusual face: covered, masked, or not a face" : reason.replaceAll("_", " ");
-const reasons = (face) => face.reasons.map(words).join(", ");
-const STATUS = { ok: "ok", unsure: "unsure", poor: "poorly seen" };
+const WORDS = { // as Reason.words in results.py
+  dark: "too dark", bright: "too bright", cut_off: "cut off by the edge of the picture",
+  unlike: "unusual face: covered, masked, or not a face",
+};
+const words = (reason) => WORDS[reason] ?? reason.replaceAll("_", " ");
+const reasons = (face) => face.reasons.map(words).join("; ");
+const STATUS = { ok: "ok", unsure: "unsure", poor: "poorly visible" };
 
 // Who it seems to be, by the rule of the command line: grown up from 18 years, and a neutral
 // word where no gender is given or the gender is unclear.

@@ -38,13 +38,16 @@ def find(audit: Node, name: str) -> list[Finding]:
     if "recalibration" in audit:
         new = audit["recalibration"]
         fine = bool(new["kept"]) or (intervals and gender)
-        found.append(_finding("recalibrated", "recalibrated", fine, found=new, losses=_losses(new)))
+        bands_lost = [f"the intervals at ages {band}" for band in new["worse_at"] if new["better"]]
+        losses = [*map(str, new["worse"]), *bands_lost]
+        found.append(_finding("recalibrated", "recalibrated", fine, found=new, losses=losses))
+    small = bool(abs(audit["bias"].figure.value) < audit["rules"]["year"].value)
     biased = audit["bias"]["verdict"].value in ("old", "young")
     return [
         *found,
         _finding("what_to_do", "", True, action=_action(audit), audit=audit, biased=biased),
         _finding("gender_verdict", "verdicts", gender, gender=audit["gender"]),
-        _finding("bias_verdict", "verdicts", bias, audit=audit, small=_is_small(audit)),
+        _finding("bias_verdict", "verdicts", bias, audit=audit, small=small),
         _finding("intervals_by_age", "verdicts by age", not {"narrow", "wide"} & bands,
                  parts=_by_verdict(audit)),
     ]  # fmt: skip
@@ -61,16 +64,6 @@ def _by_verdict(audit: Node) -> list[tuple[str, list[Node]]]:
         for verdict in ("narrow", "wide", "holds", "open", "few")
     ]
     return [(verdict, rows) for verdict, rows in parts if rows]
-
-
-def _is_small(audit: Node) -> bool:
-    return bool(abs(audit["bias"].figure.value) < audit["rules"]["year"].value)
-
-
-def _losses(found: Node) -> list[str]:
-    losses = [str(one) for one in found["worse"]]
-    bands = [f"the intervals at ages {band}" for band in found["worse_at"]]
-    return losses + bands if found["better"] else losses
 
 
 def _action(audit: Node) -> str:

@@ -159,6 +159,8 @@ def test_the_page_opens_with_few_figures_and_five_findings(whole: Whole) -> None
     assert said.startswith("Only 100 faces were measured: ")
     assert "\ngood is off by " in said
     assert re.search(r"good's age error is lower than old's by [23]\.\d+ years", said)
+    places = set(re.findall(r'\bid="(.*?)"', whole.html))
+    assert set(re.findall(r'href="#(.*?)"', whole.html)) <= places  # "see why" leads somewhere
     figures = whole.html.partition('class="figures models"')[2].partition("</table>")[0]
     assert figures.count("<tr>") == 1 + 6
     everything = texts(whole.html)

@@ -144,15 +144,10 @@ def crossings(model: Node) -> list[tuple[list[str], Node]]:
     return rows[:SHOWN_CROSSINGS]
 
 
-def member_names(card: Node) -> list[str]:
-    """Return the names of the members of an ensemble; none for a single network."""
-    members = card.value.get("members", [])
-    return [str(one.get("name", "?")) for one in members if isinstance(one, dict)]
-
-
 def better_member(tree: Node, name: str, model: Node) -> str | None:
     """Return the shown member of an ensemble with the lowest age error; None without one."""
-    members = set(member_names(model["about"]["card"]))
+    listed = model["about"]["card"].value.get("members", ())
+    members = {one.get("name") for one in listed if isinstance(one, dict)}
     shown = {
         other: found.figure.value
         for other, theirs in tree["models"].items()

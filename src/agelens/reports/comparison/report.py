@@ -148,9 +148,9 @@ def describe(
     }
     lists = {
         name: {
-            "Strengths": verdicts.strengths(node, name, model),
-            "Weaknesses": verdicts.weaknesses(node, name, model),
-            "What to improve": verdicts.improvements(node, name, model),
+            "Strengths": list(verdicts.strengths(node, name, model)),
+            "Weaknesses": list(verdicts.weaknesses(node, name, model)),
+            "What to improve": list(verdicts.improvements(node, name, model)),
         }
         for name, model in facts.answered(node)
     }

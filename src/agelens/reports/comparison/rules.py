@@ -27,7 +27,7 @@ def find(tree: Node) -> list[Finding]:
     found = [*cautions(tree), *label_noise(tree)]
     models = facts.best_first(tree)
     if not models:
-        return [*found, strange("too_few_answers", "figures", WARNING)]
+        return [*found, strange("too_few_answers", "faces", WARNING)]
     found += [*_leads(tree, models), *_ensembles(tree)]
     gender_best = facts.best_first(tree, "gender_accuracy")[0][0]
     for named in models:

@@ -27,7 +27,7 @@ from agelens.reports import findings, rendering
 from agelens.reports.comparison import charts, facts, rules
 from agelens.reports.comparison.facts import headline
 from agelens.reports.comparison.report import Made, make_folder
-from agelens.reports.findings import Finding, finding
+from agelens.reports.findings import Finding, finding, strange
 from agelens.reports.model_card import provenance as origin
 from agelens.reports.traced_text import Node
 
@@ -130,10 +130,8 @@ def _measured(name: str, tree: Node, model: Node) -> list[Finding]:
 def _unmeasured(model: Node) -> list[Finding]:
     """Return the figures that the card in the file has, without intervals."""
     test = model["about"]["card"].get("test")
-    found = [Finding("no_evaluation", "", 110, strange=True)]
-    return (
-        found if test is None else [*found, Finding("own_figures", "", 100, values={"test": test})]
-    )
+    found = [strange("no_evaluation", "", 110)]
+    return found if test is None else [*found, finding("own_figures", "", 100, test=test)]
 
 
 def find_evaluation(model: Model) -> Path | None:

@@ -1,4 +1,4 @@
-# The service, without root and with a read-only file system; see docs/serving.md.
+# The service as an unprivileged user, for a read-only file system; see docs/serving.md.
 FROM python:3.12-slim AS build
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./

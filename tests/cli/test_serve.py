@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agelens.cli.serve import _keys
+from agelens.cli.serve import _read_keys
 from agelens.errors import SourceError
 from test_layers import cli, loaded_by
 
@@ -82,11 +82,11 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch) 
     file = tmp_path / "keys"
     file.write_text("# ours\nfirst-key\n\n  second-key \n")
     monkeypatch.setenv("AGELENS_API_KEYS", "third,fourth")
-    assert _keys(file) == ("third", "fourth", "first-key", "second-key")
+    assert _read_keys(file) == ("third", "fourth", "first-key", "second-key")
     monkeypatch.delenv("AGELENS_API_KEYS")
-    assert _keys(None) == ()
+    assert _read_keys(None) == ()
     file.write_text("# none\n")
     with pytest.raises(SourceError, match="holds no key"):
-        _keys(file)
+        _read_keys(file)
     with pytest.raises(SourceError, match="cannot read"):
-        _keys(tmp_path / "missing")
+        _read_keys(tmp_path / "missing")

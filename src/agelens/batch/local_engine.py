@@ -122,7 +122,7 @@ class _WorkerProcess:
             yield message
 
     def end(self) -> None:
-        """Let the process end by itself, or kill it after ten seconds."""
+        """Wait ten seconds for the process to end, then kill it."""
         self.pipe.close()
         self._process.join(10)
         self.kill()
@@ -182,7 +182,7 @@ def _main(pipe: "connection.Connection[Any, Any]", job: Job) -> None:
 
 
 def resident_megabytes() -> float:
-    """Return the resident memory of this process in MB, 0 if the system does not tell."""
+    """Return the resident memory of this process in MB, 0 if it is unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     except (OSError, ValueError, IndexError):

@@ -138,12 +138,13 @@ def parquet_schema(tail: Callable[[int], bytes]) -> tuple[dict[str, pl.DataType]
 
     Raises ValueError for a file that is not Parquet or damaged.
     """
-
-    def read(footer: io.BytesIO) -> tuple[dict[str, pl.DataType], int]:
-        rows = pl.scan_parquet(footer).select(pl.len()).collect().item()
-        return dict(pl.read_parquet_schema(footer)), int(rows)
-
-    return _from_footer(tail, read)
+    return _from_footer(
+        tail,
+        lambda footer: (
+            dict(pl.read_parquet_schema(footer)),
+            int(pl.scan_parquet(footer).select(pl.len()).collect().item()),
+        ),
+    )
 
 
 def _from_footer(tail: Callable[[int], bytes], read: Callable[[io.BytesIO], Result]) -> Result:

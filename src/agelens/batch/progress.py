@@ -3,7 +3,7 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from agelens import provenance
@@ -205,10 +205,8 @@ class Progress:
             "updated": provenance.now(),
             "engine": self.engine,
             "workers": self.workers,
-            "pictures": counts.pictures,
+            **asdict(counts),
             "pictures_in_all": None if self.totals.shards else self.totals.pictures,
-            "faces": counts.faces,
-            "errors": counts.errors,
             "share_done": round(self.share, 4),
             "seconds": round(self.clock() - self._started, 1),
             "seconds_left": None if left is None else round(left),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agelens.cli import console, options
+from agelens.cli.extras import need
 
 if TYPE_CHECKING:
     from agelens.batch.progress import Progress
@@ -57,8 +58,6 @@ def batch(
       agelens batch list.csv --output answers --workers 8 --dry-run
       agelens batch 's3://bucket/shards/{000..099}.tar' -o s3://bucket/answers --engine ray
     """
-    from agelens.cli.extras import need
-
     need("batch", "polars")
     from agelens.batch.run import ENGINES, Engine
     from agelens.batch.worker import Options

@@ -1,5 +1,7 @@
-"""`agelens serve`: predictions over HTTP, and a web page."""
+"""`agelens serve`: serve predictions over HTTP, with a web page."""
 
+import logging
+import os
 import signal
 import socket
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agelens.cli import console, options
+from agelens.cli.extras import need
+from agelens.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     from agelens.serving.settings import Settings
@@ -70,45 +74,26 @@ def serve(
       curl -F files=@photo.jpg http://127.0.0.1:8000/v1/predict
       agelens serve --host 0.0.0.0 --api-keys keys.txt --json-logs
     """
-    from agelens.cli.extras import need
-
     need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpcore")
-
     from agelens.inference.runtime import locate
     from agelens.serving.settings import Settings
 
     locate(model)  # a wrong name ends the command before the socket is opened
     settings = Settings(
-        model=model,
-        threads=threads,
-        flip=flip,
-        longest=longest,
-        gender_threshold=gender_threshold,
-        min_face=min_face,
-        request_bytes=max_bytes,
-        pictures=max_pictures,
-        pixels=max_pixels,
-        faces=max_faces,
-        seconds=seconds,
-        upload_seconds=upload_seconds,
-        queue=queue,
-        wait=max_wait,
-        held_bytes=max(256_000_000, 2 * max_bytes),
-        batch_wait=batch_wait / 1000,
-        api_keys=_keys(api_keys),
-        cors_origins=tuple(cors_origin or ()),
-        page=page,
+        model=model, threads=threads, flip=flip, longest=longest,
+        gender_threshold=gender_threshold, min_face=min_face,
+        request_bytes=max_bytes, pictures=max_pictures, pixels=max_pixels, faces=max_faces,
+        seconds=seconds, upload_seconds=upload_seconds, queue=queue, wait=max_wait,
+        held_bytes=max(256_000_000, 2 * max_bytes), batch_wait=batch_wait / 1000,
+        api_keys=_read_keys(api_keys), cors_origins=tuple(cors_origin or ()), page=page,
         fetch=fetch,
-    )
+    )  # fmt: skip
     with _listen(host, port) as listener:
         _run(settings, listener, host)
 
 
-def _keys(file: Path | None) -> tuple[str, ...]:
-    import os
-
-    from agelens.errors import SourceError
-
+def _read_keys(file: Path | None) -> tuple[str, ...]:
+    """Read the API keys of the environment and of a file."""
     lines = os.environ.get("AGELENS_API_KEYS", "").split(",")
     if file is not None:
         try:
@@ -125,8 +110,6 @@ def _keys(file: Path | None) -> tuple[str, ...]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    from agelens.errors import ConfigError
-
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -140,19 +123,20 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _run(settings: "Settings", listener: socket.socket, host: str) -> None:
-    """Serve until a signal; raise what kept the model from being loaded."""
+    """Serve until a signal; raise the error if the model cannot be loaded."""
     import uvicorn
 
     from agelens.serving.app import create_app
 
-    failure: list[BaseException] = []
+    failures: list[BaseException] = []
 
-    def failed(error: BaseException) -> None:
-        failure.append(error)
+    def on_failure(error: BaseException) -> None:
+        failures.append(error)
         server.should_exit = True
 
-    app = create_app(settings, on_failure=failed)
-    _log()
+    app = create_app(settings, on_failure=on_failure)
+    logging.basicConfig(handlers=[console.LogLines()], level=logging.WARNING)
+    logging.getLogger("agelens.serving").setLevel(logging.INFO)  # one line per request
     server = uvicorn.Server(
         uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="on",
@@ -161,10 +145,10 @@ def _run(settings: "Settings", listener: socket.socket, host: str) -> None:
         )
     )  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
-    console.note(f"agelens on http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends it)")
+    console.note(f"agelens on http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C stops it)")
     if host not in LOOPBACK and not settings.api_keys:
-        console.warn("everyone who reaches this address may ask: see --api-keys")
-    # uvicorn raises its signals again once it has ended in peace; that is no failure here.
+        console.warn("anyone who reaches this address can use the service: see --api-keys")
+    # uvicorn raises its signals again after a clean stop; that is no failure here.
     before = {
         name: signal.signal(name, lambda *_: None) for name in (signal.SIGINT, signal.SIGTERM)
     }
@@ -173,13 +157,5 @@ def _run(settings: "Settings", listener: socket.socket, host: str) -> None:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
-    if failure:
-        raise failure[0]
-
-
-def _log() -> None:
-    """Write one line per request, and warnings of the server, to standard error."""
-    import logging
-
-    logging.basicConfig(handlers=[console.LogLines()], level=logging.WARNING)
-    logging.getLogger("agelens.serving").setLevel(logging.INFO)
+    if failures:
+        raise failures[0]

@@ -1,6 +1,7 @@
 """The files of the web page, with headers that allow nothing from other hosts."""
 
 from importlib import resources
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,17 +30,15 @@ HEADERS = {
 
 def routes() -> list[Route]:
     """Return one route per file of the page: index.html at /, the others under /page/."""
-    found = []
-    for item in (resources.files("agelens.serving") / "page").iterdir():
-        ending = item.name[item.name.rfind(".") :]
-        if ending in TYPES:
-            path = "/" if item.name == "index.html" else f"/page/{item.name}"
-            found.append(_file(path, item.read_bytes(), TYPES[ending]))
-    return found
+    files = (resources.files("agelens.serving") / "page").iterdir()
+    return [
+        _route(file.name, file.read_bytes()) for file in files if Path(file.name).suffix in TYPES
+    ]
 
 
-def _file(path: str, content: bytes, kind: str) -> Route:
-    async def send(_: Request) -> Response:
-        return Response(content, headers=HEADERS, media_type=kind)
+def _route(name: str, content: bytes) -> Route:
+    async def respond(_: Request) -> Response:
+        return Response(content, headers=HEADERS, media_type=TYPES[Path(name).suffix])
 
-    return Route(path, send, methods=["GET"], include_in_schema=False)
+    path = "/" if name == "index.html" else f"/page/{name}"
+    return Route(path, respond, methods=["GET"], include_in_schema=False)

@@ -1,4 +1,4 @@
-"""What each part of a recipe is worth: one change at a time, the same faces and epochs.
+"""What is each part of a recipe worth? One change at a time, the same faces and epochs.
 
 python benchmarks/ablations.py benchmarks/plans/scratch.toml --data utkface --work DIR
 

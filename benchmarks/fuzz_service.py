@@ -97,7 +97,7 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
 
 
 def _floors(memory: list[float]) -> tuple[float, float]:
-    """Give the least of the second and of the last quarter: a leak is what never comes back.
+    """Return the least of the second and of the last quarter: a leak is what never comes back.
 
     In the first quarter the allocator grows to what the largest pictures take. Above its floor
     the memory moves with what the threads worked on last.
@@ -107,7 +107,7 @@ def _floors(memory: list[float]) -> tuple[float, float]:
 
 
 def faces(answer: Answer) -> Any:
-    """Give the faces of an answer about one picture; None where there is none."""
+    """Return the faces of an answer about one picture; None where there is none."""
     try:
         return json.loads(answer.body)["pictures"][0]["faces"]
     except (ValueError, KeyError, IndexError):

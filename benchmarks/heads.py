@@ -1,4 +1,4 @@
-"""What losses, widths, estimators and doubted labels are worth, on frozen features.
+"""What are losses, widths, estimators and suspect labels worth, on frozen features?
 
     agelens data out-of-fold utkface --split 0 --output utkface/out-of-fold-0.parquet
     python benchmarks/heads.py --data utkface --teacher utkface/out-of-fold-0.parquet
@@ -7,7 +7,7 @@ A head on the features of frozen backbones learns in seconds what a network lear
 so that two dozen variations can be compared on equal terms: the training folds of split 0,
 two seeds each, judged on its validation folds (one picture, no mirror image). Differences from
 the baseline are paired, with a bootstrap interval over faces. The hybrid's question is asked
-too: are two backbones better joined by their answers or by their features?
+too: are two backbones better fused by their predictions or by their features?
 Writes benchmarks/results/heads.json.
 """
 
@@ -37,13 +37,13 @@ from agelens.training.networks.loss import Targets
 PLAN = Path(__file__).with_suffix(".toml")
 BACKBONES = ("faceres-deep", "dlib")
 SEEDS = 2
-DOUBTED = {"left out": (0.05, 0.0), "downweighted": (0.10, 0.3)}  # share of faces, their weight
+SUSPECT = {"left out": (0.05, 0.0), "downweighted": (0.10, 0.3)}  # share of faces, their weight
 
 Logits = tuple[Tensor, Tensor]  # of age (N, 117), of gender (N,)
 
 
 class Bench:
-    """The faces, their features and what a teacher says of them."""
+    """The faces, their features and a teacher's predictions."""
 
     def __init__(self, folder: Path, teacher: Path, progress: Progress) -> None:
         dataset = Dataset(folder)
@@ -57,20 +57,20 @@ class Bench:
         self.female = self._female[rows.validation].numpy()
         folds = samples["fold"].to_numpy()[rows.validation]
         self.half = torch.from_numpy(folds == folds.min())
-        said = pl.DataFrame({"file": samples["file"].gather(rows.train)}).join(
+        answers = pl.DataFrame({"file": samples["file"].gather(rows.train)}).join(
             pl.read_parquet(teacher), on="file", how="left", maintain_order="left"
         )
-        spread = said["age_probabilities"].to_numpy().astype(np.float32)
+        spread = answers["age_probabilities"].to_numpy().astype(np.float32)
         own = spread[np.arange(len(spread)), self._ages[rows.train].numpy()]
         self.likelihood: NDArray[np.float32] = own
         mean = distribution.mean(spread).astype(np.float32)
-        female = said["female_probability"].to_numpy().astype(np.float32)
+        female = answers["female_probability"].to_numpy().astype(np.float32)
         parts = (torch.from_numpy(part) for part in (spread, mean, female))
         self.teacher = Targets(*parts)
         self.weights = bootstrap.resample(samples["sha256"].to_numpy()[rows.validation])
 
     def features(self, backbones: tuple[str, ...], rows: NDArray[np.int64]) -> Tensor:
-        """Give the features of some faces, float16 (N, 2, F)."""
+        """Return the features of some faces, float16 (N, 2, F)."""
         return torch.from_numpy(
             np.concatenate([self._features[name][rows] for name in backbones], axis=-1)
         )
@@ -80,8 +80,8 @@ class Bench:
         rows, backbones = self._rows, tuple(trial.get("backbones", BACKBONES))
         recipe = recipe_of(trial.get("set", {}))
         weights = None
-        if doubted := trial.get("doubted"):
-            share, weight = DOUBTED[doubted]
+        if suspect := trial.get("doubted"):
+            share, weight = SUSPECT[suspect]
             unlikely = self.likelihood <= np.quantile(self.likelihood, share)
             weights = torch.from_numpy(np.where(unlikely, weight, 1.0).astype(np.float32))
         head = train_head(
@@ -98,7 +98,7 @@ class Bench:
         return age.clone(), female.clone()
 
     def figures(self, each: list[Logits]) -> dict[str, Any]:
-        """Give the figures of several seeds: their mean, and how far MAE spreads."""
+        """Return the figures of several seeds: their mean, and how far MAE spreads."""
         spreads = [age.softmax(-1).numpy() for age, _ in each]
         medians = [distribution.median(spread) for spread in spreads]
         maes = [metrics.age_mae(median, self.ages) for median in medians]
@@ -116,7 +116,7 @@ class Bench:
         }
 
     def errors(self, each: list[Logits]) -> NDArray[np.float64]:
-        """Give each validation face's age error and gender error (N, 2), means over seeds."""
+        """Return each validation face's age error and gender error (N, 2), means over seeds."""
         years = [
             np.abs(distribution.median(age.softmax(-1).numpy()) - self.ages) for age, _ in each
         ]
@@ -126,12 +126,12 @@ class Bench:
     def against(
         self, ours: NDArray[np.float64], theirs: NDArray[np.float64]
     ) -> dict[str, dict[str, float | None]]:
-        """Give paired differences with their intervals."""
+        """Return paired differences with their intervals."""
         found = bootstrap.estimate(bootstrap.mean(ours - theirs), self.weights)
         return {"mae": found[0].as_dict(), "gender_error": found[1].as_dict()}
 
     def estimators(self, each: list[Logits]) -> dict[str, float]:
-        """Give the MAE of ways to read one age off the baseline's distributions."""
+        """Return the MAE of ways to read one age off the baseline's distributions."""
         ways: dict[str, list[float]] = {}
         for age, _ in each:
             spread = age.softmax(-1).numpy()
@@ -145,8 +145,8 @@ class Bench:
                 ways.setdefault(name, []).append(metrics.age_mae(read, self.ages))
         return {name: round(float(np.mean(maes)), 4) for name, maes in ways.items()}
 
-    def joined(self, alone: dict[str, list[Logits]], fused: list[Logits]) -> dict[str, Any]:
-        """Compare ways to join two backbones: by their answers, or by their features.
+    def fusion(self, alone: dict[str, list[Logits]], features: list[Logits]) -> dict[str, Any]:
+        """Compare ways to fuse two backbones: by their predictions, or by their features.
 
         Pools are fitted on one validation fold and judged on the other, both ways round.
         """
@@ -154,7 +154,7 @@ class Bench:
         for how in ("average", "stack"):
             ways[how] = [self._pool([alone[name][s] for name in BACKBONES], how)
                          for s in range(SEEDS)]  # fmt: skip
-        ways["features"] = fused
+        ways["features"] = features
         best = min(BACKBONES, key=lambda name: self.errors(ways[name])[:, 0].mean())
         found: dict[str, Any] = {}
         for name, each in ways.items():
@@ -170,7 +170,7 @@ class Bench:
 
 
 def recipe_of(changes: dict[str, Any]) -> HeadRecipe:
-    """Give the recipe with some values changed; keys of the loss begin with `loss.`."""
+    """Return the recipe with some values changed; keys of the loss begin with `loss.`."""
     loss = {key.removeprefix("loss."): v for key, v in changes.items() if key.startswith("loss.")}
     rest = {key: value for key, value in changes.items() if not key.startswith("loss.")}
     recipe = HeadRecipe(**rest)
@@ -189,17 +189,17 @@ def main() -> None:
     with bar() as progress:
         bench = Bench(given.data, given.teacher, progress)
     trials: dict[str, dict[str, Any]] = {"baseline": {}, **plan["trials"]}
-    said: dict[str, list[Logits]] = {}
+    logits: dict[str, list[Logits]] = {}
     table: dict[str, Any] = {}
     for name, trial in track(trials.items(), "trials"):
         began = time.monotonic()
-        said[name] = [bench.learn(trial, seed) for seed in range(SEEDS)]
-        errors = bench.errors(said[name])
+        logits[name] = [bench.learn(trial, seed) for seed in range(SEEDS)]
+        errors = bench.errors(logits[name])
         table[name] = {
             "about": trial.get("about", plan["baseline"]),
             **{key: trial[key] for key in ("backbones", "set", "doubted") if key in trial},
-            **bench.figures(said[name]),
-            "against_baseline": bench.against(errors, bench.errors(said["baseline"])),
+            **bench.figures(logits[name]),
+            "against_baseline": bench.against(errors, bench.errors(logits["baseline"])),
             "seconds": round(time.monotonic() - began, 1),
         }
         print(f"{name}: {table[name]}", flush=True)
@@ -211,8 +211,8 @@ def main() -> None:
         "method": bootstrap.METHOD,
         "data": bench.fingerprint,
         "trials": table,
-        "estimators": bench.estimators(said["baseline"]),
-        "joining": bench.joined({name: said[name] for name in BACKBONES}, said["baseline"]),
+        "estimators": bench.estimators(logits["baseline"]),
+        "joining": bench.fusion({name: logits[name] for name in BACKBONES}, logits["baseline"]),
     }
     record.write(given, figures, threads=given.threads)
 

@@ -43,7 +43,7 @@ class Attack:
 
 
 def attacks(seed: int, count: int) -> Iterator[Attack]:
-    """Give `count` attacks, the kinds in turn; the same ones for the same seed."""
+    """Return `count` attacks, the kinds in turn; the same ones for the same seed."""
     dice = random.Random(seed)  # noqa: S311  (to be drawn again)
     pictures = {name: _encoded(name) for name in FORMATS}
     for number in range(count):
@@ -84,7 +84,7 @@ def send(url: str, attack: Attack, limit: float) -> Answer:
 def request(
     body: bytes, kind: str = "image/jpeg", more: bytes = b"", path: str = "/v1/predict"
 ) -> bytes:
-    """Give a well-formed POST around a body."""
+    """Return a well-formed POST around a body."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
     )
@@ -93,7 +93,7 @@ def request(
 
 
 def form(body: bytes, name: str = "a.jpg", boundary: str = "b") -> bytes:
-    """Give a multipart body of one file."""
+    """Return a multipart body of one file."""
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n\r\n'
     return head.encode("utf-8", "replace") + body + f"\r\n--{boundary}--\r\n".encode()
 

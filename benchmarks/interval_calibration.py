@@ -1,12 +1,12 @@
-r"""How the levels of age intervals are best fitted: covered alike at all ages, and no leaps.
+r"""How are age intervals best calibrated: equal coverage at all ages, without jumps?
 
     agelens evaluate runs/hybrid --data utkface --part validation --no-flip
     python benchmarks/interval_calibration.py \
         runs/hybrid/evaluation-split0-validation/predictions.parquet
 
-Each way is fitted on half of the validation faces and read on the other half, both ways round for
-three splits: coverage, width, coverage by decade. Leaps: every answer is moved by a quarter of a
-year, and the share counted in which an end of the interval moves by more than two years.
+Each way is fitted on half of the validation faces and evaluated on the other half, both ways round,
+for three splits: coverage, width, coverage by decade. Leaps: every prediction is moved by a quarter
+of a year; counted is the share in which an end of the interval moves by more than two years.
 Writes results/interval_calibration.json.
 """
 
@@ -96,7 +96,7 @@ def judge(
 
 
 def leaps(levels: Levels, spreads: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell of each face whether an end leaps somewhere while its answer moves up by a year."""
+    """Return for each face whether an end leaps somewhere while its answer moves up by a year."""
     older = np.zeros_like(spreads)
     older[:, 1:] = spreads[:, :-1]
     older[:, -1] += spreads[:, -1]

@@ -68,9 +68,9 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
     """Plant with a seed and measure."""
     began = time.process_time()
     made = plant(own, seed)
-    said = out_of_fold.predict_folds(features, made.labels, 1, progress)
-    age = audit.score_ages(made.labels.ages, said.age_probabilities)
-    gender = audit.score_genders(made.labels.female.astype(bool), said.female_probability)
+    answers = out_of_fold.predict_folds(features, made.labels, 1, progress)
+    age = audit.score_ages(made.labels.ages, answers.age_probabilities)
+    gender = audit.score_genders(made.labels.female.astype(bool), answers.female_probability)
     trusted = ~(age.suspect | gender.suspect)
     again = out_of_fold.predict_folds(features, made.labels, 1, progress, trusted)
     left = made.years == 0
@@ -78,11 +78,11 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
         "seed": seed,
         "age": age_figures(age, made.years),
         "gender": gender_figures(gender, made.flipped, own.ages),
-        "by_other_scores": other_scores(made, said.age_probabilities),
+        "by_other_scores": other_scores(made, answers.age_probabilities),
         "learning": {
-            "mae_of_unplanted_ages": mae(said.age_probabilities, own.ages, left),
+            "mae_of_unplanted_ages": mae(answers.age_probabilities, own.ages, left),
             "mae_with_suspects_left_out": mae(again.age_probabilities, own.ages, left),
-            "gender_of_unplanted": agree(said.female_probability, own.female, ~made.flipped),
+            "gender_of_unplanted": agree(answers.female_probability, own.female, ~made.flipped),
             "gender_with_suspects_left_out": agree(
                 again.female_probability, own.female, ~made.flipped
             ),

@@ -1,13 +1,13 @@
-"""Which faces are unlike those of the training, and does it pay to say so?
+"""Which faces are unlike those of the training, and does it pay to flag them?
 
     python benchmarks/out_of_distribution.py --data utkface [--model fast]
 
-The features of every fourth training face of split 0 are fitted
-(agelens.faces.out_of_distribution). The limit is passed by 1 in 100 validation faces; those and as
-many others as make 700 are answered by the model, to see whether its errors are larger. The share
-found is measured on 200 validation faces with each fault of corruptions.py, turned upside down,
-made a negative, and painted. Test folds are not touched. Writes
-results/out_of_distribution.json and src/agelens/faces/out_of_distribution.npz.
+Fits agelens.faces.out_of_distribution to every fourth training face of split 0. The threshold is
+the one that 1 in 100 validation faces pass. The model predicts those faces, and as many others as
+make 700, which shows whether its errors on them are larger. The share of flagged faces is measured
+on 200 validation faces with each degradation of corruptions.py, turned upside down, inverted, and
+painted. Test folds are not touched. Writes results/out_of_distribution.json and
+src/agelens/faces/out_of_distribution.npz.
 """
 
 from collections.abc import Callable

@@ -66,7 +66,7 @@ def main() -> None:
     score = paintings.by_lines(own, lines)
     photo_score = score[faces & ~learnt]
     limits = {share: float(np.quantile(photo_score, 1 - share)) for share in (0.01, LISTED)}
-    said = paintings.by_lines(drawn, lines)
+    planted_score = paintings.by_lines(drawn, lines)
     held = ~fit
     np.savez(paintings.FILE, mean=lines.mean, weights=lines.weights,
              limit=np.float32(limits[LISTED]))  # fmt: skip
@@ -81,9 +81,9 @@ def main() -> None:
             f"{share:.1%} of photos": {
                 "limit": round(limit, 3),
                 "photos_encoded_anew": share_of(paintings.by_lines(anew, lines) > limit),
-                "recall": share_of(said[held] > limit),
+                "recall": share_of(planted_score[held] > limit),
                 "recall_by_filter": {
-                    name: share_of(said[held & (kinds == kind)] > limit)
+                    name: share_of(planted_score[held & (kinds == kind)] > limit)
                     for kind, name in enumerate(names)
                 },
             }
@@ -121,7 +121,7 @@ def describe(pictures: list[Chip]) -> NDArray[np.float32]:
 
 
 def by_eye(files: list[str]) -> dict:
-    """Count what the first faces were judged to be; those not looked at are told."""
+    """Count what the first faces were judged to be; and which were not looked at."""
     with JUDGED.open(encoding="utf-8", newline="") as file:
         judged = {row["file"]: row["what"] for row in csv.DictReader(file)}
     what = [judged.get(file, "not looked at") for file in files]

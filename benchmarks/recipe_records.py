@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def recorded() -> str:
-    """Give the text of the JSON file that ships beside the recipes."""
+    """Return the text of the JSON file that ships beside the recipes."""
     recipes = {}
     for name in library.names():
         config = Config.read(name)

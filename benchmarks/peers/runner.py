@@ -72,7 +72,7 @@ BORDERS = (
 
 
 def command(program: list[str], python: Path) -> list[str]:
-    """Give the command of a program whose first word is agelens, python or node.
+    """Return the command of a program whose first word is agelens, python or node.
 
     `python` is that of the peers' environment. Raises PeerFailed where a part of it is missing.
     """

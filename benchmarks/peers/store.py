@@ -39,7 +39,7 @@ class AnswerStore:
     def answers(
         self, peer: Peer, faces: Faces, border: Border, count: int | None = None
     ) -> tuple[dict[str, Any], Answers]:
-        """Give what a peer says of itself and of faces, asking for what is not kept.
+        """Return what a peer says of itself and of faces, asking for what is not kept.
 
         With `count` of the first ones only.
         """
@@ -55,7 +55,7 @@ class AnswerStore:
         return about, Answers.read(answers)
 
     def trials(self, peer: Peer, faces: Faces) -> dict[Border, Trial]:
-        """Give how a peer does with each border, up to a width with which it misses no face."""
+        """Return how a peer does with each border, up to a width with which it misses no face."""
         trials: dict[Border, Trial] = {}
         for border in BORDERS:
             enough = any(trial.found == 1 for trial in trials.values())

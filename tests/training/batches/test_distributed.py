@@ -47,10 +47,7 @@ def run_workers(count: int, work: Callable[..., None], folder: Path, *arguments:
 def _in_group(worker: Worker, work: Callable[..., None], folder: Path, *arguments: object) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/group",
-        rank=worker.rank,
-        world_size=worker.world_size,
+        "gloo", init_method=f"file://{folder}/group", rank=worker.rank, world_size=worker.world_size
     )
     work(worker, folder, *arguments)
     distributed.destroy_process_group()

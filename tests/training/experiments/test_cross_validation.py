@@ -41,9 +41,7 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(
-    small_data: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    exporter_stub: Callable[..., float],
+    small_data: Path, tmp_path_factory: pytest.TempPathFactory, exporter_stub: Callable[..., float]
 ) -> Iterator[Runs]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporter, "export", exporter_stub)

@@ -94,7 +94,7 @@ def states(recipe: str | Path, data: Path, run: Path, changes: Any = None) -> di
 
 
 def test_a_recipe_of_stages_is_stopped_continued_and_then_finished(
-    recipe: Path, data: Path, tmp_path: Path
+    recipe: Path, data: Path, tmp_path: Path, stub_export: None
 ) -> None:
     recipe.write_text(RECIPE.replace('["distilled", "other"]', '["first", "distilled"]'))
     run = tmp_path / "run"

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
-from torch.nn import functional
 
 from agelens.errors import TrainingError
 
@@ -78,47 +77,20 @@ class Worker:
 SINGLE_WORKER = Worker()
 
 
-class _SyncNormalise(torch.autograd.Function):
-    """Normalise (B, C, H, W) by the mean and variance over the faces of all workers.
-
-    Forward and backward each sum two numbers per channel over all workers.
-    """
+class _AllReduce(torch.autograd.Function):
+    """Sum a tensor over all workers; the gradient is summed over them too."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        var, mean = (t.double() for t in torch.var_mean(x.float(), (0, 2, 3), correction=0))
-        count = x.numel() // x.shape[1]
-        sums = torch.cat([mean, var + mean**2, mean.new_ones(1)]) * count
-        distributed.all_reduce(sums)
-        count = round(float(sums[-1]))
-        mean, square = (sums[:-1] / count).chunk(2)
-        var = (square - mean**2).float().clamp(min=0)
-        mean = mean.float()
-        ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
-        ctx.count = count
-        y = functional.batch_norm(x, mean, var, weight, bias, False, 0.0, eps)
-        unbiased = var * (count / max(count - 1, 1))
-        ctx.mark_non_differentiable(mean, unbiased)
-        return y, mean, unbiased
-
-    @staticmethod
-    def backward(ctx: Any, grad_y: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, weight, mean, scale = ctx.saved_tensors
-
-        def per_channel(values: Tensor) -> Tensor:
-            return values[:, None, None]
-
-        normalised = (x.float() - per_channel(mean)) * per_channel(scale)
-        grad = grad_y.float()
-        own = torch.cat([grad.sum((0, 2, 3)), (grad * normalised).sum((0, 2, 3))])
-        total = own.clone()
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
         distributed.all_reduce(total)
-        grad_mean, projection = (total / ctx.count).chunk(2)
-        grad_x = grad - per_channel(grad_mean) - normalised * per_channel(projection)
-        grad_bias, grad_weight = own.chunk(2)
-        return (grad_x * per_channel(weight * scale)).to(x.dtype), grad_weight, grad_bias, None
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        return total
 
 
 class SyncBatchNorm(nn.BatchNorm2d):
@@ -135,12 +107,21 @@ class SyncBatchNorm(nn.BatchNorm2d):
         """Map (B, C, H, W) to (B, C, H, W)."""
         if not self.training:
             return super().forward(x)
-        y, mean, var = _SyncNormalise.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+        var, mean = (t.double() for t in torch.var_mean(x.float(), (0, 2, 3), correction=0))
+        sums = torch.cat([mean, var + mean**2, mean.new_ones(1)]) * (x.numel() // x.shape[1])
+        total: Tensor = _AllReduce.apply(sums)  # type: ignore[no-untyped-call]
+        count = total[-1].detach()
+        mean, square = (total[:-1] / count).chunk(2)
+        var = (square - mean**2).clamp(min=0)
+        scale = self.weight * (var + self.eps).rsqrt().float()
+        offset = self.bias - mean.float() * scale
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr,arg-type]
-            self.running_var.lerp_(var, self.momentum)  # type: ignore[union-attr,arg-type]
+            unbiased = (var * count / (count - 1).clamp(min=1)).float()
+            self.running_mean.lerp_(mean.float(), self.momentum)  # type: ignore[union-attr,arg-type]
+            self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr,arg-type]
             self.num_batches_tracked += 1  # type: ignore[operator,assignment]
-        return y  # type: ignore[no-any-return]
+        y = torch.addcmul(offset[:, None, None], x.float(), scale[:, None, None])
+        return y.to(x.dtype)
 
 
 def synchronise_batch_norm(network: nn.Module) -> None:

@@ -161,10 +161,7 @@ def labelled_loader(
 
 
 def make_loaders(
-    config: Config,
-    dataset: Dataset,
-    progress: Progress,
-    weights: NDArray[np.float32] | None = None,
+    config: Config, dataset: Dataset, progress: Progress, weights: NDArray[np.float32] | None = None
 ) -> tuple[Loader, Loader]:
     """Return loaders of a recipe's training faces and of its validation faces.
 

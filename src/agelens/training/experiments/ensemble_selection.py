@@ -22,9 +22,10 @@ from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution
-from agelens.training.batches.loader import Loader, make_loaders
+from agelens.training.batches.loader import make_loaders
 from agelens.training.export import exporter
 from agelens.training.loop import run_record
+from agelens.training.loop.metrics import accuracy, predict
 from agelens.training.networks import checkpoint, ensemble
 from agelens.training.networks.device import keep_freed_memory
 from agelens.training.networks.ensemble import Ensemble, MemberLogits, OpinionPool, PoolingMethod
@@ -54,14 +55,6 @@ class Candidate:
         return {"members": members, "how": self.method, **self.figures}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Member:
-    """One trained run."""
-
-    config: Config
-    network: Network
-
-
 def combine_runs(
     runs: Sequence[Path], data: Path, folder: Path, progress: Progress
 ) -> dict[str, Any]:
@@ -71,26 +64,30 @@ def combine_runs(
     lowest validation MAE is exported. Raises TrainingError for runs that cannot be combined.
     """
     keep_freed_memory()
-    members = [_load(run) for run in runs]
-    names = [member.config.name for member in members]
-    splits = {member.config.data.split for member in members}
-    if len(members) < 2 or len(splits) > 1:
+    loaded = [Network.from_run(run) for run in runs]
+    splits = {config.data.split for _, config, _ in loaded}
+    if len(runs) < 2 or len(splits) > 1:
         raise TrainingError(
-            f"{len(members)} runs of splits {sorted(splits)}: expected at least two of one split"
+            f"{len(runs)} runs of splits {sorted(splits)}: expected at least two of one split"
         )
+    networks, configs, _ = zip(*loaded, strict=True)
+    names = [config.name for config in configs]
     dataset = Dataset(data)
-    validation = make_loaders(members[0].config, dataset, progress)[1]
+    validation = make_loaders(configs[0], dataset, progress)[1]
     folds = dataset.samples["fold"].to_numpy()[dataset.split(splits.pop()).validation]
-    logits = _predict(members, validation, progress)
+    outputs = [predict(net, validation, progress, f"predictions of {name}")
+               for net, name in zip(networks, names, strict=True)]  # fmt: skip
+    age, female = (torch.stack(parts) for parts in zip(*outputs, strict=True))
+    labels = torch.from_numpy(validation.ages), torch.from_numpy(validation.female)
+    logits = MemberLogits(age, female, *labels)
     candidates = compare(logits, torch.from_numpy(folds == folds.min()))
     best = min(candidates, key=lambda candidate: candidate.mae)
-    picked = [members[index] for index in best.members]
     pool = ensemble.fit_pool(logits.members(best.members), best.method)
-    network = Ensemble([member.network for member in picked], pool)
+    network = Ensemble([networks[index] for index in best.members], pool)
     share_equal_parameters(network)
     folder.mkdir(parents=True, exist_ok=True)
     parity = exporter.calibrate_and_export(
-        network, folder / "model.onnx", _card(best, picked, pool), validation, half=True
+        network, folder / "model.onnx", _card(best, configs, pool), validation, half=True
     )
     chosen = best.table(names)
     record = {
@@ -113,21 +110,19 @@ def compare(logits: MemberLogits, half: Tensor) -> list[Candidate]:
 
     `half` is bool (N,): the faces of one half.
     """
-    members, ages = range(len(logits.age)), logits.age_labels.numpy()
+    members = range(len(logits.age))
+    ages, labels = logits.age_labels.numpy(), logits.female_labels.numpy()
     candidates = []
     for count in range(1, len(members) + 1):
         for picked in itertools.combinations(members, count):
             for method in METHODS if count > 1 else METHODS[:1]:
                 age, female = ensemble.cross_fit(logits.members(picked), half, method)
-                median = distribution.median(age.softmax(-1).numpy())
-                probability, label = female.sigmoid().numpy(), logits.female_labels.numpy()
-                figures = {
-                    "validation_mae": metrics.age_mae(median, ages),
-                    "validation_cs5": metrics.cumulative_score(median, ages, 5),
-                    "validation_gender_accuracy": metrics.gender_accuracy(probability, label),
-                    "validation_gender_ece": metrics.expected_calibration_error(probability, label),
-                }
-                candidates.append(Candidate(picked, method, figures, np.abs(median - ages)))
+                probabilities, gender = age.softmax(-1).numpy(), female.sigmoid().numpy()
+                figures = accuracy("validation", probabilities, gender, ages, labels)
+                ece = metrics.expected_calibration_error(gender, labels)
+                figures["validation_gender_ece"] = ece
+                errors = np.abs(distribution.median(probabilities) - ages)
+                candidates.append(Candidate(picked, method, figures, errors))
     return candidates
 
 
@@ -161,46 +156,15 @@ def _against_best_member(
     return {"member": names[alone.members[0]], "mae_difference": figure.as_dict()}
 
 
-def _load(run: Path) -> Member:
-    tensors, about = checkpoint.load_best(run)
-    config = Config.check(about["config"], str(run / "best.json"))
-    network = Network(config.model, pretrained=False)
-    network.load_state_dict(tensors)
-    return Member(config, network.eval().requires_grad_(False))
-
-
-def _predict(members: Sequence[Member], validation: Loader, progress: Progress) -> MemberLogits:
-    task = progress.add_task("predictions of members", total=len(members) * len(validation))
-    ages: list[list[Tensor]] = [[] for _ in members]
-    female: list[list[Tensor]] = [[] for _ in members]
-    with torch.no_grad():  # not inference mode, whose tensors cannot be fitted on
-        for batch in validation.in_order():
-            chips = torch.from_numpy(batch.chips)
-            for index, member in enumerate(members):
-                age_logits, female_logits = member.network(chips)
-                ages[index].append(age_logits)
-                female[index].append(female_logits)
-                progress.advance(task)
-    progress.remove_task(task)
-    return MemberLogits(
-        torch.stack([torch.cat(parts) for parts in ages]),
-        torch.stack([torch.cat(parts) for parts in female]),
-        torch.from_numpy(validation.ages),
-        torch.from_numpy(validation.female),
-    )
-
-
-def _card(best: Candidate, picked: Sequence[Member], pool: OpinionPool) -> dict[str, Any]:
-    return exporter.base_card("hybrid", picked[0].config.data.split) | {
-        "members": [
-            {
-                "name": member.config.name,
-                **run_record.backbone_fields(member.config),
-                "size": member.config.model.size,
-                **run_record.lineage(member.config),
-            }
-            for member in picked
-        ],
+def _card(best: Candidate, configs: Sequence[Config], pool: OpinionPool) -> dict[str, Any]:
+    picked = [configs[index] for index in best.members]
+    members = [
+        {"name": one.name, **run_record.backbone_fields(one), "size": one.model.size,
+         **run_record.lineage(one)}
+        for one in picked
+    ]  # fmt: skip
+    return exporter.base_card("hybrid", picked[0].data.split) | {
+        "members": members,
         "how": best.method,
         "pool": {name: value.tolist() for name, value in pool.state_dict().items()},
         "validation": best.figures,

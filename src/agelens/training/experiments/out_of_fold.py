@@ -133,10 +133,7 @@ def predict_out_of_fold(
         "age_mae": round(metrics.age_mae(faces.age_median, labels.ages), 3),
         "cs5": round(metrics.cumulative_score(faces.age_median, labels.ages, 5), 4),
         "gender_accuracy": round(accuracy, 4),
-        "seconds": {
-            "features": round(extracted - began, 1),
-            "heads": round(ended - extracted, 1),
-        },
+        "seconds": {"features": round(extracted - began, 1), "heads": round(ended - extracted, 1)},
     }
     return predictions.prediction_table(samples, answers, faces), about
 

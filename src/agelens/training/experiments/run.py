@@ -90,10 +90,7 @@ def conclude(folder: Path, validation: Loader) -> dict[str, Any]:
 
 def export_run(folder: Path, validation: Loader) -> float:
     """Write `model.onnx` from a run's best checkpoint; give the parity with torch in years."""
-    tensors, about = checkpoint.load(folder / "best.safetensors")
-    config = Config.check(about["config"], str(folder / "best.json"))
-    network = Network(config.model, pretrained=False)
-    network.load_state_dict(tensors)
+    network, config, about = Network.from_run(folder)
     card = exporter.base_card(config.name, config.data.split) | {
         **run_record.backbone_fields(config),
         "input_size": config.model.size,

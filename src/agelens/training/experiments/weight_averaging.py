@@ -18,7 +18,7 @@ from agelens.errors import TrainingError
 from agelens.training.batches.loader import Loader, make_loaders
 from agelens.training.experiments.run import export_run
 from agelens.training.loop import run_record
-from agelens.training.loop.metrics import MetricAccumulator
+from agelens.training.loop.metrics import accuracy, predict
 from agelens.training.networks import checkpoint
 from agelens.training.networks.device import keep_freed_memory
 from agelens.training.networks.network import Network
@@ -121,12 +121,7 @@ def _evaluate(
 ) -> dict[str, float]:
     network = Network(config.model, pretrained=False)
     network.load_state_dict(tensors)
-    network.eval()
-    metrics = MetricAccumulator()
-    task = progress.add_task("validation", total=len(validation))
-    with torch.inference_mode():
-        for batch in validation.in_order():
-            metrics.update(batch, *network(torch.from_numpy(batch.chips)))
-            progress.advance(task)
-    progress.remove_task(task)
-    return metrics.compute("validation")
+    age, female = predict(network.eval(), validation, progress, "validation")
+    probabilities, female_probability = age.softmax(-1).numpy(), female.sigmoid().numpy()
+    labels = validation.ages, validation.female
+    return accuracy("validation", probabilities, female_probability, *labels)

@@ -20,6 +20,7 @@ import onnx
 import onnx.helper
 import onnx.numpy_helper
 import torch
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from agelens import provenance
@@ -30,11 +31,11 @@ from agelens.inference import distribution
 from agelens.inference.runtime import CARD_KEY, CHIP, Model
 from agelens.training.batches.loader import Loader
 from agelens.training.loop import run_record
+from agelens.training.loop.metrics import predict
 from agelens.training.networks.network import median
 
 OPSET = 18
 PARITY_YEARS = 1e-3
-UNCALIBRATED = Scaling()
 LARGE = 1024  # elements; smaller tensors are not worth storing as float16
 LICENCE = (
     "Weights: non-commercial research only, like the UTKFace data they were trained on. Code: MIT."
@@ -61,7 +62,7 @@ def export(
     network: nn.Module,
     file: Path,
     card: dict[str, Any],
-    scaling: Scaling = UNCALIBRATED,
+    scaling: Scaling | None = None,
     *,
     half: bool = False,
 ) -> float:
@@ -73,7 +74,7 @@ def export(
     Raises TrainingError, and leaves no file, when ages of torch and of ONNX Runtime differ by
     0.001 years or more on random chips.
     """
-    calibrated = CalibratedNetwork(network, scaling).eval()
+    calibrated = CalibratedNetwork(network, scaling or Scaling()).eval()
     example = torch.randint(0, 256, (2, CHIP, CHIP, 3), dtype=torch.uint8)
     partial = file.with_name(file.name + ".part")
     try:
@@ -196,12 +197,7 @@ def base_card(name: str, split: int) -> dict[str, Any]:
 
 
 def calibrate_and_export(
-    network: nn.Module,
-    file: Path,
-    card: dict[str, Any],
-    validation: Loader,
-    *,
-    half: bool = False,
+    network: nn.Module, file: Path, card: dict[str, Any], validation: Loader, *, half: bool = False
 ) -> float:
     """Calibrate a network on validation faces and export it; return the parity in years.
 
@@ -210,10 +206,8 @@ def calibrate_and_export(
     """
     if half:
         round_to_float16(network)
-    uncalibrated = CalibratedNetwork(network, UNCALIBRATED).eval()
-    with torch.inference_mode():
-        outputs = [uncalibrated(torch.from_numpy(batch.chips)) for batch in validation.in_order()]
-    probabilities, _, female = (torch.cat(part).numpy() for part in zip(*outputs, strict=True))
+    age_logits, female_logits = predict(network.eval(), validation, Progress(disable=True), "")
+    probabilities, female = age_logits.softmax(-1).numpy(), female_logits.sigmoid().numpy()
     scaling = calibration.fit_scaling(probabilities, female, validation.ages, validation.female)
     levels = calibration.fit_levels(scale_logits(probabilities, scaling.age), validation.ages)
     card = card | {

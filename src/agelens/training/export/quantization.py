@@ -28,11 +28,12 @@ from agelens import provenance
 from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.evaluation import calibration, metrics
+from agelens.evaluation import calibration
 from agelens.inference import distribution
 from agelens.inference.runtime import Model
 from agelens.training.batches.loader import Loader, labelled_loader
 from agelens.training.export import exporter
+from agelens.training.loop.metrics import accuracy
 from agelens.training.networks import checkpoint
 
 CALIBRATION_FACES = 128  # the quantiser holds all activations of all of them
@@ -139,15 +140,8 @@ def _measure(model: Model, faces: Loader) -> _Measured:
     outputs = [model.run(batch.chips.astype(np.uint8, copy=False)) for batch in faces.in_order()]
     probabilities = np.concatenate([one.age_probabilities for one in outputs])
     female = np.concatenate([one.female_probability for one in outputs])
-    median = distribution.median(probabilities)
-    return _Measured(
-        probabilities,
-        {
-            "validation_mae": metrics.age_mae(median, faces.ages),
-            "validation_cs5": metrics.cumulative_score(median, faces.ages, 5),
-            "validation_gender_accuracy": metrics.gender_accuracy(female, faces.female),
-        },
-    )
+    figures = accuracy("validation", probabilities, female, faces.ages, faces.female)
+    return _Measured(probabilities, figures)
 
 
 def _cost(after: dict[str, float], before: dict[str, float]) -> float:

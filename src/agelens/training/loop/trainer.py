@@ -121,10 +121,8 @@ class Trainer:
             self.network.eval()
             batches = itertools.islice(self._augmented(epoch=0), STANDARDISE_BATCHES)
             with torch.no_grad():
-                features = [
-                    self.network.extract_features(torch.from_numpy(batch.chips))
-                    for batch in batches
-                ]
+                chips = (torch.from_numpy(batch.chips) for batch in batches)
+                features = [self.network.extract_features(one) for one in chips]
                 self.network.norm.fit(torch.cat(features))
 
     def _augmented(self, epoch: int) -> Iterator[Batch]:

@@ -1,6 +1,7 @@
 """The shape of every network here: backbone -> feature map -> features -> two heads."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from agelens.errors import ConfigError
 from agelens.inference.distribution import AGES
 from agelens.training.networks import backbones, checkpoint
 from agelens.training.networks.layers import Pooling, Standardise, resize
-from agelens.training.recipes.config import ModelConfig
+from agelens.training.recipes.config import Config, ModelConfig
 
 
 class Network(nn.Module):
@@ -47,6 +48,18 @@ class Network(nn.Module):
         self._frozen_stages = list(self.backbone.stages)[: config.frozen]
         for stage in self._frozen_stages:
             stage.requires_grad_(False)
+
+    @classmethod
+    def from_run(cls, run: Path) -> tuple["Network", Config, dict[str, Any]]:
+        """Load the best checkpoint of a run folder; return its recipe and metadata too.
+
+        Raises TrainingError where there is none.
+        """
+        tensors, about = checkpoint.load_best(run)
+        config = Config.check(about["config"], str(run / "best.json"))
+        network = cls(config.model, pretrained=False)
+        network.load_state_dict(tensors)
+        return network.eval().requires_grad_(False), config, about
 
     def _load_heads(self, file: Path) -> None:
         """Load neck and heads too, where the file of the backbone's weights has the same ones."""

@@ -30,11 +30,10 @@ def test_the_old_images_module_is_a_package_with_the_same_functions() -> None:
         _ = agelens.images.nothing
 
 
-def test_the_old_name_of_the_error_probability(predicted) -> None:
-    with pytest.warns(DeprecationWarning, match="error_probability"):
-        assert predicted.doubt == predicted.error_probability
-
-
-@pytest.fixture
-def predicted(tiny_model, drawn_chip) -> agelens.Prediction:
-    return agelens.load(tiny_model, threads=1).predict(drawn_chip(), chips=True)[0]
+def test_old_names_of_members_still_work(tiny_model, drawn_chip) -> None:
+    predictor = agelens.load(tiny_model, threads=1)
+    (one,) = predictor.predict(drawn_chip(), chips=True)
+    with pytest.warns(DeprecationWarning, match="use Prediction.error_probability"):
+        assert one.doubt == one.error_probability
+    with pytest.warns(DeprecationWarning, match="use Predictor.from_distribution"):
+        assert predictor.settle(one.age_probabilities, one.age, 0.5).age == one.age

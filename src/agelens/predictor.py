@@ -6,6 +6,7 @@ pictures share, and each picture gets its list of `results.Prediction`.
 """
 
 import asyncio
+import warnings
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -235,6 +236,12 @@ class Predictor:
             np.array([female_probability], np.float32),
         )
         return self._model.predictions(output, None)[0]
+
+    def settle(self, ages: NDArray[np.floating], age: float, female: float) -> Prediction:
+        """Deprecated name of `from_distribution`."""
+        message = "Predictor.settle is deprecated: use Predictor.from_distribution"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.from_distribution(ages, age, female)
 
     def _stream(
         self, named: Iterable[tuple[str, Any]], chips: bool, keep_pictures: bool

@@ -102,10 +102,8 @@ class _Candidate:
         """Return the face, its box clipped to the picture."""
         height, width = picture.shape[:2]
         box = self.box()
-        clipped = Box(
-            max(0.0, box.left), max(0.0, box.top), min(float(width), box.right),
-            min(float(height), box.bottom),
-        )  # fmt: skip
+        right, bottom = min(float(width), box.right), min(float(height), box.bottom)
+        clipped = Box(max(0.0, box.left), max(0.0, box.top), right, bottom)
         return Face(clipped, Landmarks.from_array(self.landmarks), min(1.0, self.score))
 
 
@@ -156,9 +154,7 @@ class Detector:
     def _search_sides(self, picture: Picture) -> list[int]:
         """Return the long sides at which to search: one for small pictures, two for large ones."""
         long = max(picture.shape[:2])
-        if long <= SINGLE:
-            return [max(long, SMALLEST)]
-        return [COARSE, min(long, self.longest)]
+        return [max(long, SMALLEST)] if long <= SINGLE else [COARSE, min(long, self.longest)]
 
     def _search(self, picture: Picture, sides: list[int], rotation: int) -> list[_Candidate]:
         """Find candidates in the picture rotated counter-clockwise by `rotation` degrees."""
@@ -273,12 +269,13 @@ def _check_weights() -> None:
 
 def _unrotate(rotation: int, width: int, height: int) -> NDArray[np.float64]:
     """Return the matrix (2, 3) from a picture rotated by np.rot90 to the picture before."""
-    return {
-        0: np.array([[1.0, 0, 0], [0, 1, 0]]),
-        90: np.array([[0.0, -1, width], [1, 0, 0]]),
-        180: np.array([[-1.0, 0, width], [0, -1, height]]),
-        270: np.array([[0.0, 1, 0], [-1, 0, height]]),
-    }[rotation]
+    matrices = {
+        0: [[1, 0, 0], [0, 1, 0]],
+        90: [[0, -1, width], [1, 0, 0]],
+        180: [[-1, 0, width], [0, -1, height]],
+        270: [[0, 1, 0], [-1, 0, height]],
+    }
+    return np.array(matrices[rotation], np.float64)
 
 
 def _is_valid(row: NDArray[np.float64]) -> bool:

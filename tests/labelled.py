@@ -14,6 +14,7 @@ import polars as pl
 from PIL import Image
 
 from agelens.data.dataset import SCHEMA
+from agelens.evaluation import bootstrap
 from agelens.inference import distribution
 
 AGES = [31 + number % 39 for number in range(60)]
@@ -83,6 +84,11 @@ def write_dataset(folder: Path, pictures: dict[str, np.ndarray], fold: int = 8) 
 def bells(centres: np.ndarray, width: float = 4.0) -> np.ndarray:
     curve = np.exp(-((GRID - np.asarray(centres)[:, None]) ** 2) / (2 * width**2))
     return curve / curve.sum(axis=1, keepdims=True)
+
+
+def draws(count: int, resamples: int) -> np.ndarray:
+    """Draw bootstrap weights for faces that are all different."""
+    return bootstrap.resample(np.arange(count), resamples)
 
 
 def table(columns: str, lines: Iterable[Iterable[Any]]) -> bytes:

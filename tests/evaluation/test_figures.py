@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn
 
-from agelens.evaluation import bootstrap, figures, metrics
+from agelens.evaluation import figures, metrics
 from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.figures import Faces
-from labelled import bells
+from labelled import bells, draws
 
 N = 2000
 
@@ -23,7 +23,7 @@ def one_hot(ages: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def measure(faces: Faces, resamples: int = 300) -> dict[str, Estimate]:
-    return figures.headline_figures(faces, bootstrap.resample(np.arange(len(faces)), resamples))
+    return figures.headline_figures(faces, draws(len(faces), resamples))
 
 
 def test_a_perfect_predictor() -> None:
@@ -149,7 +149,7 @@ def test_subsets_divide_by_age() -> None:
     faces = Faces.from_distributions(
         age, female, one_hot(np.full(N, 30)), np.where(female, 0.9, 0.2)
     )
-    found = figures.subsets(faces, bootstrap.resample(np.arange(N), 50))
+    found = figures.subsets(faces, draws(N, 50))
     assert {name: part["faces"] for name, part in found.items()} == {
         "all": N,
         "21-60": ((age >= 21) & (age <= 60)).sum(),
@@ -168,7 +168,7 @@ def test_an_empty_subset_has_no_figures() -> None:
     faces = Faces.from_distributions(
         np.full(5, 30), np.ones(5, bool), one_hot(np.full(5, 30)), np.ones(5)
     )
-    found = figures.subsets(faces, bootstrap.resample(np.arange(5), 20))
+    found = figures.subsets(faces, draws(5, 20))
     assert found["under 13"] == {"first_age": 0, "last_age": 12, "faces": 0}
 
 
@@ -180,7 +180,7 @@ def test_paired_differences_are_narrower_than_apart() -> None:
     first, ours = (
         Faces.from_distributions(age, female, one_hot(a), np.full(N, 0.6)) for a in (said, better)
     )
-    weights = bootstrap.resample(np.arange(N), 500)
+    weights = draws(N, 500)
     gap = figures.differences(ours, first, weights)["age_mae"]
     assert gap.value == pytest.approx(np.abs(better - age).mean() - np.abs(said - age).mean())
     assert gap.high < 0

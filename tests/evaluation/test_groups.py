@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agelens.evaluation import bootstrap, groups, permutation_test
+from agelens.evaluation import groups, permutation_test
 from agelens.evaluation.groups import Breakdown
+from labelled import draws
 
 
 def halves(n: int) -> Breakdown:
@@ -12,7 +13,7 @@ def halves(n: int) -> Breakdown:
 
 
 def mae(errors: np.ndarray, breakdowns: list[Breakdown], resamples: int = 50) -> list[dict]:
-    weights = bootstrap.resample(np.arange(len(errors)), resamples)
+    weights = draws(len(errors), resamples)
     return permutation_test.compare_groups(breakdowns, {"age_mae": errors}, weights)
 
 
@@ -65,7 +66,7 @@ def test_a_planted_gap_is_found_and_measured() -> None:
 
 def test_best_group_of_accuracy_is_the_highest() -> None:
     right = np.r_[np.ones(95), np.zeros(5), np.ones(60), np.zeros(40)]
-    weights = bootstrap.resample(np.arange(200), 200)
+    weights = draws(200, 200)
     table = permutation_test.compare_groups([halves(200)], {"gender_accuracy": right}, weights)
     first, second = (g["figures"]["gender_accuracy"] for g in table[0]["groups"])
     assert first["gap"] == 0
@@ -125,7 +126,7 @@ def test_small_groups_are_counted_but_not_tested() -> None:
 def test_a_small_faultless_group_is_not_certain() -> None:
     names = np.array(["many"] * 400 + ["few"] * groups.MIN_GROUP_SIZE, object)
     right = np.r_[np.ones(380), np.zeros(20), np.ones(groups.MIN_GROUP_SIZE)]
-    weights = bootstrap.resample(np.arange(len(right)), 200)
+    weights = draws(len(right), 200)
     table = permutation_test.compare_groups(
         [groups.partition(("x",), [names])], {"gender_accuracy": right}, weights
     )[0]["groups"]

@@ -25,6 +25,7 @@ from agelens.evaluation.recalibration.split_half import split_in_half
 from agelens.inference import distribution
 from agelens.inference.runtime import Model
 from agelens.reports import charts
+from agelens.reports.comparison import report as reports
 from agelens.reports.comparison.photos import Photos
 from agelens.reports.model_audit import audit as model_audit
 from agelens.reports.model_audit.audit import Audited, Plan, audit
@@ -132,6 +133,11 @@ def mended(command: Command) -> Audited:
     return command.audited
 
 
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "save", lambda *_: None)
+
+
 def findings(audited: Audited) -> str:
     return "\n".join(finding.text for finding in audited.made.opening)
 
@@ -206,7 +212,7 @@ def test_page_and_json_hold_the_same_numbers(command: Command, mended: Audited) 
 
 
 def test_calibrated_model_holds_and_is_not_changed(
-    data: Path, calibrated: Path, tmp_path: Path
+    data: Path, calibrated: Path, tmp_path: Path, no_page: None
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "recalibrated.onnx").write_bytes(b"of an earlier audit")
@@ -229,7 +235,7 @@ def test_calibrated_model_holds_and_is_not_changed(
 
 
 def test_overconfident_gender_is_found_and_recalibrated(
-    tiny_model: Path, calibrated: Path, tmp_path: Path
+    tiny_model: Path, calibrated: Path, tmp_path: Path, no_page: None
 ) -> None:
     data = write_calibrated(tmp_path / "unsure", tiny_model, FACES, sure=0.6)
     audited = run(data, tmp_path / "out", calibrated, recalibrate=True)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from agelens.evaluation import bootstrap
 from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.recalibration import verdicts
+from labelled import draws
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_excess_loss_is_zero_only_for_calibrated_probabilities() -> None:
     random = np.random.default_rng(0)
     said = random.uniform(0.02, 0.98, 4000)
     female = random.random(4000) < said
-    weights = bootstrap.resample(np.arange(4000), 400)
+    weights = draws(4000, 400)
     for figure in verdicts.excess_losses(said, female, weights).values():
         assert figure["excess"]["low"] < 0 < figure["excess"]["high"]
     surer = said**3 / (said**3 + (1 - said) ** 3)

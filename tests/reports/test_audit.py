@@ -61,8 +61,8 @@ def answers(data: Path) -> Path:
         ),
         pl.when(samples["gender"] == "female").then(0.9).otherwise(0.1).alias("female_probability"),
     )  # fmt: skip
-    table.write_parquet(data.parent / "said.parquet")
-    return data.parent / "said.parquet"
+    table.write_parquet(data.parent / "predicted.parquet")
+    return data.parent / "predicted.parquet"
 
 
 def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     assert "://" not in re.sub(r"http://www\.w3\.org/\S+", "", page)  # needs no network
 
 
-def test_without_answers_the_page_says_why(data: Path, tmp_path: Path) -> None:
+def test_without_predictions_the_page_gives_the_reason(data: Path, tmp_path: Path) -> None:
     audited = audit(data, tmp_path / "out", ModelOutputs(missing="no torch: install it"))
     assert audited.facts.labels is None
     assert "Labels were not judged: no torch: install it" in audited.page.read_text("utf-8")
@@ -112,7 +112,7 @@ def test_without_answers_the_page_says_why(data: Path, tmp_path: Path) -> None:
     assert "looks painted" not in json.loads(audited.json.read_text("utf-8"))["faces"]
 
 
-def test_the_command_without_torch_says_what_to_install(
+def test_the_command_without_torch_names_what_to_install(
     data: Path, tmp_path: Path, monkeypatch
 ) -> None:
     def lacking() -> None:
@@ -130,7 +130,9 @@ def test_the_command_without_torch_says_what_to_install(
     }  # fmt: skip
 
 
-def test_given_answers_are_taken_without_models(data: Path, answers: Path, tmp_path: Path) -> None:
+def test_given_predictions_are_used_without_models(
+    data: Path, answers: Path, tmp_path: Path
+) -> None:
     words = ["data", "audit", str(data), "--output", str(tmp_path / "out"), "--no-models"]
     done = CliRunner().invoke(app, [*words, "--out-of-fold", str(answers)], catch_exceptions=False)
     assert done.exit_code == 0
@@ -143,7 +145,7 @@ def test_a_folder_that_is_no_dataset_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_answers_are_made_where_there_are_none_and_kept(data: Path, monkeypatch) -> None:
+def test_predictions_are_made_once_and_cached(data: Path, monkeypatch) -> None:
     made: list[tuple[str, ...]] = []
 
     def answer(dataset, progress, backbones):
@@ -189,7 +191,7 @@ def test_answers_are_made_where_there_are_none_and_kept(data: Path, monkeypatch)
     (data / "out-of-fold.parquet").unlink()
 
 
-def test_no_backbone_at_hand_is_a_reason(data: Path, monkeypatch) -> None:
+def test_a_missing_backbone_is_given_as_the_reason(data: Path, monkeypatch) -> None:
     def locate(name: str) -> Path:
         raise TrainingError(f"no {name}: get it with  agelens backbones get {name}")
 

@@ -32,7 +32,7 @@ THREE = samples(
 )
 
 
-def test_of_copies_the_one_that_the_others_bear_out_is_kept() -> None:
+def test_the_copy_whose_labels_agree_with_the_others_is_kept() -> None:
     found = actions.for_copies(THREE, group(0, 1, 2), None)
     excluded = {one.file: one.evidence for one in found if one.suggestion == "exclude"}
     # ages: the median is 30; gender: two of three are female
@@ -47,20 +47,20 @@ def test_of_copies_the_one_that_the_others_bear_out_is_kept() -> None:
     assert kept[0].evidence == "3 copies of this photo are labelled 20 male, 31 female, 30 female"
 
 
-def test_answers_overrule_the_other_copies() -> None:
-    said = OutOfFoldPredictions(bells(np.array([21, 21, 21])), np.full(3, 0.05))
-    found = actions.for_copies(THREE, group(0, 1, 2), said)
+def test_predictions_overrule_the_other_copies() -> None:
+    predicted = OutOfFoldPredictions(bells(np.array([21, 21, 21])), np.full(3, 0.05))
+    found = actions.for_copies(THREE, group(0, 1, 2), predicted)
     assert {one.file for one in found if one.suggestion == "exclude"} == {"b.jpg", "c.jpg"}
 
 
-def test_copies_that_agree_are_left_out_byte_for_byte_without_a_word_more() -> None:
+def test_copies_that_agree_are_only_excluded() -> None:
     same = samples(("a.jpg", 20, None, "x"), ("b.jpg", 22, None, "x"), ("c.jpg", 5, None, "z"))
     found = actions.for_copies(same, group(0, 1), None)
     assert [(one.file, one.suggestion, one.weight) for one in found] == [("b.jpg", "exclude", 0)]
     assert "byte for byte; labelled 22 not told, there 20 not told" in found[0].evidence
 
 
-def doubts() -> ScoredLabels:
+def scored() -> ScoredLabels:
     age = LabelScores(
         np.array([30.0, 1, 20]), np.array([0.02, 1, 0.3]), np.array([True, False, True])
     )
@@ -71,8 +71,8 @@ def doubts() -> ScoredLabels:
     return ScoredLabels(age, gender, years, years - 5, years + 5, np.array([0.1, 0.01, 0.2]))
 
 
-def test_suspect_labels_weigh_their_plausibility() -> None:
-    found = actions.for_labels(THREE, doubts())
+def test_suspect_labels_are_weighted_by_plausibility() -> None:
+    found = actions.for_labels(THREE, scored())
     assert [(one.file, one.problem, one.suggestion, one.weight) for one in found] == [
         ("a.jpg", "age", "relabel", 0.02),
         ("c.jpg", "age", "downweight", 0.3),
@@ -82,7 +82,7 @@ def test_suspect_labels_weigh_their_plausibility() -> None:
     assert found[2].evidence == "labelled female; models that never saw it say male (99.0 %)"
 
 
-def test_faces_are_to_be_looked_at_and_nothing_is_no_face() -> None:
+def test_pictures_without_a_face_are_excluded_and_others_looked_at() -> None:
     faults = {
         "no face": [FaceProblem(1, "no face found", 0)],
         "blurred": [FaceProblem(0, "dull", 0)],
@@ -93,7 +93,7 @@ def test_faces_are_to_be_looked_at_and_nothing_is_no_face() -> None:
     ]  # fmt: skip
 
 
-def test_training_reads_what_is_written(tmp_path: Path) -> None:
+def test_training_reads_the_actions(tmp_path: Path) -> None:
     dataset = Dataset(write_dataset(tmp_path, 40))
     first, second, third, fourth = dataset.samples["file"].to_list()[:4]
     found = [
@@ -113,7 +113,7 @@ def test_training_reads_what_is_written(tmp_path: Path) -> None:
     assert weighed[:5].tolist() == pytest.approx([0, 0.02, 1, 0, 1])
 
 
-def test_nothing_found_is_a_file_that_training_takes(tmp_path: Path) -> None:
+def test_training_reads_an_empty_list_of_actions(tmp_path: Path) -> None:
     dataset = Dataset(write_dataset(tmp_path, 12))
     path = tmp_path / "actions.csv"
     actions.write([], path)

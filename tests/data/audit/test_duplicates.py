@@ -16,7 +16,7 @@ def bits(a: np.ndarray, b: np.ndarray) -> int:
     return int(np.bitwise_count(a ^ b).sum())
 
 
-def test_a_hash_survives_encoding_and_scaling_and_tells_photos_apart() -> None:
+def test_a_hash_survives_encoding_and_scaling_and_differs_between_photos() -> None:
     hashes = [perceptual_hash.perceptual(photo(seed)) for seed in range(12)]
     for seed, own in enumerate(hashes):
         worse = decode.read(encoded(photo(seed), 40))
@@ -48,7 +48,7 @@ def test_neighbours_are_those_of_a_comparison_of_all_with_all(seed: int, reach: 
     assert [(*pair, d) for pair, d in zip(pairs.tolist(), apart.tolist(), strict=True)] == every
 
 
-def test_a_reach_that_cannot_be_kept_is_refused() -> None:
+def test_a_larger_reach_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 0 to 15 bits"):
         perceptual_hash.neighbours(np.zeros((2, 4), np.uint64), 16)
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_no_copy() -> None:
     assert rows(list(found.groups())) == []
 
 
-def test_faces_confirm_refute_and_find() -> None:
+def test_face_descriptors_confirm_refute_and_find_copies() -> None:
     descriptors = np.zeros((5, 128), np.float32)
     descriptors[:, 0] = [0, 0, 0.4, 3, 3.1]
     found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool), descriptors)
@@ -134,8 +134,8 @@ def test_conflicts_count_every_pair() -> None:
         }
     )
     groups = [np.array([0, 1, 2]), np.array([3, 4])]
-    told = duplicates.conflicts(samples, groups)
-    assert told == duplicates.Conflicts(
+    counted = duplicates.conflicts(samples, groups)
+    assert counted == duplicates.Conflicts(
         pairs=4, other_age=3, age_difference=pytest.approx(43 / 4), beyond_5=2,
         other_gender=2, other_race=0, other_fold=2,
     )  # fmt: skip

@@ -22,8 +22,8 @@ def test_files_that_are_not_what_was_imported(tmp_path) -> None:
     (folder / gone).unlink()
     (folder / cut).write_bytes((folder / cut).read_bytes()[:900])
     (folder / other).write_bytes(encoded(photo(1)))
-    told: list[tuple[int, int]] = []
-    checked = files.check(dataset, lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int]] = []
+    checked = files.check(dataset, lambda done, total: reported.append((done, total)))
     assert checked.faults[gone] == "missing from images/"
     assert "damaged or cut off" in checked.faults[cut]
     assert "changed since the import" in checked.faults[other]
@@ -34,7 +34,7 @@ def test_files_that_are_not_what_was_imported(tmp_path) -> None:
     assert not checked.hashes[~checked.sound].any()
 
 
-def test_fill_beyond_the_edge_is_told_from_a_dark_wall() -> None:
+def test_black_beyond_the_edge_differs_from_a_dark_wall() -> None:
     chip = draw_chip(170)
     chip[chip.max(axis=2) < 60] = 60  # no black of its own
     assert files.beyond_edge(chip) == 0
@@ -73,7 +73,7 @@ UNSEEN = dict.fromkeys(
 
 
 @pytest.mark.parametrize(
-    ("changes", "beyond", "fault", "evidence"),
+    ("changes", "beyond", "problem", "evidence"),
     [
         ({"faces": 0, **UNSEEN}, 0, "no face", "no face found"),
         ({"faces": 3}, 0, "several faces", "3 faces found"),
@@ -89,15 +89,17 @@ UNSEEN = dict.fromkeys(
         ({"colours": 0.5}, 0, "one tint", "colours spread by 0.5"),
     ],
 )  # fmt: skip
-def test_each_fault_is_found_alone(changes, beyond, fault, evidence) -> None:
+def test_each_problem_is_found_alone(changes, beyond, problem, evidence) -> None:
     table = pl.concat([measured(), measured(**changes)])
     found = face_problems.find(table, np.array([0.0, beyond]))
     assert list(found) == [name for name in face_problems.MEANINGS if name != "looks painted"]
-    assert {name: [one.row for one in some] for name, some in found.items() if some} == {fault: [1]}
-    assert evidence in found[fault][0].evidence
+    assert {name: [one.row for one in some] for name, some in found.items() if some} == {
+        problem: [1]
+    }
+    assert evidence in found[problem][0].evidence
 
 
-def test_a_doubtful_face_upside_down_is_misplaced_at_most() -> None:
+def test_an_uncertain_face_upside_down_is_misplaced_at_most() -> None:
     off = {f"{p}_x": x + 30 for p, (x, _) in zip(POINTS, TEMPLATE.tolist(), strict=True)}
     table = pl.concat([measured(roll=-170, score=0.81), measured(roll=-170, score=0.81, **off)])
     found = face_problems.find(table, np.zeros(2))
@@ -106,7 +108,7 @@ def test_a_doubtful_face_upside_down_is_misplaced_at_most() -> None:
     }
 
 
-def test_faces_that_look_painted_are_ranked_where_a_network_was_asked() -> None:
+def test_faces_that_look_painted_are_ranked_where_the_network_was_run() -> None:
     limit = paintings.shipped().limit
     table = pl.concat([*(measured() for _ in range(3)), measured(faces=0, **UNSEEN)])
     found = face_problems.find(

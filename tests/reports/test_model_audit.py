@@ -68,7 +68,7 @@ def write_calibrated(
 def quick_audits() -> Iterator[None]:
     """Draw one chart of lines and no other, leave picture quality out, and resample less."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Photos, "look", lambda *_: ({}, []))
+        patch.setattr(Photos, "group_by_quality", lambda *_: ({}, []))
         patch.setattr(bootstrap, "resample", partial(bootstrap.resample, resamples=500))
         patch.setattr(permutation_test, "PERMUTATIONS", 100)
         for name in set(DRAWING) - {"lines"}:

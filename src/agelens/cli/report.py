@@ -61,8 +61,8 @@ def report(
     if saliency_faces == 1:
         raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
     plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
-    with stages() as tell:
-        made = write(plan, tell, provenance.command(["agelens", *sys.argv[1:]]))
+    with stages() as progress:
+        made = write(plan, progress, provenance.command(["agelens", *sys.argv[1:]]))
     for finding in made.opening:
         console.note(f"- {finding.text}")
     console.out.print(str(output / "report.html"), soft_wrap=True, highlight=False)

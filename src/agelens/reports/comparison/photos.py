@@ -20,12 +20,12 @@ from agelens.reports.rendering import Picture
 
 THUMB = 2  # every second pixel of a chip is enough
 
-Report = Callable[[str, int, int], None]
-"""Is told what is going on, how much of it is done, and of how much (0: not known)."""
+Progress = Callable[[str, int, int], None]
+"""Called with the current stage, the work done, and the total (0 where it is not known)."""
 
 
 class Photos:
-    """The pictures behind an evaluation."""
+    """The pictures of the data set that was evaluated."""
 
     def __init__(self, data: Path, evaluated: Evaluated) -> None:
         """Open the dataset. Raises DatasetError where it is not the one that was measured."""
@@ -45,24 +45,24 @@ class Photos:
         return [self.dataset.image_path(file) for file in self.files]
 
     def chip(self, file: str) -> NDArray[np.uint8]:
-        """Give one face, uint8 (200, 200, 3) RGB."""
+        """Return one face, uint8 (200, 200, 3) RGB. Raises DatasetError where it cannot be read."""
         try:
             return chips.read(self.dataset.image_path(file))
         except PictureError as error:
             raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
 
     def thumbnail(self, file: str, label: str) -> Picture:
-        """Give one face at half its size, with a line of text (HTML or plain) below it."""
+        """Return one face at half its size, with a line of text (HTML or plain) below it."""
         pixels = np.ascontiguousarray(self.chip(file)[::THUMB, ::THUMB])
         return Picture(pixels, label, f"face: {re.sub('<[^>]*>', '', label)}")
 
-    def look(
-        self, threads: int | None, report: Report
+    def group_by_quality(
+        self, threads: int | None, progress: Progress
     ) -> tuple[dict[str, Names], list[dict[str, Any]]]:
-        """Part the faces by the quality of their pictures; give also what the parts are like."""
+        """Group the faces by picture quality; return also a description of each group."""
         measured = picture_quality.measure(
             self.dataset,
-            lambda done, total: report("picture quality", done, total),
+            lambda done, total: progress("picture quality", done, total),
             threads,
         )
         order = pl.DataFrame({"file": self.files})
@@ -77,7 +77,7 @@ class Photos:
         def advance(more: int) -> None:
             nonlocal done
             done += more
-            report("picture detail", done, len(self.files))
+            progress("picture detail", done, len(self.files))
 
         named = quality.group_by_quality(
             table, quality.measure_details(self.paths, threads, advance)

@@ -20,8 +20,8 @@ from agelens.evaluation.evaluation_folder import Evaluated, load_all
 from agelens.output.tables import replacing
 from agelens.reports import findings, rendering, traced_text
 from agelens.reports.comparison import charts, facts, rules, saliency_maps, verdicts
-from agelens.reports.comparison.photos import Photos, Report
-from agelens.reports.comparison.saliency_maps import Mapped
+from agelens.reports.comparison.photos import Photos, Progress
+from agelens.reports.comparison.saliency_maps import MappedFaces
 from agelens.reports.findings import Finding
 from agelens.reports.rendering import Form
 from agelens.reports.traced_text import Node
@@ -83,14 +83,14 @@ class Made:
         return self.page("markdown")["foremost"]  # type: ignore[no-any-return]
 
 
-def write(plan: Plan, report: Report, command: str = "") -> Made:
+def write(plan: Plan, progress: Progress, command: str = "") -> Made:
     """Make a report and write it; return what was made.
 
     Raises SourceError, DatasetError or ModelError for what cannot be read or does not fit
     together, MissingExtra where jinja2 or matplotlib are not installed.
     """
     make_folder(plan.output)
-    made = make(plan, report, command)
+    made = make(plan, progress, command)
     save(made, plan.output)
     return made
 
@@ -107,23 +107,25 @@ def save(made: Made, folder: Path) -> None:
         file.write("\n")
 
 
-def make(plan: Plan, report: Report, command: str = "") -> Made:
+def make(plan: Plan, progress: Progress, command: str = "") -> Made:
     """Measure, and decide what to say, without writing."""
     evaluated = load_all(plan.evaluations)
     pictures = None if plan.data is None else Photos(plan.data, evaluated[0])
-    named, parts = (None, None) if pictures is None else pictures.look(plan.threads, report)
+    named, parts = (
+        (None, None) if pictures is None else pictures.group_by_quality(plan.threads, progress)
+    )
     tree: dict[str, Any] = {
         "format": FORMAT,
         "command": command,
         "date": provenance.now(),
         "versions": provenance.versions(),
-        **measure(evaluated, named, lambda words: report(words, 0, 0)),
+        **measure(evaluated, named, lambda stage: progress(stage, 0, 0)),
     }
     if pictures is not None:
         tree["quality"] = {"units": picture_quality.UNITS, "parts": parts}
         tree["data"]["label_noise"] = label_noise.measure(pictures.dataset.samples)
-    mapped = _map(evaluated, pictures, plan, tree, report)
-    report("page", 0, 0)
+    mapped = _map(evaluated, pictures, plan, tree, progress)
+    progress("page", 0, 0)
     return describe(tree, evaluated, pictures, mapped)
 
 
@@ -131,7 +133,7 @@ def describe(
     tree: dict[str, Any],
     evaluated: Sequence[Evaluated],
     pictures: Photos | None,
-    mapped: Mapped | None,
+    mapped: MappedFaces | None,
 ) -> Made:
     """Decide what a page says about a tree of figures, and gather what it shows."""
     node = Node(tree)
@@ -163,17 +165,17 @@ def _map(
     pictures: Photos | None,
     plan: Plan,
     tree: dict[str, Any],
-    report: Report,
-) -> Mapped | None:
+    progress: Progress,
+) -> MappedFaces | None:
     """Map the models' saliency, and add what the maps say to the tree."""
     files = saliency_maps.find_models(evaluated, plan.models)
-    tree["saliency_left_out"] = saliency_maps.why_not(
+    tree["saliency_left_out"] = saliency_maps.reason_left_out(
         evaluated, files, pictures, plan.saliency_faces
     )
     if pictures is None or any(one.about["pipeline"] for one in evaluated):
         return None
-    mapped = saliency_maps.look(
-        evaluated, files, pictures, plan.saliency_faces, plan.threads, report
+    mapped = saliency_maps.map_models(
+        evaluated, files, pictures, plan.saliency_faces, plan.threads, progress
     )
     for name, maps in mapped.maps.items() if mapped else ():
         tree["models"][name]["saliency"] = saliency.measure(maps)

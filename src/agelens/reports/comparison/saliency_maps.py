@@ -13,16 +13,16 @@ from agelens.evaluation import saliency
 from agelens.evaluation.evaluation_folder import Evaluated
 from agelens.evaluation.saliency import SaliencyMaps, Target
 from agelens.inference.runtime import Model, shipped
-from agelens.reports.comparison.photos import Photos, Report
+from agelens.reports.comparison.photos import Photos, Progress
 from agelens.reports.rendering import Picture
 
-LEAST = 2
-"""Faces at least: a map is compared with those of others."""
+MIN_FACES = 2
+"""A map is compared with those of other faces."""
 EXAMPLES = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mapped:
+class MappedFaces:
     """The chips that were mapped, and the maps of each model."""
 
     chips: NDArray[np.uint8]  # (N, 200, 200, 3) RGB
@@ -44,20 +44,20 @@ def _overlay(chip: NDArray[np.uint8], salience: NDArray[np.float64], label: str)
     return Picture(lit, label, f"saliency of {label}")
 
 
-def look(
+def map_models(
     evaluated: Sequence[Evaluated],
     files: Mapping[str, Path],
     photos: Photos,
     count: int,
     threads: int | None,
-    report: Report,
-) -> Mapped | None:
-    """Map every model whose file is at hand on `count` faces; None where there is none."""
-    if not files or count < LEAST:
+    progress: Progress,
+) -> MappedFaces | None:
+    """Map the saliency of every model whose file was found, on `count` faces; None without any."""
+    if not files or count < MIN_FACES:
         return None
     ages = evaluated[0].samples["age"].to_numpy().astype(np.int64)
     rows = saliency.sample_by_age(ages, count)
-    if len(rows) < LEAST:
+    if len(rows) < MIN_FACES:
         return None
     faces = np.stack([photos.chip(photos.files[row]) for row in rows])
     maps = {}
@@ -67,30 +67,32 @@ def look(
         def advance(more: int, name: str = name) -> None:
             nonlocal done
             done += more
-            report(f"saliency of {name}", done, 2 * len(faces))
+            progress(f"saliency of {name}", done, 2 * len(faces))
 
         maps[name] = saliency.occlusion_saliency(Model(file, threads), faces, advance)
-    return Mapped(faces, maps)
+    return MappedFaces(faces, maps)
 
 
-def why_not(
+def reason_left_out(
     evaluated: Sequence[Evaluated],
     files: Mapping[str, Path],
     photos: Photos | None,
     count: int,
 ) -> str:
-    """Say why some models are not mapped; nothing where all are."""
-    if count < LEAST:
-        return "Saliency is left out; with --saliency-faces it is here."
+    """Return why some models are not mapped, in a sentence; "" where all are."""
+    if count < MIN_FACES:
+        return "Saliency is left out; --saliency-faces adds it."
     if photos is None:
-        return "Saliency is left out: it needs the pictures; give the dataset with --data."
+        return "Saliency is left out: it needs the pictures; give the data set with --data."
     if any(one.about["pipeline"] for one in evaluated):
-        return "Saliency is left out: it needs aligned faces, and here they were found in pictures."
+        return (
+            "Saliency is left out: it needs aligned faces, and here they were detected in pictures."
+        )
     without = [one.name for one in evaluated if one.name not in files]
     if not without:
         return ""
     return (
-        f"Saliency is left out for {', '.join(without)}: the model file is not at hand; give it "
+        f"Saliency is left out for {', '.join(without)}: the model file was not found; give it "
         "with --model."
     )
 

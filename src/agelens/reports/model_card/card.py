@@ -31,8 +31,8 @@ from agelens.reports.findings import Finding, finding, strange
 from agelens.reports.model_card import provenance as origin
 from agelens.reports.traced_text import Node
 
-Report = Callable[[str], None]
-"""Is told what is being done."""
+Progress = Callable[[str], None]
+"""Called with the current stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class Plan:
     threads: int = 1
 
 
-def write(plan: Plan, report: Report = lambda _: None) -> Made:
+def write(plan: Plan, progress: Progress = lambda _: None) -> Made:
     """Write a card; return what was made.
 
     Raises ModelError for no model, SourceError for no evaluation, DatasetError for an
     evaluation of another model, MissingExtra where jinja2 is not installed.
     """
-    made = make(plan, report)
+    made = make(plan, progress)
     make_folder(plan.output)
     rendering.write_html(plan.output / "model-card.html", made.template, **made.page())
     with replacing(plan.output / "model-card.md") as file:
@@ -60,7 +60,7 @@ def write(plan: Plan, report: Report = lambda _: None) -> Made:
     return made
 
 
-def make(plan: Plan, report: Report = lambda _: None) -> Made:
+def make(plan: Plan, progress: Progress = lambda _: None) -> Made:
     """Gather what is known about a model, and decide what to say, without writing."""
     model = Model(plan.model, plan.threads)
     name = model_name(model)
@@ -88,7 +88,7 @@ def make(plan: Plan, report: Report = lambda _: None) -> Made:
             tree["models"][name][key] = measured[key]
         tree["models"][name]["equal_ages"] = _equal_ages(folder)
     if plan.timing:
-        report("time for a face")
+        progress("time for a face")
         tree["cost"] = cost.measure(model, plan.threads)
     return _describe(tree, name)
 

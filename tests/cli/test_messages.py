@@ -17,7 +17,7 @@ from labelled import faces, write_folder
 
 
 @pytest.fixture(autouse=True)
-def as_before():
+def default_messages():
     yield
     console.configure(quiet=False, json_logs=False)
 
@@ -58,26 +58,22 @@ def test_quiet_prints_only_results_warnings_and_errors(
 ) -> None:
     source = write_folder(tmp_path / "source", faces(12))
     loud = run("data", "import", source, tmp_path / "a")
-    still = run("data", "import", source, tmp_path / "b", "-q")
-    assert loud.exit_code == still.exit_code == 0
-    assert loud.stderr and not still.stderr
-    assert len(still.stdout.splitlines()) == len(loud.stdout.splitlines())
+    silent = run("data", "import", source, tmp_path / "b", "-q")
+    assert loud.exit_code == silent.exit_code == 0
+    assert loud.stderr and not silent.stderr
+    assert len(silent.stdout.splitlines()) == len(loud.stdout.splitlines())
     failed = run("predict", pictures, "--model", tiny_model, "--quiet", "--json-logs")
     assert [line["level"] for line in lines(failed)] == ["error"]
 
 
-def test_environment_variables_set_the_messages(tmp_path: Path) -> None:
+def test_environment_variables_set_messages_and_options_do_not_persist(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "source", faces(12))
     printed = run("data", "import", source, tmp_path / "a", env={"AGELENS_JSON_LOGS": "1"})
     assert {line["level"] for line in lines(printed)} >= {"progress", "info"}
-    still = run("data", "import", source, tmp_path / "b", env={"AGELENS_QUIET": "1"})
-    assert still.stderr == ""
-
-
-def test_message_options_do_not_persist(tmp_path: Path) -> None:
-    source = write_folder(tmp_path / "source", faces(12))
-    run("data", "import", source, tmp_path / "a", "--json-logs", "--quiet")
-    after = run("data", "import", source, tmp_path / "b")
+    silent = run("data", "import", source, tmp_path / "b", env={"AGELENS_QUIET": "1"})
+    assert silent.stderr == ""
+    run("data", "import", source, tmp_path / "c", "--json-logs", "--quiet")
+    after = run("data", "import", source, tmp_path / "d")
     assert after.stderr and "{" not in after.stderr
 
 

@@ -8,18 +8,7 @@ from torch.nn import functional
 from agelens.training.batches.augmentation import DEGRADATIONS, Augment
 from agelens.training.recipes.config import AugmentConfig
 
-NOTHING = AugmentConfig(
-    flip=0.0,
-    rotate=0.0,
-    scale=0.0,
-    shift=0.0,
-    brightness=0.0,
-    contrast=0.0,
-    saturation=0.0,
-    grey=0.0,
-    erase=0.0,
-    degrade=0.0,
-)
+NOTHING = AugmentConfig(**dict.fromkeys(AugmentConfig.model_fields, 0.0))
 
 
 def noise(seed: int = 0) -> np.ndarray:

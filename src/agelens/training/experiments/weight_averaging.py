@@ -43,10 +43,8 @@ def average_runs(
         raise TrainingError(f"{folder} holds a run already: give another --run")
     checkpoints = [checkpoint.load_best(run) for run in runs]
     weights = [tensors for tensors, _ in checkpoints]
-    configs = [
-        Config.check(about["config"], str(run / "best.json"))
-        for run, (_, about) in zip(runs, checkpoints, strict=True)
-    ]
+    configs = [Config.check(about["config"], str(run / "best.json"))
+               for run, (_, about) in zip(runs, checkpoints, strict=True)]  # fmt: skip
     _check_compatible(runs, configs, weights)
     dataset = Dataset(data)
     validation = make_loaders(configs[0], dataset, progress)[1]
@@ -59,8 +57,7 @@ def average_runs(
 
     alone = [evaluate(tensors) for tensors in weights]
     order = sorted(range(len(runs)), key=lambda index: alone[index]["validation_mae"])
-    kept, best = order[:1], alone[order[0]]
-    tries = []
+    kept, best, tries = order[:1], alone[order[0]], []
     for index in order[1:]:
         candidate = [*kept, index]
         figures = evaluate(average(candidate))
@@ -87,9 +84,7 @@ def average_runs(
 def average_tensors(checkpoints: Sequence[Tensors]) -> Tensors:
     """Return the mean of checkpoints that have the same tensors, computed in float64."""
     return {
-        name: torch.stack([tensors[name].double() for tensors in checkpoints])
-        .mean(0)
-        .to(first.dtype)
+        name: torch.stack([one[name].double() for one in checkpoints]).mean(0).to(first.dtype)
         for name, first in checkpoints[0].items()
     }
 

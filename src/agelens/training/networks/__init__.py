@@ -1,4 +1,4 @@
-"""The networks: backbones, heads, feature fusion, ensembles; their loss and their checkpoints.
+"""Networks: backbones, heads, feature fusion, ensembles; loss, checkpoints, device.
 
 Imports `agelens.training.recipes`.
 """

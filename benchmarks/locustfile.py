@@ -35,7 +35,7 @@ counted = itertools.count(1)
 
 @events.init.add_listener
 def begin(environment: Environment, **_: object) -> None:
-    """End after REQUESTS answers, if so told."""
+    """End after REQUESTS answers, where it is set."""
 
     def count(response: object, **_: object) -> None:
         answered = getattr(response, "status_code", 0) == 200

@@ -1,4 +1,4 @@
-"""Does the audit tell drawn and painted faces from photos? Some are made from photos.
+"""Does the audit find drawn and painted faces? Some are made from photos.
 
 Chips are turned into pictures by eight filters and encoded anew, as are as many photos for
 comparison. A line through the features of the frozen backbone faceres-deep is fitted for each of

@@ -45,7 +45,7 @@ from corruptions import Chip, Faces, bytes_of, hand, mask, run, shrink, spaced, 
 PICTURES = record.ROOT / "docs" / "pictures"
 RISE = 1.25  # times the error of untouched faces: spoilt
 FALSE_ALARMS = 0.01  # of untouched faces, where a limit is set
-DETECTED = 60  # faces of a case that the detector is asked about too
+DETECTED = 60  # faces of a case on which the detector runs too
 Values = NDArray[np.float64]
 MEASURES: dict[str, Callable[[Chip], float]] = {
     "sharpness": quality.sharpness,
@@ -78,7 +78,7 @@ KINDS: dict[str, tuple[Callable[[Chip, Any, Generator], Chip], tuple[float, ...]
 }
 """What is done to a face, and the steps (pixels, sigma, share of light, share cut off, level)."""
 
-DETECTOR_ASKED = ("mask", "sunglasses", "hand", "negative", "upside down")
+DETECTOR_KINDS = ("mask", "sunglasses", "hand", "negative", "upside down")
 
 
 def main() -> None:
@@ -208,7 +208,7 @@ def case(
         "unsure": float(np.mean([bool(assessment.reasons) for assessment in faces.assessments])),
         "values": {key: np.array([f(c) for c in chips]) for key, f in MEASURES.items()},
     }
-    if kind in (*DETECTOR_ASKED, "clean"):
+    if kind in (*DETECTOR_KINDS, "clean"):
         scores = store.get(
             f"{kind}/{level:g}/score",
             lambda: np.array([score(chip, detector) for chip in chips[:DETECTED]]),
@@ -272,7 +272,7 @@ def limits(cases: list[dict[str, Any]], plain: Answered) -> dict[str, Any]:
                 "unsure": one["unsure"],
             }
             for one in cases
-            if one["kind"] in DETECTOR_ASKED
+            if one["kind"] in DETECTOR_KINDS
         },
     }
     return found

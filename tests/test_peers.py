@@ -135,7 +135,7 @@ def test_a_failing_peer_reports_its_error_output(runner: Any, fake: Path, tmp_pa
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ("print('not JSON')", "said b'not JSON"),
+        ("print('not JSON')", "wrote b'not JSON"),
         ("print('{}'); print('null')", "1 answers on 4 pictures"),
         ("pass", "ended with 0"),
     ],

@@ -1,4 +1,4 @@
-"""apmoe (PyPI): its face expert, a MobileNetV2 that tells the age alone and finds no faces."""
+"""apmoe (PyPI): its face expert, a MobileNetV2 that predicts the age only and finds no faces."""
 
 from pathlib import Path
 

@@ -52,7 +52,7 @@ class Faces:
 
     @property
     def digest(self) -> str:
-        """A digest that tells these faces from others."""
+        """A digest that identifies these faces."""
         return hashlib.sha256("\n".join(self.photos).encode()).hexdigest()
 
 

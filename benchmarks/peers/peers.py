@@ -3,9 +3,9 @@
     python benchmarks/peers/peers.py --data utkface --work DIR [MODEL...]
     python benchmarks/peers/peers.py --data utkface --work DIR --time 3 [MODEL...]
 
-The first asks every peer of catalogue.toml, and agelens with each MODEL (default: `default`), about
+The first runs every peer of catalogue.toml, and agelens with each MODEL (default: `default`), on
 the test folds of split 0 and writes benchmarks/results/peers.json. Answers are kept in DIR, so a
-run that was stopped goes on, and a later one asks only what has changed. The second measures time:
+run that was stopped resumes, and a later one runs only what has changed. The second measures time:
 do it when the machine is quiet. README.md says what to install.
 
 A chip is one face and nothing else, which detectors are not made for, so each may have a border

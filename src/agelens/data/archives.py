@@ -1,6 +1,6 @@
 """Read archives as a stream of (name, bytes); nothing is unpacked to where a name says.
 
-Reads .tar, .tar.gz, .tgz and .zip, told apart by their first bytes. Whatever would be unsafe to
+Reads .tar, .tar.gz, .tgz and .zip, recognised by their first bytes. Whatever would be unsafe to
 unpack is refused with the member's name: paths that leave the folder, absolute paths, links,
 devices, and more files or bytes than the limits allow, counted as they come out of the
 decompressor and not as the archive declares them.
@@ -150,7 +150,7 @@ def _check_zip_member(member: zipfile.ZipInfo, limits: Limits) -> None:
     if member.flag_bits & 0x1:
         raise _refused(name, "is encrypted")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # The other decompressors cannot be told to stop after so many bytes.
+        # The other decompressors cannot be made to stop after so many bytes.
         raise _refused(name, f"is compressed by method {member.compress_type}, not by deflate")
     _check_size(member.file_size, name, limits)
 
@@ -209,7 +209,7 @@ def _read_tar(path: Path, limits: Limits, *, compressed: bool) -> Iterator[tuple
         file: Any = gzip.GzipFile(fileobj=raw) if compressed else raw
         allowed = limits.total_for(path.stat().st_size)
         counted = _Counted(file, allowed + _HEADER_BYTES)
-        stream: Any = counted  # a reading end is all that the stream mode asks for
+        stream: Any = counted  # the stream mode only calls its read method
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
             count = total = 0
             while (member := archive.next()) is not None:

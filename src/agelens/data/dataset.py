@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:  # the base install has none
 SCHEMA = {
     "file": pl.String,  # name in images/, unique
     "age": pl.Int16,  # years, 0 to 116
-    "gender": pl.String,  # "female" or "male", or null where the source does not tell
+    "gender": pl.String,  # "female" or "male", or null where the source has none
     "race": pl.String,  # one of utkface.RACES, or null; for breakdowns only
     "width": pl.Int32,  # pixels
     "height": pl.Int32,  # pixels
@@ -37,7 +37,7 @@ SCHEMA = {
 OPTIONAL = {
     "age_low": pl.Int16,  # years, where the source gives a range; `age` is then its middle
     "age_high": pl.Int16,  # years, included
-    "subject": pl.String,  # who it is, where the source tells; one person is in one fold
+    "subject": pl.String,  # who it is, where the source names people; one person is in one fold
 }
 """Further columns, there only where the source fills them."""
 
@@ -115,7 +115,7 @@ class Dataset:
         if untold := self.samples["gender"].null_count():
             raise DatasetError(
                 f"{untold:,} of {len(self):,} samples in {str(self.folder)!r} carry no gender: "
-                "training and evaluation need both labels; take a source that tells it"
+                "training and evaluation need both labels; use a source with genders"
             )
 
     def image_path(self, row: int | str) -> Path:

@@ -70,7 +70,7 @@ def assign_folds(
 
     `digests` has by file name the SHA-256 of its bytes, `subjects` the name of the person.
 
-    Byte-identical files, and all files of one person where `subjects` tells them, always share
+    Byte-identical files, and all files of one person where `subjects` has them, always share
     a fold, so that no picture stands on both sides of a split: the v1 fold of the first among
     them that v1 knows, or else the hash of the first.
     """

@@ -43,7 +43,7 @@ class Imported:
     before: int  # files that an earlier, interrupted run had done
     already: bool  # the folder was complete; nothing was done
     recognised: str  # the source's form, a phrase
-    terms: str  # what the makers of the source ask
+    terms: str  # terms of use of the source
 
 
 def import_dataset(
@@ -126,7 +126,7 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
         known, source = facts["source"]["sha256"], facts["source"]["name"]
         counts = (facts["rejects"], facts["copies"], facts["published_folds"])
         form = facts.get("form", {"recognised": "UTKFace file names", "terms": utkface.TERMS})
-        said, terms = form["recognised"], form["terms"]
+        description, terms = form["recognised"], form["terms"]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"cannot read {str(about)!r}: delete {str(dest)!r} and import again"
@@ -142,7 +142,7 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
     if dataset.missing():
         table.unlink()  # it vouches for pictures that are gone
         return None
-    return Imported(dataset, *counts, before=0, already=True, recognised=said, terms=terms)
+    return Imported(dataset, *counts, before=0, already=True, recognised=description, terms=terms)
 
 
 def _write_tables(dest: Path, origin: Source, reader: Reader, journal: Journal[Entry]) -> None:

@@ -76,7 +76,7 @@ def age_range(low: int, high: int) -> Age:
 
 
 def read_gender(text: str) -> Gender | None:
-    """Read female/f/woman/girl or male/m/man/boy in any case; None where nothing is said.
+    """Read female/f/woman/girl or male/m/man/boy in any case; None where it is empty or unknown.
 
     Raises ValueError for other words, and for numbers: data sets number genders differently.
     """

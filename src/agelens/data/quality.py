@@ -55,7 +55,7 @@ SCHEMA: dict[str, Any] = {
     "yaw": pl.Float32,  # nose off the middle line, in eye distances; to the picture's right is +
     "pitch": pl.Float32,  # where the nose is between eyes (0) and mouth (1)
     "roll": pl.Float32,  # degrees, clockwise as seen, by which the face is turned
-    "checked": pl.Boolean,  # the full detector was asked
+    "checked": pl.Boolean,  # the full detector has decided
 }
 """The columns of the table, a row for each sample in the dataset's order."""
 

@@ -1,4 +1,4 @@
-"""FG-NET: 001A02.JPG is subject 001 at two years; a letter tells pictures of one age apart."""
+"""FG-NET: 001A02.JPG is subject 001 at two years; a letter distinguishes pictures of one age."""
 
 import re
 from collections.abc import Iterator

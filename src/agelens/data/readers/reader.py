@@ -27,7 +27,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A source at first sight, from which a reader can tell whether it reads it."""
+    """What is known of a source before it is read, for readers to recognise it."""
 
     source: Source
     names: list[str]  # of its visible files, in order
@@ -40,7 +40,7 @@ class Reader(Protocol):
 
     expected: str  # what a source of this form has, for error messages
     description: str  # what was recognised, a phrase
-    terms: str  # what its makers ask of those who use it
+    terms: str  # terms of use
     total: int  # how many `pictures` will yield
 
     @classmethod

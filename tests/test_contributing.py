@@ -1,10 +1,33 @@
 """CONTRIBUTING.md tells the truth: its diagram, its table, its checks, and how to add a part."""
 
+import io
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Self
 
+import numpy as np
+import pytest
+import typer
 import yaml
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+import agelens
+from agelens.cli import options
+from agelens.cli.app import add_commands
+from agelens.cli.messages import Commands
+from agelens.data.importer import import_dataset
+from agelens.data.labels import Label
+from agelens.data.readers import registry
+from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey
+from agelens.faces.pipeline import DETECTORS
+from agelens.output.tables import WRITERS, Fields, Row, Writer
+from agelens.results import Box, Face, Gender, Landmarks
+from labelled import drawn
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -67,3 +90,89 @@ def test_every_package_says_what_is_in_it_and_what_it_may_import() -> None:
         if init.parent.name != "agelens":
             text = init.read_text("utf-8").split('"""')[1].strip()
             assert len(text.splitlines()) >= 2, init
+
+
+# "How to add ...": each part once, as the guide describes it, with a dummy.
+
+
+class WholePicture:
+    """A detector for portraits: the face fills the picture."""
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+
+    def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
+        height, width = picture.shape[:2]
+        template = np.array([(59, 57.7), (138.2, 59.6), (96.5, 104.3), (62.8, 136.5), (131, 137.6)])
+        landmarks = Landmarks.from_array(template * (width / 200, height / 200))
+        return [Face(Box(0, 0, width, height), landmarks, 1.0)]
+
+
+def test_a_detector_is_a_class_and_a_line(tiny_model, drawn_chip, monkeypatch) -> None:
+    monkeypatch.setitem(DETECTORS, "whole-picture", WholePicture)
+    predictor = agelens.load(tiny_model, detector="whole-picture")
+    (person,) = predictor.predict(drawn_chip(150))
+    (as_chip,) = predictor.predict(drawn_chip(150), chips=True)
+    assert person.box == Box(0, 0, 200, 200)
+    assert person.age == pytest.approx(as_chip.age, abs=0.5)
+    with pytest.raises(agelens.errors.ConfigError, match="expected one of yunet, whole-picture"):
+        agelens.load(tiny_model, detector="no-such")
+
+
+class Ages(Writer):
+    """An output format: one age per line."""
+
+    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
+        self.stream.writelines(f"{row.prediction.age:.0f}\n" for row in rows)
+
+
+def test_an_output_format_is_a_writer_and_a_line(monkeypatch, tiny_model, drawn_chip) -> None:
+    monkeypatch.setitem(WRITERS, "ages", Ages)
+    stream = io.StringIO()
+    writer = options.writer_of("ages")(stream)
+    people = agelens.load(tiny_model).predict(drawn_chip(150), chips=True)
+    writer.add("a.jpg", people)
+    assert stream.getvalue() == f"{people[0].age:.0f}\n"
+
+
+class AgeFolders:
+    """A data set reader: pictures in folders named by age, of women."""
+
+    expected = "folders named by age"
+    description = "folders named by age"
+    terms = YOUR_TERMS
+
+    def __init__(self, survey: Survey) -> None:
+        self.source = survey.source
+        self.total = len(survey.names)
+
+    @classmethod
+    def recognise(cls, survey: Survey) -> Self | None:
+        fits = all(re.fullmatch(r"(.*/)?\d+/[^/]+\.jpg", name) for name in survey.names)
+        return cls(survey) if fits else None
+
+    def pictures(self, limits: object) -> Iterator[Labelled]:
+        for number, member in enumerate(self.source.members(limits)):
+            label = Label(int(Path(member.name).parent.name), Gender.FEMALE, None)
+            yield Labelled(
+                member.name, f"{number}.jpg", member.content, Label(age, Gender.FEMALE, None)
+            )
+
+
+def test_a_reader_is_a_class_and_a_line(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(registry, "READERS", [*registry.READERS, AgeFolders])
+    for age in (7, 30):
+        (tmp_path / "in" / str(age)).mkdir(parents=True)
+        (tmp_path / "in" / str(age) / "face.jpg").write_bytes(drawn(age))
+    summary = import_dataset(tmp_path / "in", tmp_path / "out")
+    assert sorted(summary.dataset.samples["age"]) == [7, 30]
+
+
+def test_a_command_is_a_file_and_a_word_in_its_group(monkeypatch) -> None:
+    module = ModuleType("agelens.cli.say_hello")
+    module.say_hello = lambda: typer.echo("hello")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    app = Commands()
+    app.callback()(lambda: None)
+    add_commands(app, {"Use a model": ["say-hello"]})
+    assert CliRunner().invoke(app, ["say-hello", "--quiet"]).stdout == "hello\n"

@@ -53,6 +53,7 @@ def load(
     threads: int | None = None,
     *,
     flip: bool | None = None,
+    detector: str = "yunet",
     longest: int = 1280,
     gender_threshold: float = 0.5,
     min_face: float = 0,
@@ -64,6 +65,7 @@ def load(
     `threads`: limit of processor threads; None uses all cores. The limit also holds for OpenCV
     elsewhere in the process.
     `flip`: average each face with its mirror image; None does as the model's card says.
+    `detector`: what detects faces, a name in `agelens.faces.pipeline.DETECTORS`.
     `longest`: long side in pixels at which larger pictures are searched for faces; raise it for
     crowds.
     `gender_threshold`: probability, 0.5 to 1, below which the gender is None.
@@ -76,6 +78,7 @@ def load(
         Model(name, threads),
         threads=threads,
         flip=flip,
+        detector=detector,
         longest=longest,
         gender_threshold=gender_threshold,
         min_face=min_face,
@@ -96,6 +99,7 @@ class Predictor:
         *,
         threads: int | None = None,
         flip: bool | None = None,
+        detector: str = "yunet",
         longest: int = 1280,
         gender_threshold: float = 0.5,
         min_face: float = 0,
@@ -105,19 +109,29 @@ class Predictor:
         self.seconds = Stopwatch(("decode", "detect", "align", "predict"))  # so far
         self._model = BatchedModel(model, flip=flip, gender_threshold=gender_threshold)
         self._faces = FacePipeline(
-            self.seconds, longest=longest, min_face=min_face, max_faces=max_faces, threads=threads
-        )
+            self.seconds, detector=detector, longest=longest, min_face=min_face,
+            max_faces=max_faces, threads=threads,
+        )  # fmt: skip
         self.model = model
         self.threads = threads
         self.card = model.card
         self.flip = self._model.flip
+        self.detector = detector
         self.longest = longest
         self.gender_threshold = gender_threshold
         self.min_face = min_face
         self.max_faces = max_faces
 
     def __reduce__(self) -> tuple["partial[Predictor]", tuple[Model]]:
-        names = ("threads", "flip", "longest", "gender_threshold", "min_face", "max_faces")
+        names = (
+            "threads",
+            "flip",
+            "detector",
+            "longest",
+            "gender_threshold",
+            "min_face",
+            "max_faces",
+        )
         return partial(Predictor, **{name: getattr(self, name) for name in names}), (self.model,)
 
     @overload  # str and bytes are iterables too, but they are one picture

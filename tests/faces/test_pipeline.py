@@ -11,7 +11,7 @@ from agelens.stopwatch import Stopwatch
 
 
 def pipeline(**settings) -> FacePipeline:
-    usual = {"longest": 640, "min_face": 0, "max_faces": None, "threads": 1}
+    usual = {"detector": "yunet", "longest": 640, "min_face": 0, "max_faces": None, "threads": 1}
     return FacePipeline(Stopwatch(("decode", "detect", "align")), **usual | settings)
 
 

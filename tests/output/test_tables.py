@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.errors import SourceError
-from agelens.output.tables import COLUMNS, Format, replacing, writer
+from agelens.output.tables import COLUMNS, WRITERS, replacing
 from agelens.results import Box, Gender, Landmarks, Prediction, Reason, Status
 
 AGES = np.full(117, 1 / 117, np.float32)
@@ -34,9 +34,9 @@ def person(age: float = 34.216, female: float = 0.91234, box: bool = True) -> Pr
     )
 
 
-def written(form: Format, *inputs: tuple[str, list[Prediction], str | None]) -> str:
+def written(form: str, *inputs: tuple[str, list[Prediction], str | None]) -> str:
     stream = io.StringIO()
-    out = writer(form, stream)
+    out = WRITERS[form](stream)
     for name, people, error in inputs:
         out.add(name, people, error)
     out.close()
@@ -51,7 +51,7 @@ THREE = (
 
 
 def test_json_lines() -> None:
-    two, none, bad = map(json.loads, written(Format.JSONL, *THREE).splitlines())
+    two, none, bad = map(json.loads, written("jsonl", *THREE).splitlines())
     assert two["file"] == "two.jpg"
     assert two["faces"][0] == {
         "age": 34.22,
@@ -71,13 +71,13 @@ def test_json_lines() -> None:
 
 
 def test_json_is_the_array_of_the_lines() -> None:
-    lines = [json.loads(line) for line in written(Format.JSONL, *THREE).splitlines()]
-    assert json.loads(written(Format.JSON, *THREE)) == lines
-    assert json.loads(written(Format.JSON)) == []
+    lines = [json.loads(line) for line in written("jsonl", *THREE).splitlines()]
+    assert json.loads(written("json", *THREE)) == lines
+    assert json.loads(written("json")) == []
 
 
 def test_csv() -> None:
-    rows = list(csv.DictReader(io.StringIO(written(Format.CSV, *THREE))))
+    rows = list(csv.DictReader(io.StringIO(written("csv", *THREE))))
     assert tuple(rows[0]) == COLUMNS
     assert [(row["file"], row["face"], row["age"]) for row in rows] == [
         ("two.jpg", "1", "34.22"), ("two.jpg", "2", "8.0"), ("none.jpg", "0", ""),
@@ -89,15 +89,15 @@ def test_csv() -> None:
 
 
 def test_chips_have_no_box() -> None:
-    row = next(csv.DictReader(io.StringIO(written(Format.CSV, ("c", [person(box=False)], None)))))
+    row = next(csv.DictReader(io.StringIO(written("csv", ("c", [person(box=False)], None)))))
     assert row["left"] == row["detection_score"] == ""
     assert person(box=False).to_dict()["box"] is None
 
 
 def test_probabilities_over_an_age_are_written_on_request() -> None:
     stream = io.StringIO()
-    for form in (Format.JSONL, Format.CSV, Format.TABLE):
-        out = writer(form, stream, over=(18, 100))
+    for form in ("jsonl", "csv", "table"):
+        out = WRITERS[form](stream, over=(18, 100))
         out.add("a.jpg", [person()])
         out.close()
     line, heading, row, *table = stream.getvalue().splitlines()
@@ -112,19 +112,19 @@ def test_probabilities_over_an_age_are_written_on_request() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.text(max_size=30))
 def test_any_file_name_survives(name: str) -> None:
-    assert json.loads(written(Format.JSONL, (name, [], None)))["file"] == name
+    assert json.loads(written("jsonl", (name, [], None)))["file"] == name
     if not set(name) & {"\r", "\n", "\0"}:
-        rows = list(csv.reader(io.StringIO(written(Format.CSV, (name, [person()], None)))))
+        rows = list(csv.reader(io.StringIO(written("csv", (name, [person()], None)))))
         assert rows[1][0] == name
 
 
 def test_the_table_shows_every_person_and_plain_names() -> None:
-    text = written(Format.TABLE, ("a[bold]b.jpg", [person(), person(8.0, 0.2)], None), THREE[1])
+    text = written("table", ("a[bold]b.jpg", [person(), person(8.0, 0.2)], None), THREE[1])
     assert "a[bold]b.jpg" in text
     for words in ("woman, 34 (28-42)", "female 91%", "male 80%", "no face found", "100 x 130",
                   "unsure (age unclear)"):  # fmt: skip
         assert words in text
-    assert written(Format.TABLE) == ""
+    assert written("table") == ""
 
 
 def test_files_are_replaced_completely_or_not_at_all(tmp_path: Path) -> None:
@@ -155,26 +155,26 @@ SEEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", list(Format))
-def test_people_of_clips_have_times_and_view_counts(form: Format) -> None:
+@pytest.mark.parametrize("form", list(WRITERS))
+def test_people_of_clips_have_times_and_view_counts(form: str) -> None:
     stream = io.StringIO()
-    out = writer(form, stream, clips=True)
+    out = WRITERS[form](stream, clips=True)
     out.add("a.jpg", [person()])
     out.add("a.mp4", [person()], about={"frame": 3, "time": 0.12}, each=[{"person": 4}])
     out.add("a.mp4", [person()], about={"seconds": 2.0, "frames": 10}, each=[SEEN])
     out.close()
     text = stream.getvalue()
-    if form is Format.TABLE:
+    if form == "table":
         assert "0.1-1.2 s, 9 views" in text
         assert "a.mp4 at 0.12 s" in text
         return
-    if form is Format.CSV:
+    if form == "csv":
         picture, frame, whole = csv.DictReader(text.splitlines())
         assert (picture["face"], frame["face"], whole["face"]) == ("1", "4", "4")
         assert (frame["frame"], frame["time"], frame["views"]) == ("3", "0.12", "")
         assert (whole["frame"], whole["views"], whole["last_time"]) == ("", "9", "1.2")
         return
-    lines = json.loads(text) if form is Format.JSON else map(json.loads, text.splitlines())
+    lines = json.loads(text) if form == "json" else map(json.loads, text.splitlines())
     picture, frame, whole = lines
     assert "person" not in picture["faces"][0]
     assert (frame["frame"], frame["time"], frame["faces"][0]["person"]) == (3, 0.12, 4)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -45,14 +46,21 @@ app = Commands(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group, names in GROUPS.items():
-    for name in names:
-        module = import_module(f"agelens.cli.{name.replace('-', '_')}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name, rich_help_panel=group)
-        else:
-            command = getattr(module, name.replace("-", "_"))
-            app.command(name, rich_help_panel=group)(command)
+
+
+def add_commands(to: typer.Typer, groups: Mapping[str, Sequence[str]]) -> None:
+    """Add the commands of each group, found by name in this package."""
+    for group, names in groups.items():
+        for name in names:
+            module = import_module(f"agelens.cli.{name.replace('-', '_')}")
+            if hasattr(module, "app"):
+                to.add_typer(module.app, name=name, rich_help_panel=group)
+            else:
+                command = getattr(module, name.replace("-", "_"))
+                to.command(name, rich_help_panel=group)(command)
+
+
+add_commands(app, GROUPS)
 
 
 def _version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from agelens.output.tables import Format as OutputFormat
+    from agelens.output.tables import Writer
 
 # data, runs and what is written
 _DATASET = "A dataset folder, made by `agelens data import`."
@@ -86,13 +86,12 @@ SaliencyFaces = Annotated[
 ]
 
 
-def format_of(form: str) -> "OutputFormat":
-    """Return the format of --format. Raises BadParameter for an unknown one."""
-    from agelens.output.tables import Format
+def writer_of(form: str) -> "type[Writer]":
+    """Return the writer that --format names. Raises BadParameter for an unknown format."""
+    from agelens.output.tables import WRITERS
 
-    try:
-        return Format(form)
-    except ValueError:
+    if form not in WRITERS:
         raise typer.BadParameter(
-            f"{form!r}: expected one of {', '.join(Format)}", param_hint="--format"
-        ) from None
+            f"{form!r}: expected one of {', '.join(WRITERS)}", param_hint="--format"
+        )
+    return WRITERS[form]

@@ -86,9 +86,9 @@ def predict(
     """
     from agelens.cli.predict_clips import ClipOptions
     from agelens.images.sources import find
-    from agelens.output.tables import replacing, writer
+    from agelens.output.tables import replacing
 
-    kind = options.format_of(form)
+    writer = options.writer_of(form)
     # Only paths so far: wrong ones end the run before the model is loaded.
     sources = _readable(list(find(paths, clips=not chips)), paths)
     if output is not None:
@@ -109,7 +109,7 @@ def predict(
     clip_options = ClipOptions(fps, every, per_frame, min_views)
     with nullcontext(sys.stdout) if output is None else replacing(output) as stream:
         clips = any(source.clip for source in sources)
-        out = writer(kind, stream, tuple(dict.fromkeys(over or ())), clips)
+        out = writer(stream, tuple(dict.fromkeys(over or ())), clips)
         failed = _run(predictor, sources, out, annotated, chips, clip_options)
         out.close()
     if failed:

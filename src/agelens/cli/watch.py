@@ -68,11 +68,11 @@ def watch(
     from agelens.cli.live_view import open_view
     from agelens.cli.predict_clips import write_frame, write_people
     from agelens.errors import AgelensError, SourceError
-    from agelens.output.tables import replacing, writer
+    from agelens.output.tables import replacing
     from agelens.predictor import load
     from agelens.video.reader import pyav, without_password
 
-    kind = options.format_of(form)
+    writer = options.writer_of(form)
     if record is not None:
         pyav()  # fail at once if it is missing
         if source is not None and record.resolve() == Path(source).resolve():
@@ -92,7 +92,7 @@ def watch(
             closing(predictor.watch(where, timeout=timeout, until=stopped))
         )
         target = nullcontext(sys.stdout) if output is None else replacing(output)
-        out = writer(kind, stack.enter_context(target), clips=True)
+        out = writer(stack.enter_context(target), clips=True)
         write_recording = stack.enter_context(_recording(record))
         view = stack.enter_context(closing(open_view(window)))
         stack.enter_context(_stop_on_signal(stopped))

@@ -1,8 +1,8 @@
 """Detect the faces of each picture and cut one aligned chip per face, prefetching the next ones."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,21 @@ from agelens.images import decode, inputs
 from agelens.inference.runtime import CHIP
 from agelens.results import Face, Reason
 from agelens.stopwatch import Stopwatch
+
+
+class FaceDetector(Protocol):
+    """Anything that detects faces; it must be safe to use from several threads."""
+
+    def detect(self, picture: decode.Picture) -> list[Face]:
+        """Detect the faces in RGB uint8 (H, W, 3), largest first; none is an empty list."""
+        ...
+
+
+DETECTORS: dict[str, Callable[[int], FaceDetector]] = {"yunet": Detector}
+"""The detectors by name, made from the long side in pixels at which pictures are searched.
+
+A new one is a class with `detect` in a file of this folder, and a line here.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +55,7 @@ class FacePipeline:
         self,
         seconds: Stopwatch,
         *,
+        detector: str,
         longest: int,
         min_face: float,
         max_faces: int | None,
@@ -50,6 +66,8 @@ class FacePipeline:
         The time taken is added to the stages decode, detect and align of `seconds`. Raises
         ConfigError for a setting out of range.
         """
+        if detector not in DETECTORS:
+            raise ConfigError(f"detector {detector!r}: expected one of {', '.join(DETECTORS)}")
         if not min_face >= 0:
             raise ConfigError(f"min_face {min_face!r}: expected pixels, 0 or more")
         if max_faces is not None and max_faces < 1:
@@ -62,7 +80,7 @@ class FacePipeline:
         self._min_face = min_face
         self._max_faces = max_faces
         self._threads = threads if threads is not None else max(1, min(4, cv2.getNumThreads()))
-        self._detector = Detector(longest=longest)
+        self._detector = DETECTORS[detector](longest)
 
     def process(self, name: str, data: Any, *, chips: bool, keep_picture: bool) -> PictureFaces:
         """Decode one input, detect its faces and cut their chips; errors are returned, not raised.

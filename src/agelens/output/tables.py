@@ -7,7 +7,6 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, NamedTuple, TypeAlias
@@ -29,15 +28,6 @@ CLIP_COLUMNS = ("frame", "time", "views", "first_frame", "last_frame", "first_ti
 Fields: TypeAlias = Mapping[str, Any]
 """Fields that a clip adds: to a face `person`, `views`, ...; to an input `frame`, `time`, ..."""
 NO_FIELDS: Fields = MappingProxyType({})
-
-
-class Format(StrEnum):
-    """An output format."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
 
 
 class Row(NamedTuple):
@@ -200,15 +190,13 @@ def gender_words(prediction: Prediction) -> str:
     return f"{prediction.gender or '?'} {probability:.0%}"
 
 
-def writer(form: Format, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> Writer:
-    """Create the writer of a format onto a text stream; see `Writer` for `over` and `clips`."""
-    kinds: dict[Format, type[Writer]] = {
-        Format.TABLE: TableWriter,
-        Format.JSON: Json,
-        Format.JSONL: JsonLines,
-        Format.CSV: Csv,
-    }
-    return kinds[form](stream, over, clips)
+WRITERS: dict[str, type[Writer]] = {
+    "table": TableWriter,
+    "json": Json,
+    "jsonl": JsonLines,
+    "csv": Csv,
+}
+"""The output formats by name: a new one is a `Writer` and a line here."""
 
 
 @contextmanager

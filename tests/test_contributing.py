@@ -154,9 +154,7 @@ class AgeFolders:
     def pictures(self, limits: object) -> Iterator[Labelled]:
         for number, member in enumerate(self.source.members(limits)):
             label = Label(int(Path(member.name).parent.name), Gender.FEMALE, None)
-            yield Labelled(
-                member.name, f"{number}.jpg", member.content, Label(age, Gender.FEMALE, None)
-            )
+            yield Labelled(member.name, f"{number}.jpg", member.content, label)
 
 
 def test_a_reader_is_a_class_and_a_line(monkeypatch, tmp_path) -> None:

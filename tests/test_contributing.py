@@ -11,9 +11,11 @@ from typing import Self
 
 import numpy as np
 import pytest
+import torch
 import typer
 import yaml
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import agelens
@@ -27,6 +29,10 @@ from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey
 from agelens.faces.pipeline import DETECTORS
 from agelens.output.tables import WRITERS, Fields, Row, Writer
 from agelens.results import Box, Face, Gender, Landmarks
+from agelens.training.networks.backbones import BACKBONES
+from agelens.training.networks.layers import Backbone
+from agelens.training.networks.network import Network
+from agelens.training.recipes.config import ModelConfig
 from labelled import drawn
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +123,28 @@ def test_a_detector_is_a_class_and_a_line(tiny_model, drawn_chip, monkeypatch) -
     assert person.age == pytest.approx(as_chip.age, abs=0.5)
     with pytest.raises(agelens.errors.ConfigError, match="expected one of yunet, whole-picture"):
         agelens.load(tiny_model, detector="no-such")
+
+
+class Stripes(Backbone):
+    """A backbone: one convolution over stripes."""
+
+    num_features = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList([nn.Conv2d(3, 4, 8, stride=8)])
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.stages[0](pixels / 255)
+
+
+def test_a_backbone_is_a_class_and_a_line(monkeypatch) -> None:
+    monkeypatch.setitem(BACKBONES, "stripes", lambda config: Stripes())
+    network = Network(ModelConfig(backbone="stripes", size=32, frozen=1))
+    ages, female = network(torch.zeros(2, 200, 200, 3, dtype=torch.uint8))
+    assert (ages.shape, female.shape) == ((2, 117), (2,))
+    with pytest.raises(agelens.errors.ConfigError, match=r"expected one of .*stripes, hybrid"):
+        Network(ModelConfig(backbone="no-such"))
 
 
 class Ages(Writer):

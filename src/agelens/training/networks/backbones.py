@@ -10,10 +10,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agelens.errors import MissingExtra, TrainingError
+from agelens.errors import ConfigError, MissingExtra, TrainingError
 from agelens.training.networks import checkpoint
 from agelens.training.networks.dlib_resnet import FILE as DLIB_FILE
 from agelens.training.networks.dlib_resnet import DlibResNet, installed_file
@@ -148,10 +149,27 @@ def _read_from(source: Path, file: str) -> bytes:
     raise TrainingError(f"{source} holds no {file}")
 
 
+def _scratch(config: ModelConfig | MemberConfig) -> Backbone:
+    drop_path = config.drop_path if isinstance(config, ModelConfig) else 0.0
+    return ScratchResNet(config.widths, config.depths, drop_path)
+
+
+BACKBONES: dict[str, Callable[[ModelConfig | MemberConfig], Backbone]] = {
+    "scratch": _scratch,
+    "dlib": lambda config: DlibResNet(),
+    "faceres-deep": lambda config: FaceRes(),
+}
+"""How to build each backbone of a recipe: a new one is a `Backbone` in this folder and a line here.
+
+Besides these there are `hybrid`, which concatenates the features of its members, and timm/NAME.
+"""
+
+
 def build(config: ModelConfig | MemberConfig, *, pretrained: bool = True) -> Backbone:
     """Build the backbone of a recipe; with `pretrained`, with the weights it starts from.
 
-    Raises TrainingError or MissingExtra when the weights cannot be read.
+    Raises ConfigError for an unknown name, TrainingError or MissingExtra when the weights cannot
+    be read.
     """
     name = config.backbone
     if name.startswith("timm/"):
@@ -159,13 +177,11 @@ def build(config: ModelConfig | MemberConfig, *, pretrained: bool = True) -> Bac
     if isinstance(config, ModelConfig) and name == "hybrid":
         members = [(m.size, m.padding, build(m, pretrained=pretrained)) for m in config.members]
         backbone: Backbone = FeatureFusion(members, "gated" if config.join == "gated" else "concat")
-    elif name == "dlib":
-        backbone = DlibResNet()
-    elif name == "faceres-deep":
-        backbone = FaceRes()
+    elif name in BACKBONES:
+        backbone = BACKBONES[name](config)
     else:
-        drop_path = config.drop_path if isinstance(config, ModelConfig) else 0.0
-        backbone = ScratchResNet(config.widths, config.depths, drop_path)
+        known = ", ".join(BACKBONES)
+        raise ConfigError(f"backbone {name!r}: expected one of {known}, hybrid, or timm/NAME")
     if pretrained and config.weights:
         load_weights(backbone, Path(config.weights))
     elif pretrained and isinstance(backbone, DlibResNet):

@@ -30,7 +30,7 @@ Depths = list[Annotated[int, Field(ge=1, le=12)]]
 class MemberConfig(_Section):
     """One backbone of a hybrid; its keys mean what they mean in [model]."""
 
-    backbone: str = Field(pattern=r"^(scratch|dlib|faceres-deep|timm/[\w.\-]+)$")
+    backbone: str = Field(pattern=r"^(timm/[\w.\-]+|[a-z][a-z0-9\-]*)$")
     weights: str | None = None
     size: Side = 100
     padding: Padding = 0.0
@@ -41,9 +41,8 @@ class MemberConfig(_Section):
 class ModelConfig(_Section):
     """The network: backbone -> features -> two heads."""
 
-    backbone: str = Field(
-        default="scratch", pattern=r"^(scratch|dlib|faceres-deep|hybrid|timm/[\w.\-]+)$"
-    )  # scratch, dlib, faceres-deep, hybrid or timm/NAME
+    backbone: str = Field(default="scratch", pattern=r"^(timm/[\w.\-]+|[a-z][a-z0-9\-]*)$")
+    # scratch, dlib, faceres-deep, hybrid or timm/NAME
     members: list[MemberConfig] = []  # hybrid only: the backbones that it joins
     join: Literal["gated", "beside"] = "gated"  # hybrid only: how their features stand together
     weights: str | None = None  # what to start from: a safetensors file, "recipe:NAME" for what

@@ -29,10 +29,10 @@ from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey
 from agelens.faces.pipeline import DETECTORS
 from agelens.output.tables import WRITERS, Fields, Row, Writer
 from agelens.results import Box, Face, Gender, Landmarks
-from agelens.training.networks.backbones import BACKBONES
+from agelens.training.networks import backbones
 from agelens.training.networks.layers import Backbone
 from agelens.training.networks.network import Network
-from agelens.training.recipes.config import ModelConfig
+from agelens.training.recipes import config
 from labelled import drawn
 
 ROOT = Path(__file__).parents[1]
@@ -138,13 +138,14 @@ class Stripes(Backbone):
         return self.stages[0](pixels / 255)
 
 
-def test_a_backbone_is_a_class_and_a_line(monkeypatch) -> None:
-    monkeypatch.setitem(BACKBONES, "stripes", lambda config: Stripes())
-    network = Network(ModelConfig(backbone="stripes", size=32, frozen=1))
+def test_a_backbone_is_a_class_and_two_lines(monkeypatch) -> None:
+    monkeypatch.setitem(backbones.BACKBONES, "stripes", lambda config: Stripes())
+    monkeypatch.setattr(config, "BACKBONES", [*config.BACKBONES, "stripes"])
+    network = Network(config.ModelConfig(backbone="stripes", size=32, frozen=1))
     ages, female = network(torch.zeros(2, 200, 200, 3, dtype=torch.uint8))
     assert (ages.shape, female.shape) == ((2, 117), (2,))
-    with pytest.raises(agelens.errors.ConfigError, match=r"expected one of .*stripes, hybrid"):
-        Network(ModelConfig(backbone="no-such"))
+    with pytest.raises(ValueError, match=r"expected one of .*stripes, hybrid"):
+        config.ModelConfig(backbone="no-such")
 
 
 class Ages(Writer):

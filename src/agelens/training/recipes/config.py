@@ -5,10 +5,11 @@ recipe may hold. An unknown key, a wrong type or a value out of range is a Confi
 that names the key.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agelens.errors import ConfigError
 from agelens.training.recipes import library
@@ -27,10 +28,23 @@ Widths = list[Annotated[int, Field(ge=8, le=1024)]]
 Depths = list[Annotated[int, Field(ge=1, le=12)]]
 
 
+BACKBONES = ["scratch", "dlib", "faceres-deep"]
+"""Names that a recipe may use besides timm/NAME; `training.networks.backbones` builds them."""
+
+
+def _known_backbone(name: str) -> str:
+    if name not in (*BACKBONES, "hybrid") and not re.fullmatch(r"timm/[\w.\-]+", name):
+        raise ValueError(f"expected one of {', '.join(BACKBONES)}, hybrid, or timm/NAME")
+    return name
+
+
+BackboneName = Annotated[str, AfterValidator(_known_backbone)]
+
+
 class MemberConfig(_Section):
     """One backbone of a hybrid; its keys mean what they mean in [model]."""
 
-    backbone: str = Field(pattern=r"^(timm/[\w.\-]+|[a-z][a-z0-9\-]*)$")
+    backbone: BackboneName  # not hybrid
     weights: str | None = None
     size: Side = 100
     padding: Padding = 0.0
@@ -41,8 +55,7 @@ class MemberConfig(_Section):
 class ModelConfig(_Section):
     """The network: backbone -> features -> two heads."""
 
-    backbone: str = Field(default="scratch", pattern=r"^(timm/[\w.\-]+|[a-z][a-z0-9\-]*)$")
-    # scratch, dlib, faceres-deep, hybrid or timm/NAME
+    backbone: BackboneName = "scratch"
     members: list[MemberConfig] = []  # hybrid only: the backbones that it joins
     join: Literal["gated", "beside"] = "gated"  # hybrid only: how their features stand together
     weights: str | None = None  # what to start from: a safetensors file, "recipe:NAME" for what
@@ -68,6 +81,8 @@ class ModelConfig(_Section):
             )
         if self.join != "gated" and self.backbone != "hybrid":
             raise ValueError("join belongs to the backbone hybrid")
+        if any(member.backbone == "hybrid" for member in self.members):
+            raise ValueError("a member of a hybrid cannot be a hybrid")
         if (self.backbone == "hybrid") != bool(self.members):
             raise ValueError("members belong to the backbone hybrid, which needs at least one")
         return self

@@ -1,14 +1,14 @@
 """Predict the age and gender of every face: pictures -> predictions.
 
 The way of a picture: `images.inputs` decodes it, `faces.pipeline` detects its faces and cuts one
-aligned chip per face, `inference.model` predicts the chips in batches that faces of several
+aligned chip per face, `inference.runtime` predicts the chips in batches that faces of several
 pictures share, and each picture gets its list of `results.Prediction`.
 """
 
 import asyncio
 import warnings
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import AgelensError
-from agelens.faces.pipeline import FacePipeline, PictureFaces
+from agelens.faces.pipeline import FacePipeline, PictureFaces, Settings
 from agelens.images import decode, inputs
 from agelens.images.inputs import Input
 from agelens.images.sources import Source
-from agelens.inference.model import BATCH, BatchedModel
-from agelens.inference.runtime import Model, Output
+from agelens.inference.runtime import BATCH, Model, Output
 from agelens.results import Prediction
 from agelens.stopwatch import Stopwatch
 from agelens.video import pipeline as video
@@ -75,15 +74,9 @@ def load(
     Raises ModelError for an unknown or unreadable model, ConfigError for a setting out of range.
     """
     return Predictor(
-        Model(name, threads),
-        threads=threads,
-        flip=flip,
-        detector=detector,
-        longest=longest,
-        gender_threshold=gender_threshold,
-        min_face=min_face,
-        max_faces=max_faces,
-    )
+        Model(name, threads), threads=threads, flip=flip, detector=detector, longest=longest,
+        gender_threshold=gender_threshold, min_face=min_face, max_faces=max_faces,
+    )  # fmt: skip
 
 
 class Predictor:
@@ -93,46 +86,20 @@ class Predictor:
     the name or path of its model, which is loaded again when unpickled.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        *,
-        threads: int | None = None,
-        flip: bool | None = None,
-        detector: str = "yunet",
-        longest: int = 1280,
-        gender_threshold: float = 0.5,
-        min_face: float = 0,
-        max_faces: int | None = None,
-    ) -> None:
-        """Combine a model with the face detector; see `load` for the settings."""
+    def __init__(self, model: Model, **settings: Any) -> None:
+        """Combine a model with the face detector; `load` describes the settings."""
+        self.settings = Settings(**settings)
         self.seconds = Stopwatch(("decode", "detect", "align", "predict"))  # so far
-        self._model = BatchedModel(model, flip=flip, gender_threshold=gender_threshold)
-        self._faces = FacePipeline(
-            self.seconds, detector=detector, longest=longest, min_face=min_face,
-            max_faces=max_faces, threads=threads,
-        )  # fmt: skip
         self.model = model
-        self.threads = threads
         self.card = model.card
-        self.flip = self._model.flip
-        self.detector = detector
-        self.longest = longest
-        self.gender_threshold = gender_threshold
-        self.min_face = min_face
-        self.max_faces = max_faces
+        vars(self).update(asdict(self.settings))  # each is an attribute too
+        if self.settings.flip is None:
+            self.flip = bool(model.card.get("flip", False))
+        self._faces = FacePipeline(self.seconds, self.settings)
+        model.interval_levels()  # raises ModelError now rather than at the first picture
 
     def __reduce__(self) -> tuple["partial[Predictor]", tuple[Model]]:
-        names = (
-            "threads",
-            "flip",
-            "detector",
-            "longest",
-            "gender_threshold",
-            "min_face",
-            "max_faces",
-        )
-        return partial(Predictor, **{name: getattr(self, name) for name in names}), (self.model,)
+        return partial(Predictor, **asdict(self.settings)), (self.model,)
 
     @overload  # str and bytes are iterables too, but they are one picture
     def predict(  # type: ignore[overload-overlap]
@@ -161,10 +128,10 @@ class Predictor:
             if faces.error is not None:
                 raise faces.error
             return self._answers([faces])[0].predictions
-        several = cast("Iterable[Input]", pictures)
-        numbered = ((str(place), picture) for place, picture in enumerate(several))
+        several = cast("Iterable[Any]", pictures)
+        numbered = (Source(str(place), picture) for place, picture in enumerate(several))
         answers = []
-        for answer in self._stream(numbered, chips, False):
+        for answer in self.predict_stream(numbered, chips=chips):
             if answer.error is not None:
                 raise type(answer.error)(f"picture {answer.name}: {answer.error}") from answer.error
             answers.append(answer.predictions)
@@ -195,7 +162,16 @@ class Predictor:
         An input that cannot be used gives an Answer with its error, and the others are still
         predicted. With `keep_pictures` answers carry the upright pixels.
         """
-        return self._stream(((s.name, s.data) for s in sources), chips, keep_pictures)
+        pending: list[PictureFaces] = []
+        for one in self._faces.stream(sources, chips=chips, keep_pictures=keep_pictures):
+            pending.append(one)  # until a batch is full
+            faces = sum(len(each.chips) for each in pending)
+            pixels = sum(each.picture.size // 3 for each in pending if each.picture is not None)
+            if faces >= BATCH or len(pending) >= 2 * BATCH or pixels > PENDING_PIXELS:
+                yield from self._answers(pending)
+                pending = []
+        if pending:
+            yield from self._answers(pending)
 
     def follow(
         self,
@@ -244,12 +220,9 @@ class Predictor:
 
         `age_years` counts if the model estimates ages itself; otherwise the age is the median.
         """
-        output = Output(
-            np.asarray(age_probabilities, np.float32)[None],
-            np.array([age_years], np.float32),
-            np.array([female_probability], np.float32),
-        )
-        return self._model.predictions(output, None)[0]
+        values = ([age_probabilities], [age_years], [female_probability])
+        output = Output(*(np.array(value, np.float32) for value in values))
+        return self.model.predictions(output, None, None, self.settings.gender_threshold)[0]
 
     def settle(self, ages: NDArray[np.floating], age: float, female: float) -> Prediction:
         """Deprecated name of `from_distribution`."""
@@ -257,32 +230,19 @@ class Predictor:
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return self.from_distribution(ages, age, female)
 
-    def _stream(
-        self, named: Iterable[tuple[str, Any]], chips: bool, keep_pictures: bool
-    ) -> Iterator[Answer]:
-        """Collect pictures until a batch is full, then predict them together."""
-        pending: list[PictureFaces] = []
-        for picture_faces in self._faces.stream(named, chips=chips, keep_pictures=keep_pictures):
-            pending.append(picture_faces)
-            faces = sum(len(one.chips) for one in pending)
-            pixels = sum(one.width * one.height for one in pending if one.picture is not None)
-            if faces >= BATCH or len(pending) >= 2 * BATCH or pixels > PENDING_PIXELS:
-                yield from self._answers(pending)
-                pending = []
-        if pending:
-            yield from self._answers(pending)
-
     def _answers(self, pending: list[PictureFaces]) -> list[Answer]:
         """Predict all pending chips together, and give each picture its predictions."""
         with self.seconds.timed("predict"):
-            output = self._model.predict(np.concatenate([one.chips for one in pending]))
+            chips = np.concatenate([one.chips for one in pending])
+            output = self.model.predict(chips, flip=self.flip)
         answers, start = [], 0
         for one in pending:
-            stop = start + len(one.chips)
-            own = Output(*(values[start:stop] for values in output))
-            predictions = self._model.predictions(own, one.faces, one.quality_issues)
+            own = Output(*(values[start : start + len(one.chips)] for values in output))
+            predictions = self.model.predictions(
+                own, one.faces, one.quality_issues, self.settings.gender_threshold
+            )
             answers.append(
                 Answer(one.name, predictions, one.error, one.picture, one.width, one.height)
             )
-            start = stop
+            start += len(one.chips)
         return answers

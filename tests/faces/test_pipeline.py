@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from agelens.errors import BadPicture
-from agelens.faces.pipeline import FacePipeline
+from agelens.faces.pipeline import FacePipeline, Settings
+from agelens.images.sources import Source
 from agelens.inference.runtime import CHIP
 from agelens.results import Reason
 from agelens.stopwatch import Stopwatch
 
 
-def pipeline(**settings) -> FacePipeline:
-    usual = {"detector": "yunet", "longest": 640, "min_face": 0, "max_faces": None, "threads": 1}
-    return FacePipeline(Stopwatch(("decode", "detect", "align")), **usual | settings)
+def pipeline(threads: int = 1) -> FacePipeline:
+    settings = Settings(longest=640, threads=threads)
+    return FacePipeline(Stopwatch(("decode", "detect", "align")), settings)
 
 
 def test_faces_are_cut_and_unreadable_inputs_carry_their_error(astronaut) -> None:
@@ -37,8 +38,8 @@ def test_an_aligned_chip_is_used_as_it_is() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_pictures_come_in_order_with_any_number_of_threads(threads: int) -> None:
-    named = [(str(i), np.full((40 + i, 40, 3), 90, np.uint8)) for i in range(9)]
-    found = pipeline(threads=threads).stream(named, chips=False, keep_pictures=False)
+    sources = [Source(str(i), np.full((40 + i, 40, 3), 90, np.uint8)) for i in range(9)]
+    found = pipeline(threads).stream(sources, chips=False, keep_pictures=False)
     assert [(one.name, one.height) for one in found] == [(str(i), 40 + i) for i in range(9)]
 
 

@@ -15,7 +15,6 @@ from agelens.evaluation.arrays import Floats, Mask
 from agelens.evaluation.figures import Faces
 from agelens.images.sources import Source
 from agelens.inference.distribution import AGES, Levels
-from agelens.inference.model import BatchedModel
 from agelens.inference.runtime import Model
 from agelens.predictor import Predictor
 
@@ -61,11 +60,10 @@ def predict_chips(
     probabilities.
     """
     outputs = _no_outputs(len(paths))
-    batched = BatchedModel(model, flip=flip, gender_threshold=0.5)
     start = 0
     for batch in chip_batches(paths, threads):
         part = slice(start, start + len(batch))
-        output = batched.predict(batch)
+        output = model.predict(batch, flip=flip)
         outputs.age_probabilities[part] = output.age_probabilities
         outputs.female_probability[part] = output.female_probability
         start = part.stop

@@ -14,6 +14,7 @@ from agelens.faces.detector import Detector
 from agelens.faces.prefetch import prefetch
 from agelens.faces.quality import quality_issues
 from agelens.images import decode, inputs
+from agelens.images.sources import Source
 from agelens.inference.runtime import CHIP
 from agelens.results import Face, Reason
 from agelens.stopwatch import Stopwatch
@@ -30,7 +31,7 @@ class FaceDetector(Protocol):
 DETECTORS: dict[str, Callable[[int], FaceDetector]] = {"yunet": Detector}
 """The detectors by name, made from the long side in pixels at which pictures are searched.
 
-A new one is a class with `detect` in a file of this folder, and a line here.
+To add one, write a class with `detect` in a file of this folder, and add a line here.
 """
 
 
@@ -48,39 +49,46 @@ class PictureFaces:
     error: AgelensError | None = None  # set if the input could not be used
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of a predictor; `agelens.load` describes them."""
+
+    threads: int | None = None
+    flip: bool | None = None
+    detector: str = "yunet"
+    longest: int = 1280
+    gender_threshold: float = 0.5
+    min_face: float = 0
+    max_faces: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a value out of range; the detector checks `longest`."""
+        counts = {"threads": self.threads, "max_faces": self.max_faces}
+        for name, is_valid, expected in (
+            ("detector", self.detector in DETECTORS, f"one of {', '.join(DETECTORS)}"),
+            ("gender_threshold", 0.5 <= self.gender_threshold <= 1, "0.5 to 1"),
+            ("min_face", self.min_face >= 0, "pixels, 0 or more"),
+            *((name, n is None or n >= 1, "1 or more, or None") for name, n in counts.items()),
+        ):
+            if not is_valid:
+                raise ConfigError(f"{name} {getattr(self, name)!r}: expected {expected}")
+
+
 class FacePipeline:
     """Decodes pictures, detects their faces and cuts chips; safe to use from several threads."""
 
-    def __init__(
-        self,
-        seconds: Stopwatch,
-        *,
-        detector: str,
-        longest: int,
-        min_face: float,
-        max_faces: int | None,
-        threads: int | None,
-    ) -> None:
-        """Prepare the detector; see `agelens.load` for the settings.
+    def __init__(self, seconds: Stopwatch, settings: Settings) -> None:
+        """Prepare the detector.
 
         The time taken is added to the stages decode, detect and align of `seconds`. Raises
-        ConfigError for a setting out of range.
+        ConfigError for a `longest` out of range.
         """
-        if detector not in DETECTORS:
-            raise ConfigError(f"detector {detector!r}: expected one of {', '.join(DETECTORS)}")
-        if not min_face >= 0:
-            raise ConfigError(f"min_face {min_face!r}: expected pixels, 0 or more")
-        if max_faces is not None and max_faces < 1:
-            raise ConfigError(f"max_faces {max_faces!r}: expected 1 or more, or None for all")
-        if threads is not None:
-            if threads < 1:
-                raise ConfigError(f"threads {threads!r}: expected 1 or more")
-            cv2.setNumThreads(threads)
+        if settings.threads is not None:
+            cv2.setNumThreads(settings.threads)
+        self._threads = settings.threads or max(1, min(4, cv2.getNumThreads()))
         self._seconds = seconds
-        self._min_face = min_face
-        self._max_faces = max_faces
-        self._threads = threads if threads is not None else max(1, min(4, cv2.getNumThreads()))
-        self._detector = DETECTORS[detector](longest)
+        self._settings = settings
+        self._detector = DETECTORS[settings.detector](settings.longest)
 
     def process(self, name: str, data: Any, *, chips: bool, keep_picture: bool) -> PictureFaces:
         """Decode one input, detect its faces and cut their chips; errors are returned, not raised.
@@ -97,13 +105,17 @@ class FacePipeline:
                 issues = [quality_issues(cut[0])]
             else:
                 with self._seconds.timed("detect"):
-                    faces = self._select(self._detector.detect(picture))
+                    faces = [
+                        face
+                        for face in self._detector.detect(picture)  # largest first
+                        if min(face.box.width, face.box.height) >= self._settings.min_face
+                    ][: self._settings.max_faces]
                 with self._seconds.timed("align"):
                     landmarks = [face.landmarks for face in faces]
                     cut = warp_all(picture, landmarks, CHIP)
                     issues = [
-                        quality_issues(chip, five, width, height)
-                        for chip, five in zip(cut, landmarks, strict=True)
+                        quality_issues(chip, points, width, height)
+                        for chip, points in zip(cut, landmarks, strict=True)
                     ]
         except AgelensError as error:
             return PictureFaces(name, [], np.zeros((0, CHIP, CHIP, 3), np.uint8), 0, 0, error=error)
@@ -111,18 +123,13 @@ class FacePipeline:
         return PictureFaces(name, faces, cut, width, height, issues, kept)
 
     def stream(
-        self, named: Iterable[tuple[str, Any]], *, chips: bool, keep_pictures: bool
+        self, sources: Iterable[Source], *, chips: bool, keep_pictures: bool
     ) -> Iterator[PictureFaces]:
-        """Process (name, data) pairs in order, prefetching on as many threads as allowed."""
+        """Process pictures in order, prefetching on as many threads as allowed."""
 
-        def process(item: tuple[str, Any]) -> PictureFaces:
-            return self.process(*item, chips=chips, keep_picture=keep_pictures)
+        def process(source: Source) -> PictureFaces:
+            return self.process(source.name, source.data, chips=chips, keep_picture=keep_pictures)
 
         if self._threads == 1:
-            return map(process, named)
-        return prefetch(process, named, self._threads, "agelens")
-
-    def _select(self, faces: list[Face]) -> list[Face]:
-        """Drop faces that are too small or too many; the faces come largest first."""
-        large = [f for f in faces if min(f.box.width, f.box.height) >= self._min_face]
-        return large[: self._max_faces]
+            return map(process, sources)
+        return prefetch(process, sources, self._threads, "agelens")

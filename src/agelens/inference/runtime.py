@@ -1,15 +1,15 @@
-"""Load and run model files; the only user of ONNX Runtime.
+"""Load and run model files, and turn their output into predictions.
 
 A model file is one ONNX graph that carries its card. Its contract: input `chips`, uint8
 (B, 200, 200, 3) RGB, aligned to the UTKFace template; outputs `age_probabilities` float32 (B, 117),
 `age_years` float32 (B,) and `female_probability` float32 (B,); metadata `agelens.card`, a JSON
-object.
+object. Nothing else uses ONNX Runtime.
 """
 
 import ctypes
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import ModelError
-from agelens.inference.distribution import AGES, Levels
+from agelens.inference.distribution import AGES, Levels, median
+from agelens.inference.uncertainty import assess
+from agelens.results import Face, Gender, Prediction, Reason
 
 CHIP = 200
 """Side of an aligned chip in pixels."""
+BATCH = 16
+"""Faces per model call: larger batches are no faster on a processor and need more memory."""
 
 CARD_KEY = "agelens.card"
 DEFAULT_MODEL = "default"
@@ -37,12 +41,8 @@ class Output(NamedTuple):
 
 def shipped() -> dict[str, Path]:
     """Return the models that come with the package, name to file; each has its card beside it."""
-    folder = Path(str(resources.files("agelens") / "weights"))
-    return {
-        file.stem: file
-        for file in sorted(folder.glob("*.onnx"))
-        if file.with_suffix(".json").is_file()
-    }
+    files = sorted(Path(str(resources.files("agelens") / "weights")).glob("*.onnx"))
+    return {file.stem: file for file in files if file.with_suffix(".json").is_file()}
 
 
 def locate(model: str | Path | None) -> Path:
@@ -104,16 +104,9 @@ class Model:
                 f"cannot load {str(self.path)!r}: not a readable ONNX model ({error})"
             ) from error
 
-    def _after_fork(self) -> None:
-        """Load the model again in a forked process, which inherits none of the threads."""
-        # Destroying the inherited session would wait for those threads forever, so it is leaked.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
-        self._session, self._process = self._open(), os.getpid()
-
     def _read_card(self) -> Mapping[str, Any]:
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-        outputs = {node.name for node in self._session.get_outputs()}
-        missing = set(Output._fields) - outputs
+        missing = set(Output._fields) - {node.name for node in self._session.get_outputs()}
         if text is None or missing:
             what = "card" if text is None else ", ".join(sorted(missing))
             raise ModelError(
@@ -158,6 +151,63 @@ class Model:
             )
         if len(chips) == 0:
             return Output(np.zeros((0, AGES), np.float32), *(np.zeros(0, np.float32),) * 2)
-        if self._process != os.getpid():
-            self._after_fork()
+        if self._process != os.getpid():  # forked: the session's threads are not inherited
+            # Destroying the old session would wait for them forever, so it is leaked.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+            self._session, self._process = self._open(), os.getpid()
         return Output(*self._session.run(list(Output._fields), {"chips": chips}))
+
+    def predict(self, chips: NDArray[np.uint8], *, flip: bool = False) -> Output:
+        """Run the model over any number of chips in batches; `flip` adds their mirror images."""
+
+        def predict_batch(batch: NDArray[np.uint8]) -> Output:
+            output = self.run(batch)
+            if not flip:
+                return output
+            mirrored = self.run(np.ascontiguousarray(batch[:, :, ::-1]))
+            pairs = zip(output, mirrored, strict=True)
+            return Output(*(((a + b) / 2).astype(np.float32) for a, b in pairs))
+
+        starts = range(0, max(1, len(chips)), BATCH)
+        batches = [predict_batch(chips[start : start + BATCH]) for start in starts]
+        return Output(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+
+    def predictions(
+        self,
+        output: Output,
+        faces: Sequence[Face] | None,
+        quality_issues: Sequence[tuple[Reason, ...]] | None = None,
+        gender_threshold: float = 0.5,
+    ) -> list[Prediction]:
+        """Turn the model's output for N chips into predictions.
+
+        `faces` are the N detected faces; None where the chips come without a picture.
+        `quality_issues` says, for each, why it is poorly visible. Where neither gender reaches
+        the threshold, it is None.
+        """
+        ages, female = output.age_probabilities, output.female_probability
+        estimated = self.card.get("estimator", "median") != "median"
+        years = output.age_years.astype(np.float64) if estimated else median(ages)
+        low, high = self.interval_levels().ends(ages)
+        assessments = assess(years, ages, female, quality_issues=quality_issues)
+        detected: Sequence[Face | None] = [None] * len(ages) if faces is None else faces
+        predictions = []
+        for i, (face, assessment) in enumerate(zip(detected, assessments, strict=True)):
+            age, p = float(years[i]), float(female[i])
+            gender = Gender.FEMALE if p >= 0.5 else Gender.MALE
+            predictions.append(
+                Prediction(
+                    age=age,
+                    age_interval=(min(float(low[i]), age), max(float(high[i]), age)),
+                    age_probabilities=ages[i],
+                    gender=gender if max(p, 1 - p) >= gender_threshold else None,
+                    female_probability=p,
+                    box=face.box if face else None,
+                    landmarks=face.landmarks if face else None,
+                    detection_score=face.score if face else None,
+                    status=assessment.status,
+                    reasons=assessment.reasons,
+                    error_probability=assessment.error_probability,
+                )
+            )
+        return predictions

@@ -5,7 +5,7 @@ more than 10 years or that the gender is wrong.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,11 @@ LARGE_ERROR = 10.0
 """Years: an age that is off by more counts as wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Probabilities above which a prediction is called unsure."""
-
-    age_error: float = 0.25  # that the age is off by more than LARGE_ERROR
-    gender_error: float = 0.2  # that the gender is wrong
+AGE_ERROR, GENDER_ERROR = 0.25, 0.2
+"""Probabilities of a large age error and of a wrong gender above which a prediction is unsure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """How reliable one prediction is."""
 
     status: Status
@@ -37,7 +32,6 @@ def assess(
     age_years: NDArray[np.float64],
     age_probabilities: NDArray[np.float32],
     female_probability: NDArray[np.float32],
-    thresholds: Thresholds = Thresholds(),
     quality_issues: Sequence[tuple[Reason, ...]] | None = None,
 ) -> list[Assessment]:
     """Rate how reliable each prediction is, with reasons.
@@ -49,12 +43,11 @@ def assess(
     gender_error = np.minimum(female_probability, 1 - female_probability).astype(np.float64)
     either = 1 - (1 - age_error) * (1 - gender_error)
     assessments = []
-    for i in range(len(age_years)):
-        issues = quality_issues[i] if quality_issues is not None else ()
+    for i, issues in enumerate(quality_issues or [()] * len(age_years)):
         unclear: tuple[Reason, ...] = ()
-        if age_error[i] > thresholds.age_error:
+        if age_error[i] > AGE_ERROR:
             unclear += (Reason.AGE_UNCLEAR,)
-        if gender_error[i] > thresholds.gender_error:
+        if gender_error[i] > GENDER_ERROR:
             unclear += (Reason.GENDER_UNCLEAR,)
         status = Status.POOR if issues else Status.UNSURE if unclear else Status.OK
         assessments.append(Assessment(status, issues + unclear, float(either[i])))

@@ -59,7 +59,7 @@ def serving(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     @contextmanager
     def serve(threads: int = 1, **settings) -> Iterator[Service]:
         service = Service(tiny_model)
-        monkeypatch.setattr("agelens.serving.service._load", lambda _: service)
+        monkeypatch.setattr("agelens.serving.app._load", lambda _: service)
         app = create_app(Settings(model=tiny_model, threads=threads, **settings))
         with running(app) as service.client:
             yield service
@@ -138,7 +138,7 @@ def test_starting_answers_503(tiny_model, monkeypatch) -> None:
         assert go.wait(60)
         return predictor
 
-    monkeypatch.setattr("agelens.serving.service._load", load_slowly)
+    monkeypatch.setattr("agelens.serving.app._load", load_slowly)
     with running(create_app(Settings(model=tiny_model)), ready=False) as client:
         wait_until(lambda: client.get("/v1/health/live").status_code == 200)
         for early in (client.get("/v1/health/ready"), client.post("/v1/predict", content=GREY)):

@@ -1,4 +1,4 @@
-"""Pictures by URL, from a server on loopback: guarded, bounded, and off unless asked for."""
+"""Pictures by URL: which URLs are allowed, and how they are fetched from a server on loopback."""
 
 import asyncio
 import http.server
@@ -9,14 +9,115 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agelens.serving.app import create_app
-from agelens.serving.problems import Problem
+from agelens.serving.schema import Problem
 from agelens.serving.settings import Settings
-from agelens.serving.url_fetch import UrlFetcher
+from agelens.serving.url_fetch import Target, UrlFetcher, is_public
 from served import metric, problem, running
 
 HOME = ip_address("127.0.0.1")
+NOT_PUBLIC = [
+    "127.0.0.1", "127.255.255.254", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.255",  # noqa: S104
+    "192.168.0.1", "169.254.169.254", "100.64.0.1", "192.0.0.8", "192.0.2.1", "192.88.99.1",
+    "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+    "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "64:ff9b::7f00:1",
+    "64:ff9b::808:808", "64:ff9b:1::1", "2002:7f00:1::", "2001::1", "2001:db8::1", "3fff::1",
+    "fc00::1", "fd12::1", "fe80::1", "fec0::1", "ff02::1", "ff0e::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_internal_addresses_are_not_public(address) -> None:
+    assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "93.184.215.14", "172.32.0.1", "2606:4700:4700::1111", "2a00:1450::1"]
+)
+def test_internet_addresses_are_public(address) -> None:
+    assert is_public(ip_address(address))
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_inside_another_is_never_public(address) -> None:
+    for form in (f"::ffff:{address}", f"::{address}", f"64:ff9b::{address}"):
+        assert not is_public(ip_address(form))
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://example.org/a.jpg", "http"),
+        ("file:///etc/passwd", "http"),
+        ("//example.org/a.jpg", "http"),
+        ("example.org/a.jpg", "http"),
+        ("", "http"),
+        ("http:///a.jpg", "host"),
+        ("http://user@example.org/", "user name"),
+        ("http://user:secret@example.org/", "user name"),
+        ("http://example.org@127.0.0.1/", "user name"),
+        ("http://2130706433/", "four decimal"),
+        ("http://0x7f000001/", "four decimal"),
+        ("http://0177.0.0.1/", "four decimal"),
+        ("http://127.1/", "four decimal"),
+        ("http://127.0.0.0x1/", "four decimal"),
+        ("http://134744072/", "four decimal"),
+        ("http://1.2.3.4.5/", "four decimal"),
+        ("http://[::1/", "malformed"),
+        ("http://[fe80::1%25eth0]/", "malformed|interface"),
+        ("http://[v1.x]/", "malformed"),
+        ("http://example.org:99999/", "malformed"),
+        ("http://example.org:0/", "port 0"),
+        ("http://exa mple.org/", "spaces"),
+        ("http://example.org\\@127.0.0.1/", "backslashes"),
+        ("http://example.org/\r\nHost: inner", "spaces"),
+        ("http://ⓔxample.org/", "characters"),
+        ("http://example..org/", "proper host"),
+        ("http://-example.org/", "proper host"),
+        ("http://a*b.org/", "proper host"),
+        ("http://" + "a" * 64 + ".org/", "proper host"),
+        ("http://example.org/" + "a" * 2000, "characters; the limit"),
+    ],
+)
+def test_unusual_urls_are_refused_before_any_lookup(url, why) -> None:
+    with pytest.raises(Problem, match=why) as caught:
+        Target.parse(url)
+    assert (caught.value.status, caught.value.code) == (422, "url_refused")
+
+
+def test_plain_urls_are_parsed() -> None:
+    assert Target.parse("https://Example.org:8443/a/b.jpg?x=1&y=2#part") == Target(
+        "https", "example.org", 8443, "/a/b.jpg?x=1&y=2",
+        "https://Example.org:8443/a/b.jpg?x=1&y=2#part",
+    )  # fmt: skip
+    assert Target.parse("http://example.org").path == "/"
+    assert Target.parse("http://example.org:80/").authority == "example.org"
+    assert Target.parse("http://[2606:4700::1]:81/").authority == "[2606:4700::1]:81"
+    assert Target.parse("http://8.8.8.8/").host == "8.8.8.8"
+
+
+def test_a_redirect_is_checked_like_a_url() -> None:
+    start = Target.parse("https://example.org/a/b.jpg")
+    assert start.redirected("../c.jpg").url == "https://example.org/c.jpg"
+    assert start.redirected("//other.example/x").host == "other.example"
+    for location in ("file:///etc/passwd", "http://example.org/", "https://2130706433/", "\x00"):
+        with pytest.raises(Problem):
+            start.redirected(location)
+
+
+@given(st.text(max_size=40) | st.builds("http://{}/".format, st.text(max_size=40)))
+def test_any_text_is_parsed_or_refused(text) -> None:
+    try:
+        target = Target.parse(text)
+    except Problem as problem:
+        assert problem.code == "url_refused"
+    else:
+        assert target.scheme in ("http", "https")
+        assert target.host.isascii()
+        assert 0 < target.port < 65536
 
 
 class Site(http.server.BaseHTTPRequestHandler):
@@ -29,40 +130,30 @@ class Site(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append((self.path, dict(self.headers)))
         port = self.server.server_address[1]
-        moved = {
-            "/moved": "/picture.jpg",
-            "/elsewhere": f"http://127.0.0.2:{port}/picture.jpg",
-            "/metadata": "http://169.254.169.254/latest/",
-            "/loop": "/loop",
-            "/file": "file:///etc/passwd",
-        }
-        if self.path in moved:
-            self.answer(302, {"Location": moved[self.path]})
-        elif self.path == "/picture.jpg":
-            self.answer(200, {"Content-Type": "image/jpeg"}, self.picture)
-        elif self.path == "/text":
-            self.answer(200, {"Content-Type": "text/html"}, b"<h1>inside</h1>")
-        elif self.path == "/squeezed":
-            headers = {"Content-Type": "image/png", "Content-Encoding": "gzip"}
-            self.answer(200, headers, b"\x1f\x8b")
-        elif self.path == "/endless":
-            self.answer(200, {"Content-Type": "image/jpeg", "Transfer-Encoding": "chunked"})
-            while True:
-                self.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
-        elif self.path == "/slow":
-            self.answer(200, {"Content-Type": "image/jpeg", "Content-Length": "1000"})
-            self.go.wait(60)
-        elif self.path == "/garbage":
-            self.wfile.write(b"\x00\x01 no HTTP\r\n\r\n")
-        else:
-            self.answer(404, {"Content-Type": "image/jpeg"})
-
-    def answer(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
+        jpeg = {"Content-Type": "image/jpeg"}
+        status, headers, body = {
+            "/moved": (302, {"Location": "/picture.jpg"}, b""),
+            "/elsewhere": (302, {"Location": f"http://127.0.0.2:{port}/picture.jpg"}, b""),
+            "/metadata": (302, {"Location": "http://169.254.169.254/latest/"}, b""),
+            "/loop": (302, {"Location": "/loop"}, b""),
+            "/file": (302, {"Location": "file:///etc/passwd"}, b""),
+            "/picture.jpg": (200, jpeg, self.picture),
+            "/text": (200, {"Content-Type": "text/html"}, b"<h1>inside</h1>"),
+            "/squeezed": (200, {"Content-Type": "image/png", "Content-Encoding": "gzip"}, b"\x1f"),
+            "/endless": (200, jpeg | {"Transfer-Encoding": "chunked"}, b""),
+            "/slow": (200, jpeg | {"Content-Length": "1000"}, b""),
+            "/garbage": (None, {}, b"\x00\x01 no HTTP\r\n\r\n"),
+        }.get(self.path, (404, jpeg, b""))
+        if status is not None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
         self.wfile.write(body)
+        while self.path == "/endless":
+            self.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        if self.path == "/slow":
+            self.go.wait(60)
 
     def log_message(self, *_: object) -> None:
         pass

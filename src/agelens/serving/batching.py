@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
 
-from agelens.errors import AgelensError
+from agelens.errors import AgelensError, PictureTooLarge
 from agelens.images import decode
 from agelens.predictor import Predictor
 from agelens.provenance import available_cores
-from agelens.results import Prediction
-from agelens.serving.metrics import Metrics
-from agelens.serving.problems import Problem, internal_error, picture_problem, timeout
+from agelens.serving.middleware import Metrics
+from agelens.serving.request_body import Upload
+from agelens.serving.schema import Problem, internal_error
 from agelens.serving.settings import Settings
 
 log = logging.getLogger("agelens.serving")
@@ -29,33 +29,18 @@ log = logging.getLogger("agelens.serving")
 MAX_BATCH_SECONDS = 0.25  # all pictures of a batch are answered at its end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PictureResult:
-    """The predictions of one picture, or its problem."""
-
-    predictions: list[Prediction]  # largest face first
-    width: int  # pixels of the upright picture; 0 if it could not be read
-    height: int
-    problem: Problem | None = None
-
-    @classmethod
-    def failed(cls, problem: Problem) -> "PictureResult":
-        """Return the result of a picture that was not predicted."""
-        return cls([], 0, 0, problem)
-
-
 @dataclass(slots=True, eq=False)
 class _Job:
-    data: bytes
+    upload: Upload
     arrived: float  # monotonic seconds
-    result: asyncio.Future[PictureResult]
+    done: asyncio.Future[None]
 
 
 class MicroBatcher:
     """Predicts pictures in batches with one Predictor; for use on one event loop."""
 
     def __init__(self, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
-        self._predictor = predictor
+        self.predictor = predictor
         self._settings = settings
         self._metrics = metrics
         self._limits = decode.Limits(pixels=settings.pixels, bytes=settings.request_bytes)
@@ -66,8 +51,7 @@ class MicroBatcher:
         self._closed = False
         count = settings.threads or available_cores()
         self._threads = ThreadPoolExecutor(count, "agelens-batch")
-        loop = asyncio.get_running_loop()
-        self._workers = [loop.create_task(self._work()) for _ in range(count)]
+        self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
 
     def check_capacity(self, pictures: int = 1) -> None:
         """Raise Problem 429 if so many pictures do not fit the queue, or would wait too long."""
@@ -76,43 +60,41 @@ class MicroBatcher:
         late = self._waiting >= workers and expected > self._settings.wait
         if late or self._waiting + pictures > self._settings.queue:
             seconds = max(1, math.ceil(expected))
-            raise Problem(
-                429,
-                "busy",
-                f"{self._waiting} pictures wait already: try again in {seconds} s",
-                {"waiting": self._waiting, "queue": self._settings.queue},
-                retry_after=seconds,
-            )
+            message = f"{self._waiting} pictures wait already: try again in {seconds} s"
+            details = {"waiting": self._waiting, "queue": self._settings.queue}
+            raise Problem(429, "busy", message, details, Retry_After=str(seconds))
 
-    async def predict(self, pictures: Sequence[bytes]) -> list[PictureResult]:
-        """Predict encoded pictures; the result of one that fails has its problem.
+    async def predict(self, uploads: Sequence[Upload]) -> None:
+        """Set the predictions of encoded pictures; one that fails gets its problem.
 
-        Raises Problem 429 if the queue is full, 503 after the time limit or while stopping.
+        Pictures that have a problem already are left alone. Raises Problem 429 if the queue is
+        full, 503 after the time limit or while stopping.
         """
         if self._closed:
-            raise Problem(503, "stopping", "the service is stopping", retry_after=5)
-        self.check_capacity(len(pictures))
-        loop = asyncio.get_running_loop()
-        now = monotonic()
-        jobs = [_Job(data, now, loop.create_future()) for data in pictures]
+            raise Problem(503, "stopping", "the service is stopping", Retry_After="5")
+        loop, now = asyncio.get_running_loop(), monotonic()
+        jobs = [_Job(one, now, loop.create_future()) for one in uploads if one.problem is None]
+        self.check_capacity(len(jobs))
         for job in jobs:
             self._queue.put_nowait(job)
         self._count(len(jobs))
         try:
             async with asyncio.timeout(self._settings.seconds):
-                return [await job.result for job in jobs]
+                for job in jobs:
+                    await job.done
         except TimeoutError:
-            raise timeout(self._settings.seconds) from None
+            seconds = self._settings.seconds
+            message = f"no answer within {seconds:g} s: try again, or send less at once"
+            raise Problem(503, "timeout", message, {"seconds": seconds}, Retry_After="5") from None
         finally:  # after a timeout, or if the client has gone: drop what waits
             for job in jobs:
-                job.result.cancel()
+                job.done.cancel()
 
     async def close(self) -> None:
         """Finish the accepted pictures, then stop the workers."""
-        if not self._closed:
-            self._closed = True
-            for _ in self._workers:
-                self._queue.put_nowait(None)
+        self._closed = True
+        for _ in self._workers:
+            self._queue.put_nowait(None)
         await asyncio.gather(*self._workers)
         self._threads.shutdown()
 
@@ -126,21 +108,21 @@ class MicroBatcher:
         while running:
             batch, running = await self._next_batch()
             self._count(-len(batch))
-            batch = [job for job in batch if not job.result.done()]
+            batch = [job for job in batch if not job.done.done()]
             if not batch:
                 continue
             start = monotonic()
             self._metrics.batch.observe(len(batch))
             for job in batch:
                 self._metrics.waited.observe(start - job.arrived)
-            results = await loop.run_in_executor(self._threads, self._run, batch)
+            await loop.run_in_executor(self._threads, self._run, batch)
             self._batches += 1
             seconds = (monotonic() - start) / len(batch)
             weight = max(0.2, 1 / self._batches)
             self._picture_seconds += weight * (seconds - self._picture_seconds)
-            for job, result in zip(batch, results, strict=True):
-                if not job.result.done():
-                    job.result.set_result(result)
+            for job in batch:
+                if not job.done.done():
+                    job.done.set_result(None)
 
     async def _next_batch(self) -> tuple[list[_Job], bool]:
         """Wait for a batch; return it, and whether more may come."""
@@ -167,41 +149,43 @@ class MicroBatcher:
             batch.append(job)
         return batch, True
 
-    def _run(self, batch: Sequence[_Job]) -> list[PictureResult]:
+    def _run(self, batch: Sequence[_Job]) -> None:
         """Predict a batch in a worker's thread; an error in one picture affects only that one."""
         try:
-            return self._predict_batch(batch)
+            self._predict_batch(batch)
         except Exception:
             if len(batch) == 1:
                 log.exception("a picture could not be predicted")
-                return [PictureResult.failed(internal_error())]
-        return [result for job in batch for result in self._run([job])]
+                batch[0].upload.problem = internal_error()
+            else:
+                for job in batch:
+                    self._run([job])
 
-    def _predict_batch(self, batch: Sequence[_Job]) -> list[PictureResult]:
-        results: dict[int, PictureResult] = {}
-        sizes: list[tuple[int, int, int]] = []  # index, width, height
+    def _predict_batch(self, batch: Sequence[_Job]) -> None:
+        readable: list[Upload] = []
 
         def pictures() -> Iterator[decode.Picture]:
             # Decoded one by one as the predictor takes them, so that few are in memory at once.
-            for index, job in enumerate(batch):
-                if job.result.done():  # cancelled meanwhile
-                    results[index] = PictureResult.failed(timeout(self._settings.seconds))
+            for job in batch:
+                if job.done.done():  # cancelled meanwhile
                     continue
                 try:
-                    picture = decode.read(job.data, self._limits)
+                    picture = decode.read(job.upload.data, self._limits)
                 except AgelensError as error:
-                    results[index] = PictureResult.failed(picture_problem(error))
+                    large = isinstance(error, PictureTooLarge)
+                    kind = (413, "picture_too_large") if large else (422, "bad_picture")
+                    job.upload.problem = Problem(*kind, str(error))
                     continue
-                sizes.append((index, picture.shape[1], picture.shape[0]))
+                job.upload.height, job.upload.width = picture.shape[:2]
+                readable.append(job.upload)
                 yield picture
 
-        answers = self._predictor.predict(pictures())
         most = self._settings.faces
-        for (index, width, height), found in zip(sizes, answers, strict=True):
-            results[index] = PictureResult(found, width, height)
+        answers = self.predictor.predict(pictures())
+        for upload, found in zip(readable, answers, strict=True):
             if len(found) > most:
                 message = f"picture of {len(found)} faces: the limit is {most}; cut it into parts"
                 details = {"faces": len(found), "limit": most}
-                problem = Problem(422, "too_many_faces", message, details)
-                results[index] = PictureResult([], width, height, problem)
-        return [results[index] for index in range(len(batch))]
+                upload.problem = Problem(422, "too_many_faces", message, details)
+            else:
+                upload.predictions = found

@@ -1,15 +1,18 @@
-"""Middleware around every request: a request id, a log line, metrics and security headers."""
+"""What surrounds every request: a request id, a log line, metrics and security headers."""
 
 import logging
 import re
 from time import monotonic
+from typing import Any, TypeVar
 from uuid import uuid4
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agelens.serving.metrics import Metrics
-from agelens.serving.problems import internal_error
+from agelens.serving.schema import internal_error
+
+Kind = TypeVar("Kind", Counter, Gauge, Histogram)
 
 log = logging.getLogger("agelens.serving")
 
@@ -21,6 +24,33 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
+
+
+class Metrics:
+    """The Prometheus metrics of one app, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def metric(kind: type[Kind], name: str, about: str, *labels: str, **more: Any) -> Kind:
+            return kind(f"agelens_{name}", about, labels, registry=self.registry, **more)
+
+        self.requests = metric(Counter, "requests", "Requests answered.", "route", "status")
+        self.seconds = metric(
+            Histogram, "request_seconds", "Duration of a request.", "route", buckets=SECONDS
+        )
+        self.pictures = metric(Counter, "pictures", "Pictures processed.", "outcome")
+        self.faces = metric(Counter, "faces", "Faces predicted.")
+        self.batch = metric(
+            Histogram, "batch_pictures", "Pictures in one batch.", buckets=(1, 2, 4, 8, 16, 32, 64)
+        )
+        self.waited = metric(
+            Histogram, "wait_seconds", "Time of a picture in the queue.", buckets=SECONDS
+        )
+        self.queue = metric(Gauge, "queue_pictures", "Pictures in the queue.")
+        self.held = metric(Gauge, "held_bytes", "Bytes of pictures in memory.")
+        self.ready = metric(Gauge, "ready", "1 once the model is loaded.")
 
 
 class RequestMiddleware:
@@ -36,7 +66,9 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         start = monotonic()
-        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        request_id = Headers(scope=scope).get("x-request-id", "")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", request_id):  # none, or a harmful one
+            request_id = uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -69,8 +101,3 @@ class RequestMiddleware:
                 extra={"request_id": request_id, "route": route, "status": status,
                        "milliseconds": round(seconds * 1000, 1)},
             )  # fmt: skip
-
-
-def _request_id(given: str) -> str:
-    """Return the client's id if it is harmless, otherwise a new one."""
-    return given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid4().hex

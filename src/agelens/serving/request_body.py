@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from agelens.serving.metrics import Metrics
-from agelens.serving.problems import Problem
-from agelens.serving.schema import UrlsModel
+from agelens.results import Prediction
+from agelens.serving.middleware import Metrics
+from agelens.serving.schema import Problem, UrlsModel
 from agelens.serving.settings import Settings
 from agelens.serving.url_fetch import UrlFetcher
 
@@ -23,13 +24,24 @@ DRAIN_BYTES = 64_000_000  # of a rejected body that are read and discarded, so t
 DRAIN_SECONDS = 5.0  # client sees the response and not a broken connection
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Upload:
-    """One picture of a request."""
+    """One picture of a request, and its answer: predictions or a problem."""
 
     name: str  # the client's file name, or the URL; "" for a raw body
-    data: bytes
-    problem: Problem | None = None  # why it could not be fetched
+    data: bytes  # encoded
+    problem: Problem | None = None
+    predictions: list[Prediction] = field(default_factory=list)  # largest face first
+    width: int = 0  # pixels of the upright picture; 0 if it could not be read
+    height: int = 0
+
+    def to_dict(self, *, distribution: bool) -> dict[str, Any]:
+        """Return the answer as plain values for JSON, as `schema.PictureModel` describes."""
+        return {
+            "file": self.name, "width": self.width, "height": self.height,
+            "faces": [one.to_dict(distribution=distribution) for one in self.predictions],
+            "error": None if self.problem is None else self.problem.to_dict(),
+        }  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -43,10 +55,8 @@ class MemoryBudget:
     def reserve(self, size: int) -> None:
         """Reserve bytes. Raises Problem 429 if there is no room."""
         if self.held + size > self.limit:
-            raise Problem(
-                429, "busy", "the service holds as many pictures as it may: try again in 1 s",
-                {"held_bytes": self.held}, retry_after=1,
-            )  # fmt: skip
+            message = "the service holds as many pictures as it may: try again in 1 s"
+            raise Problem(429, "busy", message, {"held_bytes": self.held}, Retry_After="1")
         self.release(-size)
 
     def release(self, size: int) -> None:
@@ -89,19 +99,17 @@ class BodyReader:
             read = self._read_raw()
         else:
             note = "; this service fetches no URLs" if kind == JSON else ""
-            raise Problem(
-                415,
-                "unsupported_media_type",
+            message = (
                 f"content type {kind[:100]!r}: expected {FORM} with files, "
-                f"or a picture as image/* or {RAW}{note}",
+                f"or a picture as image/* or {RAW}{note}"
             )
+            raise Problem(415, "unsupported_media_type", message)
         try:
             async with asyncio.timeout(self.settings.upload_seconds):
                 uploads = await read
         except TimeoutError:
             message = f"the body did not arrive within {self.settings.upload_seconds:g} s"
-            close = {"Connection": "close"}
-            raise Problem(408, "upload_too_slow", message, headers=close) from None
+            raise Problem(408, "upload_too_slow", message, Connection="close") from None
         except ClientDisconnect:
             raise Problem(400, "cut_off", "the body ended early") from None
         if not uploads:
@@ -135,8 +143,10 @@ class BodyReader:
 
     async def _read_form(self) -> list[Upload]:
         most = self.settings.pictures
-        headers = self.request.headers
-        parser = _InMemoryParser(headers, self._chunks(), max_files=most + 1, max_fields=100)
+        parser = MultiPartParser(
+            self.request.headers, self._chunks(), max_files=most + 1, max_fields=100
+        )
+        parser.spool_max_size = 2**62  # the default writes files over 1 MB to disk
         try:
             form = await parser.parse()
         except MultiPartException as error:
@@ -172,20 +182,12 @@ class BodyReader:
         return Problem(413, "too_many_pictures", message, {"limit": limit})
 
 
-class _InMemoryParser(MultiPartParser):
-    """Starlette's parser writes files over 1 MB to disk; ours are bounded and stay in memory."""
-
-    spool_max_size = 2**62
-
-
 async def drain(request: Request) -> None:
     """Read and discard the rest of a rejected body, up to a limit."""
     left = DRAIN_BYTES
-    try:
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: read already
         async with asyncio.timeout(DRAIN_SECONDS):
             async for chunk in request.stream():
                 left -= len(chunk)
                 if left < 0:
                     return
-    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: read already
-        return

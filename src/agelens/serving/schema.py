@@ -1,10 +1,38 @@
-"""The JSON of requests and responses, for OpenAPI; responses are written directly."""
+"""The JSON of requests, responses and errors, with the examples that OpenAPI shows."""
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
 
-from agelens.serving.problems import Problem
+
+class Problem(Exception):
+    """A request that is answered with an error; the message is for the client."""
+
+    def __init__(
+        self, status: int, code: str, message: str, details: dict[str, Any] | None = None,
+        **headers: str,
+    ) -> None:  # fmt: skip
+        """Set the error; `Retry_After="1"` adds the header Retry-After."""
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.details = details or {}
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as plain values for JSON."""
+        return {"code": self.code, "message": self.message, "details": self.details}
+
+    def response(self, request_id: str) -> JSONResponse:
+        """Return the whole response."""
+        body = {"error": self.to_dict(), "request_id": request_id}
+        return JSONResponse(body, self.status, self.headers)
+
+
+def internal_error() -> Problem:
+    """Return the problem for a bug; the log has the cause, under the request's id."""
+    return Problem(500, "internal", "the service failed to answer; this is not your fault")
+
 
 FACE_EXAMPLE: dict[str, Any] = {
     "age": 30.9, "age_interval": [26.37, 43.77], "gender": "female", "female_probability": 0.9414,
@@ -13,17 +41,18 @@ FACE_EXAMPLE: dict[str, Any] = {
     "detection_score": 0.9427,
 }  # fmt: skip
 ID_EXAMPLE = "9e27958867a747c4a7b9ee7c02b6ae43"
-UNREADABLE = Problem(
-    422, "bad_picture", "not a picture that can be read: expected one of JPEG, PNG, WEBP, ..."
-)
+UNREADABLE = "not a picture that can be read: expected one of JPEG, PNG, WEBP, ..."
 ANSWER_EXAMPLE: dict[str, Any] = {
     "request_id": ID_EXAMPLE,
     "model": "finetune-distilled",
     "pictures": [
         {"file": "photo.jpg", "width": 512, "height": 512, "faces": [FACE_EXAMPLE], "error": None},
-        {"file": "notes.txt", "width": 0, "height": 0, "faces": [], "error": UNREADABLE.to_dict()},
+        {
+            "file": "notes.txt", "width": 0, "height": 0, "faces": [],
+            "error": {"code": "bad_picture", "message": UNREADABLE, "details": {}},
+        },
     ],
-}
+}  # fmt: skip
 
 
 class FaceModel(BaseModel):
@@ -137,12 +166,7 @@ class UrlsModel(BaseModel):
     )
 
 
-BINARY = {"type": "string", "format": "binary"}
-FILES = {
-    "type": "object",
-    "required": ["files"],
-    "properties": {"files": {"type": "array", "items": BINARY, "minItems": 1}},
-}
+_BINARY = {"type": "string", "format": "binary"}
 
 
 def predict_body(fetch: bool) -> dict[str, Any]:
@@ -150,10 +174,12 @@ def predict_body(fetch: bool) -> dict[str, Any]:
 
     With `fetch`, pictures may also be named by URL.
     """
+    files = {"type": "array", "items": _BINARY, "minItems": 1}
+    form = {"type": "object", "required": ["files"], "properties": {"files": files}}
     content: dict[str, Any] = {
-        "multipart/form-data": {"schema": FILES},
-        "image/*": {"schema": BINARY},
-        "application/octet-stream": {"schema": BINARY},
+        "multipart/form-data": {"schema": form},
+        "image/*": {"schema": _BINARY},
+        "application/octet-stream": {"schema": _BINARY},
     }
     description = "Pictures as files of any field name, or one picture as the body."
     if fetch:
@@ -162,51 +188,56 @@ def predict_body(fetch: bool) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
-_FAILURES = {
-    "the body is malformed or ended early": Problem(400, "cut_off", "the body ended early"),
-    "no API key, or a wrong one": Problem(
-        401, "unauthorized", "no API key: send it as  Authorization: Bearer KEY"
+_FAILURES: dict[int, tuple[str, str, dict[str, int], str]] = {
+    400: ("cut_off", "the body ended early", {}, "the body is malformed or ended early"),
+    401: (
+        "unauthorized", "no API key: send it as  Authorization: Bearer KEY", {},
+        "no API key, or a wrong one",
     ),
-    "the body came too slowly": Problem(
-        408, "upload_too_slow", "the body did not arrive within 60 s"
+    408: (
+        "upload_too_slow", "the body did not arrive within 60 s", {}, "the body came too slowly",
     ),
-    "too many bytes, pixels or pictures": Problem(
-        413, "too_many_pictures",
-        "33 pictures in one request: the limit is 32; send several requests", {"limit": 32},
+    413: (
+        "too_many_pictures", "33 pictures in one request: the limit is 32; send several requests",
+        {"limit": 32}, "too many bytes, pixels or pictures",
     ),
-    "neither multipart/form-data nor a picture": Problem(
-        415, "unsupported_media_type",
-        "content type 'text/plain': expected multipart/form-data with files, or a picture as "
-        "image/* or application/octet-stream",
+    415: (
+        "unsupported_media_type", "content type 'text/plain': expected multipart/form-data with "
+        "files, or a picture as image/* or application/octet-stream",
+        {}, "neither multipart/form-data nor a picture",
     ),
-    "no picture, an unreadable picture, too many faces, or a wrong parameter": Problem(
-        422, "bad_picture", "damaged or cut off picture: image file is truncated"
+    422: (
+        "bad_picture", "damaged or cut off picture: image file is truncated",
+        {}, "no picture, an unreadable picture, too many faces, or a wrong parameter",
     ),
-    "too many pictures are waiting; see Retry-After": Problem(
-        429, "busy", "18 pictures wait already: try again in 2 s", {"waiting": 18, "queue": 128}
+    429: (
+        "busy", "18 pictures wait already: try again in 2 s", {"waiting": 18, "queue": 128},
+        "too many pictures are waiting; see Retry-After",
     ),
-    "an error in the service": Problem(
-        500, "internal", "the service failed to answer; this is not your fault"
-    ),
-    "starting, stopping, or over the time limit; see Retry-After": Problem(
-        503, "starting", "the model is being loaded: try again in 1 s"
+    500: ("internal", internal_error().message, {}, "an error in the service"),
+    503: (
+        "starting", "the model is being loaded: try again in 1 s",
+        {}, "starting, stopping, or over the time limit; see Retry-After",
     ),
 }  # fmt: skip
-"""Why requests fail, each with an example."""
-_RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+"""An example of each failure (code, message, details), and why requests fail so."""
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of a route's errors, each with an example."""
     described: dict[int | str, dict[str, Any]] = {}
-    for reason, problem in _FAILURES.items():
-        if problem.status in statuses:
-            example = {"error": problem.to_dict(), "request_id": ID_EXAMPLE}
-            described[problem.status] = {
-                "model": FailureModel,
-                "description": reason,
-                "content": {"application/json": {"example": example}},
-            }
-            if problem.status in (429, 503):
-                described[problem.status]["headers"] = _RETRY_AFTER
+    for status in statuses:
+        *error, reason = _FAILURES[status]
+        example = {
+            "error": dict(zip(("code", "message", "details"), error, strict=True)),
+            "request_id": ID_EXAMPLE,
+        }
+        described[status] = {
+            "model": FailureModel,
+            "description": reason,
+            "content": {"application/json": {"example": example}},
+        }
+        if status in (429, 503):
+            header = {"description": "seconds", "schema": {"type": "integer"}}
+            described[status]["headers"] = {"Retry-After": header}
     return described

@@ -1,7 +1,7 @@
 """The settings of a service: model, limits, batching and access; checked when created."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agelens.errors import ConfigError
@@ -43,14 +43,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every number, key and origin."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            least = MINIMUM.get(field.name)
+        for name, value in asdict(self).items():
+            least = MINIMUM.get(name)
             if not isinstance(value, (int, float)) or isinstance(value, bool):
                 continue
             if not (value > 0 if least is None else value >= least):
                 expected = "more than 0" if least is None else f"{least} or more"
-                raise ConfigError(f"{field.name} {value!r}: expected {expected}")
+                raise ConfigError(f"{name} {value!r}: expected {expected}")
         for name, other in (("queue", "pictures"), ("held_bytes", "request_bytes")):
             value, least = getattr(self, name), getattr(self, other)
             if value < least:

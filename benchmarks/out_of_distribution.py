@@ -2,11 +2,11 @@
 
     python benchmarks/out_of_distribution.py --data utkface [--model fast]
 
-Fits agelens.faces.out_of_distribution to every fourth training face of split 0. The threshold is
-the one that 1 in 100 validation faces pass. The model predicts those faces, and as many others as
-make 700, which shows whether its errors on them are larger. The share of flagged faces is measured
-on 200 validation faces with each degradation of corruptions.py, turned upside down, inverted, and
-painted. Test folds are not touched. Writes results/out_of_distribution.json and
+Fits the out-of-distribution score of agelens.faces.quality to every fourth training face of split
+0. The threshold is the one that 1 in 100 validation faces pass. The model predicts those faces, and
+as many others as make 700, which shows whether its errors on them are larger. The share of flagged
+faces is measured on 200 validation faces with each degradation of corruptions.py, turned upside
+down, inverted, and painted. Test folds are not touched. Writes results/out_of_distribution.json and
 src/agelens/faces/out_of_distribution.npz.
 """
 
@@ -23,7 +23,7 @@ from agelens import doctor
 from agelens.cli import console
 from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.faces import out_of_distribution
+from agelens.faces import quality
 from agelens.inference import distribution, uncertainty
 from agelens.inference.runtime import Model
 from corruptions import KINDS, LEVELS, Chip, Faces, degrade, run, spaced
@@ -52,15 +52,15 @@ def main() -> None:
     parts = dataset.split(0)
     training, rows = parts.train[::EVERY], parts.validation
 
-    fit(measure(dataset, training, out_of_distribution.hog_features))
-    values = measure(dataset, rows, out_of_distribution.out_of_distribution_score)
+    fit(measure(dataset, training, quality.hog_features))
+    values = measure(dataset, rows, quality.out_of_distribution_score)
     limit = float(np.quantile(values, 1 - FALSE_ALARMS))
     flagged, others = np.flatnonzero(values > limit), np.flatnonzero(values <= limit)
     others = others[:: max(1, len(others) // (ASKED - len(flagged)))]
     clean = Faces.of(dataset, spaced(rows, DEGRADED)).chips
     figures = {
         "data": {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"},
-        "sha256": doctor.sha256(out_of_distribution.FILE),
+        "sha256": doctor.sha256(quality.FITTED),
         "fitted_on": len(training),
         "ways": WAYS,
         "faces": len(rows),
@@ -99,14 +99,12 @@ def fit(features: NDArray[np.floating]) -> None:
     _, components = np.linalg.eigh(off.T @ off / len(off))
     first = components[:, ::-1][:, :WAYS].T
     half = np.float16
-    np.savez(out_of_distribution.FILE, mean=mean.astype(half), ways=first.astype(half))
+    np.savez(quality.FITTED, mean=mean.astype(half), ways=first.astype(half))
 
 
 def share_found(faces: Chip, limit: float) -> float:
     """Return the share of chips that pass the limit."""
-    return float(
-        np.mean([out_of_distribution.out_of_distribution_score(chip) > limit for chip in faces])
-    )
+    return float(np.mean([quality.out_of_distribution_score(chip) > limit for chip in faces]))
 
 
 def errors(model: Model, faces: Faces) -> dict[str, float]:

@@ -47,13 +47,13 @@ _PUBLIC = {
 _MODULES = {"errors": "agelens.errors", "frames": "agelens.output.frames"}
 _MOVED = {
     "agelens.align": "agelens.faces.alignment",
-    "agelens.clips": "agelens.images.media_type",
+    "agelens.clips": "agelens.images.sources",
     "agelens.detect": "agelens.faces.detector",
     "agelens.distribution": "agelens.inference.distribution",
     "agelens.draw": "agelens.output.drawing",
     "agelens.face": "agelens.results",
     "agelens.frames": "agelens.output.frames",
-    "agelens.inputs": "agelens.images.inputs",
+    "agelens.inputs": "agelens.images.sources",
     "agelens.outputs": "agelens.output.tables",
     "agelens.predict": "agelens.predictor",
     "agelens.resample": "agelens.images.resample",

@@ -1,6 +1,6 @@
 """Predict the age and gender of every face: pictures -> predictions.
 
-The way of a picture: `images.inputs` decodes it, `faces.pipeline` detects its faces and cuts one
+The way of a picture: `images.sources` reads it, `faces.pipeline` detects its faces and cuts one
 aligned chip per face, `inference.runtime` predicts the chips in batches that faces of several
 pictures share, and each picture gets its list of `results.Prediction`.
 """
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from agelens.errors import AgelensError
 from agelens.faces.pipeline import FacePipeline, PictureFaces, Settings
-from agelens.images import decode, inputs
-from agelens.images.inputs import Input
-from agelens.images.sources import Source
+from agelens.images.decode import Picture
+from agelens.images.sources import Input, Source, is_one
 from agelens.inference.runtime import BATCH, Model, Output
 from agelens.results import Prediction
 from agelens.stopwatch import Stopwatch
@@ -42,7 +41,7 @@ class Answer:
     name: str
     predictions: list[Prediction]  # largest face first; empty if there is none
     error: AgelensError | None  # set if the input could not be read
-    picture: decode.Picture | None  # if requested: the upright pixels that the boxes refer to
+    picture: Picture | None  # if requested: the upright pixels that the boxes refer to
     width: int  # pixels of the upright picture; 0 if it could not be read
     height: int
 
@@ -123,7 +122,7 @@ class Predictor:
         Raises BadPicture, PictureTooLarge or SourceError for the first input that cannot be used;
         the message names its place in the list.
         """
-        if inputs.is_one(pictures):
+        if is_one(pictures):
             faces = self._faces.process("picture", pictures, chips=chips, keep_picture=False)
             if faces.error is not None:
                 raise faces.error

@@ -1,13 +1,25 @@
-"""Sources: order, laziness, and errors that name the input."""
+"""Sources: order, laziness, and errors that name the input; one picture or several, of any type."""
 
 import io
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from agelens.errors import SourceError
+from agelens.errors import BadPicture, SourceError
+from agelens.images import sources
 from agelens.images.sources import Source, find
+
+RED = np.full((6, 4, 3), (200, 30, 10), np.uint8)
+CLIP = b"\0\0\0\x20ftypisom" + bytes(600)
+
+
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch):
+    """Give a function that sets the bytes on standard input."""
+    return lambda data: monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(data)))
 
 
 @pytest.fixture
@@ -46,13 +58,16 @@ def test_a_file_whose_name_looks_like_a_glob(tmp_path: Path) -> None:
 
 
 def test_each_file_once(tree: Path) -> None:
-    assert names(list(find([tree / "a.png", tree, f"{tree}/*.png"])), tree)[0] == "a.png"
-    assert len(list(find([tree / "a.png", tree, f"{tree}/*.png"]))) == 4
+    found = names(list(find([tree / "a.png", tree, f"{tree}/*.png"])), tree)
+    assert (found[0], len(found)) == ("a.png", 4)
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"bytes")))
+def test_standard_input(standard_input) -> None:
+    standard_input(b"bytes")
     assert list(find(["-"])) == [Source("-", b"bytes")]
+    standard_input(CLIP)
+    with pytest.raises(SourceError, match="standard input holds a clip"):
+        list(find(["-"], clips=True))
 
 
 @pytest.mark.parametrize("missing", ["none.jpg", "no/such/*.png", "x" * 5000, "a\0b"])
@@ -76,13 +91,8 @@ def test_folders_are_read_only_when_asked_for(tree: Path) -> None:
 
 
 def test_clips_are_found_on_request(tmp_path: Path) -> None:
-    film = b"\0\0\0\x20ftypisom" + bytes(40)
-    for name, data in (
-        ("a.mp4", film),
-        ("b.jpg", b"x"),
-        ("c.webm", b"\xff\xd8\xff"),
-        ("d.txt", film),
-    ):
+    files = {"a.mp4": CLIP, "b.jpg": b"x", "c.webm": b"\xff\xd8\xff", "d.txt": CLIP}
+    for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     assert names(list(find([tmp_path])), tmp_path) == ["b.jpg"]
     found = list(find([tmp_path, tmp_path / "d.txt"], clips=True))
@@ -91,8 +101,44 @@ def test_clips_are_found_on_request(tmp_path: Path) -> None:
     assert not any(source.clip for source in find([tmp_path / "a.mp4"]))
 
 
-def test_a_clip_on_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    film = b"\0\0\0\x20ftypisom" + bytes(600)
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(film)))
-    with pytest.raises(SourceError, match="standard input holds a clip"):
-        list(find(["-"], clips=True))
+@pytest.mark.parametrize(
+    "given",
+    ["a.jpg", Path("a.jpg"), b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), RED, RED[..., 0],
+     Image.fromarray(RED), 7],
+)  # fmt: skip
+def test_one_picture_is_recognised(given: object) -> None:
+    assert sources.is_one(given)
+
+
+@pytest.mark.parametrize("given", [np.stack([RED, RED]), [RED], (), iter([RED])])
+def test_several_pictures_are_recognised(given: object) -> None:
+    assert not sources.is_one(given)
+
+
+def test_every_kind_gives_the_same_pixels(tmp_path: Path) -> None:
+    file = tmp_path / "red.png"
+    Image.fromarray(RED).save(file)
+    data = file.read_bytes()
+    encoded = (data, bytearray(data), memoryview(data))
+    for given in (RED, Image.fromarray(RED), file, str(file), *encoded):
+        assert (sources.read(given) == RED).all(), type(given)
+
+
+@pytest.mark.parametrize("path", ["no/such.jpg", "x" * 5000, "a\0b"])
+def test_missing_files_and_folders_are_named(path: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        sources.read(path)
+    with pytest.raises(SourceError, match="is a folder: give its files"):
+        sources.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("wrong", [3.5, None, object(), np.zeros((5, 5, 3)), {1: 2}.get])
+def test_other_types_are_refused(wrong: object) -> None:
+    with pytest.raises(BadPicture, match="expected"):
+        sources.read(wrong)
+
+
+def test_chips_must_be_square_and_are_resized() -> None:
+    with pytest.raises(BadPicture, match="chip of 4 x 6 pixels: expected a square"):
+        sources.as_chip(RED, 8)
+    assert (sources.as_chip(np.repeat(RED, 2, axis=1)[:, :6], 3) == RED[0, 0]).all()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import BadClip, MissingExtra, SourceError
-from agelens.images.media_type import HEAD, is_clip
+from agelens.images.sources import HEAD, is_clip
 from agelens.video.reader import Clip, Frame, sample
 from filmed import film, room
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -40,9 +39,7 @@ CANDIDATE_SCORE = 0.3  # score from which a candidate is inspected
 CERTAIN_SCORE = 0.92  # only faces near upright reach it when inspected (seen: 0.90 at 37 degrees)
 ROTATED_SCORE = 0.8  # needed after trying several angles, since more tries have more luck
 MIN_SIDE = 64  # narrower pictures are padded with black to this
-CROP = (
-    224  # side of an inspected crop in pixels: at 112 YuNet shows a third of a rotation, here all
-)
+CROP = 224  # side of an inspected crop in pixels: at 112 YuNet shows only a third of a rotation
 CROP_FACE = 0.58  # share of the crop that the face takes
 SAME_FACE = 0.4  # overlap (intersection over union) above which two boxes are one face
 MAX_UNCERTAIN = 12  # uncertain candidates inspected, best first: bounds the time per picture
@@ -66,10 +63,11 @@ class _Candidate:
         cls, row: NDArray[np.float64], to_picture: NDArray[np.float64], rotation: float
     ) -> "_Candidate":
         """Bring a row of YuNet's output into the picture by a matrix (2, 3)."""
-        landmarks = row[4:14].reshape(5, 2) @ to_picture[:, :2].T + to_picture[:, 2]
+        matrix, shift = to_picture[:, :2], to_picture[:, 2]
         x, y, width, height = row[:4]
-        centre = to_picture[:, :2] @ (x + width / 2, y + height / 2) + to_picture[:, 2]
-        scale = math.sqrt(abs(float(np.linalg.det(to_picture[:, :2]))))
+        centre = matrix @ (x + width / 2, y + height / 2) + shift
+        scale = math.sqrt(abs(float(np.linalg.det(matrix))))
+        landmarks = row[4:14].reshape(5, 2) @ matrix.T + shift
         return cls(
             (float(centre[0]), float(centre[1])), width * scale, height * scale, landmarks,
             float(row[14]), rotation,
@@ -93,17 +91,18 @@ class _Candidate:
     def is_inside(self, other: "_Candidate") -> bool:
         """Tell whether this is the other face, or a part of it."""
         a, b = self.box(), other.box()
-        if a.overlap(b) > SAME_FACE:
-            return True
         x, y = self.centre
-        return b.left < x < b.right and b.top < y < b.bottom and a.area < b.area
+        is_part = b.left < x < b.right and b.top < y < b.bottom and a.area < b.area
+        return is_part or a.overlap(b) > SAME_FACE
 
     def face(self, picture: Picture) -> Face:
         """Return the face, its box clipped to the picture."""
         height, width = picture.shape[:2]
         box = self.box()
-        right, bottom = min(float(width), box.right), min(float(height), box.bottom)
-        clipped = Box(max(0.0, box.left), max(0.0, box.top), right, bottom)
+        clipped = Box(
+            max(0.0, box.left), max(0.0, box.top),
+            min(float(width), box.right), min(float(height), box.bottom),
+        )  # fmt: skip
         return Face(clipped, Landmarks.from_array(self.landmarks), min(1.0, self.score))
 
 
@@ -134,7 +133,8 @@ class Detector:
 
     def detect(self, picture: Picture) -> list[Face]:
         """Detect the faces in RGB uint8 (H, W, 3), largest first; none is an empty list."""
-        sides = self._search_sides(picture)
+        long = max(picture.shape[:2])
+        sides = [max(long, SMALLEST)] if long <= SINGLE else [COARSE, min(long, self.longest)]
         found = self._verify(picture, self._search(picture, sides, 0))
         if not found:
             quarter = [min(sides[-1], SINGLE)]
@@ -151,11 +151,6 @@ class Detector:
         found = [_Candidate.from_row(row, np.eye(2, 3), 0) for row in self._run_yunet(picture)]
         return [c.face(picture) for c in _best_first(found)]
 
-    def _search_sides(self, picture: Picture) -> list[int]:
-        """Return the long sides at which to search: one for small pictures, two for large ones."""
-        long = max(picture.shape[:2])
-        return [max(long, SMALLEST)] if long <= SINGLE else [COARSE, min(long, self.longest)]
-
     def _search(self, picture: Picture, sides: list[int], rotation: int) -> list[_Candidate]:
         """Find candidates in the picture rotated counter-clockwise by `rotation` degrees."""
         height, width = picture.shape[:2]
@@ -164,8 +159,14 @@ class Detector:
             scale = side / max(height, width)
             wide, high = max(1, round(width * scale)), max(1, round(height * scale))
             small = np.rot90(shrink(picture, wide, high), rotation // 90)
+            unrotate = {
+                0: [[1, 0, 0], [0, 1, 0]],
+                90: [[0, -1, wide], [1, 0, 0]],
+                180: [[-1, 0, wide], [0, -1, high]],
+                270: [[0, 1, 0], [-1, 0, high]],
+            }
             # The two sides may be rounded differently, so each has its own scale.
-            to_picture = _unrotate(rotation, wide, high) * [[width / wide], [height / high]]
+            to_picture = np.array(unrotate[rotation]) * [[width / wide], [height / high]]
             rows = self._run_yunet(small)
             candidates += [_Candidate.from_row(row, to_picture, rotation) for row in rows]
         return _suppress_overlaps(candidates)
@@ -177,19 +178,18 @@ class Detector:
         for candidate in _best_first(candidates):
             good = candidate.score >= self.threshold
             inspected = self._straighten(picture, candidate) if good else None
-            if inspected is not None and inspected.score >= CERTAIN_SCORE:
+            if inspected and inspected.score >= CERTAIN_SCORE:
                 certain.append(inspected)
             else:
                 uncertain.append((candidate, inspected))
         kept = list(certain)
         for candidate, inspected in uncertain[:MAX_UNCERTAIN]:
-            if any(candidate.is_inside(other) for other in certain):
-                continue
-            rotated = self._try_rotations(picture, candidate)
-            if rotated is not None and rotated.score >= ROTATED_SCORE:
-                kept.append(rotated)
-            if inspected is not None and inspected.score >= self.threshold:
-                kept.append(inspected)
+            if not any(candidate.is_inside(other) for other in certain):
+                rotated = self._try_rotations(picture, candidate)
+                if rotated and rotated.score >= ROTATED_SCORE:
+                    kept.append(rotated)
+                if inspected and inspected.score >= self.threshold:
+                    kept.append(inspected)
         return _suppress_overlaps(kept)
 
     def _straighten(self, picture: Picture, candidate: _Candidate) -> _Candidate | None:
@@ -197,10 +197,10 @@ class Detector:
         last: _Candidate | None = None
         for _ in range(MAX_INSPECTIONS):
             rest = (candidate.roll() - candidate.rotation + 180) % 360 - 180
-            if last is not None and abs(rest) < LEVEL:
+            if last and abs(rest) < LEVEL:
                 break
             found = self._inspect(picture, candidate, candidate.rotation + rest)
-            if found is None or (last is not None and found.score < last.score - 0.03):
+            if not found or (last and found.score < last.score - 0.03):
                 break
             last = candidate = found
         return last
@@ -223,26 +223,34 @@ class Detector:
         c, s = step * math.cos(angle), step * math.sin(angle)
         to_picture = np.array([[c, -s, 0.0], [s, c, 0.0]])
         to_picture[:, 2] = np.array(candidate.centre) - to_picture[:, :2] @ (CROP / 2, CROP / 2)
-        rows = [r for r in self._run_yunet(cut(picture, to_picture, CROP)) if _is_central(r)]
-        best = max(rows, key=lambda row: float(row[14]), default=None)
-        return None if best is None else _Candidate.from_row(best, to_picture, rotation)
+        rows = self._run_yunet(cut(picture, to_picture, CROP))
+        # The face must be in the middle of the crop, at about the expected size.
+        x, y, width, height = rows[:, :4].T / CROP
+        side = np.maximum(width, height)
+        is_central = np.hypot(x + width / 2 - 0.5, y + height / 2 - 0.5) < 0.25
+        central = rows[is_central & (side > 0.3) & (side < 1.1)]
+        if len(central) == 0:
+            return None
+        return _Candidate.from_row(central[central[:, 14].argmax()], to_picture, rotation)
 
-    def _run_yunet(self, picture: Picture) -> list[NDArray[np.float64]]:
-        """Run YuNet on RGB pixels: rows of x, y, width, height, five landmarks, score."""
+    def _run_yunet(self, picture: Picture) -> NDArray[np.float64]:
+        """Run YuNet on RGB pixels: rows (N, 15) of x, y, width, height, five landmarks, score."""
         if not hasattr(self._local, "net"):
             with silent_opencv():  # OpenCV 5 warns of a setting that it does not support yet
                 self._local.net = cv2.FaceDetectorYN.create(
                     str(WEIGHTS), "", (CROP, CROP), CANDIDATE_SCORE, 0.3, 1000
                 )
-        net: Any = self._local.net
         bgr = np.ascontiguousarray(picture[..., ::-1])
         # With a side of 32 px or less OpenCV 4.14 returns leftovers of earlier calls (measured).
         below, right = (max(0, MIN_SIDE - side) for side in picture.shape[:2])
         if below or right:
             bgr = np.pad(bgr, ((0, below), (0, right), (0, 0)))
-        net.setInputSize((bgr.shape[1], bgr.shape[0]))
-        _, rows = net.detect(bgr)
-        return [] if rows is None else [row for row in rows.astype(np.float64) if _is_valid(row)]
+        self._local.net.setInputSize((bgr.shape[1], bgr.shape[0]))
+        found = self._local.net.detect(bgr)[1]
+        rows = np.zeros((0, 15)) if found is None else np.asarray(found, np.float64)
+        # Only finite numbers, and boxes of at least a pixel.
+        is_valid = (np.abs(rows) < 1e6).all(axis=1) & (rows[:, 2:4] >= 1).all(axis=1)
+        return np.asarray(rows[is_valid], np.float64)
 
 
 @contextmanager
@@ -265,29 +273,6 @@ def _check_weights() -> None:
             f"the face detector {WEIGHTS.name} has SHA-256 {digest}: expected {SHA256}; "
             "run  pip install --force-reinstall agelens"
         )
-
-
-def _unrotate(rotation: int, width: int, height: int) -> NDArray[np.float64]:
-    """Return the matrix (2, 3) from a picture rotated by np.rot90 to the picture before."""
-    matrices = {
-        0: [[1, 0, 0], [0, 1, 0]],
-        90: [[0, -1, width], [1, 0, 0]],
-        180: [[-1, 0, width], [0, -1, height]],
-        270: [[0, 1, 0], [-1, 0, height]],
-    }
-    return np.array(matrices[rotation], np.float64)
-
-
-def _is_valid(row: NDArray[np.float64]) -> bool:
-    """Tell whether a row holds finite numbers and a box of at least a pixel."""
-    return bool(np.isfinite(row).all() and np.abs(row).max() < 1e6 and row[2:4].min() >= 1)
-
-
-def _is_central(row: NDArray[np.float64]) -> bool:
-    """Tell whether a face is in the middle of an inspected crop, at about the expected size."""
-    x, y, width, height = row[:4] / CROP
-    off = math.hypot(x + width / 2 - 0.5, y + height / 2 - 0.5)
-    return off < 0.25 and 0.3 < max(width, height) < 1.1
 
 
 def _best_first(candidates: list[_Candidate]) -> list[_Candidate]:

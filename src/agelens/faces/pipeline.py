@@ -13,7 +13,8 @@ from agelens.faces.alignment import warp_all
 from agelens.faces.detector import Detector
 from agelens.faces.prefetch import prefetch
 from agelens.faces.quality import quality_issues
-from agelens.images import decode, inputs
+from agelens.images import sources
+from agelens.images.decode import Picture
 from agelens.images.sources import Source
 from agelens.inference.runtime import CHIP
 from agelens.results import Face, Reason
@@ -23,7 +24,7 @@ from agelens.stopwatch import Stopwatch
 class FaceDetector(Protocol):
     """Anything that detects faces; it must be safe to use from several threads."""
 
-    def detect(self, picture: decode.Picture) -> list[Face]:
+    def detect(self, picture: Picture) -> list[Face]:
         """Detect the faces in RGB uint8 (H, W, 3), largest first; none is an empty list."""
         ...
 
@@ -45,7 +46,7 @@ class PictureFaces:
     width: int  # pixels of the upright picture; 0 if it could not be read
     height: int
     quality_issues: list[tuple[Reason, ...]] = field(default_factory=list)  # of each face
-    picture: decode.Picture | None = None  # only if requested
+    picture: Picture | None = None  # only if requested
     error: AgelensError | None = None  # set if the input could not be used
 
 
@@ -98,10 +99,10 @@ class FacePipeline:
         faces: list[Face] | None = None
         try:
             with self._seconds.timed("decode"):
-                picture = inputs.read(data)
+                picture = sources.read(data)
             height, width = picture.shape[:2]
             if chips:
-                cut = inputs.as_chip(picture, CHIP)[None]
+                cut = sources.as_chip(picture, CHIP)[None]
                 issues = [quality_issues(cut[0])]
             else:
                 with self._seconds.timed("detect"):
@@ -123,7 +124,7 @@ class FacePipeline:
         return PictureFaces(name, faces, cut, width, height, issues, kept)
 
     def stream(
-        self, sources: Iterable[Source], *, chips: bool, keep_pictures: bool
+        self, pictures: Iterable[Source], *, chips: bool, keep_pictures: bool
     ) -> Iterator[PictureFaces]:
         """Process pictures in order, prefetching on as many threads as allowed."""
 
@@ -131,5 +132,5 @@ class FacePipeline:
             return self.process(source.name, source.data, chips=chips, keep_picture=keep_pictures)
 
         if self._threads == 1:
-            return map(process, sources)
-        return prefetch(process, sources, self._threads, "agelens")
+            return map(process, pictures)
+        return prefetch(process, pictures, self._threads, "agelens")

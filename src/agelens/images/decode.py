@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from agelens.errors import BadPicture, PictureTooLarge
+from agelens.errors import BadPicture, PictureError, PictureTooLarge
 
 Picture = NDArray[np.uint8]
 """Upright RGB, uint8 (H, W, 3)."""
@@ -44,15 +44,10 @@ DEFAULT_LIMITS = Limits()
 
 # Python's warning filters are global, so only one thread at a time may change them.
 _filters = threading.Lock()
-
-
-def _after_fork() -> None:
-    global _filters  # it may be held by a thread that the forked process lacks
-    _filters = threading.Lock()
-
-
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(  # a forked process must not inherit a lock that another thread holds
+        before=_filters.acquire, after_in_parent=_filters.release, after_in_child=_filters.release
+    )
 
 
 def read(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
@@ -62,14 +57,13 @@ def read(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture
     an unreadable file) and PictureTooLarge above the limits.
     """
     data = source if isinstance(source, bytes) else _load(Path(source), limits)
-    if len(data) > limits.bytes:
-        raise _too_many_bytes(len(data), limits)
+    _check_bytes(len(data), limits)
     if not data:
         raise BadPicture("empty file: expected a picture (JPEG, PNG, WebP, ...)")
     try:
         with _open(data, limits) as image:
             return _upright(image)
-    except (BadPicture, PictureTooLarge):
+    except PictureError:
         raise
     except UnidentifiedImageError:
         raise BadPicture(
@@ -119,9 +113,7 @@ def from_array(array: NDArray[Any], limits: Limits = DEFAULT_LIMITS) -> Picture:
 
 def _load(path: Path, limits: Limits) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > limits.bytes:
-            raise _too_many_bytes(size, limits)
+        _check_bytes(path.stat().st_size, limits)
         return path.read_bytes()
     except FileNotFoundError:
         raise BadPicture(f"no such file: {str(path)!r}") from None
@@ -164,8 +156,9 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _too_many_bytes(size: int, limits: Limits) -> PictureTooLarge:
-    return PictureTooLarge(f"file of {size:,} bytes: the limit is {limits.bytes:,} bytes")
+def _check_bytes(size: int, limits: Limits) -> None:
+    if size > limits.bytes:
+        raise PictureTooLarge(f"file of {size:,} bytes: the limit is {limits.bytes:,} bytes")
 
 
 def _upright(image: Image.Image) -> Picture:
@@ -175,11 +168,8 @@ def _upright(image: Image.Image) -> Picture:
         return _deep_grey(np.asarray(image))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba)
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    return np.array(image, np.uint8)
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(image.convert("RGB"), np.uint8)
 
 
 def _deep_grey(values: NDArray[Any]) -> Picture:

@@ -24,25 +24,21 @@ def cut(picture: Picture, to_source: NDArray[np.float64], size: int) -> Picture:
     photo's edge when UTKFace's chips were made.
     """
     step = math.hypot(to_source[0, 0], to_source[1, 0])  # source pixels per target pixel
-    source, to_source = _crop(picture, to_source, size)
+    source, matrix = _crop(picture, to_source, size)
     blocks = int(step // MOST_SAMPLES)
-    if blocks > 1:
-        source = _average_blocks(source, blocks)
-        to_source = to_source / blocks
+    if blocks > 1:  # average blocks of pixels, the edge padded with black
+        below, right = -source.shape[0] % blocks, -source.shape[1] % blocks
+        padded = cv2.copyMakeBorder(source, 0, below, 0, right, cv2.BORDER_CONSTANT)
+        smaller = (padded.shape[1] // blocks, padded.shape[0] // blocks)
+        source = np.asarray(cv2.resize(padded, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+        matrix /= blocks
         step /= blocks
     samples = max(1, min(MOST_SAMPLES, math.ceil(step - 0.25)))
-    matrix = to_source.copy()
     matrix[:, :2] /= samples
     # from outer-corner coordinates to OpenCV's, whose (0, 0) is the first pixel's centre
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    fine = cv2.warpAffine(
-        source,
-        matrix,
-        (size * samples, size * samples),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(0, 0, 0),
-    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    fine = cv2.warpAffine(source, matrix, (size * samples, size * samples), flags=flags)
     if samples > 1:
         fine = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(fine, np.uint8)
@@ -72,15 +68,3 @@ def _crop(
     moved = to_source.copy()
     moved[:, 2] -= (left, top)
     return picture[top:bottom, left:right], moved
-
-
-def _average_blocks(source: Picture, blocks: int) -> Picture:
-    """Average blocks of `blocks` x `blocks` pixels; the edge is padded with black."""
-    height, width = source.shape[:2]
-    below, right = -height % blocks, -width % blocks
-    if below or right:
-        source = np.asarray(
-            cv2.copyMakeBorder(source, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8
-        )
-    size = (source.shape[1] // blocks, source.shape[0] // blocks)
-    return np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)

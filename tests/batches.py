@@ -12,11 +12,10 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from agelens.batch.plan import Unit
-from agelens.batch.progress import Committed, Deferred, Event, Progress
+from agelens.batch.ledger import Unit
+from agelens.batch.progress import Event, Progress
 from agelens.batch.run import Engine, run, start
 from agelens.batch.worker import Job, Options, Worker
-from agelens.errors import SourceUnreachable
 
 CHIPS = Options(chips=True)
 
@@ -70,13 +69,9 @@ def here() -> Iterator[None]:
 def _run_here(
     job: Job, unit: Callable[[int], Unit], pending: Iterable[tuple[int, int]], workers: int
 ) -> Iterator[Event]:
-    worker = Worker(job)
+    worker = Worker(job, "here")
     for number, first in pending:
-        try:
-            for part, size in worker.process(unit(number), first, lambda *counts: None):
-                yield Committed("here", part, size)
-        except SourceUnreachable as error:
-            yield Deferred("here", number, str(error))
+        yield from worker.process(unit(number), first)
 
 
 def rows(output: Path) -> pl.DataFrame:

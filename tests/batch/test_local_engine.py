@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from agelens.batch import local_engine, plan, progress, worker
+from agelens.batch import local_engine, progress, worker
+from agelens.batch.ledger import Plan
 from agelens.batch.progress import CrashCounter, Progress
 from agelens.batch.run import open_plan, read_status, start
-from agelens.batch.store import open_store
+from agelens.batch.storage import Store
 from agelens.batch.worker import Job, Options
 from agelens.errors import BatchError
 from batches import CHIPS, rows, run_batch, sources, write_chips, write_shard
@@ -226,4 +227,4 @@ def test_a_plan_that_was_cut_off_is_made_anew(tmp_path: Path, tiny_model: Path) 
     (tmp_path / "out/plan/00000.parquet").write_bytes(b"half")
     run_batch(tmp_path / "in", tmp_path / "out", tiny_model)
     assert sources(tmp_path / "out") == paths
-    assert plan.Plan(open_store(str(tmp_path / "out"))).totals.pictures == 5
+    assert Plan(Store(str(tmp_path / "out"))).totals.pictures == 5

@@ -1,17 +1,16 @@
 """Progress: counts, speed, share and time left, over one run and over a resumed one."""
 
-from agelens.batch.ledger import Ledger, Part
-from agelens.batch.plan import Totals
+from agelens.batch.ledger import Ledger, Totals
+from agelens.batch.parts import Part
 from agelens.batch.progress import (
     Committed,
     Counts,
     Deferred,
-    Memory,
     Predicted,
     Progress,
     WorkerLost,
 )  # fmt: skip
-from agelens.batch.store import open_store
+from agelens.batch.storage import Store
 
 
 def part(unit: int, pictures: int = 50) -> Part:
@@ -28,7 +27,7 @@ class Clock:
 
 
 def begin(tmp_path, done: int = 0, shards: int = 0) -> tuple[Progress, Clock]:
-    ledger, clock = Ledger(open_store(str(tmp_path))), Clock()
+    ledger, clock = Ledger(Store(str(tmp_path))), Clock()
     for unit in range(done):
         ledger.add(part(unit), 1000)
     progress = Progress(Totals(10, 0 if shards else 500, shards), "local", 2, clock)
@@ -51,8 +50,8 @@ def test_pictures_count_before_they_are_committed_and_once(tmp_path) -> None:
 
 def test_uncommitted_pictures_of_a_lost_worker_do_not_count(tmp_path) -> None:
     progress, _ = begin(tmp_path)
-    progress.update(Predicted("a", 7, 7, 7))
-    progress.update(Memory("a", 321.4))
+    progress.update(Predicted("a", 7, 7, 7, memory=321.4))
+    assert progress.to_dict("running")["memory_mb"] == {"a": 321}
     progress.update(WorkerLost("a", "signal SIGKILL"))
     status = progress.to_dict("running")
     assert (status["pictures"], status["workers_lost"], status["memory_mb"]) == (0, 1, {})

@@ -8,9 +8,9 @@ from unittest.mock import Mock
 import polars as pl
 import pytest
 
-from agelens.batch import locations, reader
+from agelens.batch import listing, reader, storage
+from agelens.batch.ledger import Unit
 from agelens.batch.listing import Kind
-from agelens.batch.plan import Unit
 from agelens.batch.reader import Item, Origin, read_unit
 from agelens.errors import SourceUnreachable
 from batches import chip, write_chips, write_shard
@@ -113,7 +113,7 @@ def test_remote_files_are_fetched_in_order() -> None:
 
 def test_a_failed_request_is_retried(no_waiting: None) -> None:
     action = Mock(side_effect=[OSError("503"), TimeoutError("slow"), 7])
-    assert locations.retry(action, "read it") == 7
+    assert storage.retry(action, "read it") == 7
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_only_a_store_that_does_not_respond_is_retried(
 ) -> None:
     action = Mock(side_effect=error)
     with pytest.raises(raised) as caught:
-        locations.retry(action, "read it")
+        storage.retry(action, "read it")
     assert action.call_count == calls
     if raised is SourceUnreachable:
         assert "read it after 5 tries: 503 Slow Down" in str(caught.value)
@@ -145,4 +145,4 @@ def test_only_a_store_that_does_not_respond_is_retried(
     ],
 )
 def test_relative_names_start_at_their_manifest(manifest: str, name: str, seen: str) -> None:
-    assert locations.resolve(name, manifest) == seen
+    assert listing.resolve(name, manifest) == seen

@@ -16,7 +16,7 @@ pytest.importorskip("s3fs")
 pytest.importorskip("flask")
 server = pytest.importorskip("moto.server", reason="needs moto, flask and flask-cors")
 
-from agelens.batch import locations  # noqa: E402
+from agelens.batch import storage  # noqa: E402
 from batches import chip, run_batch, write_shard  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # moto's and botocore's own
@@ -59,25 +59,25 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", store.url),
     ):  # fmt: skip
         monkeypatch.setenv(name, value)
-    locations._filesystem.cache_clear()
-    fs, _ = locations.filesystem("s3://shelf")
+    storage._filesystem.cache_clear()
+    fs, _ = storage.filesystem("s3://shelf")
     fs.clear_instance_cache()
-    locations._filesystem.cache_clear()
-    fs, _ = locations.filesystem("s3://shelf")
+    storage._filesystem.cache_clear()
+    fs, _ = storage.filesystem("s3://shelf")
     fs.mkdir("shelf")
     yield store
     store.close()
-    locations._filesystem.cache_clear()
+    storage._filesystem.cache_clear()
 
 
 def put(name: str, data: bytes) -> str:
-    fs, path = locations.filesystem(f"s3://shelf/{name}")
+    fs, path = storage.filesystem(f"s3://shelf/{name}")
     fs.pipe_file(path, data)
     return f"s3://shelf/{name}"
 
 
 def rows(where: str) -> pl.DataFrame:
-    fs, path = locations.filesystem(where)
+    fs, path = storage.filesystem(where)
     parts = [name for name in fs.ls(f"{path}/parts", detail=False) if name.endswith(".parquet")]
     return pl.concat(pl.read_parquet(io.BytesIO(fs.cat_file(part))) for part in parts)
 
@@ -102,7 +102,7 @@ def test_pictures_and_shards_in_a_bucket_answered_into_it(
 def test_failed_and_slow_requests_are_retried(
     s3: Store, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locations, "RETRY_SECONDS", (0.01,) * 4)
+    monkeypatch.setattr(storage, "RETRY_SECONDS", (0.01,) * 4)
     named = [put(f"in/{n:03}.png", chip(n)) for n in range(12)]
     turn = itertools.count()
 

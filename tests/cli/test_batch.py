@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agelens.batch import estimate, listing
-from agelens.batch.reader import Origin
-from agelens.batch.run import make_job, read_status
+from agelens.batch.run import estimate, read_status
 from batches import CHIPS, here, sources, write_chips, write_shard
 
 
@@ -71,9 +69,7 @@ def test_pictures_in_shards_are_estimated_by_bytes(tmp_path: Path, tiny_model: P
     (tmp_path / "in").mkdir()
     for number in range(12):
         write_shard(tmp_path / f"in/{number:02}.tar", [f"{n:03}" for n in range(100)])
-    origin = Origin("/", str(tmp_path / "in"))
-    job = make_job(str(tmp_path / "in"), origin, "out", str(tiny_model), CHIPS)
-    found = estimate.estimate(listing.entries(str(tmp_path / "in"), "/"), job, lambda count: None)
+    found = estimate(str(tmp_path / "in"), str(tiny_model), CHIPS, lambda count: None)
     assert (found.shards, found.sample, found.errors) == (12, 200, 0)
     # Labels lie beside the pictures, so that half of the bytes are not theirs.
     assert 1200 <= found.pictures <= 2600

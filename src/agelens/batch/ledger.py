@@ -1,136 +1,44 @@
-"""The committed parts of a run, and what the run is.
+"""What the output of a run says about it: what it is, its plan, and which parts are committed.
 
-A part is one Parquet file with the predictions of one slice of a unit. The plan determines its
-name, and writing the whole file commits it: the file exists or it does not, and whoever processes
-the slice again, even a worker that was thought dead, writes the same file to the same place. A
-part carries its counts in its footer. `manifest.json` summarises the parts of a finished or
-stopped run, so that the next run only reads the footers of newer parts.
+The plan is the listing, made once and cut into units. A unit is what one worker processes at a
+time: some pictures, one tar shard, or some rows of a table. It is stored as a sequence of Parquet
+files, so that no process holds more than one of them in memory. `manifest.json` summarises the
+parts of a finished or stopped run, so that the next run only reads the footers of newer parts.
 """
 
+import io
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
+import polars as pl
+
 from agelens import provenance
-from agelens.batch.locations import parquet_metadata
-from agelens.batch.store import Store
+from agelens.batch import parts
+from agelens.batch.listing import Entry, Kind
+from agelens.batch.parts import Part, read_part
+from agelens.batch.storage import Store
 from agelens.errors import BatchError
 
-FOLDER = "parts"
 RUN = "run.json"
 MANIFEST = "manifest.json"
-METADATA = "agelens.part"
-_NAME = re.compile(r"part-(\d{7})-(\d{6})\.parquet")
+PLAN = "plan.json"
+CHUNK = 50_000  # entries in one file of the plan
+MAX_PICTURES = 1000  # of a unit: what a killed worker does again
+MIN_PICTURES = 16
+_MIN_UNITS = 64  # for a small input, so that all workers have some
+_MAX_UNITS = 10_000_000
+_PLAN_SCHEMA = {
+    "unit": pl.UInt32, "kind": pl.String, "place": pl.String, "start": pl.Int64, "stop": pl.Int64
+}  # fmt: skip
+_PART_NAME = re.compile(r"part-\d{7}-\d{6}\.parquet")
 _READERS = 16  # threads that read footers
-
-
-def part_name(unit: int, number: int) -> str:
-    """Return the file of the part for slice `number` of a unit, in the folder of the run."""
-    return f"{FOLDER}/part-{unit:07}-{number:06}.parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A committed part: the predictions of slice `slice` of unit `unit`."""
-
-    unit: int
-    slice: int
-    last: bool  # whether the unit ends here
-    pictures: int
-    faces: int
-    errors: int  # pictures that could not be used
-    rows: int
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage
-
-    @property
-    def name(self) -> str:
-        """The part's file, in the folder of the run."""
-        return part_name(self.unit, self.slice)
-
-    def metadata(self) -> dict[str, str]:
-        """Return the metadata for the part's Parquet footer."""
-        return {METADATA: json.dumps(asdict(self))}
-
-
-class Ledger:
-    """The committed parts of a run, by unit."""
-
-    def __init__(self, store: Store) -> None:
-        """Find the committed parts of a store."""
-        self._store = store
-        self._parts: dict[int, dict[int, Part]] = {}
-        self._sizes: dict[str, int] = {}
-        known = self._read_manifest()
-        unknown = []
-        for file, size in store.sizes(FOLDER).items():
-            name = f"{FOLDER}/{file}"
-            if name in known and known[name][1] == size:
-                self.add(known[name][0], size)
-            elif _NAME.fullmatch(file):
-                unknown.append((name, size))
-        with ThreadPoolExecutor(_READERS) as pool:
-            parts = pool.map(lambda found: read_part(store, found[0]), unknown)
-            for (name, size), part in zip(unknown, parts, strict=True):
-                if part is not None and part.name == name:
-                    self.add(part, size)
-
-    def _read_manifest(self) -> dict[str, tuple[Part, int]]:
-        try:
-            manifest = json.loads(self._store.read(MANIFEST))
-            rows = [(Part(**row["part"]), int(row["bytes"])) for row in manifest["parts"]]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return {}
-        return {part.name: (part, size) for part, size in rows}
-
-    def add(self, part: Part, size: int) -> None:
-        """Record a committed part of `size` bytes."""
-        self._parts.setdefault(part.unit, {})[part.slice] = part
-        self._sizes[part.name] = size
-
-    def parts(self) -> Iterator[Part]:
-        """Yield the committed parts in order."""
-        for _, parts in sorted(self._parts.items()):
-            for _, part in sorted(parts.items()):
-                yield part
-
-    def next_slice(self, unit: int) -> int | None:
-        """Return the first slice of a unit that is not committed, None if all are."""
-        committed = self._parts.get(unit, {})
-        number = 0
-        while number in committed:
-            if committed[number].last:
-                return None
-            number += 1
-        return number
-
-    def pending(self, units: int) -> Iterator[tuple[int, int]]:
-        """Yield each unfinished unit of 0 to `units` - 1, with its first missing slice."""
-        for unit in range(units):
-            first_slice = self.next_slice(unit)
-            if first_slice is not None:
-                yield unit, first_slice
-
-    def write_manifest(self, *, whole: bool) -> None:
-        """Write the manifest; `whole` is whether all units are finished."""
-        parts = list(self.parts())
-        names = ("pictures", "faces", "errors", "rows")
-        manifest = {
-            "whole": whole,
-            "totals": {name: sum(getattr(part, name) for part in parts) for name in names},
-            "parts": [{"part": asdict(part), "bytes": self._sizes[part.name]} for part in parts],
-        }
-        self._store.write(MANIFEST, json.dumps(manifest).encode())
-
-
-def read_part(store: Store, name: str) -> Part | None:
-    """Read a part from its footer; None if it is missing or damaged, so that it is made again."""
-    try:
-        return Part(**json.loads(parquet_metadata(lambda n: store.tail(name, n))[METADATA]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
 
 
 def open_run(store: Store, about: dict[str, Any], listing: dict[str, str]) -> dict[str, str]:
@@ -155,10 +63,160 @@ def open_run(store: Store, about: dict[str, Any], listing: dict[str, str]) -> di
             f"{RUN} of --output cannot be read ({error}): choose a new folder"
         ) from error
     for name, value in about.items():
-        if run["about"].get(name) != value:
+        if (there := run["about"].get(name)) != value:
             raise BatchError(
-                f"--output holds a run with another {name}: {run['about'].get(name)!r} there, "
-                f"{value!r} requested; use the same value, or choose a new folder"
+                f"--output holds a run with another {name}: {there!r} there, {value!r} requested; "
+                "use the same value, or choose a new folder"
             )
     started: dict[str, str] = run["listing"]
     return started
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one worker processes at a time: many pictures, or one shard or piece of a table."""
+
+    number: int
+    kind: Kind
+    places: tuple[str, ...]
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The size of a plan."""
+
+    units: int
+    pictures: int  # without those in shards, which are not counted
+    shards: int
+
+
+class Plan:
+    """The units of one run, read as needed."""
+
+    def __init__(self, store: Store) -> None:
+        """Open the plan of a run. Raises FileNotFoundError if it is missing or incomplete."""
+        self._store = store
+        plan = json.loads(store.read(PLAN))
+        self.totals = Totals(**plan["totals"])
+        self._firsts: list[int] = plan["firsts"]  # the first unit of each file
+        self._loaded: tuple[int, pl.DataFrame] | None = None
+
+    def unit(self, number: int) -> Unit:
+        """Return one unit by its number; fastest in rising order."""
+        chunk = bisect_right(self._firsts, number) - 1
+        if self._loaded is None or self._loaded[0] != chunk:
+            data = self._store.read(_chunk_name(chunk))
+            self._loaded = chunk, pl.read_parquet(io.BytesIO(data))
+        rows = self._loaded[1].filter(pl.col("unit") == number)
+        _, kind, _, start, stop = rows.row(0)
+        return Unit(number, Kind(kind), tuple(rows["place"]), start, stop)
+
+
+def make_plan(store: Store, listed: Iterable[Entry], report: Callable[[int], None]) -> Plan:
+    """Write the plan of a run, which counts once its last file is written.
+
+    Calls `report` with the number of entries so far. Raises BatchError for too many units.
+    """
+    source = iter(listed)
+    firsts: list[int] = []
+    units = pictures = shards = entries = 0
+    size = MAX_PICTURES
+    while block := list(itertools.islice(source, CHUNK)):
+        if not firsts and len(block) < CHUNK:
+            size = min(MAX_PICTURES, max(MIN_PICTURES, -(-len(block) // _MIN_UNITS)))
+        numbers = list(_unit_numbers(block, units, size))
+        rows = [
+            (number, entry.kind.value, entry.place, entry.start, entry.stop)
+            for number, entry in zip(numbers, block, strict=True)
+        ]
+        file = io.BytesIO()
+        pl.DataFrame(rows, _PLAN_SCHEMA, orient="row").write_parquet(file, compression="zstd")
+        store.write(_chunk_name(len(firsts)), file.getvalue())
+        firsts.append(units)
+        units = numbers[-1] + 1
+        pictures += sum(entry.pictures or 0 for entry in block)
+        shards += sum(entry.pictures is None for entry in block)
+        entries += len(block)
+        report(entries)
+    if units >= _MAX_UNITS:
+        raise BatchError(
+            f"{units:,} units: expected under {_MAX_UNITS:,}; split the source into several runs"
+        )
+    plan = {"totals": asdict(Totals(units, pictures, shards)), "firsts": firsts}
+    store.write(PLAN, json.dumps(plan, indent=2).encode())
+    return Plan(store)
+
+
+def _unit_numbers(block: list[Entry], first: int, size: int) -> Iterator[int]:
+    """Yield the unit of each entry: pictures in units of `size`, others alone."""
+    number, filled = first - 1, 0
+    for entry in block:
+        alone = entry.kind is not Kind.PICTURE
+        if alone or filled in (0, size):
+            number, filled = number + 1, 0
+        yield number
+        filled = 0 if alone else filled + 1
+
+
+def _chunk_name(chunk: int) -> str:
+    return f"plan/{chunk:05}.parquet"
+
+
+class Ledger:
+    """The committed parts of a run, by unit and slice."""
+
+    def __init__(self, store: Store) -> None:
+        """Find the committed parts of a store."""
+        self._store = store
+        self._parts: dict[tuple[int, int], tuple[Part, int]] = {}
+        known = self._read_manifest()
+        unknown = {}
+        for file, size in store.sizes(parts.FOLDER).items():
+            name = f"{parts.FOLDER}/{file}"
+            if name in known and known[name][1] == size:
+                self.add(*known[name])
+            elif _PART_NAME.fullmatch(file):
+                unknown[name] = size
+        with ThreadPoolExecutor(_READERS) as pool:
+            read = pool.map(partial(read_part, store), unknown)
+            for (name, size), part in zip(unknown.items(), read, strict=True):
+                if part is not None and part.name == name:
+                    self.add(part, size)
+
+    def _read_manifest(self) -> dict[str, tuple[Part, int]]:
+        try:
+            manifest = json.loads(self._store.read(MANIFEST))
+            rows = [(Part(**row["part"]), int(row["bytes"])) for row in manifest["parts"]]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return {}
+        return {part.name: (part, size) for part, size in rows}
+
+    def add(self, part: Part, size: int) -> None:
+        """Record a committed part of `size` bytes."""
+        self._parts[part.unit, part.slice] = part, size
+
+    def parts(self) -> list[Part]:
+        """Return the committed parts in order."""
+        return [part for _, (part, _) in sorted(self._parts.items())]
+
+    def pending(self, units: int) -> Iterator[tuple[int, int]]:
+        """Yield each unfinished unit of 0 to `units` - 1, with its first missing slice."""
+        for unit in range(units):
+            number = 0
+            while (found := self._parts.get((unit, number))) and not found[0].last:
+                number += 1
+            if found is None:
+                yield unit, number
+
+    def write_manifest(self, *, whole: bool) -> None:
+        """Write the manifest; `whole` is whether all units are finished."""
+        committed = [found for _, found in sorted(self._parts.items())]
+        names = ("pictures", "faces", "errors", "rows")
+        manifest = {
+            "whole": whole,
+            "totals": {name: sum(getattr(part, name) for part, _ in committed) for name in names},
+            "parts": [{"part": asdict(part), "bytes": size} for part, size in committed],
+        }
+        self._store.write(MANIFEST, json.dumps(manifest).encode())

@@ -6,12 +6,11 @@ any of these behind a URL. `{000..123}` in it stands for each of these numbers. 
 manifests and Parquet footers are read.
 """
 
-import csv
 import glob
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from agelens.batch import locations
+from agelens.batch import storage
 from agelens.errors import SourceError
 from agelens.images.decode import SUFFIXES
 
@@ -72,7 +71,7 @@ def entries(source: str, base: str) -> Iterator[Entry]:
     found = False
     for place in _expand_ranges(source):
         try:
-            for entry in _list_url(place) if locations.is_url(place) else _list_path(place, base):
+            for entry in _list_url(place) if storage.is_url(place) else _list_path(place, base):
                 found = True
                 yield entry
         except OSError as error:
@@ -84,11 +83,11 @@ def entries(source: str, base: str) -> Iterator[Entry]:
 
 def root(source: str, base: str) -> str:
     """Return the folder or prefix that SOURCE names, or that contains it."""
-    place = locations.local_path(source)
-    if not locations.is_url(place) and Path(base, place).is_dir():
+    place = storage.local_path(source)
+    if not storage.is_url(place) and Path(base, place).is_dir():
         return place
     fixed = re.split(r"[*?\[{]", place)[0]
-    if locations.is_url(place):
+    if storage.is_url(place):
         # A prefix that names a "folder" is the folder itself, as far as the name shows.
         is_folder = fixed == place and not _kind(place) and not place.lower().endswith(MANIFESTS)
         return place.rstrip("/") if is_folder else fixed.rpartition("/")[0]
@@ -107,10 +106,10 @@ def _expand_ranges(source: str) -> Iterator[str]:
 
 
 def _list_path(place: str, base: str) -> Iterator[Entry]:
-    place = locations.local_path(place)
+    place = storage.local_path(place)
     path = Path(base, place)
     if path.is_dir():
-        yield from _list_folder(lambda: _walk(place, base), base)
+        yield from _list_folder(_walk(place, base), base)
     elif os.path.lexists(path):
         yield from _list_file(place, base)
     elif glob.has_magic(place):
@@ -123,14 +122,14 @@ def _list_path(place: str, base: str) -> Iterator[Entry]:
 
 
 def _list_url(url: str) -> Iterator[Entry]:
-    fs, path = locations.filesystem(url)
+    fs, path = storage.filesystem(url)
     if glob.has_magic(path):
-        for info in locations.request("list", url, "glob", detail=True).values():
+        for info in storage.request("list", url, "glob", detail=True).values():
             if info["type"] == "file":
                 yield from _list_file(fs.unstrip_protocol(info["name"]), "", info.get("size"))
-    elif locations.request("find", url, "isdir"):
-        yield from _list_folder(lambda: _walk_url(fs, path), "")
-    elif locations.request("find", url, "exists"):
+    elif storage.request("find", url, "isdir"):
+        yield from _list_folder(_walk_url(fs, path), "")
+    elif storage.request("find", url, "exists"):
         yield from _list_file(url, "")
     else:
         raise SourceError(f"nothing at {url!r}; check the URL")
@@ -160,18 +159,18 @@ def _walk_url(fs: Any, path: str) -> Files:
                 yield fs.unstrip_protocol(files[name]["name"]), files[name].get("size")
 
 
-def _list_folder(walk: Callable[[], Files], base: str) -> Iterator[Entry]:
+def _list_folder(files: Files, base: str) -> Iterator[Entry]:
     """List the pictures and shards of a folder; its tables only if it has neither."""
-    found = False
-    for place, size in walk():
+    tables: list[tuple[str, int | None]] | None = []
+    for place, size in files:
         kind = _kind(place)
         if kind is Kind.PICTURE or kind is Kind.SHARD:
-            found = True
+            tables = None
             yield Entry(kind, place, size=size)
-    if not found:
-        for place, size in walk():
-            if _kind(place) is Kind.TABLE:
-                yield from _list_table(place, base, size)
+        elif kind is Kind.TABLE and tables is not None:
+            tables.append((place, size))
+    for place, size in tables or ():
+        yield from _list_file(place, base, size)
 
 
 def _kind(place: str) -> Kind | None:
@@ -186,31 +185,46 @@ def _kind(place: str) -> Kind | None:
 def _list_file(place: str, base: str, size: int | None = None) -> Iterator[Entry]:
     """List a file that is named explicitly; an unknown ending counts as a picture."""
     kind = _kind(place)
-    if kind is Kind.TABLE:
-        yield from _list_table(place, base, size)
-    elif place.lower().endswith(MANIFESTS):
-        yield from _list_names(_read_names(place, base), place)
+    full = place if storage.is_url(place) else str(Path(base, place))
+    if kind is Kind.TABLE and (rows := _count_pictures(place, full)) is not None:
+        step = rows if storage.is_url(place) else ROWS  # a remote table is fetched once
+        for start in range(0, rows, max(1, step)):
+            yield Entry(Kind.TABLE, place, start, min(start + step, rows), size)
+    elif kind is Kind.TABLE or place.lower().endswith(MANIFESTS):
+        # A picture that is named twice is one picture.
+        names = _read_names(place, full).drop_nulls().str.strip_chars().unique(maintain_order=True)
+        for name in filter(None, names):
+            listed = resolve(name, place)
+            yield Entry(Kind.SHARD if _kind(listed) is Kind.SHARD else Kind.PICTURE, listed)
     else:
         yield Entry(kind or Kind.PICTURE, place, size=size)
 
 
-def _list_table(place: str, base: str, size: int | None) -> Iterator[Entry]:
-    """List a Parquet file: one with pictures in it, or one with their paths."""
+def resolve(name: str, manifest: str) -> str:
+    """Return a name in a manifest as a place: relative names start at the manifest's folder."""
+    if "://" in name or Path(name).is_absolute():
+        return name if storage.is_url(name) else storage.local_path(name)
+    if storage.is_url(manifest):
+        return f"{manifest.rpartition('/')[0]}/{name}"
+    return str(Path(manifest).parent / name)
+
+
+def _count_pictures(place: str, full: str) -> int | None:
+    """Return the rows of a Parquet file with pictures in it, None if it has no such column."""
+
+    def count(footer: io.BytesIO) -> int | None:
+        table = pl.scan_parquet(footer)
+        if picture_column(table.collect_schema()) is None:
+            return None
+        return int(table.select(pl.len()).collect().item())
+
     try:
-        columns, rows = locations.parquet_schema(lambda n: locations.tail(_full(place, base), n))
+        return storage.read_footer(full, count)
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {place!r} as Parquet: {error}") from error
-    if picture_column(columns) is not None:
-        step = rows if locations.is_url(place) else ROWS  # a remote table is fetched once
-        for start in range(0, rows, max(1, step)):
-            yield Entry(Kind.TABLE, place, start, min(start + step, rows), size)
-        return
-    column = _path_column(place, [name for name, kind in columns.items() if kind == pl.String])
-    table = pl.read_parquet(io.BytesIO(_read_manifest(place, base)), columns=[column])
-    yield from _list_names(table[column], place)
 
 
-def picture_column(columns: dict[str, pl.DataType]) -> str | None:
+def picture_column(columns: Mapping[str, pl.DataType]) -> str | None:
     """Return the column of pictures: bytes, or a struct with bytes as Hugging Face writes it."""
     for name, kind in columns.items():
         if kind == pl.Binary or (
@@ -220,50 +234,32 @@ def picture_column(columns: dict[str, pl.DataType]) -> str | None:
     return None
 
 
-def _list_names(names: pl.Series, manifest: str) -> Iterator[Entry]:
-    # A picture that is named twice is one picture.
-    for name in names.drop_nulls().str.strip_chars().unique(maintain_order=True):
-        if name:
-            place = locations.resolve(name, manifest)
-            yield Entry(Kind.SHARD if place.lower().endswith(SHARDS) else Kind.PICTURE, place)
-
-
-def _read_names(manifest: str, base: str) -> pl.Series:
+def _read_names(place: str, full: str) -> pl.Series:
+    """Read the names in a manifest. Raises SourceError if it has none or cannot be read."""
     try:
-        text = _read_manifest(manifest, base).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"manifest {manifest!r} is not UTF-8 text: {error}") from error
-    if manifest.lower().endswith((".txt", ".lst")):
-        names = [line for line in text.splitlines() if not line.startswith("#")]
-    else:
-        separator = "\t" if manifest.lower().endswith(".tsv") else ","
-        rows = csv.DictReader(io.StringIO(text), delimiter=separator)
-        column = _path_column(manifest, list(rows.fieldnames or ()))
-        names = [row[column] for row in rows]
-    return pl.Series(names, dtype=pl.String)
-
-
-def _path_column(manifest: str, columns: list[str]) -> str:
-    known = {column.lower().strip(): column for column in reversed(columns)}
-    for name in PATH_COLUMNS:
-        if name in known:
-            return known[name]
-    raise SourceError(
-        f"manifest {manifest!r} has the columns {', '.join(columns) or '(none)'}: expected one of "
-        f"{', '.join(PATH_COLUMNS)} with the path of a picture in each row"
-    )
-
-
-def _read_manifest(place: str, base: str) -> bytes:
-    """Read a whole manifest. Raises SourceError if it is missing or far too large."""
-    try:
-        data = locations.read(_full(place, base), _MAX_MANIFEST_BYTES)
+        data = storage.read(full, _MAX_MANIFEST_BYTES)
     except OSError as error:
         raise SourceError(f"cannot read {place!r}: {error.strerror or error}") from error
     if len(data) >= _MAX_MANIFEST_BYTES:
         raise SourceError(f"{place!r} is over {_MAX_MANIFEST_BYTES:,} bytes: split it")
-    return data
-
-
-def _full(place: str, base: str) -> str:
-    return place if locations.is_url(place) else str(Path(base, place))
+    ending = PurePosixPath(place.lower()).suffix
+    try:
+        if ending in (".txt", ".lst"):
+            lines = data.decode("utf-8-sig").splitlines()
+            return pl.Series([line for line in lines if not line.startswith("#")], dtype=pl.String)
+        if ending == TABLE:
+            table = pl.scan_parquet(io.BytesIO(data))
+        else:
+            separator = "\t" if ending == ".tsv" else ","
+            table = pl.scan_csv(io.BytesIO(data), separator=separator, infer_schema=False)
+        columns = [name for name, kind in table.collect_schema().items() if kind == pl.String]
+        known = {column.lower().strip(): column for column in reversed(columns)}
+        for name in PATH_COLUMNS:
+            if name in known:
+                return table.select(known[name]).collect().to_series()
+    except (UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"manifest {place!r} is not UTF-8 text or Parquet: {error}") from error
+    raise SourceError(
+        f"manifest {place!r} has the columns {', '.join(columns) or '(none)'}: expected one of "
+        f"{', '.join(PATH_COLUMNS)} with the path of a picture in each row"
+    )

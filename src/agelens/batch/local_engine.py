@@ -8,28 +8,17 @@ a row with the reason.
 import multiprocessing
 import os
 import signal
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
-from pathlib import Path
 from typing import Any
 
-from agelens.batch.plan import Unit
-from agelens.batch.progress import (
-    Committed,
-    CrashCounter,
-    Deferred,
-    Event,
-    Memory,
-    Predicted,
-    WorkerLost,
-)  # fmt: skip
+from agelens.batch.ledger import Unit
+from agelens.batch.progress import Committed, CrashCounter, Event, WorkerLost
 from agelens.batch.worker import Job, Worker
-from agelens.errors import AgelensError, SourceUnreachable
+from agelens.errors import AgelensError
 
-_MEMORY_SECONDS = 1.0
 _ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -70,7 +59,7 @@ def run(
                     processes.append(_WorkerProcess(job, unit(task[0]), task[1], crashes))
     finally:
         for process in processes:
-            process.kill()
+            process.end(0)
 
 
 class _WorkerProcess:
@@ -92,10 +81,8 @@ class _WorkerProcess:
         self.unit, self.next_slice = unit, first
         self._picture: str | None = None  # the one that the process reads
         self.busy = True
-        try:
+        with suppress(OSError):  # it has ended; receive() notices
             self.pipe.send((unit, first, self._crashes.excluded))
-        except OSError:  # it has ended; receive() notices
-            return
 
     def receive(self) -> Iterator[Event]:
         """Receive one message of the process, or notice its end."""
@@ -116,22 +103,17 @@ class _WorkerProcess:
                 raise message
             case Committed(part=part):
                 self.next_slice = part.slice + 1
-            case None | Deferred():
+            case None:
                 self.busy = False
         if isinstance(message, Event):
             yield message
 
-    def end(self) -> None:
-        """Wait ten seconds for the process to end, then kill it."""
+    def end(self, seconds: float = 10) -> None:
+        """Wait for the process to end, then kill it; another one does what is not committed."""
         self.pipe.close()
-        self._process.join(10)
-        self.kill()
-
-    def kill(self) -> None:
-        """End the process now; another one does what it had not committed."""
+        self._process.join(seconds)
         self._process.kill()
         self._process.join()
-        self.pipe.close()
 
 
 @contextmanager
@@ -154,37 +136,14 @@ def _main(pipe: "connection.Connection[Any, Any]", job: Job) -> None:
     AgelensError that stops the run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
-    process = str(os.getpid())
-    measured = 0.0
-
-    def report(pictures: int, faces: int, errors: int) -> None:
-        nonlocal measured
-        pipe.send(Predicted(process, pictures, faces, errors))
-        if time.monotonic() - measured > _MEMORY_SECONDS:
-            measured = time.monotonic()
-            pipe.send(Memory(process, resident_megabytes()))
-
     try:
-        worker = Worker(job)
+        worker = Worker(job, str(os.getpid()))
         worker.on_picture = pipe.send
         while True:
-            unit, first, excluded = pipe.recv()
-            try:
-                for part, size in worker.process(unit, first, report, excluded):
-                    pipe.send(Committed(process, part, size))
-                pipe.send(None)
-            except SourceUnreachable as error:
-                pipe.send(Deferred(process, unit.number, str(error)))
+            for event in worker.process(*pipe.recv()):
+                pipe.send(event)
+            pipe.send(None)
     except AgelensError as error:
         pipe.send(error)
     except (EOFError, ConnectionError):
         return  # the parent has ended
-
-
-def resident_megabytes() -> float:
-    """Return the resident memory of this process in MB, 0 if it is unknown."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from agelens import provenance
-from agelens.batch.ledger import Ledger, Part
-from agelens.batch.plan import Totals
+from agelens.batch.ledger import Ledger, Totals
+from agelens.batch.parts import Part
 from agelens.errors import BatchError
 
-FILE = "status.json"
 MAX_CRASHES = 2  # of workers at one picture
 MAX_CRASHES_IN_UNIT = 20  # then the run stops
 _WINDOW = 30.0  # seconds over which the current speed is measured
@@ -24,6 +23,7 @@ class Predicted(NamedTuple):
     pictures: int
     faces: int
     errors: int
+    memory: float = 0  # MB; 0 if unknown
 
 
 class Committed(NamedTuple):
@@ -32,6 +32,7 @@ class Committed(NamedTuple):
     worker: str
     part: Part
     bytes: int
+    memory: float = 0  # MB; 0 if unknown
 
 
 class WorkerLost(NamedTuple):
@@ -49,14 +50,7 @@ class Deferred(NamedTuple):
     reason: str
 
 
-class Memory(NamedTuple):
-    """The memory of a worker, in MB."""
-
-    worker: str
-    megabytes: float
-
-
-Event = Predicted | Committed | WorkerLost | Deferred | Memory
+Event = Predicted | Committed | WorkerLost | Deferred
 
 
 class CrashCounter:
@@ -115,12 +109,11 @@ class Progress:
     deferred: dict[int, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)  # of this run, by stage
     _committed: Counts = field(default_factory=Counts)
-    _this_run: Counts = field(default_factory=Counts)
     _uncommitted: dict[str, Counts] = field(default_factory=dict)  # by worker
     _memory: dict[str, float] = field(default_factory=dict)
     _share_before: float = 0.0
     _started: float = 0.0
-    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)  # of this run
 
     def start(self, ledger: Ledger) -> None:
         """Count what is committed already, and start the clock."""
@@ -140,10 +133,12 @@ class Progress:
         match event:
             case Predicted():
                 self._uncommitted.setdefault(event.worker, Counts()).add(event)
-                self._measure(event)
-            case Committed(part=part):
-                if self._uncommitted.pop(event.worker, None) is None:  # Ray reports only parts
-                    self._measure(part)
+                self._measure(event.pictures, event.faces)
+                self._memory[event.worker] = event.memory
+            case Committed(part=part):  # of pictures that were not all reported; by Ray none
+                known = self._uncommitted.pop(event.worker, Counts())
+                self._measure(part.pictures - known.pictures, part.faces - known.faces)
+                self._memory[event.worker] = event.memory
                 self._commit(part)
                 for stage, seconds in part.seconds.items():
                     self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -155,13 +150,10 @@ class Progress:
             case Deferred():
                 self._uncommitted.pop(event.worker, None)
                 self.deferred[event.unit] = event.reason
-            case Memory():
-                self._memory[event.worker] = event.megabytes
 
-    def _measure(self, counts: Part | Predicted) -> None:
-        self._this_run.add(counts)
-        now = self.clock()
-        self._samples.append((now, self._this_run.pictures, self._this_run.faces))
+    def _measure(self, pictures: int, faces: int) -> None:
+        now, (_, pictures_before, faces_before) = self.clock(), self._samples[-1]
+        self._samples.append((now, pictures_before + pictures, faces_before + faces))
         while self._samples[1][0] < now - _WINDOW:
             self._samples.popleft()
 
@@ -185,8 +177,8 @@ class Progress:
         """Pictures and faces per second, over the last half minute."""
         start, pictures, faces = self._samples[0]
         seconds = max(self.clock() - start, 1e-9)
-        now = self._this_run
-        return (now.pictures - pictures) / seconds, (now.faces - faces) / seconds
+        _, pictures_now, faces_now = self._samples[-1]
+        return (pictures_now - pictures) / seconds, (faces_now - faces) / seconds
 
     @property
     def seconds_left(self) -> float | None:

@@ -6,25 +6,31 @@ which units were started but not finished: so the engine knows that a worker was
 which picture, as the local engine knows it of its processes.
 """
 
-import json
 import logging
 import os
+import pickle
 import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agelens.batch import cluster
-from agelens.batch.ledger import Part, part_name, read_part
-from agelens.batch.local_engine import resident_megabytes
-from agelens.batch.plan import Plan
-from agelens.batch.progress import Committed, CrashCounter, Deferred, Event, Memory, WorkerLost
-from agelens.batch.store import open_store
-from agelens.batch.worker import Job, Worker
+from agelens.batch.ledger import Plan
+from agelens.batch.parts import part_name, read_part
+from agelens.batch.progress import (
+    Committed,
+    CrashCounter,
+    Deferred,
+    Event,
+    Predicted,
+    WorkerLost,
+)  # fmt: skip
+from agelens.batch.storage import Store
+from agelens.batch.worker import Job, Worker, memory_mb
 from agelens.errors import AgelensError, BatchError, SourceUnreachable
 
 MAX_TASKS = 5000
@@ -45,16 +51,19 @@ def run(
     if not pending:
         return
     with cluster.connected(address, workers):
-        for message in _messages(job, pending, workers):
-            yield from _events(message)
+        for event in _messages(job, pending, workers):
+            if isinstance(event, AgelensError):
+                raise BatchError(str(event))
+            yield event
 
 
 def _messages(
     job: Job, pending: Sequence[tuple[int, int]], workers: int | None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Event | AgelensError]:
     """Let Ray process the units; yield the messages of the workers."""
     import ray
     import ray.data
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     resources: Callable[[], dict[str, float]] = ray.cluster_resources
     size = min(workers or max(1, int(resources().get("CPU", 1))), len(pending))
@@ -66,7 +75,9 @@ def _messages(
     )
     file = Path(job.model)  # a model that is not shipped is sent to the machines
     model = ray.put(file.read_bytes()) if file.is_absolute() else None
-    tracker = _start_tracker()
+    # the tracker is on this machine, without which the run ends anyway
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    tracker = ray.remote(_UnitTracker).options(num_cpus=0, scheduling_strategy=here).remote()
     messages = units.map_batches(
         _Actor,
         fn_constructor_args=(job, model, partial(_call, tracker)),
@@ -76,22 +87,9 @@ def _messages(
     )
     try:
         for row in messages.iter_rows():
-            yield json.loads(row["message"])
+            yield pickle.loads(row["message"])  # noqa: S301  (from our own workers)
     finally:
         ray.kill(tracker)
-
-
-def _events(message: dict[str, Any]) -> Iterator[Event]:
-    worker = message["worker"]
-    if "error" in message:
-        raise BatchError(message["error"])
-    if "lost" in message:
-        yield WorkerLost(f"before {worker}", message["lost"])
-    elif "deferred" in message:
-        yield Deferred(worker, message["unit"], message["deferred"])
-    else:
-        yield Memory(worker, message["memory"])
-        yield Committed(worker, Part(**message["part"]), message["bytes"])
 
 
 class _UnitTracker:
@@ -121,17 +119,6 @@ class _UnitTracker:
         self._pictures.pop(unit, None)
 
 
-def _start_tracker() -> Any:
-    """Start a tracker on this machine, without which the run ends anyway."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = ray.get_runtime_context().get_node_id()
-    strategy = NodeAffinitySchedulingStrategy(here, soft=False)
-    actor = ray.remote(_UnitTracker).options(num_cpus=0, scheduling_strategy=strategy)
-    return actor.remote()
-
-
 def _call(actor: Any, method: str, *args: Any) -> Any:
     """Call a method of an actor, and wait for what it returns."""
     import ray
@@ -151,40 +138,39 @@ class _Actor:
         self._error: AgelensError | None = None
         self._name = f"{platform.node()}:{os.getpid()}"
         try:
-            self._store = open_store(job.output)
+            self._store = Store(job.output)
             self._plan = Plan(self._store)
             with _with_model_file(job, model) as local_job:
-                self._worker = Worker(local_job)
+                self._worker = Worker(local_job, self._name)
         except AgelensError as error:  # reported with the first unit, since nobody hears it here
             self._error = error
 
-    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[str]]]:
-        """Process one unit; yield a JSON message for each part, loss or error."""
+    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[bytes]]]:
+        """Process one unit; yield a pickled message for each part, loss or error."""
         for unit, first in zip(batch["unit"], batch["first"], strict=True):
             for message in self._process(int(unit), int(first)):
-                message |= {"worker": self._name, "unit": int(unit)}
-                yield {"message": [json.dumps(message)]}
+                yield {"message": [pickle.dumps(message)]}
 
-    def _process(self, number: int, first: int) -> Iterator[dict[str, Any]]:
+    def _process(self, number: int, first: int) -> Iterator[Event | AgelensError]:
         try:
             if self._error is not None:
                 raise self._error
             # Ray may repeat what a lost machine has finished.
             while (part := read_part(self._store, part_name(number, first))) is not None:
-                yield {"part": asdict(part), "bytes": 0, "memory": resident_megabytes()}
+                yield Committed(self._name, part, 0, memory_mb())
                 if part.last:
                     return
                 first += 1
             yield from self._predict(number, first)
         except SourceUnreachable as error:
-            yield {"deferred": str(error)}
+            yield Deferred(self._name, number, str(error))
         except AgelensError as error:
-            yield {"error": str(error)}
+            yield error
 
-    def _predict(self, number: int, first: int) -> Iterator[dict[str, Any]]:
+    def _predict(self, number: int, first: int) -> Iterator[Event]:
         repeated, excluded = self._track("start_unit", number)
         if repeated:
-            yield {"lost": _LOST}
+            yield WorkerLost(f"before {self._name}", _LOST)
 
         def on_picture(name: str) -> None:
             # One loss may be chance; from then on, the tracker knows the picture of the next one.
@@ -193,9 +179,9 @@ class _Actor:
 
         self._worker.on_picture = on_picture
         try:
-            unit = self._plan.unit(number)
-            for part, size in self._worker.process(unit, first, lambda *counts: None, excluded):
-                yield {"part": asdict(part), "bytes": size, "memory": resident_megabytes()}
+            for event in self._worker.process(self._plan.unit(number), first, excluded):
+                if not isinstance(event, Predicted):
+                    yield event
         finally:
             self._track("end_unit", number)
 

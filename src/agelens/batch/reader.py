@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import polars as pl
 
-from agelens.batch import listing, locations
+from agelens.batch import listing, storage
+from agelens.batch.ledger import Unit
 from agelens.batch.listing import Kind
-from agelens.batch.plan import Unit
 from agelens.data import archives
 from agelens.errors import AgelensError, DatasetError, SourceError, SourceUnreachable
 from agelens.faces.prefetch import prefetch
@@ -55,21 +54,32 @@ def read_unit(unit: Unit, origin: Origin) -> Iterator[Item]:
     """
     if unit.kind is not Kind.PICTURE:
         return _read_container(unit, origin)
-    if any(locations.is_url(place) for place in unit.places):
+    if any(storage.is_url(place) for place in unit.places):
         return prefetch(lambda place: _fetch(place, origin), unit.places, PREFETCH, "fetch")
-    return (_find(place, origin) for place in unit.places)
+    return (_fetch(place, origin) for place in unit.places)
 
 
-def _find(place: str, origin: Origin) -> Item:
-    path = Path(origin.base, place)
-    return Item(place, path) if os.path.lexists(path) else _missing(place, origin)
+def _fetch(place: str, origin: Origin) -> Item:
+    """Return the path of a local file, the content of a remote one."""
+    if not storage.is_url(place):
+        path = Path(origin.base, place)
+        return Item(place, path) if os.path.lexists(path) else _missing(place, origin)
+    try:
+        # one byte over the limit, so that the decoder refuses a longer file
+        return Item(place, storage.read(place, DEFAULT_LIMITS.bytes + 1))
+    except FileNotFoundError:
+        return _missing(place, origin)
+    except SourceUnreachable:
+        raise
+    except (OSError, SourceError) as error:
+        return Item(place, error=f"cannot read {place!r}: {error}")
 
 
 def _missing(place: str, origin: Origin) -> Item:
     """Return the item of a missing file. Raises SourceUnreachable if the whole source is gone."""
     try:
-        if locations.is_url(origin.root):
-            exists = locations.request("find", origin.root, "exists")
+        if storage.is_url(origin.root):
+            exists = storage.request("find", origin.root, "exists")
         else:  # a disk that is not mounted leaves an empty folder
             with os.scandir(Path(origin.base, origin.root)) as files:
                 exists = any(files)
@@ -78,35 +88,6 @@ def _missing(place: str, origin: Origin) -> Item:
     if not exists:
         raise SourceUnreachable(f"{origin.root!r} is gone or empty: bring it back")
     return Item(place, error=f"no such file: {place!r}")
-
-
-def _fetch(place: str, origin: Origin) -> Item:
-    if not locations.is_url(place):
-        return _find(place, origin)
-    try:
-        fs, path = locations.filesystem(place)
-        data = locations.retry(lambda: _read_start(fs, path), f"read {place}")
-    except FileNotFoundError:
-        return _missing(place, origin)
-    except SourceUnreachable:
-        raise
-    except (OSError, SourceError) as error:
-        return Item(place, error=f"cannot read {place!r}: {error}")
-    return Item(place, data)
-
-
-def _read_start(fs: Any, path: str) -> bytes:
-    """Read a file up to the size limit, in one request, which fails for an empty file."""
-    try:
-        # one byte over the limit, so that the decoder refuses a longer file
-        data: bytes = fs.cat_file(path, start=0, end=DEFAULT_LIMITS.bytes + 1)
-    except FileNotFoundError:
-        raise
-    except Exception:
-        if fs.size(path) == 0:
-            return b""
-        raise
-    return data
 
 
 def _read_container(unit: Unit, origin: Origin) -> Iterator[Item]:
@@ -118,28 +99,27 @@ def _read_container(unit: Unit, origin: Origin) -> Iterator[Item]:
             for name, data in read:
                 empty = False
                 yield Item(f"{place}/{name}", data)
+        if empty:
+            yield Item(place, error=f"no picture in {place!r}")
     except FileNotFoundError:
         yield _missing(place, origin)
     except SourceUnreachable:
         raise
     except (AgelensError, OSError) as error:
         yield Item(place, error=str(error))
-    else:
-        if empty:
-            yield Item(place, error=f"no picture in {place!r}")
 
 
 @contextmanager
 def _local_copy(place: str, origin: Origin) -> Iterator[Path]:
     """Yield a local path; remote files are copied whole, since a cut connection is no damage."""
-    if not locations.is_url(place):
+    if not storage.is_url(place):
         path = Path(origin.base, place)
         path.stat()
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="agelens-") as folder:
         path = Path(folder, place.rpartition("/")[2])
-        locations.request("read", place, "get_file", str(path))
+        storage.request("read", place, "get_file", str(path))
         yield path
 
 
@@ -154,7 +134,7 @@ def _read_table(path: Path, unit: Unit) -> Iterator[tuple[str, bytes]]:
     """Yield the pictures of the unit's rows, named by row number and by name if there is one."""
     try:
         table = pl.scan_parquet(path)
-        columns = dict(table.collect_schema())
+        columns = table.collect_schema()
         picture = listing.picture_column(columns)
         if picture is None:
             raise DatasetError(f"{path.name!r} no longer has a column of pictures")
@@ -164,17 +144,13 @@ def _read_table(path: Path, unit: Unit) -> Iterator[tuple[str, bytes]]:
         stop = unit.stop if unit.stop is not None else 2**62
         for start in range(unit.start, stop, _ROWS):
             rows = table.slice(start, min(_ROWS, stop - start)).collect()
-            for number, row in enumerate(rows.iter_rows(), start):
-                yield _read_row(number, *row)
+            for number, (value, *name) in enumerate(rows.iter_rows(), start):
+                if isinstance(value, dict):
+                    name = [name[0] if name and name[0] else value.get("path")]
+                    value = value.get("bytes")
+                data = value if isinstance(value, bytes) else b""
+                yield "/".join([f"row {number}", *filter(None, name)]), data
             if len(rows) < _ROWS:
                 break
     except pl.exceptions.PolarsError as error:
         raise DatasetError(f"cannot read {path.name!r} as Parquet: {error}") from error
-
-
-def _read_row(number: int, value: Any, name: str | None = None) -> tuple[str, bytes]:
-    if isinstance(value, dict):
-        name = name or value.get("path")
-        value = value.get("bytes")
-    data = value if isinstance(value, bytes) else b""
-    return f"row {number}" + (f"/{name}" if name else ""), data

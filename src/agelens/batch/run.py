@@ -1,24 +1,35 @@
-"""Start a batch run or continue one that was stopped, and process it to the end."""
+"""Start a batch run or continue one that was stopped, and process it to the end; or estimate it."""
 
+import itertools
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agelens.batch import listing, locations, plan
-from agelens.batch.ledger import Ledger, open_run
-from agelens.batch.plan import Plan
-from agelens.batch.progress import FILE, Committed, Deferred, Event, Progress
-from agelens.batch.reader import Origin
-from agelens.batch.store import Store, open_store
-from agelens.batch.worker import Job, Options, fingerprint, portable_name
+import numpy as np
+
+from agelens.batch import ledger, listing, storage
+from agelens.batch.ledger import Ledger, Plan, Unit
+from agelens.batch.listing import Entry, Kind
+from agelens.batch.parts import Rows
+from agelens.batch.progress import Committed, Deferred, Event, Progress
+from agelens.batch.reader import Item, Origin, read_unit
+from agelens.batch.storage import Store
+from agelens.batch.worker import Job, Options, fingerprint, load_predictor, predict_items
 from agelens.errors import BatchError
+from agelens.inference.runtime import locate, shipped
 from agelens.provenance import available_cores
 
 ENGINES = ("local", "ray")
 MAX_DEFERRED = 10  # unreadable units in a row before the run stops
+STATUS = "status.json"
+SAMPLE = 200  # pictures, for an estimate
+CONTAINERS = 8  # shards and tables that are sampled
+_TAR_BLOCK = 512  # bytes of a header, and of the blocks that content is padded to
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +46,25 @@ def start(source: str, output: str, model: str | None, options: Options) -> tupl
 
     Raises ModelError for an unknown model, BatchError if `output` holds another run.
     """
-    store = open_store(output)
+    store = Store(output)
     base = str(Path.cwd())
-    full = source if locations.is_url(source) else str(Path(base, locations.local_path(source)))
+    full = source if storage.is_url(source) else str(Path(base, storage.local_path(source)))
     about = {"source": full, "model": fingerprint(model), **asdict(options)}
     # A continued run lists from where it was started, and as the source was then.
-    started = open_run(
+    started = ledger.open_run(
         store, about, {"source": source, "base": base, "root": listing.root(source, base)}
     )
     origin = Origin(started["base"], started["root"])
-    return store, make_job(started["source"], origin, output, model, options)
+    return store, _make_job(started["source"], origin, output, model, options)
 
 
-def make_job(source: str, origin: Origin, output: str, model: str | None, options: Options) -> Job:
-    """Return what a worker must know. Raises ModelError for an unknown model."""
-    if not locations.is_url(output):
-        output = str(Path(locations.local_path(output)).resolve())
-    return Job(output, origin, source, portable_name(model), fingerprint(model), options)
+def _make_job(source: str, origin: Origin, output: str, model: str | None, options: Options) -> Job:
+    if not storage.is_url(output):
+        output = str(Path(storage.local_path(output)).resolve())
+    path = locate(model)
+    names = {file: name for name, file in shipped().items()}
+    name = names.get(path, str(path.resolve()))
+    return Job(output, origin, source, name, fingerprint(model), options)
 
 
 def run(
@@ -64,29 +77,30 @@ def run(
     Raises SourceError if there is nothing to do, BatchError if the run cannot continue or a part
     of the source did not respond; the same call then continues.
     """
-    units = open_plan(store, job, on_listed)
-    ledger = Ledger(store)
-    progress = Progress(units.totals, engine.name, engine.workers)
-    progress.start(ledger)
-    status = _StatusFile(store, progress, 30.0 if locations.is_url(job.output) else 2.0)
+    plan = open_plan(store, job, on_listed)
+    committed = Ledger(store)
+    progress = Progress(plan.totals, engine.name, engine.workers)
+    progress.start(committed)
+    pause = 30.0 if storage.is_url(job.output) else 2.0  # seconds between two status files
     state = "stopped"
     try:
-        status.write("running")
+        written = _write_status(store, progress, "running")
         in_a_row = 0
-        for event in _events(job, units, ledger, engine):
+        for event in _events(job, plan, committed, engine):
             progress.update(event)
             if isinstance(event, Committed):
-                ledger.add(event.part, event.bytes)
+                committed.add(event.part, event.bytes)
                 in_a_row = 0
             elif isinstance(event, Deferred):
                 in_a_row += 1
                 if in_a_row >= MAX_DEFERRED:
                     break
             on_progress(progress)
-            status.refresh()
+            if time.monotonic() - written > pause:
+                written = _write_status(store, progress, "running")
         if progress.deferred:
             raise BatchError(
-                f"{len(progress.deferred):,} of {units.totals.units:,} units could not be read, "
+                f"{len(progress.deferred):,} of {plan.totals.units:,} units could not be read, "
                 f"the last one: {list(progress.deferred.values())[-1]}; run the same command "
                 "again: committed parts are kept"
             )
@@ -96,11 +110,11 @@ def run(
         raise
     finally:
         try:
-            ledger.write_manifest(whole=state == "finished")
+            committed.write_manifest(whole=state == "finished")
         except BatchError:
             if state == "finished":
                 raise
-        status.write(state)
+        _write_status(store, progress, state)
     return progress
 
 
@@ -109,43 +123,121 @@ def open_plan(store: Store, job: Job, on_listed: Callable[[int], None]) -> Plan:
     try:
         return Plan(store)
     except FileNotFoundError:
-        return plan.make(store, listing.entries(job.source, job.origin.base), on_listed)
+        return ledger.make_plan(store, listing.entries(job.source, job.origin.base), on_listed)
 
 
-def _events(job: Job, units: Plan, ledger: Ledger, engine: Engine) -> Iterator[Event]:
-    pending = ledger.pending(units.totals.units)
+def _events(job: Job, plan: Plan, committed: Ledger, engine: Engine) -> Iterator[Event]:
+    pending = committed.pending(plan.totals.units)
     if engine.name == "ray":
         from agelens.batch import ray_engine
 
         return ray_engine.run(job, list(pending), engine.workers, engine.address)
     from agelens.batch import local_engine
 
-    return local_engine.run(job, units.unit, pending, engine.workers or available_cores())
+    return local_engine.run(job, plan.unit, pending, engine.workers or available_cores())
 
 
-class _StatusFile:
-    """Writes the status file every few seconds."""
-
-    def __init__(self, store: Store, progress: Progress, seconds: float) -> None:
-        self._store = store
-        self._progress = progress
-        self._seconds = seconds
-        self._written = time.monotonic()
-
-    def write(self, state: str) -> None:
-        self._written = time.monotonic()
-        text = json.dumps(self._progress.to_dict(state), indent=2) + "\n"
-        try:
-            self._store.write(FILE, text.encode())
-        except BatchError:  # a full disk; if parts cannot be written either, that stops the run
-            return
-
-    def refresh(self) -> None:
-        if time.monotonic() - self._written > self._seconds:
-            self.write("running")
+def _write_status(store: Store, progress: Progress, state: str) -> float:
+    """Write the status file; return the time."""
+    text = json.dumps(progress.to_dict(state), indent=2) + "\n"
+    with suppress(BatchError):  # a full disk; if parts cannot be written either, the run stops
+        store.write(STATUS, text.encode())
+    return time.monotonic()
 
 
 def read_status(output: str) -> dict[str, Any]:
     """Return the content of a run's status file. Raises FileNotFoundError."""
-    status: dict[str, Any] = json.loads(open_store(output).read(FILE))
+    status: dict[str, Any] = json.loads(Store(output).read(STATUS))
     return status
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The expected cost of a run."""
+
+    pictures: int  # those in shards estimated by their bytes
+    shards: int  # 0: `pictures` is exact
+    sample: int  # pictures tried
+    faces: float  # per picture
+    errors: float  # share of pictures
+    seconds: float  # per picture and worker
+    bytes: float  # of output per picture
+    stages: dict[str, float]  # seconds per picture
+
+    def hours(self, workers: int) -> float:
+        """Return the hours that so many workers take, without start-up and stragglers."""
+        return self.pictures * self.seconds / workers / 3600
+
+
+def estimate(
+    source: str, model: str | None, options: Options, report: Callable[[int], None]
+) -> Estimate:
+    """Count what is in a source and predict a random sample of up to 200 pictures, on one thread.
+
+    Nothing is written. Calls `report` with the number of pictures tried so far.
+    """
+    base = str(Path.cwd())
+    origin = Origin(base, listing.root(source, base))
+    job = _make_job(source, origin, "", model, options)
+    chosen: list[Entry] = []
+    rng = random.Random(0)  # noqa: S311  (a sample)
+    pictures = shards = shard_bytes = sample_pictures = sample_bytes = 0
+    for count, entry in enumerate(listing.entries(source, base)):
+        pictures += entry.pictures or 0
+        if entry.kind is Kind.SHARD:
+            shards += 1
+            shard_bytes += entry.size or _file_size(entry.place, base)
+        if len(chosen) < SAMPLE:  # reservoir sampling
+            chosen.append(entry)
+        elif (place := rng.randrange(count + 1)) < SAMPLE:
+            chosen[place] = entry
+    rows = Rows(job.model_sha256)
+    predictor = load_predictor(job)
+    predictor.predict(np.zeros((64, 64, 3), np.uint8))  # the first call is slower
+    before = dict(predictor.seconds)
+    start = time.perf_counter()
+
+    def items() -> Iterator[Item]:
+        nonlocal sample_pictures, sample_bytes
+        for kind, item in itertools.islice(_sample(chosen, origin), SAMPLE):
+            if kind is Kind.SHARD and isinstance(item.data, bytes):
+                sample_pictures += 1
+                sample_bytes += (-(-len(item.data) // _TAR_BLOCK) + 1) * _TAR_BLOCK
+            yield item
+
+    for _ in predict_items(predictor, items(), rows, chips=options.chips):
+        report(rows.pictures)
+    tried = max(1, rows.pictures)
+    seconds = (time.perf_counter() - start) / tried
+    if sample_pictures:
+        pictures += round(shard_bytes / (sample_bytes / sample_pictures))
+    return Estimate(
+        pictures=pictures,
+        shards=shards,
+        sample=rows.pictures,
+        faces=rows.faces / tried,
+        errors=rows.errors / tried,
+        seconds=seconds,
+        bytes=len(rows.parquet()) / tried,
+        stages={stage: (t - before[stage]) / tried for stage, t in predictor.seconds.items()},
+    )
+
+
+def _sample(chosen: list[Entry], origin: Origin) -> Iterator[tuple[Kind, Item]]:
+    """Yield the pictures among the chosen entries, and the first ones of some shards and tables."""
+    places = tuple(entry.place for entry in chosen if entry.kind is Kind.PICTURE)
+    units = [Unit(0, Kind.PICTURE, places)] if places else []
+    containers = [entry for entry in chosen if entry.kind is not Kind.PICTURE]
+    containers = containers[:: max(1, len(containers) // CONTAINERS)][:CONTAINERS]
+    units += [Unit(0, e.kind, (e.place,), e.start, e.stop) for e in containers]
+    for unit in units:
+        most = SAMPLE if unit.kind is Kind.PICTURE else SAMPLE // len(containers)
+        for item in itertools.islice(read_unit(unit, origin), most):
+            yield unit.kind, item
+
+
+def _file_size(place: str, base: str) -> int:
+    """Return the bytes of a local file, 0 if they are unknown."""
+    with suppress(OSError):
+        return 0 if storage.is_url(place) else Path(base, place).stat().st_size
+    return 0

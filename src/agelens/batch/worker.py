@@ -6,23 +6,23 @@ are as many workers as cores. Each slice of a unit becomes one part.
 
 import hashlib
 import itertools
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from agelens.batch.ledger import Part
-from agelens.batch.plan import MAX_PICTURES, Unit
+from agelens.batch.ledger import MAX_PICTURES, Unit
+from agelens.batch.parts import Part, Rows
+from agelens.batch.progress import Committed, Deferred, Event, Predicted
 from agelens.batch.reader import Item, Origin, read_unit
-from agelens.batch.rows import Rows
-from agelens.batch.store import open_store
-from agelens.errors import AgelensError, BatchError
+from agelens.batch.storage import Store
+from agelens.errors import AgelensError, BatchError, SourceUnreachable
 from agelens.images.sources import Source
-from agelens.inference.runtime import locate, shipped
-from agelens.predictor import Predictor, load
+from agelens.inference.runtime import locate
+from agelens.predictor import Answer, Predictor, load
 from agelens.stopwatch import Stopwatch
 
-Report = Callable[[int, int, int], None]
-"""Called with the pictures, faces and errors since the last call."""
 MAX_FAILURES = 5  # at one picture, before something else must be wrong
 
 
@@ -56,13 +56,6 @@ def fingerprint(model: str | None) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def portable_name(model: str | None) -> str:
-    """Return a model as workers load it: a shipped name, or an absolute path."""
-    path = locate(model)
-    names = {file: name for name, file in shipped().items()}
-    return names.get(path, str(path.resolve()))
-
-
 def load_predictor(job: Job) -> Predictor:
     """Load the model of a job, for one thread."""
     settings = asdict(job.options)
@@ -70,12 +63,35 @@ def load_predictor(job: Job) -> Predictor:
     return load(job.model, threads=1, **settings)
 
 
+def predict_items(
+    predictor: Predictor, items: Iterable[Item], rows: Rows, *, chips: bool,
+    on_picture: Callable[[str], None] = lambda name: None,
+) -> Iterator[Answer]:  # fmt: skip
+    """Predict items, add them to `rows`, and yield the answer of each that could be read.
+
+    Calls `on_picture` with the name of each picture before it is read.
+    """
+
+    def sources() -> Iterator[Source]:
+        for item in items:
+            if item.data is None:
+                rows.add_error(item.name, item.error or "nothing there")
+            else:
+                on_picture(item.name)
+                yield Source(item.name, item.data)
+
+    for answer in predictor.predict_stream(sources(), chips=chips):
+        rows.add(answer)
+        yield answer
+
+
 class Worker:
     """A loaded model, and the store for its predictions."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, name: str) -> None:
         """Load the model. Raises BatchError if it is not the one the run was started with."""
         self._job = job
+        self._name = name
         found = fingerprint(job.model)
         if found != job.model_sha256:
             raise BatchError(
@@ -83,61 +99,62 @@ class Worker:
                 "where the run was started: install the same version, or copy the same file here"
             )
         self._predictor = load_predictor(job)
-        self._store = open_store(job.output)
+        self._store = Store(job.output)
         self.on_picture: Callable[[str], None] = lambda name: None
         """Called with the name of each picture before it is read."""
         self._current = ""  # the picture that was read last
         self._failures: Counter[str] = Counter()
 
     def process(
-        self, unit: Unit, first: int, report: Report, excluded: Mapping[str, str] | None = None
-    ) -> Iterator[tuple[Part, int]]:
-        """Predict a unit from slice `first` on; yield each part once committed, with its bytes.
+        self, unit: Unit, first: int, excluded: Mapping[str, str] | None = None
+    ) -> Iterator[Event]:
+        """Predict a unit from slice `first` on, and commit its parts; yield the events.
 
-        Pictures in `excluded` are not read; the mapping holds the reasons. Raises
-        SourceUnreachable if the source does not respond and BatchError if nothing can be written;
-        parts that were yielded before stay committed.
+        Pictures in `excluded` are not read; the mapping holds the reasons. If the source does not
+        respond, the last event is Deferred. Raises BatchError if nothing can be written; parts
+        that were committed before stay.
         """
         excluded = dict(excluded or {})
         while True:
             try:
-                for part, size in self._slices(unit, first, report, excluded):
-                    first = part.slice + 1
-                    yield part, size
+                for event in self._slices(unit, first, excluded):
+                    if isinstance(event, Committed):
+                        first = event.part.slice + 1
+                    yield event
+                return
+            except SourceUnreachable as error:
+                yield Deferred(self._name, unit.number, str(error))
+                return
             except (AgelensError, EOFError, ConnectionError):
                 raise
             except Exception as error:  # whatever one picture does, the others are predicted
-                self._count_failure(error, excluded)
-            else:
-                return
+                if not self._current:  # it was not a picture
+                    raise
+                reason = f"{type(error).__name__}: {error}"
+                self._failures[self._current] += 1
+                if self._failures[self._current] > MAX_FAILURES:
+                    raise BatchError(
+                        f"{self._current!r} fails again and again: {reason}"
+                    ) from error
+                if self._failures[self._current] > 1:
+                    excluded[self._current] = f"reading this picture failed twice: {reason}"
 
-    def _count_failure(self, error: Exception, excluded: dict[str, str]) -> None:
-        """Count an unexpected error of the current picture, and exclude it at its second."""
-        picture = self._current
-        if not picture:  # it was not a picture
-            raise error
-        reason = f"{type(error).__name__}: {error}"
-        self._failures[picture] += 1
-        if self._failures[picture] > MAX_FAILURES:
-            raise BatchError(f"{picture!r} fails again and again: {reason}") from error
-        if self._failures[picture] > 1:
-            excluded[picture] = f"reading this picture failed twice: {reason}"
-
-    def _slices(
-        self, unit: Unit, first: int, report: Report, excluded: Mapping[str, str]
-    ) -> Iterator[tuple[Part, int]]:
-        items: Iterator[Item] = read_unit(unit, self._job.origin)
+    def _slices(self, unit: Unit, first: int, excluded: Mapping[str, str]) -> Iterator[Event]:
+        items: Iterator[Item] = (
+            Item(item.name, error=excluded[item.name]) if item.name in excluded else item
+            for item in read_unit(unit, self._job.origin)
+        )
         items = itertools.islice(items, first * MAX_PICTURES, None)
         for number in itertools.count(first):
             before = dict(self._predictor.seconds)
             stopwatch = Stopwatch(("fetch", "write"))
-            slice_ = _timed(itertools.islice(items, MAX_PICTURES), stopwatch)
             rows = Rows(self._job.model_sha256)
-            sources = self._readable(slice_, rows, report, excluded)
-            chips = self._job.options.chips
-            for answer in self._predictor.predict_stream(sources, chips=chips):
-                rows.add(answer)
-                report(1, len(answer.predictions), int(answer.error is not None))
+            for answer in predict_items(
+                self._predictor, _timed(itertools.islice(items, MAX_PICTURES), stopwatch), rows,
+                chips=self._job.options.chips, on_picture=self._begin,
+            ):  # fmt: skip
+                failed = int(answer.error is not None)
+                yield Predicted(self._name, 1, len(answer.predictions), failed, memory_mb())
             self._current = ""
             following = list(itertools.islice(items, 1))
             items = itertools.chain(following, items)
@@ -149,26 +166,16 @@ class Worker:
                 rows.pictures, rows.faces, rows.errors, len(rows), seconds,
             )  # fmt: skip
             with stopwatch.timed("write"):
-                data = rows.parquet(part.metadata())
+                data = rows.parquet(part)
                 self._store.write(part.name, data)
             seconds["write"] = round(stopwatch["write"], 4)  # known too late for the footer
-            yield part, len(data)
+            yield Committed(self._name, part, len(data), memory_mb())
             if not following:
                 return
 
-    def _readable(
-        self, items: Iterator[Item], rows: Rows, report: Report, excluded: Mapping[str, str]
-    ) -> Iterator[Source]:
-        """Yield what can be predicted; add a row for what cannot."""
-        for item in items:
-            reason = item.error or excluded.get(item.name)
-            if reason is None and item.data is not None:
-                self._current = item.name
-                self.on_picture(item.name)
-                yield Source(item.name, item.data)
-            else:
-                rows.add_error(item.name, reason or "nothing there")
-                report(1, 0, 1)
+    def _begin(self, picture: str) -> None:
+        self._current = picture
+        self.on_picture(picture)
 
 
 def _timed(items: Iterator[Item], stopwatch: Stopwatch) -> Iterator[Item]:
@@ -179,3 +186,12 @@ def _timed(items: Iterator[Item], stopwatch: Stopwatch) -> Iterator[Item]:
         if item is None:
             return
         yield item
+
+
+def memory_mb() -> float:
+    """Return the resident memory of this process in MB, 0 if it is unknown."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

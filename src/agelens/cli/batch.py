@@ -73,11 +73,13 @@ def batch(
         need("scale", "ray")
     settings = Options(flip, longest, gender_threshold, min_face, max_faces, chips)
     if dry_run:
-        _estimate(source, output, model, settings, workers or available_cores())
-        return
-    workers = workers or (available_cores() if engine == "local" else None)
-    _run(source, output, model, settings, Engine(engine, workers, address))
-    console.out.print(output.rstrip("/") + "/parts", soft_wrap=True, highlight=False, markup=False)
+        lines = _estimate(source, model, settings, workers or available_cores())
+    else:
+        workers = workers or (available_cores() if engine == "local" else None)
+        _run(source, output, model, settings, Engine(engine, workers, address))
+        lines = [output.rstrip("/") + "/parts"]
+    for line in lines:
+        console.out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _run(
@@ -91,9 +93,16 @@ def _run(
         task = progress.add_task("listing", total=None)
 
         def on_progress(now: "Progress") -> None:
-            total = None if now.totals.shards else now.totals.pictures
-            done = now.counts.pictures
-            progress.update(task, description=_describe(now), completed=done, total=total)
+            pictures, faces = now.speed
+            share = f"{now.share:.1%}, " if now.totals.shards else ""
+            lost = f", {now.workers_lost:,} workers replaced" if now.workers_lost else ""
+            progress.update(
+                task,
+                description=f"{share}{pictures:.1f} pictures/s, {faces:.1f} faces/s, "
+                f"{now.counts.errors:,} errors{lost}",
+                completed=now.counts.pictures,
+                total=None if now.totals.shards else now.totals.pictures,
+            )
 
         finished = run(
             store, job, engine, lambda count: progress.update(task, completed=count), on_progress
@@ -105,50 +114,25 @@ def _run(
     )
 
 
-def _describe(now: "Progress") -> str:
-    pictures, faces = now.speed
-    share = f"{now.share:.1%}, " if now.totals.shards else ""
-    lost = f", {now.workers_lost:,} workers replaced" if now.workers_lost else ""
-    errors = now.counts.errors
-    return f"{share}{pictures:.1f} pictures/s, {faces:.1f} faces/s, {errors:,} errors{lost}"
-
-
-def _estimate(
-    source: str, output: str, model: str | None, settings: "Options", workers: int
-) -> None:
-    """Print what a run would take; nothing is written."""
-    from pathlib import Path
-
-    from agelens.batch import listing
-    from agelens.batch.estimate import SAMPLE, estimate
-    from agelens.batch.reader import Origin
-    from agelens.batch.run import make_job
+def _estimate(source: str, model: str | None, settings: "Options", workers: int) -> list[str]:
+    """Return what a run would take, as lines of text."""
+    from agelens.batch.run import SAMPLE, estimate
     from agelens.cli.progress import bar
 
-    base = str(Path.cwd())
-    job = make_job(source, Origin(base, listing.root(source, base)), output, model, settings)
     with bar() as progress:
         task = progress.add_task("trying a sample", total=SAMPLE)
-        found = estimate(
-            listing.entries(source, base), job, lambda n: progress.update(task, completed=n)
-        )
+        found = estimate(source, model, settings, lambda n: progress.update(task, completed=n))
     pictures = f"{found.pictures:,} pictures"
     if found.shards:
         pictures = f"about {pictures}, estimated from the bytes of {found.shards:,} shards"
     stages = ", ".join(f"{stage} {1000 * each:.1f}" for stage, each in found.stages.items())
-    for line in (
+    hours = found.hours(workers)
+    duration = f"{hours:,.1f} hours"
+    if hours < 2:
+        duration = f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} seconds"
+    return [
         pictures,
         f"a sample of {found.sample}: {found.faces:.2f} faces a picture, "
         f"{found.errors:.1%} errors, {1000 * found.seconds:.1f} ms a picture ({stages})",
-        f"{workers} workers: {_duration(3600 * found.hours(workers))}; "
-        f"output {found.pictures * found.bytes / 1e6:,.1f} MB",
-    ):
-        console.out.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:,.1f} hours"
+        f"{workers} workers: {duration}; output {found.pictures * found.bytes / 1e6:,.1f} MB",
+    ]

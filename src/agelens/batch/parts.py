@@ -1,19 +1,28 @@
-"""Predictions as the rows of a part: one per face, and one per picture without a face."""
+"""The parts of a run: Parquet files with the predictions of one slice of a unit each.
+
+The plan determines the name of a part, and writing the whole file commits it: whoever processes
+the slice again, even a worker that was thought dead, writes the same file to the same place. A
+part carries its counts in its footer.
+"""
 
 import io
-from collections.abc import Mapping
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agelens.batch import storage
+from agelens.batch.storage import Store
 from agelens.inference.distribution import AGES
 from agelens.predictor import Answer
 
-NO_FACE = "no_face"
-ERROR = "error"
+FOLDER = "parts"
 SCALE = 65535
 """The scale of the integers in `age_distribution`, which take an eighth of the space of floats."""
+_METADATA = "agelens.part"
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String,  # path or URL as listed; for a shard or table with the name in it
@@ -34,19 +43,52 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A committed part: the predictions of slice `slice` of unit `unit`."""
+
+    unit: int
+    slice: int
+    last: bool  # whether the unit ends here
+    pictures: int
+    faces: int
+    errors: int  # pictures that could not be used
+    rows: int
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+    @property
+    def name(self) -> str:
+        """The part's file, in the folder of the run."""
+        return part_name(self.unit, self.slice)
+
+
+def part_name(unit: int, number: int) -> str:
+    """Return the file of the part for slice `number` of a unit, in the folder of the run."""
+    return f"{FOLDER}/part-{unit:07}-{number:06}.parquet"
+
+
+def read_part(store: Store, name: str) -> Part | None:
+    """Read a part from its footer; None if it is missing or damaged, so that it is made again."""
+    try:
+        metadata = storage.read_footer(store.path(name), pl.read_parquet_metadata)
+        return Part(**json.loads(metadata[_METADATA]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
 class Rows:
-    """The rows of one part while it is filled."""
+    """The rows of a part while it is filled: one per face, one per picture without a face."""
 
     def __init__(self, model: str) -> None:
         """Start a part for predictions of the model with this SHA-256."""
         self._model = model
-        self._columns: dict[str, list[object]] = {name: [] for name in SCHEMA}
+        self._rows: list[dict[str, Any]] = []
         self.pictures = 0
         self.faces = 0
         self.errors = 0
 
     def __len__(self) -> int:
-        return len(self._columns["source"])
+        return len(self._rows)
 
     def add(self, answer: Answer) -> None:
         """Add the predictions of one picture, or its error."""
@@ -56,11 +98,19 @@ class Rows:
         self.pictures += 1
         self.faces += len(answer.predictions)
         picture = {"source": answer.name, "width": answer.width, "height": answer.height}
+        picture["model"] = self._model
         if not answer.predictions:
-            self._append(picture | {"face": 0, "status": NO_FACE})
+            self._rows.append(picture | {"face": 0, "status": "no_face"})
         for number, face in enumerate(answer.predictions, 1):
-            row: dict[str, object] = {
+            box, landmarks = face.box, face.landmarks
+            sides = box and {
+                "left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom
+            }  # fmt: skip
+            self._rows.append({
+                **picture, **(sides or {}),
                 "face": number,
+                "landmarks": None if landmarks is None else landmarks.array().tolist(),
+                "detection_score": face.detection_score,
                 "age": face.age,
                 "age_low": face.age_interval[0],
                 "age_high": face.age_interval[1],
@@ -70,35 +120,21 @@ class Rows:
                 "status": face.status.value,
                 "reasons": [reason.value for reason in face.reasons],
                 "doubt": face.error_probability,
-                "detection_score": face.detection_score,
-            }
-            if face.box is not None:
-                box = face.box
-                row |= {"left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom}
-            if face.landmarks is not None:
-                row["landmarks"] = face.landmarks.array().tolist()
-            self._append(picture | row)
+            })  # fmt: skip
 
     def add_error(self, source: str, reason: str) -> None:
         """Add a picture, or a shard, that could not be used."""
         self.pictures += 1
         self.errors += 1
-        self._append({"source": source, "face": 0, "status": ERROR, "error": reason})
+        row = {"source": source, "face": 0, "status": "error", "error": reason}
+        self._rows.append(row | {"model": self._model})
 
-    def _append(self, row: Mapping[str, object]) -> None:
-        for name, column in self._columns.items():
-            column.append(self._model if name == "model" else row.get(name))
-
-    def frame(self) -> pl.DataFrame:
-        """Return the rows as a table with the columns of SCHEMA."""
-        return pl.DataFrame(
-            {name: pl.Series(name, self._columns[name], kind) for name, kind in SCHEMA.items()}
-        )
-
-    def parquet(self, metadata: Mapping[str, str]) -> bytes:
-        """Return the rows as a Parquet file with `metadata` in its footer."""
+    def parquet(self, part: Part | None = None) -> bytes:
+        """Return the rows as a Parquet file with the part's counts in its footer."""
         file = io.BytesIO()
-        self.frame().write_parquet(file, compression="zstd", metadata=dict(metadata))
+        metadata = {} if part is None else {_METADATA: json.dumps(asdict(part))}
+        table = pl.DataFrame(self._rows, SCHEMA)
+        table.write_parquet(file, compression="zstd", metadata=metadata)
         return file.getvalue()
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from agelens.batch.rows import SCALE, SCHEMA, Rows, quantize
+from agelens.batch.parts import SCALE, SCHEMA, Rows, quantize
 from agelens.predictor import Answer, Predictor, load
 from agelens.results import Prediction
 
@@ -19,7 +19,7 @@ def predictor(tiny_model: Path) -> Predictor:
 
 
 def frame(rows: Rows) -> pl.DataFrame:
-    return pl.read_parquet(io.BytesIO(rows.parquet({"a": "b"})))
+    return pl.read_parquet(io.BytesIO(rows.parquet()))
 
 
 def test_a_face_keeps_its_answer(predictor: Predictor, astronaut: NDArray[np.uint8]) -> None:

@@ -17,7 +17,7 @@ from agelens.data.dataset import Dataset
 from agelens.data.importer import import_dataset
 from agelens.errors import DatasetError, MissingExtra, TrainingError
 from agelens.reports.audit.audit import audit
-from agelens.training.experiments import audit_models, out_of_fold
+from agelens.training.experiments import out_of_fold
 from agelens.training.networks import backbones
 from conftest import draw_chip
 from labelled import bells
@@ -167,8 +167,8 @@ def test_predictions_are_made_once_and_cached(data: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(out_of_fold, "predict_out_of_fold", answer)
     monkeypatch.setattr(backbones, "locate", locate)
-    monkeypatch.setattr(audit_models, "backbone_features", extract)
-    models, seconds = audit_models.audit_inputs(data, None, None)
+    monkeypatch.setattr(out_of_fold, "backbone_features", extract)
+    models, seconds = out_of_fold.audit_inputs(data, None, None)
     assert models.out_of_fold == data / "out-of-fold.parquet"
     assert models.missing == ""
     assert models.descriptors is None
@@ -178,14 +178,14 @@ def test_predictions_are_made_once_and_cached(data: Path, monkeypatch) -> None:
     assert models.looks_painted.shape == (26,)
     assert seconds.pop(looked) >= 0
     assert seconds == {"features of the faces": 1.0, "train heads for each fold": 2.0}
-    again, seconds = audit_models.audit_inputs(data, None, None)
+    again, seconds = out_of_fold.audit_inputs(data, None, None)
     assert again.out_of_fold == models.out_of_fold
     assert list(seconds) == [looked]
     assert made == [("faceres-deep",)]
     about = json.loads((data / "out-of-fold.json").read_text("utf-8"))
     for other in ({"data": "of other pictures"}, {"split": 0}):
         (data / "out-of-fold.json").write_text(json.dumps(about | other), "utf-8")
-        audit_models.audit_inputs(data, None, None)
+        out_of_fold.audit_inputs(data, None, None)
     assert len(made) == 3
     (data / "out-of-fold.json").unlink()
     (data / "out-of-fold.parquet").unlink()
@@ -196,6 +196,6 @@ def test_a_missing_backbone_is_given_as_the_reason(data: Path, monkeypatch) -> N
         raise TrainingError(f"no {name}: get it with  agelens backbones get {name}")
 
     monkeypatch.setattr(backbones, "locate", locate)
-    models, _ = audit_models.audit_inputs(data, None, None)
+    models, _ = out_of_fold.audit_inputs(data, None, None)
     assert models.out_of_fold is None
     assert "agelens backbones get faceres-deep" in models.missing

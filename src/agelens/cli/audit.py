@@ -98,8 +98,8 @@ def _outputs(
         return ModelOutputs(given, missing=f"{error}, and run this again."), {}
     import torch
 
-    from agelens.training.experiments import audit_models
+    from agelens.training.experiments import out_of_fold
 
     if threads:
         torch.set_num_threads(threads)
-    return audit_models.audit_inputs(data, given, progress)
+    return out_of_fold.audit_inputs(data, given, progress)

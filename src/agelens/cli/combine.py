@@ -27,7 +27,7 @@ def combine(
     from rich.table import Table
 
     from agelens.cli.progress import bar
-    from agelens.training.experiments.ensemble_selection import combine_runs
+    from agelens.training.experiments.combination import combine_runs
 
     with bar() as progress:
         about = combine_runs(runs, data, run, progress)

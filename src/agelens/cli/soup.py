@@ -28,7 +28,7 @@ def soup(
     from rich.table import Table
 
     from agelens.cli.progress import bar
-    from agelens.training.experiments.weight_averaging import average_runs
+    from agelens.training.experiments.combination import average_runs
 
     with bar() as progress:
         about = average_runs(runs, data, run, progress)

@@ -20,7 +20,7 @@ from agelens.errors import TrainingError
 from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.inference.runtime import Model
 from agelens.training.experiments import stages
-from agelens.training.experiments.ensemble_selection import combine_runs
+from agelens.training.experiments.combination import combine_runs
 from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config

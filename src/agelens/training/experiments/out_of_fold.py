@@ -1,9 +1,11 @@
 """Out-of-fold predictions: every face is predicted by a model trained on the other folds.
 
 The backbone stays as it is; only a small head is trained on its features, in seconds. So no head
-has been trained on a face that it predicts, nor on a copy of it, since copies share a fold.
+has been trained on a face that it predicts, nor on a copy of it, since copies share a fold. An
+audit of a data set takes these predictions, and other outputs of the same pre-trained networks.
 """
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +17,22 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from agelens.data.audit import paintings
+from agelens.data.audit.out_of_fold import ModelOutputs as AuditInputs
 from agelens.data.dataset import Dataset
-from agelens.errors import DatasetError
+from agelens.errors import AgelensError, DatasetError
 from agelens.evaluation import metrics, predictions
 from agelens.evaluation.figures import CENTRAL
 from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference.distribution import AGES
 from agelens.output.tables import replacing
-from agelens.training.batches.features import backbone_features
+from agelens.training.batches.features import backbone_features, face_descriptors
 from agelens.training.loop.frozen_heads import train_head
-from agelens.training.networks import checkpoint
+from agelens.training.networks import backbones, checkpoint
 
 BACKBONES = ("faceres-deep", "dlib")
+FILE = "out-of-fold.parquet"
+"""The predictions in a data set's folder."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,15 +57,8 @@ class Labels:
                 f"all samples in {str(dataset.folder)!r} are in one fold: out-of-fold answers "
                 "need at least two; add more pictures and import again"
             )
-        return cls(
-            samples["age"].to_numpy().astype(np.int64),
-            (samples["gender"] == "female").to_numpy().astype(np.int64),
-            samples["fold"].to_numpy().astype(np.int64),
-        )
-
-    def take(self, rows: NDArray[np.int64]) -> "Labels":
-        """Return the labels of some rows."""
-        return Labels(self.ages[rows], self.female[rows], self.folds[rows])
+        columns = (samples["age"], samples["gender"] == "female", samples["fold"])
+        return cls(*(column.to_numpy().astype(np.int64) for column in columns))
 
 
 def predict_folds(
@@ -81,9 +80,7 @@ def predict_folds(
     task = progress.add_task("heads for each fold", total=len(folds) * seeds)
     for fold in folds:
         own = np.flatnonzero(labels.folds == fold)
-        train = labels.folds != fold
-        if trusted is not None:
-            train &= trusted
+        train = (labels.folds != fold) & (True if trusted is None else trusted)
         others = torch.from_numpy(np.flatnonzero(train))
         for seed in range(seeds):
             head = train_head(inputs[others], ages[others], female[others], seed)
@@ -116,7 +113,8 @@ def predict_out_of_fold(
     labels, samples, rows = Labels.of(dataset), dataset.samples, np.arange(len(dataset))
     if split is not None:
         rows = dataset.split(split).train
-        labels, samples = labels.take(rows), samples[rows]
+        labels = Labels(labels.ages[rows], labels.female[rows], labels.folds[rows])
+        samples = samples[rows]
     began = time.monotonic()
     parts = [backbone_features(dataset, backbone, progress) for backbone in backbones]
     extracted = time.monotonic()
@@ -143,3 +141,54 @@ def write(table: pl.DataFrame, about: dict[str, Any], path: Path) -> None:
     with replacing(path, "wb") as file:
         table.write_parquet(file)
     checkpoint.write_json(path.with_suffix(".json"), about)
+
+
+def audit_inputs(
+    data: Path, given: Path | None, progress: Progress
+) -> tuple[AuditInputs, dict[str, float]]:
+    """Return out-of-fold predictions, face descriptors and painting scores; and seconds per step.
+
+    `given` are predictions to use. Otherwise those in the data set's folder are used if they are
+    of the data as they are, or else made there. What cannot be computed is left out, with the
+    reason.
+    """
+    dataset = Dataset(data)
+    installed, reasons, seconds = [], [], {}
+    for backbone in BACKBONES:
+        try:
+            backbones.locate(backbone)
+            installed.append(backbone)
+        except AgelensError as error:
+            reasons.append(str(error))
+    descriptors = painting_scores = None
+    missing, file = "; ".join(reasons), data / FILE
+    predicted = given or (file if _is_current(file, dataset) else None)
+    try:
+        for backbone in installed:
+            began = time.perf_counter()
+            features = backbone_features(dataset, backbone, progress)
+            if backbone == paintings.BACKBONE:
+                step, painting_scores = "look for painted faces", paintings.score(features[:, 0])
+            else:
+                step, descriptors = "describe the faces", face_descriptors(features)
+            seconds[f"{step} ({backbone})"] = round(time.perf_counter() - began, 2)
+        if predicted is None and installed:
+            table, about = predict_out_of_fold(dataset, progress, tuple(installed))
+            write(table, about, file)
+            predicted = file
+            seconds["features of the faces"] = about["seconds"]["features"]
+            seconds["train heads for each fold"] = about["seconds"]["heads"]
+    except (AgelensError, OSError) as error:
+        missing = f"{error}."
+    models = AuditInputs(predicted, descriptors, painting_scores, "" if predicted else missing)
+    return models, seconds
+
+
+def _is_current(file: Path, dataset: Dataset) -> bool:
+    """Tell whether a file holds predictions of all faces of a data set as they are."""
+    try:
+        about = json.loads(file.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    same = about.get("split") is None and about.get("data") == dataset.fingerprint
+    return same and file.is_file()

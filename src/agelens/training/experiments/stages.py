@@ -20,7 +20,7 @@ from agelens.data.dataset import Dataset
 from agelens.errors import ConfigError, TrainingError
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments import run as single
-from agelens.training.experiments.ensemble_selection import combine_runs
+from agelens.training.experiments.combination import combine_runs
 from agelens.training.export.quantization import quantize
 from agelens.training.networks import backbones, checkpoint
 from agelens.training.recipes.config import Config, MemberConfig, ModelConfig

@@ -1,11 +1,10 @@
 """The five-split protocol: train or combine models on each split, and measure them.
 
 The splits are five rotations of 60/20/20 over ten folds, as in the Facial-Age-Estimation-Benchmark
-(Paplhám and Franc, CVPR 2024). Each split is a run folder of its own, `split-0` to `split-4`. A
-run that was stopped is resumed, and one that is finished is kept.
+(Paplhám and Franc, CVPR 2024). Each has a run folder, `split-0` to `split-4`: a run that was
+stopped is resumed, and one that is finished is kept.
 """
 
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.inference.runtime import Model
 from agelens.training.experiments import stages
 from agelens.training.experiments.combination import combine_runs
+from agelens.training.experiments.run import read_record
 from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
@@ -48,7 +48,7 @@ def recipe_method(recipe: Config, data: Path, progress: Progress) -> Method:
     """Train a recipe and its stages on each split, resuming runs that were stopped."""
 
     def make(split: int, run: Path) -> None:
-        if not {"finished", "made"} & _read(run / "run.json").keys():
+        if not {"finished", "made"} & read_record(run / "run.json").keys():
             stages.run(stages.plan(recipe.at(split), data, run), data, progress)
 
     return Method(recipe.name, {"recipe": recipe.table()}, make)
@@ -66,7 +66,7 @@ def ensemble_method(folders: Sequence[Path], data: Path, progress: Progress) -> 
         )
 
     def make(split: int, run: Path) -> None:
-        if "made" not in _read(run / "run.json"):
+        if "made" not in read_record(run / "run.json"):
             combine_runs([folder / f"split-{split}" for folder in folders], data, run, progress)
 
     members = {"members": [str(folder) for folder in folders]}
@@ -90,14 +90,29 @@ def five_splits(
     again.
     """
     rows: list[dict[str, Any]] = []
+    table: dict[str, Any] = {}
     for split in splits:
         run = folder / f"split-{split}"
         method.make(split, run)
         rows.append(_measure(run, split, data, flip, command, progress))
-        checkpoint.write_json(folder / "protocol.json", _table(method, rows, flip, command))
+        columns = {name: [row[name] for row in rows] for name in FIGURES}
+        deviation = statistics.stdev if len(rows) > 1 else lambda _: None
+        table = {
+            "protocol": "five-splits",
+            "command": command,
+            **method.record,
+            "flip": flip,
+            "splits": rows,
+            "mean": {name: statistics.fmean(values) for name, values in columns.items()},
+            "standard_deviation": {name: deviation(values) for name, values in columns.items()},
+            "machine": provenance.machine(),
+            "versions": provenance.versions(),
+            "date": provenance.now(),
+        }
+        checkpoint.write_json(folder / "protocol.json", table)
         if on_split:
             on_split(rows[-1])
-    return _table(method, rows, flip, command)
+    return table
 
 
 def _measure(
@@ -105,7 +120,7 @@ def _measure(
 ) -> dict[str, Any]:
     model = Model(run)
     folder = run / f"evaluation-split{split}-test{'-flip' if flip else ''}"
-    evaluation = _read(folder / "evaluation.json")
+    evaluation = read_record(folder / "evaluation.json")
     if evaluation.get("model", {}).get("sha256") != exporter.sha256(model.path):
         evaluator = Evaluator(Plan(data, split=split, flip=flip), command)
         task = progress.add_task(f"split {split}: test folds", total=len(evaluator))
@@ -121,27 +136,3 @@ def _measure(
     }
     folds = evaluation["data"]["folds"]
     return {"split": split, "faces": evaluation["faces"], "folds": folds, **figures}
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Read a JSON record; one that is not there yet is empty."""
-    record: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return record
-
-
-def _table(method: Method, rows: list[dict[str, Any]], flip: bool, command: str) -> dict[str, Any]:
-    return {
-        "protocol": "five-splits",
-        "command": command,
-        **method.record,
-        "flip": flip,
-        "splits": rows,
-        "mean": {name: statistics.fmean(row[name] for row in rows) for name in FIGURES},
-        "standard_deviation": {
-            name: statistics.stdev(row[name] for row in rows) if len(rows) > 1 else None
-            for name in FIGURES
-        },
-        "machine": provenance.machine(),
-        "versions": provenance.versions(),
-        "date": provenance.now(),
-    }

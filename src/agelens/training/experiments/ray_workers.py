@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -55,24 +56,28 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     cores = config.run.threads or 1
     storage = folder.resolve() / ".ray"
+    settings = {
+        "cwd": str(Path.cwd()), "recipe": config.table(), "data": str(data),
+        "folder": str(folder), "cores": cores,
+    }  # fmt: skip
     try:
         with cluster.connected(address, workers * cores):
-            _fit(config, data, folder, progress, workers, cores, storage, on_epoch)
+            _fit(config, workers, settings, storage, _Messages(progress, on_epoch))
     finally:
         shutil.rmtree(storage, ignore_errors=True)
     return run.export_again(folder, data, progress)
 
 
 def _fit(
-    config: Config, data: Path, folder: Path, progress: Progress, workers: int, cores: int,
-    storage: Path, on_epoch: Callable[[dict[str, float]], None] | None,
-) -> None:  # fmt: skip
+    config: Config, workers: int, settings: dict[str, Any], storage: Path, messages: "_Messages"
+) -> None:
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.util.queue import Queue
 
     resources: dict[str, float] = ray.cluster_resources()
+    cores = settings["cores"]
     if (available := resources.get("CPU", 0)) < workers * cores:
         raise TrainingError(
             f"{workers} workers of {cores} cores: the cluster has {available:.0f} cores; take "
@@ -82,10 +87,7 @@ def _fit(
     queue = Queue(actor_options={"num_cpus": 0})
     trainer = TorchTrainer(
         _work,
-        train_loop_config={
-            "cwd": str(Path.cwd()), "recipe": config.table(), "data": str(data),
-            "folder": str(folder), "cores": cores, "gpus": gpus, "queue": queue,
-        },
+        train_loop_config=settings | {"gpus": gpus, "queue": queue},
         # sums of single numbers stay on the CPU, so GPUs need both backends
         torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if gpus else "gloo"),
         scaling_config=ScalingConfig(
@@ -96,12 +98,20 @@ def _fit(
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
         ),
     )  # fmt: skip
-    messages = _Messages(progress, on_epoch)
-    result = _in_thread(trainer.fit)
+    result: Future[object] = Future()
+
+    def fit() -> None:
+        try:
+            result.set_result(trainer.fit())
+        except BaseException as error:
+            result.set_exception(error)
+
+    # In the main thread Ray would take over Ctrl-C; from a thread it may never return after that.
+    threading.Thread(target=fit, daemon=True).start()
     try:
         while not result.done():
-            _receive(queue, messages, 1.0)
-        _receive(queue, messages, 0.1)
+            messages.receive(queue, 1.0)
+        messages.receive(queue, 0.1)
         if messages.error is not None:
             raise TrainingError(messages.error)
         result.result()
@@ -110,25 +120,6 @@ def _fit(
             f"workers ended {MAX_FAILURES + 1} times, the last time: {cluster.last_line(error)}; "
             "the same command with --resume goes on"
         ) from error
-
-
-def _in_thread(fit: Callable[[], object]) -> Future[None]:
-    """Run `fit` in a thread of its own: in the main thread Ray would take over Ctrl-C.
-
-    The thread is a daemon, since an interrupted Ray may never return from it.
-    """
-    future: Future[None] = Future()
-
-    def call() -> None:
-        try:
-            fit()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=call, daemon=True).start()
-    return future
 
 
 def _use_gpus(config: Config, workers: int, available: float) -> bool:
@@ -141,26 +132,23 @@ def _use_gpus(config: Config, workers: int, available: float) -> bool:
     return config.run.device != "cpu" and available >= workers
 
 
-def _receive(queue: Any, messages: "_Messages", seconds: float) -> None:
-    try:
-        while True:
-            messages.handle(*queue.get(timeout=seconds))
-    except Empty:
-        return
-
-
 class _Messages:
     """Show what the main worker sends."""
 
     def __init__(
         self, progress: Progress, on_epoch: Callable[[dict[str, float]], None] | None
     ) -> None:
-        self._progress = progress
-        self._on_epoch = on_epoch
+        self._progress, self._on_epoch = progress, on_epoch
         self._tasks: dict[int, TaskID] = {}
         self.error: str | None = None
 
-    def handle(self, kind: str, value: Any) -> None:
+    def receive(self, queue: Any, seconds: float) -> None:
+        """Handle the messages of a queue until none has come for some seconds."""
+        with suppress(Empty):
+            while True:
+                self._handle(*queue.get(timeout=seconds))
+
+    def _handle(self, kind: str, value: Any) -> None:
         if kind == "error":
             self.error = value
         elif kind == "epoch" and self._on_epoch is not None:
@@ -225,16 +213,17 @@ def _work(settings: dict[str, Any]) -> None:
 def _build(config: Config, data: Path, folder: Path, worker: Worker, send: Send) -> Trainer:
     """Build the trainer: first on the main worker, so that the others read what it has cached."""
     trainer: Trainer | None = None
-    error: AgelensError | None = None
+    error: AgelensError = TrainingError("the main worker cannot begin")
     for mains_turn in (True, False):
+        failed = False
         if worker.is_main == mains_turn:
             try:
                 trainer = run.begin(config, data, folder, _RemoteProgress(send), worker)
             except AgelensError as raised:
-                error = raised
-        if worker.all_reduce_sum(error is not None)[0]:
-            break
-    if trainer is None or error is not None:
-        raise error or TrainingError("the main worker cannot begin")
+                error, failed = raised, True
+        if worker.all_reduce_sum(failed)[0]:
+            raise error
+    if trainer is None:
+        raise error
     trainer.distribute(worker)
     return trainer

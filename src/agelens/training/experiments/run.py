@@ -31,8 +31,8 @@ def train(
 ) -> dict[str, Any]:
     """Train a recipe on a dataset folder into a run folder; give the run's record.
 
-    With `resume` a run that was stopped goes on from its last epoch (and one that has
-    finished is left as it is). Raises TrainingError, ConfigError or DatasetError.
+    With `resume` a run that was stopped goes on from its last epoch, and one that has finished
+    is left as it is. Raises TrainingError, ConfigError or DatasetError.
     """
     may_begin(folder, resume)
     trainer = begin(config, data, folder, progress)
@@ -42,7 +42,7 @@ def train(
 
 def may_begin(folder: Path, resume: bool) -> None:
     """Raise TrainingError for a folder that holds a run, unless it is to be resumed."""
-    if _started(folder) and not resume:
+    if (folder / "last.safetensors").is_file() and not resume:
         raise TrainingError(
             f"{folder} holds a run already: go on with --resume, or give another --run"
         )
@@ -52,7 +52,7 @@ def begin(
     config: Config, data: Path, folder: Path, progress: Progress, worker: Worker = SINGLE_WORKER
 ) -> Trainer:
     """Prepare a training, as it was left where it has begun, and write its record."""
-    started = _started(folder)
+    started = (folder / "last.safetensors").is_file()
     dataset = Dataset(data)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, dataset, folder, progress)
@@ -60,11 +60,13 @@ def begin(
         trainer.resume()
     if not worker.is_main:
         return trainer
-    about = run_record.initial_record(trainer.config, dataset)
-    about["workers"] = worker.world_size
-    about["precision"] = "bfloat16" if trainer.autocast else "float32"
-    about["started"] = _record(folder)["started"] if started else provenance.now()
-    about["parameters"] = sum(p.numel() for p in trainer.network.parameters())
+    before = read_record(folder / "run.json") if started else {"started": provenance.now()}
+    about = run_record.initial_record(trainer.config, dataset) | {
+        "workers": worker.world_size,
+        "precision": "bfloat16" if trainer.autocast else "float32",
+        "started": before["started"],
+        "parameters": sum(p.numel() for p in trainer.network.parameters()),
+    }
     checkpoint.write_json(folder / "run.json", about)
     return trainer
 
@@ -78,12 +80,13 @@ def export_again(folder: Path, data: Path, progress: Progress) -> dict[str, Any]
 
 def conclude(folder: Path, validation: Loader) -> dict[str, Any]:
     """Export a run's best checkpoint and complete its record."""
-    about = _record(folder)
     state = checkpoint.load(folder / "last.safetensors")[1]["state"]
-    about["parity_years"] = export_run(folder, validation)
-    about["finished"] = provenance.now()
-    about["epochs"] = state["epoch"]
-    about["best"] = state["history"][state["best_epoch"] - 1]
+    about = read_record(folder / "run.json") | {
+        "parity_years": export_run(folder, validation),
+        "finished": provenance.now(),
+        "epochs": state["epoch"],
+        "best": state["history"][state["best_epoch"] - 1],
+    }
     checkpoint.write_json(folder / "run.json", about)
     return about
 
@@ -101,10 +104,7 @@ def export_run(folder: Path, validation: Loader) -> float:
     return exporter.calibrate_and_export(network, folder / "model.onnx", card, validation)
 
 
-def _started(folder: Path) -> bool:
-    return (folder / "last.safetensors").is_file()
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    about: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
-    return about
+def read_record(file: Path) -> dict[str, Any]:
+    """Read a JSON record; one that is not there yet is empty."""
+    record: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return record

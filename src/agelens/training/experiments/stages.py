@@ -9,7 +9,7 @@ when it is finished, goes on where it was stopped, and starts over when somethin
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from agelens.errors import ConfigError, TrainingError
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments import run as single
 from agelens.training.experiments.combination import combine_runs
+from agelens.training.experiments.run import read_record
 from agelens.training.export.quantization import quantize
 from agelens.training.networks import backbones, checkpoint
 from agelens.training.recipes.config import Config, MemberConfig, ModelConfig
@@ -34,7 +35,7 @@ MADE = (
     RECORD, "run.json", "model.onnx", "history.csv", "best.safetensors", "best.json",
     "last.safetensors", "last.json",
 )  # fmt: skip
-"""The files of a run folder that a stage which starts over removes."""
+"""The files that a stage which starts over removes from its run folder."""
 
 Kind = Literal["train", "combine", "quantize"]
 Trainer = Callable[..., dict[str, Any]]  # called as `run.train` is
@@ -48,30 +49,29 @@ WORDS: dict[State, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """One model on the way of a recipe."""
+    """One model that a recipe needs, or its own."""
 
     name: str
     kind: Kind
     folder: Path  # the run folder
     config: Config  # with files in place of `recipe:` and `out-of-fold:`
     inputs: tuple["Stage", ...]  # the stages whose models it starts from
-    backbones: tuple[str, ...]  # the pre-trained networks it starts from
-    files: tuple[str, ...]  # other files that it reads
-    teacher: tuple[str, ...]  # backbones whose out-of-fold answers it learns from
     fingerprint: str
+    backbones: tuple[str, ...] = ()  # the pre-trained networks it starts from
+    files: tuple[str, ...] = ()  # other files that it reads
+    teacher: tuple[str, ...] = ()  # backbones whose out-of-fold answers it learns from
 
     @property
     def state(self) -> State:
         """Tell from the run folder what has been done."""
-        record = _read(self.folder / RECORD)
+        there = {file.name for file in self.folder.glob("*")}
+        record = read_record(self.folder / RECORD)
         if not record:
-            holds_run = any((self.folder / file).exists() for file in ("run.json", "model.onnx"))
-            return "foreign" if holds_run else "new"
+            return "foreign" if there & {"run.json", "model.onnx"} else "new"
         if record["fingerprint"] != self.fingerprint:
             return "changed"
-        needed = ("model.onnx", "best.safetensors") if self.kind == "train" else ("model.onnx",)
-        there = all((self.folder / file).is_file() for file in needed)
-        return "finished" if "finished" in record and there else "stopped"
+        needed = {"model.onnx", "best.safetensors"} if self.kind == "train" else {"model.onnx"}
+        return "finished" if "finished" in record and needed <= there else "stopped"
 
     @property
     def needs(self) -> list[str]:
@@ -102,12 +102,11 @@ def plan(recipe: Config, data: Path, folder: Path) -> list[Stage]:
             )
         return _stage(name, place, config, inputs, dataset)
 
-    if not recipe.quantize:
-        last = add(recipe.name, recipe, folder)
-        return [*stages.values(), last]
-    whole = add(recipe.name, recipe, folder / recipe.name)
-    small = _stage(f"{recipe.name}-int8", folder, recipe, (whole,), dataset, quantizes=True)
-    return [*stages.values(), whole, small]
+    own = [add(recipe.name, recipe, folder / recipe.name if recipe.quantize else folder)]
+    if recipe.quantize:
+        name = f"{recipe.name}-int8"
+        own.append(_stage(name, folder, recipe, (own[0],), dataset, quantizes=True))
+    return [*stages.values(), *own]
 
 
 def _stage(
@@ -118,50 +117,45 @@ def _stage(
     kind: Kind = "quantize" if quantizes else "combine" if recipe.combine else "train"
     recipe = recipe.filled().model_copy(update={"stages": {}, "quantize": quantizes})
     parts: list[ModelConfig | MemberConfig] = [recipe.model, *recipe.model.members]
-    files = [one.weights for one in parts]
-    files += [recipe.data.teacher, recipe.data.exclude, recipe.data.downweight]
-    plain = [
-        file for file in files
+    named = [one.weights for one in parts]
+    named += [recipe.data.teacher, recipe.data.exclude, recipe.data.downweight]
+    files = tuple(
+        file for file in named
         if file and file != "hub" and not file.startswith((REFERENCE, OUT_OF_FOLD))
-    ]  # fmt: skip
+    )  # fmt: skip
     own = recipe.model_dump(
         mode="json", exclude_defaults=True, exclude={"name": True, "run": {"threads", "device"}}
     )
-    contents = [_digest(Path(file)) for file in plain]
+    contents = [
+        hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else "missing"
+        for file in files
+    ]
     made_of = [own, dataset.fingerprint, contents, [stage.fingerprint for stage in inputs]]
     fingerprint = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    stage = Stage(name, kind, folder, recipe, inputs, fingerprint)
     if kind != "train":
-        return Stage(name, kind, folder, recipe, inputs, (), (), (), fingerprint)
+        return stage
     table = recipe.table()
-    checkpoints = {REFERENCE + stage.name: stage.folder / "best.safetensors" for stage in inputs}
+    checkpoints = {REFERENCE + one.name: str(one.folder / "best.safetensors") for one in inputs}
     for part in (table["model"], *table["model"]["members"]):
-        if part.get("weights") in checkpoints:
-            part["weights"] = str(checkpoints[part["weights"]])
-    teacher = _teacher(recipe, name)
-    if teacher:
+        if "weights" in part:
+            part["weights"] = checkpoints.get(part["weights"], part["weights"])
+    teacher: tuple[str, ...] = ()
+    if str(recipe.data.teacher).startswith(OUT_OF_FOLD):
+        teacher = tuple(str(recipe.data.teacher).removeprefix(OUT_OF_FOLD).split(","))
+        if unknown := set(teacher) - set(out_of_fold.BACKBONES):
+            raise ConfigError(
+                f"{name}: data.teacher = {recipe.data.teacher!r}: unknown backbone "
+                f"{min(unknown)!r}; expected some of {', '.join(out_of_fold.BACKBONES)}, "
+                "separated by commas"
+            )
         file = f"out-of-fold-{'-'.join(teacher)}-split{recipe.data.split}.parquet"
         table["data"]["teacher"] = str(dataset.folder / file)
-    pretrained = [
+    pretrained = tuple(
         one.backbone for one in parts if one.backbone in backbones.CATALOGUE and not one.weights
-    ]
-    return Stage(
-        name, kind, folder, Config.check(table, name), inputs, tuple(pretrained), tuple(plain),
-        teacher, fingerprint,
-    )  # fmt: skip
-
-
-def _teacher(recipe: Config, name: str) -> tuple[str, ...]:
-    """Read the backbones of `out-of-fold:BACKBONE,...`; none for any other teacher."""
-    teacher = recipe.data.teacher or ""
-    if not teacher.startswith(OUT_OF_FOLD):
-        return ()
-    backbones = tuple(teacher.removeprefix(OUT_OF_FOLD).split(","))
-    if unknown := set(backbones) - set(out_of_fold.BACKBONES):
-        raise ConfigError(
-            f"{name}: data.teacher = {teacher!r}: unknown backbone {min(unknown)!r}; expected some "
-            f"of {', '.join(out_of_fold.BACKBONES)}, separated by commas"
-        )
-    return backbones
+    )
+    config = Config.check(table, name)
+    return replace(stage, config=config, backbones=pretrained, files=files, teacher=teacher)
 
 
 def run(
@@ -173,7 +167,7 @@ def run(
     on_stage: Callable[[str], None] | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> dict[str, Any]:
-    """Make every stage that is not finished; give the record of the last.
+    """Make every stage that is not finished; return the record of the last.
 
     `on_stage` is called with "stage 2 of 5: NAME" and what happens to it. Raises TrainingError,
     before anything is made, for what is missing; see `check`.
@@ -208,7 +202,7 @@ def run(
         else:  # raises TrainingError where the folder holds a run of another recipe
             train(stage.config, data, stage.folder, progress, resume=True, on_epoch=on_epoch)
         checkpoint.write_json(stage.folder / RECORD, record | {"finished": provenance.now()})
-    return _read(stages[-1].folder / "run.json")
+    return read_record(stages[-1].folder / "run.json")
 
 
 def prepare(recipe: Config, data: Path, folder: Path, progress: Progress) -> Config:
@@ -237,7 +231,7 @@ def check(stages: list[Stage], dataset: Dataset) -> None:
         state = stage.state
         if state == "finished":
             continue
-        record = _read(stage.folder / RECORD)
+        record = read_record(stage.folder / RECORD)
         if (state == "foreign" and len(stages) > 1) or (
             state == "changed" and len(stages) == 1 and record["data"] != dataset.fingerprint
         ):
@@ -267,16 +261,6 @@ def _make_teacher(stage: Stage, dataset: Dataset, progress: Progress) -> None:
 def has_teacher(stage: Stage, dataset: Dataset) -> bool:
     """Tell whether the out-of-fold answers of a stage's teacher are there, for these faces."""
     file = Path(str(stage.config.data.teacher))
-    about = _read(file.with_suffix(".json"))
+    about = read_record(file.with_suffix(".json"))
     same = {"data": dataset.fingerprint, "backbones": list(stage.teacher), "seeds": SEEDS}
     return file.is_file() and same.items() <= about.items()
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "missing"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Read a record; one that is not there yet is empty."""
-    record: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return record

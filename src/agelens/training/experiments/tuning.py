@@ -5,18 +5,21 @@ trial that is worse than the median of the others at the same epoch is pruned. T
 a journal file, so that it can be stopped, resumed, and shared by several workers.
 """
 
+import math
 import multiprocessing
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import polars as pl
 import tomli_w
+from matplotlib import pyplot
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.visualization import matplotlib as plots
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rich.progress import Progress
 
@@ -29,6 +32,8 @@ from agelens.training.recipes import library
 from agelens.training.recipes.config import Config
 
 JOURNAL = "study.journal"
+Space = dict[str, "Range"]
+Report = Callable[[str], None]
 
 
 class Range(BaseModel):
@@ -36,54 +41,80 @@ class Range(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    low: float | None = None
-    high: float | None = None
+    low: float = math.nan
+    high: float = math.nan
     log: bool = False
     choices: list[str | int | float | bool] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Range":
-        ranged = self.low is not None and self.high is not None
+        ranged = not (math.isnan(self.low) or math.isnan(self.high))
         if ranged == bool(self.choices):
             raise ValueError("expected either low and high, or choices")
-        if self.low is not None and self.high is not None:
-            if not self.low < self.high:
-                raise ValueError(f"low {self.low} is not below high {self.high}")
-            if self.log and self.low <= 0:
-                raise ValueError(f"low {self.low} cannot be on a logarithmic scale")
+        if ranged and not self.low < self.high:
+            raise ValueError(f"low {self.low} is not below high {self.high}")
+        if ranged and self.log and self.low <= 0:
+            raise ValueError(f"low {self.low} cannot be on a logarithmic scale")
         return self
 
     def propose(self, trial: Trial, key: str) -> Any:
         """Let a trial choose a value."""
         if self.choices:
             return trial.suggest_categorical(key, self.choices)
-        if self.low is None or self.high is None:
-            raise ValueError("a range without ends")
         return trial.suggest_float(key, self.low, self.high, log=self.log)
 
 
-def read_space(source: str | Path, recipe: Config) -> dict[str, Range]:
+def read_space(source: str | Path, recipe: Config) -> Space:
     """Read a search space, a shipped one by its name or a TOML file by its path.
 
     It holds lines of "section.key" = {low, high, log} or {choices}. Raises ConfigError for a key
     that the recipe does not know, or a range that is not valid.
     """
     path = library.find(source, library.SPACES)
-    space: dict[str, Range] = {}
+    space: Space = {}
     for key, entry in library.parse(path).items():
         try:
             space[key] = Range.model_validate(entry)
         except ValidationError as error:
             fault = error.errors()[0]
             raise ConfigError(f"{path}: {key!r}: {fault['msg']}") from error
-        low_or_first = space[key].choices[0] if space[key].choices else space[key].low
-        recipe.changed({key: low_or_first}, str(path))
+        recipe.changed({key: [*space[key].choices, space[key].low][0]}, str(path))
     if not space:
         raise ConfigError(f"{path} names no key to tune")
     return space
 
 
-def open_study(folder: Path, worker: int = 0) -> optuna.Study:
+def tune(
+    recipe: Config,
+    space: Space,
+    data: Path,
+    folder: Path,
+    trials: int,
+    progress: Progress,
+    *,
+    workers: int = 1,
+    on_trial: Report | None = None,
+) -> Path:
+    """Run trials until the study has `trials` that ended; return the best recipe's file.
+
+    What the recipe needs, a stage or a teacher, is made first. Besides `best.toml` the folder gets
+    `trials.csv` and plots. Each worker is a process with its share of the threads. Raises
+    TrainingError when no trial ended.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = _open_study(folder)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)  # left by a run that was stopped
+    if _ended(study) < trials:
+        ready = prepare(recipe, data, folder, progress)
+        if workers == 1:
+            _run_trials(ready, space, data, folder, trials, progress, on_trial)
+        else:
+            _run_in_processes(ready, space, data, folder, trials, progress, workers)
+    return _write_results(_open_study(folder), recipe, folder)
+
+
+def _open_study(folder: Path, worker: int = 0) -> optuna.Study:
     """Open the study of a folder, or start one.
 
     What is proposed next depends on how many trials there are and on the worker: the same seed
@@ -104,67 +135,25 @@ def open_study(folder: Path, worker: int = 0) -> optuna.Study:
     return study
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Search:
-    """What every worker of a study needs to know; it is sent to other processes."""
-
-    recipe: Config  # with all files that it needs
-    space: dict[str, Range]
-    data: Path
-    folder: Path
-    trials: int  # that shall have ended
-
-
-def tune(
-    recipe: Config,
-    space: dict[str, Range],
-    data: Path,
-    folder: Path,
-    trials: int,
-    progress: Progress,
-    *,
-    workers: int = 1,
-    on_trial: Callable[[str], None] | None = None,
-) -> Path:
-    """Run trials until the study has `trials` that ended; give the best recipe's file.
-
-    What the recipe needs, a stage or a teacher, is made first. Besides `best.toml` the folder gets
-    `trials.csv` and plots. Each worker is a process with its share of the threads. Raises
-    TrainingError when no trial ended.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = open_study(folder)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)  # left by a run that was stopped
-    if ended(study) < trials:
-        search = _Search(prepare(recipe, data, folder, progress), space, data, folder, trials)
-        if workers == 1:
-            _run_trials(search, progress, on_trial)
-        else:
-            _run_in_processes(search, workers, progress)
-    return write_results(open_study(folder), recipe, folder)
-
-
-def ended(study: optuna.Study) -> int:
+def _ended(study: optuna.Study) -> int:
     """Count the trials that were completed or pruned."""
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
 def _run_trials(
-    search: _Search,
-    progress: Progress,
-    on_trial: Callable[[str], None] | None = None,
-    worker: int = 0,
-) -> None:
+    recipe: Config, space: Space, data: Path, folder: Path, trials: int, progress: Progress,
+    on_trial: Report | None = None, worker: int = 0,
+) -> None:  # fmt: skip
     """Run trials in this process until the study, which others may share, has enough."""
-    dataset = Dataset(search.data)
-    study = open_study(search.folder, worker)
-    task = progress.add_task("trials", total=search.trials, completed=ended(study))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # of another process too
+    dataset = Dataset(data)
+    study = _open_study(folder, worker)
+    task = progress.add_task("trials", total=trials, completed=_ended(study))
 
     def objective(trial: Trial) -> float:
-        values = {key: entry.propose(trial, key) for key, entry in search.space.items()}
-        folder = search.folder / f"trial-{trial.number}"
-        folder.mkdir(exist_ok=True)
+        values = {key: entry.propose(trial, key) for key, entry in space.items()}
+        run = folder / f"trial-{trial.number}"
+        run.mkdir(exist_ok=True)
 
         def report(row: dict[str, float]) -> None:
             trial.report(row["validation_mae"], int(row["epoch"]))
@@ -172,18 +161,17 @@ def _run_trials(
                 raise optuna.TrialPruned
 
         try:
-            config = search.recipe.changed(values, "trial")
-            state = Trainer(config, dataset, folder, progress).fit(report)
+            state = Trainer(recipe.changed(values, "trial"), dataset, run, progress).fit(report)
             best = state.history[state.best_epoch - 1]
             trial.set_user_attr("gender_accuracy", best["validation_gender_accuracy"])
             return state.best_mae
         finally:
-            for file in folder.glob("*.safetensors"):
+            for file in run.glob("*.safetensors"):
                 file.unlink()
 
-    def finish(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        progress.update(task, completed=ended(study))
-        if ended(study) >= search.trials:
+    def finish(study: optuna.Study, trial: FrozenTrial) -> None:
+        progress.update(task, completed=_ended(study))
+        if _ended(study) >= trials:
             study.stop()
         if on_trial:
             result = f"MAE {trial.value:.3f}" if trial.value is not None else "pruned"
@@ -193,22 +181,25 @@ def _run_trials(
     progress.remove_task(task)
 
 
-def _run_in_processes(search: _Search, workers: int, progress: Progress) -> None:
+def _run_in_processes(
+    recipe: Config, space: Space, data: Path, folder: Path, trials: int, progress: Progress,
+    workers: int,
+) -> None:  # fmt: skip
     """Let several processes work on one study, each with its share of the threads."""
-    threads = max((search.recipe.run.threads or multiprocessing.cpu_count()) // workers, 1)
-    search = replace(search, recipe=search.recipe.changed({"run.threads": threads}, "threads"))
+    threads = max((recipe.run.threads or multiprocessing.cpu_count()) // workers, 1)
+    shared = recipe.changed({"run.threads": threads}, "threads"), space, data, folder, trials
     spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
     processes = [
-        spawn.Process(target=_run_silently, args=(search, worker), daemon=True)
+        spawn.Process(target=_run_silently, args=(*shared, worker), daemon=True)
         for worker in range(workers)
     ]
-    task = progress.add_task(f"trials by {workers} workers", total=search.trials)
+    task = progress.add_task(f"trials by {workers} workers", total=trials)
     for process in processes:
         process.start()
     try:
         while any(process.is_alive() for process in processes):
             processes[0].join(timeout=1)
-            progress.update(task, completed=ended(open_study(search.folder)))
+            progress.update(task, completed=_ended(_open_study(folder)))
     finally:
         for process in processes:
             process.terminate()
@@ -216,25 +207,25 @@ def _run_in_processes(search: _Search, workers: int, progress: Progress) -> None
         progress.remove_task(task)
 
 
-def _run_silently(search: _Search, worker: int) -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    _run_trials(search, Progress(disable=True), worker=worker)
+def _run_silently(
+    recipe: Config, space: Space, data: Path, folder: Path, trials: int, worker: int
+) -> None:
+    silent = Progress(disable=True)  # cannot be sent to another process
+    _run_trials(recipe, space, data, folder, trials, silent, worker=worker)
 
 
-def write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
-    """Write `best.toml`, `trials.csv` and the plots of a study."""
+def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
+    """Write `best.toml`, `trials.csv` and the plots of a study; return the path of the first."""
     try:
         best = study.best_trial
     except ValueError as error:
         raise TrainingError(
             f"no trial of {folder} was completed: run it with more trials"
         ) from error
+    summary = f"# Trial {best.number} of {_ended(study)}: validation MAE {best.value:.3f} years.\n"
     table = recipe.changed(best.params, "trial").table()
-    checkpoint.write_text(
-        folder / "best.toml",
-        f"# Trial {best.number} of {ended(study)}: validation MAE {best.value:.3f} years.\n"
-        + tomli_w.dumps(table),
-    )
+    checkpoint.write_text(folder / "best.toml", summary + tomli_w.dumps(table))
+    trials = study.get_trials(deepcopy=False)
     rows = [
         {
             "trial": trial.number,
@@ -245,31 +236,18 @@ def write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
             "seconds": trial.duration.total_seconds() if trial.duration else None,
             **trial.params,
         }
-        for trial in study.get_trials(deepcopy=False)
+        for trial in trials
     ]
     csv = pl.DataFrame(rows, infer_schema_length=None).write_csv()
     checkpoint.write_text(folder / "trials.csv", csv)
-    _plot(study, folder)
-    return folder / "best.toml"
-
-
-def _plot(study: optuna.Study, folder: Path) -> None:
-    """Draw the study's history, and its importances where there are enough trials."""
-    import warnings
-
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-    from optuna.visualization import matplotlib as plots
-
+    pyplot.switch_backend("Agg")
+    complete = [trial.value for trial in trials if trial.state == TrialState.COMPLETE]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # these plots are marked experimental
         plots.plot_optimization_history(study, target_name="validation MAE in years")
         pyplot.savefig(folder / "history.svg", bbox_inches="tight")
-        pyplot.close("all")
-        done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if len(done) >= 4 and len({trial.value for trial in done}) > 1:
+        if len(complete) >= 4 and len(set(complete)) > 1:
             plots.plot_param_importances(study)
             pyplot.savefig(folder / "importances.svg", bbox_inches="tight")
-            pyplot.close("all")
+        pyplot.close("all")
+    return folder / "best.toml"

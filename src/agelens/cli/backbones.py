@@ -36,22 +36,18 @@ def show() -> None:
     from agelens.errors import AgelensError
     from agelens.training.networks import backbones
 
-    def line(word: str, text: str) -> None:
-        console.out.print(f"  {word:8} {text}", soft_wrap=True, highlight=False)
-
     for name, backbone in backbones.CATALOGUE.items():
         console.out.print(f"[bold]{name}[/]")
-        line("what", backbone.about)
-        line("licence", backbone.licence)
-        line("source", backbone.source)
+        for word in ("about", "licence", "source"):
+            console.result(f"  {word:8} {getattr(backbone, word)}")
         for file, digest in backbone.files.items():
-            line("file", f"{file}  SHA-256 {digest}")
+            console.result(f"  file     {file}  SHA-256 {digest}")
         try:
-            line("here", str(backbones.locate(name).parent))
+            console.result(f"  here     {backbones.locate(name).parent}")
         except AgelensError:
-            line("here", f"no; get it with  agelens backbones get {name}")
+            console.result(f"  here     no; get it with  agelens backbones get {name}")
     console.out.print("[bold]timm/NAME[/]")
-    line("what", "any network of the package timm (extra `timm`), with model.weights in the recipe")
+    console.result("  about    any network of the package timm (extra `timm`), with model.weights")
 
 
 @app.command()
@@ -77,4 +73,4 @@ def get(
         raise typer.BadParameter(f"{name!r} is not a known backbone: expected one of {known}")
     with working(f"getting {name}"):
         path = backbones.fetch(name, source)
-    console.out.print(str(path), soft_wrap=True, highlight=False)
+    console.result(path)

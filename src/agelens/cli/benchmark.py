@@ -8,7 +8,13 @@ import typer
 from agelens.cli import console, options
 from agelens.cli.extras import need_train
 
-PROTOCOLS = ("five-splits",)
+COLUMNS = {
+    "MAE": ("age_mae", ".3f"),
+    "CS@5": ("age_within_5", ".2%"),
+    "MAE 21-60": ("age_mae_21_60", ".3f"),
+    "gender": ("gender_accuracy", ".2%"),
+    "gender from 13": ("gender_accuracy_13", ".2%"),
+}
 
 
 def benchmark(
@@ -18,8 +24,7 @@ def benchmark(
     members: Annotated[
         list[Path] | None,
         typer.Option(
-            "--combine",
-            help="Instead of a recipe: combine other such RUNs (repeatable).",
+            "--combine", help="Instead of a recipe: combine other such RUNs (repeatable)."
         ),
     ] = None,
     protocol: Annotated[str, typer.Option(help="Only five-splits so far.")] = "five-splits",
@@ -45,59 +50,36 @@ def benchmark(
     need_train()
     import sys
 
-    from rich.table import Table
-
     from agelens import provenance
     from agelens.cli.progress import bar
     from agelens.cli.train import overrides
-    from agelens.training.experiments.cross_validation import (
-        ensemble_method,
-        five_splits,
-        recipe_method,
-    )
+    from agelens.training.experiments.cross_validation import five_splits
     from agelens.training.recipes.config import Config
 
-    if protocol not in PROTOCOLS:
-        raise typer.BadParameter(
-            f"{protocol!r}: expected {', '.join(PROTOCOLS)}", param_hint="--protocol"
-        )
+    if protocol != "five-splits":
+        raise typer.BadParameter(f"{protocol!r}: expected five-splits", param_hint="--protocol")
     if (config is None) == (not members):
         raise typer.BadParameter("expected either --config or --combine", param_hint="--config")
     if members and change:
         raise typer.BadParameter(
             "--set changes a recipe: give it with --config", param_hint="--set"
         )
-    wanted = {"splits": tuple(sorted(set(splits)))} if splits else {}
+    wanted = {"splits": sorted(set(splits))} if splits else {}
+    recipe = Config.read(config, overrides(change or [])) if config else None
+    source: Any = recipe or members
+    name = recipe.name if recipe else " + ".join(member.name for member in source)
     with bar() as progress:
-        if config:
-            method = recipe_method(Config.read(config, overrides(change or [])), data, progress)
-        else:
-            method = ensemble_method(members or [], data, progress)
         about = five_splits(
-            method, data, run, progress, flip=flip, on_split=_print_split,
+            source, data, run, progress, flip=flip, on_split=_print_split,
             command=provenance.command(["agelens", *sys.argv[1:]]), **wanted,
         )  # fmt: skip
-    table = Table(title=f"{method.name}, test folds{', flip' if flip else ''}")
-    for heading in ("split", "MAE", "CS@5", "MAE 21-60", "gender", "gender from 13"):
-        table.add_column(heading, justify="right")
-    for row in about["splits"]:
-        table.add_row(str(row["split"]), *_cells(row))
-    table.add_section()
-    table.add_row("mean", *_cells(about["mean"]))
+    rows: list[Any] = [([str(row["split"])], row) for row in about["splits"]]
+    rows += [None, (["mean"], about["mean"])]
     if len(about["splits"]) > 1:
-        table.add_row("s.d.", *_cells(about["standard_deviation"]))
-    console.out.print(table)
-    console.out.print(str(run / "protocol.json"), soft_wrap=True, highlight=False)
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    return [
-        f"{row['age_mae']:.3f}",
-        f"{row['age_within_5']:.2%}",
-        f"{row['age_mae_21_60']:.3f}",
-        f"{row['gender_accuracy']:.2%}",
-        f"{row['gender_accuracy_13']:.2%}",
-    ]
+        rows.append((["s.d."], about["standard_deviation"]))
+    title = f"{name}, test folds{', flip' if flip else ''}"
+    console.table(["split"], COLUMNS, rows, title=title)
+    console.result(run / "protocol.json")
 
 
 def _print_split(row: dict[str, Any]) -> None:

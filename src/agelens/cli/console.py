@@ -7,6 +7,7 @@ warnings and errors. NO_COLOR is honoured.
 
 import json
 import logging
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,13 @@ out = Console()
 err = Console(stderr=True)
 quiet = False
 json_logs = False
+
+Columns = Mapping[str, tuple[str, str]]  # heading -> key and format of a figure
+VALIDATION: Columns = {
+    "MAE": ("validation_mae", ".3f"),
+    "CS@5": ("validation_cs5", ".1%"),
+    "gender": ("validation_gender_accuracy", ".1%"),
+}
 
 
 def configure(*, quiet: bool, json_logs: bool) -> None:
@@ -37,6 +45,37 @@ def note(message: str) -> None:
     """Print one line of progress on standard error, unless --quiet is set."""
     if not quiet:
         _print("info", message)
+
+
+def result(text: object) -> None:
+    """Print one line of a command's result, such as a path, as it is."""
+    out.print(str(text), soft_wrap=True, highlight=False, markup=False)
+
+
+def table(
+    labels: Sequence[str],
+    columns: Columns,
+    rows: Iterable[tuple[Sequence[str], Mapping[str, Any]] | None],
+    **style: Any,
+) -> None:
+    """Print a table of labels and figures.
+
+    Each row has its labels and its figures by key, empty where one is missing; None is a line.
+    """
+    from rich.table import Table
+
+    printed = Table(*labels, **style)
+    for heading in columns:
+        printed.add_column(heading, justify="right")
+    for row in rows:
+        if row is None:
+            printed.add_section()
+            continue
+        texts, figures = row
+        cells = [format(figures[key], form) if figures.get(key) is not None else ""
+                 for key, form in columns.values()]  # fmt: skip
+        printed.add_row(*texts, *cells)
+    out.print(printed)
 
 
 def line(level: str, message: str, **more: Any) -> None:

@@ -26,4 +26,4 @@ def export(
     with bar() as progress:
         about = export_again(run, data, progress)
     console.note(f"differs from torch by {about['parity_years']:.1e} years at most")
-    console.out.print(str(run / "model.onnx"), soft_wrap=True, highlight=False)
+    console.result(run / "model.onnx")

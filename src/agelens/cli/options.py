@@ -14,6 +14,7 @@ Dataset = Annotated[Path, typer.Argument(help=_DATASET, show_default=False)]
 Data = Annotated[Path, typer.Option("--data", help=_DATASET, show_default=False)]
 TrainingData = Annotated[Path, typer.Option("--data", help="The dataset folder of the training.")]
 Run = Annotated[Path, typer.Option("--run", help="The run folder to write.")]
+Runs = Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="The folder to write to.", show_default=False)
 ]

@@ -8,15 +8,6 @@ import typer
 from agelens.cli import console, options
 from agelens.cli.extras import need_train
 
-Backbones = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--backbone",
-        help="Backbone for the features: faceres-deep or dlib (repeatable; default: both).",
-        show_default=False,
-    ),
-]
-
 
 def out_of_fold(
     data: options.Dataset,
@@ -24,14 +15,20 @@ def out_of_fold(
         Path | None,
         typer.Option(help="The Parquet file to write (default: DATA/out-of-fold.parquet)."),
     ] = None,
-    backbone: Backbones = None,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Backbone for the features: faceres-deep or dlib (repeatable; default: both).",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=4,
-            help="Only the training faces of this split, as a distillation teacher (data.teacher).",
             show_default=False,
+            help="Only the training faces of this split, as a distillation teacher (data.teacher).",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Heads to average in each fold.")] = 2,
@@ -71,4 +68,4 @@ def out_of_fold(
         f"MAE {about['age_mae']:.3f} years, CS@5 {about['cs5']:.1%}, "
         f"gender accuracy {about['gender_accuracy']:.1%} against the labels"
     )
-    console.out.print(str(path), soft_wrap=True, highlight=False)
+    console.result(path)

@@ -1,6 +1,6 @@
 """`agelens recipes`: the recipes that ship with the package."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,21 +28,22 @@ def recipes(context: typer.Context) -> None:
     need_train()
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
-    from rich.table import Table
 
     from agelens.training.recipes import library
     from agelens.training.recipes.config import Config
 
-    recorded = library.recorded()
-    table = Table("recipe", box=SIMPLE_HEAD)
-    for heading in ("minutes", "MAE", "gender"):
-        table.add_column(heading, justify="right")
+    recorded, rows = library.recorded(), []
     for name in library.names():
         config = Config.read(name)
-        figures = recorded["recipes"].get(name, {})
-        about = f"{escape(library.summary(name))}\nStarts from {_starts_from(config)}."
-        table.add_row(f"[bold]{name}[/]\n{about}", *_cells(figures))
-    console.out.print(table)
+        parts = config.model.members or [config.model]
+        pretrained = [] if config.combine else [
+            one.backbone for one in parts if one.backbone != "scratch" and not one.weights
+        ]  # fmt: skip
+        start = ", ".join(library.references(config.table()) + pretrained) or "random weights"
+        about = f"[bold]{name}[/]\n{escape(library.summary(name))}\nStarts from {start}."
+        rows.append(([about], recorded["recipes"].get(name, {})))
+    columns = {"minutes": ("minutes", ".0f"), "MAE": ("mae", ".2f"), "gender": ("gender", ".1%")}
+    console.table(["recipe"], columns, rows, box=SIMPLE_HEAD)
     console.note(f"minutes on {recorded['machine']}")
 
 
@@ -62,22 +63,6 @@ def show(
 
     from agelens.cli.train import read
 
-    table = read(name, None, {}).table()
+    table = read(name).table()
     del table["name"]  # a recipe has the name of its file
     typer.echo(tomli_w.dumps(table).rstrip())
-
-
-def _starts_from(config: Any) -> str:
-    """Name the recipes and the pre-trained networks that a recipe starts from."""
-    from agelens.training.recipes.library import references
-
-    parts = config.model.members or [config.model]
-    pretrained = [one.backbone for one in parts if one.backbone != "scratch" and not one.weights]
-    found = references(config.table()) + ([] if config.combine else pretrained)
-    return ", ".join(found) or "random weights"
-
-
-def _cells(figures: dict[str, float]) -> tuple[str, str, str]:
-    if not figures:
-        return "", "", ""
-    return f"{max(figures['minutes'], 1):.0f}", f"{figures['mae']:.2f}", f"{figures['gender']:.1%}"

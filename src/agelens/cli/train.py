@@ -1,5 +1,6 @@
 """`agelens train`: from a recipe and a dataset folder to a run folder with a model."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,17 +70,20 @@ def train(
     from agelens.cli.progress import bar
     from agelens.training.experiments import stages
 
-    changes = overrides(change or [])
-    for key, file in (("data.exclude", exclude), ("data.downweight", downweight)):
-        if file is not None:
-            changes[key] = str(file)
-    checked = read(recipe, config, changes)
+    files = {"data.exclude": exclude, "data.downweight": downweight}
+    checked = read(
+        recipe, config, change, {key: str(file) for key, file in files.items() if file is not None}
+    )
     run = run or Path("runs", checked.name)
     planned = stages.plan(checked, data, run)
     if dry_run:
         _show(planned, data)
         return
-    trainer = {"train": _shared(workers, address)} if shared else {}
+    trainer: dict[str, Trainer] = {}
+    if shared:
+        from agelens.training.experiments import ray_workers
+
+        trainer["train"] = partial(ray_workers.train, workers=workers, address=address)
     with bar() as progress:
         about = stages.run(
             planned, data, progress, on_stage=console.note, on_epoch=_print_epoch, **trainer
@@ -90,13 +94,19 @@ def train(
             f"CS@5 {best['validation_cs5']:.1%}, "
             f"gender accuracy {best['validation_gender_accuracy']:.1%}"
         )
-    console.out.print(str(run / "model.onnx"), soft_wrap=True, highlight=False)
+    console.result(run / "model.onnx")
 
 
-def read(recipe: str | None, config: str | None, changes: dict[str, Any]) -> "Config":
+def read(
+    recipe: str | None,
+    config: str | None = None,
+    change: list[str] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> "Config":
     """Read the recipe of a command line, with a note on standard error where it was renamed.
 
-    `config` is the value of the deprecated option --config.
+    `config` is the value of the deprecated option --config, `change` that of --set; `changes` come
+    on top.
     """
     from agelens.training.recipes import library
     from agelens.training.recipes.config import Config
@@ -111,31 +121,21 @@ def read(recipe: str | None, config: str | None, changes: dict[str, Any]) -> "Co
     source = recipe or config or ""
     if new := library.renamed(source):
         console.warn(f"the recipe {source!r} is now called {new!r}")
-    return Config.read(source, changes)
-
-
-def _shared(workers: int, address: str | None) -> "Trainer":
-    from functools import partial
-
-    from agelens.training.experiments import ray_workers
-
-    return partial(ray_workers.train, workers=workers, address=address)
+    return Config.read(source, overrides(change or []) | (changes or {}))
 
 
 def _show(stages: "list[Stage]", data: Path) -> None:
-    from rich.table import Table
-
     from agelens.data.dataset import Dataset
     from agelens.training.experiments.stages import has_teacher
 
     dataset = Dataset(data)
-    table = Table("stage", "run folder", "made from", "state")
+    rows: list[tuple[list[str], dict[str, Any]]] = []
     for number, stage in enumerate(stages, 1):
         needs = ", ".join(stage.needs) or "random weights"
         if stage.teacher and not has_teacher(stage, dataset):
             needs += " (to be made)"
-        table.add_row(f"{number} {stage.name}", str(stage.folder), needs, stage.state)
-    console.out.print(table)
+        rows.append(([f"{number} {stage.name}", str(stage.folder), needs, stage.state], {}))
+    console.table(["stage", "run folder", "made from", "state"], {}, rows)
 
 
 def _print_epoch(row: dict[str, float]) -> None:

@@ -7,15 +7,14 @@ import typer
 
 from agelens.cli import console, options
 from agelens.cli.extras import need, need_train
-from agelens.cli.train import overrides, read
+from agelens.cli.train import read
 
 
 def tune(
     data: options.Data,
     recipe: options.Recipe = None,
     space: Annotated[
-        str,
-        typer.Option(help="What may change: space, space-frozen, or a TOML file."),
+        str, typer.Option(help="What may change: space, space-frozen, or a TOML file.")
     ] = "space",
     run: Annotated[
         Path | None,
@@ -46,7 +45,7 @@ def tune(
     from agelens.training.experiments.tuning import read_space
     from agelens.training.experiments.tuning import tune as start
 
-    checked = read(recipe, config, overrides(change or []))
+    checked = read(recipe, config, change)
     ranges = read_space(space, checked)
     run = run or Path("runs", f"tune-{checked.name}")
     with bar() as progress:
@@ -54,4 +53,4 @@ def tune(
             checked, ranges, data, run, trials, progress, workers=workers, on_trial=console.note
         )
     console.note(best.read_text("utf-8").splitlines()[0].removeprefix("# "))
-    console.out.print(str(best), soft_wrap=True, highlight=False)
+    console.result(best)

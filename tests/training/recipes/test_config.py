@@ -68,7 +68,7 @@ def test_the_split_is_put_into_the_names_of_files() -> None:
         "data": {"teacher": "t-{split}"},
     }
     recipe = Config.check(table, "test")
-    filled = recipe.at(3).filled()
+    filled = recipe.changed({"data.split": 3}, "test").filled()
     assert (filled.data.split, filled.data.teacher) == (3, "t-3")
     assert filled.model.members[0].weights == "3/a"
     assert recipe.filled().data.teacher == "t-0"

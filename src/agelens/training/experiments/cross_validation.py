@@ -7,7 +7,6 @@ stopped is resumed, and one that is finished is kept.
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,72 +34,49 @@ FIGURES = {
 """The protocol's figures: subset and figure of an evaluation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A way to make the model of each split."""
-
-    name: str
-    record: dict[str, Any]  # of the method, for protocol.json
-    make: Callable[[int, Path], None]  # makes the model of a split in its run folder
-
-
-def recipe_method(recipe: Config, data: Path, progress: Progress) -> Method:
-    """Train a recipe and its stages on each split, resuming runs that were stopped."""
-
-    def make(split: int, run: Path) -> None:
-        if not {"finished", "made"} & read_record(run / "run.json").keys():
-            stages.run(stages.plan(recipe.at(split), data, run), data, progress)
-
-    return Method(recipe.name, {"recipe": recipe.table()}, make)
-
-
-def ensemble_method(folders: Sequence[Path], data: Path, progress: Progress) -> Method:
-    """Combine, on each split, the models that other methods made in their folders.
-
-    Raises TrainingError, before anything is made, for fewer than two folders.
-    """
-    if len(folders) < 2:
-        raise TrainingError(
-            f"{len(folders)} folder to combine: expected two or more that "
-            "`agelens benchmark` has filled"
-        )
-
-    def make(split: int, run: Path) -> None:
-        if "made" not in read_record(run / "run.json"):
-            combine_runs([folder / f"split-{split}" for folder in folders], data, run, progress)
-
-    members = {"members": [str(folder) for folder in folders]}
-    return Method(" + ".join(folder.name for folder in folders), members, make)
-
-
 def five_splits(
-    method: Method,
+    source: Config | Sequence[Path],
     data: Path,
     folder: Path,
     progress: Progress,
     *,
-    splits: tuple[int, ...] = tuple(range(SPLITS)),
+    splits: Sequence[int] = range(SPLITS),
     flip: bool = True,
     command: str = "",
     on_split: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Make and measure the models of some splits; return the table of `folder/protocol.json`.
 
-    The table is written after each split. A model whose evaluation is up to date is not measured
-    again.
+    `source` is a recipe to train with its stages, or two or more folders that this function has
+    filled, whose models are combined. The table is written after each split. A model whose
+    evaluation is up to date is not measured again. Raises TrainingError for fewer folders.
     """
+    if isinstance(source, Config):
+        about: dict[str, Any] = {"recipe": source.table()}
+    elif len(source) < 2:
+        raise TrainingError(
+            f"{len(source)} folder to combine: expected two or more that "
+            "`agelens benchmark` has filled"
+        )
+    else:
+        about = {"members": [str(member) for member in source]}
     rows: list[dict[str, Any]] = []
     table: dict[str, Any] = {}
     for split in splits:
         run = folder / f"split-{split}"
-        method.make(split, run)
+        if not {"finished", "made"} & read_record(run / "run.json").keys():
+            if isinstance(source, Config):
+                recipe = source.changed({"data.split": split}, source.name)
+                stages.run(stages.plan(recipe, data, run), data, progress)
+            else:
+                combine_runs([member / f"split-{split}" for member in source], data, run, progress)
         rows.append(_measure(run, split, data, flip, command, progress))
         columns = {name: [row[name] for row in rows] for name in FIGURES}
         deviation = statistics.stdev if len(rows) > 1 else lambda _: None
         table = {
             "protocol": "five-splits",
             "command": command,
-            **method.record,
+            **about,
             "flip": flip,
             "splits": rows,
             "mean": {name: statistics.fmean(values) for name, values in columns.items()},

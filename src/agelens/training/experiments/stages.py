@@ -24,7 +24,7 @@ from agelens.training.experiments.combination import combine_runs
 from agelens.training.experiments.run import read_record
 from agelens.training.export.quantization import quantize
 from agelens.training.networks import backbones, checkpoint
-from agelens.training.recipes.config import Config, MemberConfig, ModelConfig
+from agelens.training.recipes.config import Config, MemberConfig
 from agelens.training.recipes.library import REFERENCE, references
 
 RECORD = "stage.json"
@@ -116,7 +116,7 @@ def _stage(
     """Put files in place of references, find out what else is needed, take the fingerprint."""
     kind: Kind = "quantize" if quantizes else "combine" if recipe.combine else "train"
     recipe = recipe.filled().model_copy(update={"stages": {}, "quantize": quantizes})
-    parts: list[ModelConfig | MemberConfig] = [recipe.model, *recipe.model.members]
+    parts: list[MemberConfig] = [recipe.model, *recipe.model.members]
     named = [one.weights for one in parts]
     named += [recipe.data.teacher, recipe.data.exclude, recipe.data.downweight]
     files = tuple(

@@ -141,13 +141,13 @@ def _ended(study: optuna.Study) -> int:
 
 
 def _run_trials(
-    recipe: Config, space: Space, data: Path, folder: Path, trials: int, progress: Progress,
-    on_trial: Report | None = None, worker: int = 0,
+    recipe: Config, space: Space, data: Path, folder: Path, trials: int,
+    progress: Progress | None = None, on_trial: Report | None = None, worker: int = 0,
 ) -> None:  # fmt: skip
     """Run trials in this process until the study, which others may share, has enough."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of another process too
-    dataset = Dataset(data)
-    study = _open_study(folder, worker)
+    progress = progress or Progress(disable=True)  # one cannot be sent to another process
+    dataset, study = Dataset(data), _open_study(folder, worker)
     task = progress.add_task("trials", total=trials, completed=_ended(study))
 
     def objective(trial: Trial) -> float:
@@ -190,7 +190,7 @@ def _run_in_processes(
     shared = recipe.changed({"run.threads": threads}, "threads"), space, data, folder, trials
     spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
     processes = [
-        spawn.Process(target=_run_silently, args=(*shared, worker), daemon=True)
+        spawn.Process(target=_run_trials, args=shared, kwargs={"worker": worker}, daemon=True)
         for worker in range(workers)
     ]
     task = progress.add_task(f"trials by {workers} workers", total=trials)
@@ -205,13 +205,6 @@ def _run_in_processes(
             process.terminate()
             process.join()
         progress.remove_task(task)
-
-
-def _run_silently(
-    recipe: Config, space: Space, data: Path, folder: Path, trials: int, worker: int
-) -> None:
-    silent = Progress(disable=True)  # cannot be sent to another process
-    _run_trials(recipe, space, data, folder, trials, silent, worker=worker)
 
 
 def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:

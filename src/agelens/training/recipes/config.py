@@ -1,10 +1,10 @@
-"""The checked configuration of a training run: what a recipe may hold, with types and ranges.
+"""The checked configuration of a training run.
 
-Each section is a class below; its fields, with types and ranges, are all the keys that a
-recipe may hold. An unknown key, a wrong type or a value out of range is a ConfigError
-that names the key.
+Each section is a class below; its fields, with types and ranges, are all the keys that a recipe may
+hold. An unknown key, a wrong type or a value out of range is a ConfigError that names the key.
 """
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,17 +16,6 @@ from agelens.training.recipes import library
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=10)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-Side = Annotated[int, Field(ge=32, le=512)]
-Padding = Annotated[float, Field(ge=0, le=0.5)]
-Widths = list[Annotated[int, Field(ge=8, le=1024)]]
-Depths = list[Annotated[int, Field(ge=1, le=12)]]
-
 
 BACKBONES = ["scratch", "dlib", "faceres-deep"]
 """Names that a recipe may use besides timm/NAME; `training.networks.backbones` builds them."""
@@ -41,29 +30,29 @@ def _known_backbone(name: str) -> str:
 BackboneName = Annotated[str, AfterValidator(_known_backbone)]
 
 
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 class MemberConfig(_Section):
-    """One backbone of a hybrid; its keys mean what they mean in [model]."""
+    """One backbone of a hybrid, which is not a hybrid itself."""
 
-    backbone: BackboneName  # not hybrid
-    weights: str | None = None
-    size: Side = 100
-    padding: Padding = 0.0
-    widths: Widths = [40, 80, 160, 256]
-    depths: Depths = [2, 2, 2, 2]
+    backbone: BackboneName
+    weights: str | None = None  # what to start from: a safetensors file, "recipe:NAME" for what
+    # that recipe trains, or for timm "hub"
+    size: Annotated[int, Field(ge=32, le=512)] = 100  # pixels, side of the input
+    padding: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the picture's side put around
+    # it in black, on every side
+    widths: list[Annotated[int, Field(ge=8, le=1024)]] = [40, 80, 160, 256]  # scratch only
+    depths: list[Annotated[int, Field(ge=1, le=12)]] = [2, 2, 2, 2]  # scratch only
 
 
-class ModelConfig(_Section):
+class ModelConfig(MemberConfig):
     """The network: backbone -> features -> two heads."""
 
     backbone: BackboneName = "scratch"
     members: list[MemberConfig] = []  # hybrid only: the backbones that it joins
     join: Literal["gated", "beside"] = "gated"  # hybrid only: how their features stand together
-    weights: str | None = None  # what to start from: a safetensors file, "recipe:NAME" for what
-    # that recipe trains, or for timm "hub"
-    size: Side = 100  # pixels, side of the input; each member of a hybrid has its own
-    padding: Padding = 0.0  # share of the picture's side put around it in black, on every side
-    widths: Widths = [40, 80, 160, 256]  # scratch only
-    depths: Depths = [2, 2, 2, 2]  # scratch only
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # stochastic depth, scratch only
     frozen: Annotated[int, Field(ge=0)] = 0  # leading stages (members of a hybrid) that stay
     pool: Literal["mean", "gem", "attention", "regions"] = "mean"  # last feature map -> features
@@ -200,22 +189,20 @@ class Config(_Section):
         of_stages = {key: changes.pop(key) for key in list(changes) if key.startswith("stages.")}
         _replace(table, changes)
         library.gather(table, path)
-        for name, stage in table.get("stages", {}).items():
-            every = bool(table.get("combine"))
-            _replace(stage, {
-                key: value for key, value in changes.items()
-                if key.startswith("run.") or (every and "." in key)
-            })  # fmt: skip
-            before = f"stages.{name}."
-            own = [key for key in of_stages if key.startswith(before)]
-            _replace(stage, {key.removeprefix(before): of_stages.pop(key) for key in own})
-        if of_stages:
-            known = ", ".join(table.get("stages", {})) or "none, as this recipe has no stages"
-            raise ConfigError(f"--set {min(of_stages)}: unknown stage; expected one of {known}")
+        stages, shared = table.get("stages", {}), "" if table.get("combine") else "run."
+        for stage in stages.values():
+            _replace(stage, {key: value for key, value in changes.items()
+                             if "." in key and key.startswith(shared)})  # fmt: skip
+        for key, value in of_stages.items():
+            _, name, own_key = [*key.split(".", 2), ""][:3]
+            if name not in stages:
+                known = ", ".join(stages) or "none, as this recipe has no stages"
+                raise ConfigError(f"--set {key}: unknown stage; expected one of {known}")
+            _replace(stages[name], {own_key: value})
         return cls.check(table, str(source))
 
     def changed(self, values: dict[str, Any], source: str) -> "Config":
-        """Give the recipe with the values of some "section.key" replaced.
+        """Return the recipe with the values of some "section.key" replaced.
 
         Raises ConfigError for a key that it does not know or a value out of range.
         """
@@ -231,28 +218,19 @@ class Config(_Section):
         except ValidationError as error:
             raise ConfigError(_explain(error, source)) from error
 
-    def at(self, split: int) -> "Config":
-        """Give the recipe for another split."""
-        table = self.table()
-        return self.check(table | {"data": table["data"] | {"split": split}}, self.name)
-
     def filled(self) -> "Config":
-        """Give the recipe with the split in place of `{split}` in the names of files."""
-        return self.check(_put(self.table(), "{split}", str(self.data.split)), self.name)
+        """Return the recipe with the split in place of `{split}` in the names of files."""
+        text = json.dumps(self.table()).replace("{split}", str(self.data.split))
+        return self.check(json.loads(text), self.name)
 
     def table(self) -> dict[str, Any]:
-        """Give the recipe as a table that TOML and JSON can hold (nothing for None)."""
-        table = self.model_dump(exclude_none=True, exclude={"combine", "quantize", "stages"})
-        if self.combine:
-            table["combine"] = self.combine
-        if self.quantize:
-            table["quantize"] = True
-        if self.stages:
-            table["stages"] = {name: stage.table() for name, stage in self.stages.items()}
-        return table
+        """Return the recipe as a table that TOML and JSON can hold, without None and the empty."""
+        table = self.model_dump(exclude_none=True, exclude={"stages"})
+        table["stages"] = {name: stage.table() for name, stage in self.stages.items()}
+        return {key: value for key, value in table.items() if value}
 
     def stage(self, name: str) -> "Config":
-        """Give a recipe that this one needs; the faces it may see are those of this recipe.
+        """Return a recipe that this one needs; the faces it may see are those of this recipe.
 
         Raises ConfigError for one that is not among the stages.
         """
@@ -261,9 +239,8 @@ class Config(_Section):
                 f"{self.name} needs {name!r}, which is not among its stages: expected one of "
                 f"{', '.join(self.stages) or 'none'}"
             )
-        faces = self.data.model_dump(exclude={"teacher"})
         stage = self.stages[name]
-        data = stage.data.model_copy(update=faces)
+        data = self.data.model_copy(update={"teacher": stage.data.teacher})
         return stage.model_copy(update={"data": data, "stages": self.stages})
 
 
@@ -279,35 +256,16 @@ def _replace(table: dict[str, Any], values: dict[str, Any]) -> None:
         place[last] = value
 
 
-def _put(value: Any, mark: str, text: str) -> Any:
-    """Replace a mark in every string of a table."""
-    if isinstance(value, dict):
-        return {key: _put(one, mark, text) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_put(one, mark, text) for one in value]
-    return value.replace(mark, text) if isinstance(value, str) else value
-
-
 def _explain(error: ValidationError, source: str) -> str:
     lines = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"]) or "recipe"
         if fault["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r}; {_known(fault['loc'][:-1])}")
+            *section, _ = fault["loc"][2:] if fault["loc"][0] == "stages" else fault["loc"]
+            where = f"[{section[0]}]" if section else "the recipe"
+            kind: Any = Config.model_fields[str(section[0])].annotation if section else Config
+            lines.append(f"unknown key {key!r}; {where} knows {', '.join(kind.model_fields)}")
         else:
             given = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
             lines.append(f"{key}{given}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
     return f"{source}: " + "; ".join(lines)
-
-
-def _known(section: tuple[int | str, ...]) -> str:
-    if section[:1] == ("stages",):
-        section = section[2:]
-    fields = Config.model_fields
-    for part in section:
-        kind = fields[str(part)].annotation
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            break
-        fields = kind.model_fields
-    where = f"[{section[0]}]" if section else "the recipe"
-    return f"{where} knows {', '.join(fields)}"

@@ -44,13 +44,13 @@ def names(folder: Path = FOLDER) -> list[str]:
 
 
 def renamed(source: str | Path) -> str | None:
-    """Give the present name of a recipe that is called by an old name or path, else None."""
+    """Return the present name of a recipe that is called by an old name or path, else None."""
     path = Path(source)
     if path.is_file():
         return None
-    old_path = path.parent.name == "configs" and path.suffix == ".toml"
-    name = path.stem if old_path else str(source)
-    return RENAMED.get(name) or (name if old_path and name in names() else None)
+    if path.parent.name == "configs" and path.suffix == ".toml":
+        return RENAMED.get(path.stem, path.stem if path.stem in names() else None)
+    return RENAMED.get(str(source))
 
 
 def find(source: str | Path, folder: Path = FOLDER, beside: Path | None = None) -> Path:
@@ -59,29 +59,26 @@ def find(source: str | Path, folder: Path = FOLDER, beside: Path | None = None) 
     `beside` is a folder that is looked into first. Raises ConfigError for an unknown name and for
     a file that does not exist.
     """
-    kind = "recipe" if folder == FOLDER else "search space"
-    new = renamed(source) if folder == FOLDER else None
-    if new:
-        warnings.warn(
-            f"the recipe {str(source)!r} is now called {new!r}", DeprecationWarning, stacklevel=2
+    kind, name, shipped = "recipe", str(source), ", ".join(names(folder))
+    if folder != FOLDER:
+        kind = "search space"
+    elif new := renamed(source):
+        warnings.warn(f"the recipe {name!r} is now called {new!r}", DeprecationWarning, 2)
+        name = new
+    is_path = name.endswith(".toml") or len(Path(name).parts) > 1
+    for place in [beside or Path()] if is_path else [beside or folder, folder]:
+        file = place / (name if is_path else f"{name}.toml")
+        if file.is_file():
+            return file
+    if is_path:
+        raise ConfigError(
+            f"cannot read the {kind} {name!r}: no such file; expected the path of a TOML file or a "
+            f"shipped name ({shipped})"
         )
-    name = new or str(source)
-    if name.endswith(".toml") or len(Path(name).parts) > 1:
-        path = (beside or Path()) / name
-        if not path.is_file():
-            raise ConfigError(
-                f"cannot read the {kind} {name!r}: no such file; expected the path of a TOML file "
-                f"or a shipped name ({', '.join(names(folder))})"
-            )
-        return path
-    for place in [beside, folder] if beside else [folder]:
-        if (place / f"{name}.toml").is_file():
-            return place / f"{name}.toml"
     near = difflib.get_close_matches(name, names(folder), 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(
-        f"unknown {kind} {name!r}: expected the path of a TOML file or one of "
-        f"{', '.join(names(folder))}{hint}"
+        f"unknown {kind} {name!r}: expected the path of a TOML file or one of {shipped}{hint}"
     )
 
 
@@ -119,30 +116,24 @@ def _extend(table: Table, path: Path, chain: tuple[Path, ...]) -> Table:
     if file in chain:
         circle = " -> ".join(one.stem for one in (*chain, file))
         raise ConfigError(f"{path}: recipes extend each other in a circle: {circle}")
-    return merge(_extend(parse(file), file, (*chain, file)), table)
+    return _merge(_extend(parse(file), file, (*chain, file)), table)
 
 
-def merge(base: Table, table: Table) -> Table:
+def _merge(base: Table, table: Table) -> Table:
     """Merge tables deeply: a table is merged into a table, any other value replaces."""
-    merged = copy.copy(base)
-    for key, value in table.items():
-        before = merged.get(key)
-        if isinstance(before, dict) and isinstance(value, dict):
-            merged[key] = merge(before, value)
-        else:
-            merged[key] = copy.deepcopy(value)
+    merged = base | table
+    for key in base.keys() & table.keys():
+        if isinstance(base[key], dict) and isinstance(table[key], dict):
+            merged[key] = _merge(base[key], table[key])
     return merged
 
 
 def references(table: Table) -> list[str]:
     """Name the recipes that must be trained before this one, in order, each once."""
     model = table.get("model", {})
-    found = list(table.get("combine", []))
-    for place in (model, *model.get("members", [])):
-        weights = place.get("weights")
-        if isinstance(weights, str) and weights.startswith(REFERENCE):
-            found.append(weights.removeprefix(REFERENCE))
-    return list(dict.fromkeys(found))
+    weights = [str(one.get("weights")) for one in (model, *model.get("members", []))]
+    started = [one.removeprefix(REFERENCE) for one in weights if one.startswith(REFERENCE)]
+    return list(dict.fromkeys([*table.get("combine", []), *started]))
 
 
 def gather(table: Table, path: Path) -> None:
@@ -154,8 +145,8 @@ def gather(table: Table, path: Path) -> None:
     written: dict[str, Table] = {}
     gathered: dict[str, Table] = {}
 
-    def write_down(stages: dict[str, Table], file: Path) -> None:
-        for name, stage in stages.items():
+    def write_down(recipe: Table, file: Path) -> None:
+        for name, stage in recipe.pop("stages", {}).items():
             written.setdefault(name, _extend(copy.deepcopy(stage), file, (file,)))
 
     def add(name: str, beside: Path, chain: tuple[str, ...]) -> None:
@@ -169,12 +160,12 @@ def gather(table: Table, path: Path) -> None:
         else:
             file = find(name, beside=beside)
             stage, home = extended(file), file.parent
-            write_down(stage.pop("stages", {}), file)
+            write_down(stage, file)
         for needed in references(stage):
             add(needed, home, (*chain, name))
         gathered[name] = stage | {"name": name}
 
-    write_down(table.pop("stages", {}), path)
+    write_down(table, path)
     for name in references(table):
         add(name, path.parent, (table.get("name", ""),))
     if gathered:
@@ -182,13 +173,13 @@ def gather(table: Table, path: Path) -> None:
 
 
 def summary(name: str) -> str:
-    """Give the first sentence of the comment at the top of a shipped recipe."""
+    """Return the first sentence of the comment at the top of a shipped recipe."""
     lines = (FOLDER / f"{name}.toml").read_text("utf-8").splitlines()
     comment = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
     return comment.partition(". ")[0].rstrip(".") + "."
 
 
 def recorded() -> dict[str, Any]:
-    """Give what was recorded of shipped recipes: minutes, validation figures, the machine."""
+    """Return what was recorded of shipped recipes: minutes, validation figures, the machine."""
     table: dict[str, Any] = json.loads((FOLDER / "recorded.json").read_text("utf-8"))
     return table

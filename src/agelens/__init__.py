@@ -64,34 +64,28 @@ _MOVED = {
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _PUBLIC.items():
-        if name in names:
-            value = getattr(import_module(module), name)
-            break
+    value: Any
+    if modules := [module for module, names in _PUBLIC.items() if name in names]:
+        value = getattr(import_module(modules[0]), name)
+    elif name in _MODULES:
+        value = import_module(_MODULES[name])
+    elif name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            value = version("agelens")
+        except PackageNotFoundError:  # used from a source folder, without installation
+            value = "0+source"
+    elif f"agelens.{name}" in _MOVED:
+        return _import_moved(f"agelens.{name}")
     else:
-        if name in _MODULES:
-            value = import_module(_MODULES[name])
-        elif name == "__version__":
-            value = _version()
-        elif f"agelens.{name}" in _MOVED:
-            return _import_moved(f"agelens.{name}")
-        else:
-            raise AttributeError(f"module 'agelens' has no attribute {name!r}")
+        raise AttributeError(f"module 'agelens' has no attribute {name!r}")
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("agelens")
-    except PackageNotFoundError:  # used from a source folder, without installation
-        return "0+source"
 
 
 def _import_moved(name: str) -> "ModuleType":

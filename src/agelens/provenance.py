@@ -4,6 +4,7 @@ import os
 import platform
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,10 +20,8 @@ def versions() -> dict[str, str]:
     """Return the installed versions of Python and of the packages that affect results."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # an extra that is not installed
-            continue
     return found
 
 
@@ -53,12 +52,12 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.machine()
-    parts = (line.partition(":") for line in lines)
-    entries = {key.strip().lower(): value.strip() for key, _, value in parts}
+    pairs = (line.partition(":") for line in lines)
+    entries = {key.strip().lower(): value.strip() for key, _, value in pairs}
     flags = entries.get("flags", entries.get("features", "")).split()
     vectors = [name for flag, name in VECTORS.items() if flag in flags]
-    names = [entries["model name"]] if "model name" in entries else []
-    return ", ".join([*names, platform.machine(), *vectors[:1]])
+    parts = [entries.get("model name"), platform.machine(), *vectors[:1]]
+    return ", ".join(filter(None, parts))
 
 
 def command(words: Sequence[str]) -> str:
@@ -66,12 +65,12 @@ def command(words: Sequence[str]) -> str:
 
     The folders would reveal something about their owner, and mean nothing on another machine.
     """
-    return shlex.join([_without_folders(word) for word in words])
 
+    def shorten(word: str) -> str:
+        head, equals, tail = word.rpartition("=")
+        return head + equals + Path(tail).name if Path(tail).is_absolute() else word
 
-def _without_folders(word: str) -> str:
-    head, equals, tail = word.rpartition("=")
-    return head + equals + Path(tail).name if Path(tail).is_absolute() else word
+    return shlex.join(map(shorten, words))
 
 
 def now() -> str:

@@ -6,7 +6,7 @@ so it is on the left in the picture. Ages are in years, probabilities from 0 to 
 
 import json
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -69,7 +69,7 @@ class Landmarks:
 
     def array(self) -> NDArray[np.float64]:
         """Return the landmarks as float64 (5, 2), in the order of the fields."""
-        return np.array([getattr(self, f.name) for f in fields(self)], np.float64)
+        return np.array(astuple(self), np.float64)
 
     @classmethod
     def from_array(cls, points: NDArray[np.floating]) -> "Landmarks":
@@ -146,11 +146,8 @@ class Prediction:
     @property
     def doubt(self) -> float:
         """Deprecated name of `error_probability`."""
-        warnings.warn(
-            "Prediction.doubt is deprecated: use Prediction.error_probability",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        message = "Prediction.doubt is deprecated: use Prediction.error_probability"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
         return self.error_probability
 
     def p_over(self, years: float) -> float:
@@ -169,18 +166,17 @@ class Prediction:
         `error_probability` stands under the key `doubt`. `distribution` adds
         `age_probabilities`, 117 numbers to 1e-5.
         """
-        low, high = self.age_interval
         face: dict[str, Any] = {
             "age": round(self.age, 2),
-            "age_interval": [round(low, 2), round(high, 2)],
-            "gender": None if self.gender is None else self.gender.value,
+            "age_interval": [round(age, 2) for age in self.age_interval],
+            "gender": self.gender and self.gender.value,
             "female_probability": round(self.female_probability, 4),
             "status": self.status.value,
             "reasons": [reason.value for reason in self.reasons],
             "doubt": round(self.error_probability, 4),
-            "box": self.box and [round(v, 1) for v in asdict(self.box).values()],
+            "box": self.box and [round(v, 1) for v in astuple(self.box)],
             "landmarks": self.landmarks
-            and [[round(v, 1) for v in point] for point in asdict(self.landmarks).values()],
+            and [[round(v, 1) for v in point] for point in astuple(self.landmarks)],
             "detection_score": self.detection_score and round(self.detection_score, 4),
         }
         if distribution:
@@ -201,9 +197,8 @@ class Prediction:
         adult = self.p_over(18) >= 0.5
         if self.gender is None or Reason.GENDER_UNCLEAR in self.reasons:
             return "person" if adult else "child" if self.age < 13 else "young person"
-        if self.gender is Gender.FEMALE:
-            return "woman" if adult else "girl"
-        return "man" if adult else "boy"
+        words = ("woman", "girl") if self.gender is Gender.FEMALE else ("man", "boy")
+        return words[0] if adult else words[1]
 
     def __str__(self) -> str:
         """Return a short description: "woman, 34 (28-41)"."""

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+import timeit
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -24,9 +25,5 @@ class Stopwatch(dict[str, float]):
 
 def median_milliseconds(call: Callable[[], object], repeats: int) -> float:
     """Return the median time of some calls in milliseconds, after one call that warms up."""
-    taken = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        call()
-        taken.append(1000 * (time.perf_counter() - start))
-    return statistics.median(taken[1:])
+    seconds = timeit.repeat(call, number=1, repeat=repeats + 1)
+    return 1000 * statistics.median(seconds[1:])

@@ -35,14 +35,10 @@ def annotate(
     """
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
-    width, height = image.size
-    line = max(1, round(math.hypot(width, height) / 500))
+    line = max(1, round(math.hypot(*image.size) / 500))
     prefixes = [f"{number}: " for number in numbers] or [""] * len(predictions)
-    shown = [
-        (one, one.box, prefix)
-        for one, prefix in zip(predictions, prefixes, strict=True)
-        if one.box is not None
-    ]
+    labelled = zip(predictions, prefixes, strict=True)
+    shown = [(one, one.box, prefix) for one, prefix in labelled if one.box is not None]
     for one, box, _ in shown:
         _draw_box(draw, box, line, COLOURS[one.gender], image.size)
     labels: list[Box] = []
@@ -56,10 +52,8 @@ def annotate(
         labels.append(place)
         draw.rectangle(
             (place.left, place.top, place.right - 1, place.bottom - 1),
-            fill=BACKGROUND,
-            outline=COLOURS[one.gender],
-            width=max(1, line // 2),
-        )
+            BACKGROUND, COLOURS[one.gender], max(1, line // 2),
+        )  # fmt: skip
         draw.text((place.left + padding - left, place.top + padding - top), text, TEXT, font)
     return np.array(image, np.uint8)
 
@@ -101,9 +95,8 @@ def _draw_box(
     if right - left < 2 or bottom - top < 2:
         return
     # A dark line around the coloured one keeps it visible on any background.
-    outer = (max(0, left - 1), max(0, top - 1), min(size[0] - 1, right + 1),
-             min(size[1] - 1, bottom + 1))  # fmt: skip
-    draw.rectangle(outer, outline=BACKGROUND, width=line + 2)
+    around = (left - 1, top - 1, right + 1, bottom + 1)
+    draw.rectangle(around, outline=BACKGROUND, width=line + 2)
     draw.rectangle((left, top, right, bottom), outline=colour, width=line)
 
 
@@ -120,16 +113,15 @@ def _place_label(
         *((x, box.top) for x in sides), *((x, box.bottom - high) for x in sides),
         (middle, box.bottom - high), (middle, box.top),
     ]  # fmt: skip
+
+    def cost(order: int, place: Box) -> float:
+        covered = 20 * sum(place.intersection(label) for label in labels)
+        covered += 4 * sum(place.intersection(other) for other in others)
+        return order * 1e-3 * place.area + covered + 2 * place.intersection(box)
+
     places = []
     for x, y in corners:
         left = round(min(max(x, 0), max(0, size[0] - wide)))
         top = round(min(max(y, 0), max(0, size[1] - high)))
         places.append(Box(left, top, left + wide, top + high))
-
-    def cost(order: int) -> float:
-        place = places[order]
-        covered = 20 * sum(place.intersection(label) for label in labels)
-        covered += 4 * sum(place.intersection(other) for other in others)
-        return order * 1e-3 * place.area + covered + 2 * place.intersection(box)
-
-    return places[min(range(len(places)), key=cost)]
+    return min(enumerate(places), key=lambda item: cost(*item))[1]

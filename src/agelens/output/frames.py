@@ -3,15 +3,15 @@
 None of the three is a dependency: each function imports its package when called.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from agelens.errors import MissingExtra
-from agelens.output.tables import COLUMNS as CSV_COLUMNS
-from agelens.output.tables import flat
+from agelens.output import tables
 from agelens.results import Prediction
 
 if TYPE_CHECKING:
@@ -23,17 +23,14 @@ Answers: TypeAlias = Iterable[Prediction] | Iterable[Sequence[Prediction]]
 """The result of `Predictor.predict`: the faces of one picture, or a list of such lists."""
 
 TEXT_COLUMNS = ("file", "gender", "status", "reasons")
-COLUMNS = tuple(name for name in CSV_COLUMNS if name != "error")
+COLUMNS = tuple(name for name in tables.COLUMNS if name != "error")
 """Columns of a frame: those of the CSV, without `error`. One row per face."""
 
 
 def to_polars(
-    predictions: Answers,
-    *,
-    files: Sequence[object] | None = None,
-    over: Sequence[int] = (),
+    predictions: Answers, *, files: Sequence[object] | None = None, over: Sequence[int] = (),
     distribution: bool = False,
-) -> "polars.DataFrame":
+) -> "polars.DataFrame":  # fmt: skip
     """Return a Polars frame with one row per face.
 
     `predictions` is the result of `predict` for one picture or for several. `files` names the
@@ -46,28 +43,25 @@ def to_polars(
     _require("polars", "frames")
     import polars as pl
 
-    kinds = {"face": pl.Int64, **dict.fromkeys(TEXT_COLUMNS, pl.String)}
-    schema: dict[str, Any] = {name: kinds.get(name, pl.Float64) for name in _columns(over)}
+    kinds: dict[str, Any] = {"face": pl.Int64, **dict.fromkeys(TEXT_COLUMNS, pl.String)}
+    schema = {name: kinds.get(name, pl.Float64) for name in _columns(over)}
     if distribution:
         schema["age_probabilities"] = pl.List(pl.Float64)
-    return pl.DataFrame(list(_rows(predictions, files, over, distribution)), schema)
+    return pl.DataFrame(_rows(predictions, files, over, distribution), schema)
 
 
 def to_pandas(
-    predictions: Answers,
-    *,
-    files: Sequence[object] | None = None,
-    over: Sequence[int] = (),
+    predictions: Answers, *, files: Sequence[object] | None = None, over: Sequence[int] = (),
     distribution: bool = False,
-) -> "pandas.DataFrame":
+) -> "pandas.DataFrame":  # fmt: skip
     """Return the same as a pandas frame; see `to_polars`."""
     _require("pandas", "frames")
     import pandas as pd
 
     kinds = {"face": "int64", **dict.fromkeys(TEXT_COLUMNS, "string")}
     columns = _columns(over)
-    rows = list(_rows(predictions, files, over, distribution))
-    frame = pd.DataFrame(rows, columns=[*columns, *["age_probabilities"] * distribution])
+    rows = _rows(predictions, files, over, distribution)
+    frame = pd.DataFrame(rows, columns=columns + ["age_probabilities"] * distribution)
     return frame.astype({name: kinds.get(name, "float64") for name in columns})
 
 
@@ -83,26 +77,25 @@ def to_supervision(predictions: Iterable[Prediction]) -> "supervision.Detections
     import supervision as sv
 
     faces = list(predictions)
-    boxes = np.zeros((len(faces), 4), np.float32)
-    scores = np.zeros(len(faces), np.float32)
+    boxes, scores = np.zeros((len(faces), 4), np.float32), np.zeros(len(faces), np.float32)
     for i, face in enumerate(faces):
         if face.box is None or face.detection_score is None:
             raise ValueError(f"face {i} has no box, because its input was an aligned chip")
-        boxes[i] = (face.box.left, face.box.top, face.box.right, face.box.bottom)
-        scores[i] = face.detection_score
-    columns: dict[str, tuple[type, list[Any]]] = {
-        "age": (np.float64, [face.age for face in faces]),
-        "age_low": (np.float64, [face.age_interval[0] for face in faces]),
-        "age_high": (np.float64, [face.age_interval[1] for face in faces]),
-        "female_probability": (np.float64, [face.female_probability for face in faces]),
-        "doubt": (np.float64, [face.error_probability for face in faces]),
-        "gender": (object, [face.gender and face.gender.value for face in faces]),
-        "status": (object, [face.status.value for face in faces]),
-        "label": (object, [str(face) for face in faces]),
+        boxes[i], scores[i] = astuple(face.box), face.detection_score
+    numbers = {
+        "age": [face.age for face in faces],
+        "age_low": [face.age_interval[0] for face in faces],
+        "age_high": [face.age_interval[1] for face in faces],
+        "female_probability": [face.female_probability for face in faces],
+        "doubt": [face.error_probability for face in faces],
     }
-    data: dict[str, Any] = {
-        name: np.array(values, kind) for name, (kind, values) in columns.items()
+    words = {
+        "gender": [face.gender and face.gender.value for face in faces],
+        "status": [face.status.value for face in faces],
+        "label": [str(face) for face in faces],
     }
+    data: dict[str, Any] = {name: np.array(values, float) for name, values in numbers.items()}
+    data |= {name: np.array(values, object) for name, values in words.items()}
     return sv.Detections(xyxy=boxes, confidence=scores, data=data)
 
 
@@ -112,19 +105,20 @@ def _columns(over: Sequence[int]) -> list[str]:
 
 def _rows(
     predictions: Answers, files: Sequence[object] | None, over: Sequence[int], distribution: bool
-) -> Iterator[dict[str, Any]]:
+) -> list[dict[str, Any]]:
     given: list[Any] = list(predictions)
     pictures = [given] if given and isinstance(given[0], Prediction) else given
     # An empty list may be one picture without a face, or no picture: there are no rows anyway.
     if files is not None and pictures and len(files) != len(pictures):
         raise ValueError(f"{len(files)} files for the answers of {len(pictures)} pictures")
+    rows = []
     for place, faces in enumerate(pictures):
-        name = str(place if files is None else files[place])
+        file = str(place if files is None else files[place])
         for number, face in enumerate(faces, 1):
-            row = {"file": name, "face": number, **flat(face, over)}
+            rows.append({"file": file, "face": number, **tables.flat(face, over)})
             if distribution:
-                row["age_probabilities"] = face.to_dict(distribution=True)["age_probabilities"]
-            yield row
+                rows[-1]["age_probabilities"] = face.to_dict(distribution=True)["age_probabilities"]
+    return rows
 
 
 def _require(package: str, extra: str) -> None:

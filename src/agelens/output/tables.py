@@ -2,8 +2,7 @@
 
 import csv
 import json
-import os
-import tempfile
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +48,11 @@ def flat(prediction: Prediction, over: Sequence[int] = ()) -> dict[str, Any]:
     return row
 
 
+def _face(prediction: Prediction, over: Sequence[int]) -> dict[str, Any]:
+    shares = {f"p_over_{age}": round(prediction.p_over(age), 4) for age in over}
+    return prediction.to_dict() | shares
+
+
 class Writer(ABC):
     """Writes the predictions of one input after another to a text stream."""
 
@@ -69,11 +73,10 @@ class Writer(ABC):
 
         `about` has further fields of the input, `each` further fields of every prediction.
         """
+        each = each or [NO_FIELDS] * len(predictions)
         rows = [
             Row(fields.get("person", place), prediction, fields)
-            for place, (prediction, fields) in enumerate(
-                zip(predictions, each or [NO_FIELDS] * len(predictions), strict=True), 1
-            )
+            for place, (prediction, fields) in enumerate(zip(predictions, each, strict=True), 1)
         ]
         self._write(name, rows, error, about)
 
@@ -89,29 +92,28 @@ class Writer(ABC):
 class JsonLines(Writer):
     """One JSON object per input and line: {"file", "faces", "error"}."""
 
-    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
-        self.stream.write(self._json(name, rows, error, about) + "\n")
+    _before, _after = "", "\n"
 
-    def _json(self, name: str, rows: list[Row], error: str | None, about: Fields) -> str:
-        faces = [dict(row.fields) | _face(row.prediction, self.over) for row in rows]
-        value: dict[str, Any] = {"file": name, **about, "faces": faces}
+    def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
+        faces = [{**row.fields, **_face(row.prediction, self.over)} for row in rows]
+        value = {"file": name, **about, "faces": faces}
         if error is not None:
             value["error"] = error
-        return json.dumps(value, ensure_ascii=False)
+        self.stream.write(self._before + json.dumps(value, ensure_ascii=False) + self._after)
 
 
 class Json(JsonLines):
     """One JSON array of the same objects, one per line."""
 
-    _separator = "[\n"
+    _before, _after = "[\n", ""
 
     def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
-        self.stream.write(self._separator + self._json(name, rows, error, about))
-        self._separator = ",\n"
+        super()._write(name, rows, error, about)
+        self._before = ",\n"
 
     def close(self) -> None:
         """Close the array."""
-        self.stream.write("[]\n" if self._separator == "[\n" else "\n]\n")
+        self.stream.write("\n]\n" if self._before == ",\n" else "[]\n")
 
 
 class Csv(Writer):
@@ -120,18 +122,16 @@ class Csv(Writer):
     def __init__(self, stream: IO[str], over: Sequence[int] = (), clips: bool = False) -> None:
         super().__init__(stream, over, clips)
         columns = (*COLUMNS, *(CLIP_COLUMNS if clips else ()), *(f"p_over_{age}" for age in over))
-        self._csv = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        # Further fields, such as the seconds of a clip, have no column.
+        self._csv = csv.DictWriter(stream, columns, "", "ignore", lineterminator="\n")
         self._csv.writeheader()
 
     def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
-        def of_clip(fields: Fields) -> dict[str, Any]:
-            return {key: value for key, value in fields.items() if key in CLIP_COLUMNS}
-
         if not rows:
-            self._csv.writerow({"file": name, "face": 0, "error": error or "", **of_clip(about)})
+            self._csv.writerow({"file": name, "face": 0, "error": error or "", **about})
         for number, prediction, fields in rows:
-            values = flat(prediction, self.over) | of_clip(about) | of_clip(fields)
-            self._csv.writerow({"file": name, "face": number, **values})
+            values = {"file": name, "face": number, **flat(prediction, self.over)}
+            self._csv.writerow(values | {**about, **fields})
 
 
 class TableWriter(Writer):
@@ -144,8 +144,7 @@ class TableWriter(Writer):
         self._table.add_column("file", overflow="fold")
         self._table.add_column("face", justify="right", no_wrap=True)
         self._table.add_column("person, age (9 in 10)", no_wrap=True)
-        numbers = ["gender", *(f"{age} or over" for age in over), *(["seen"] if clips else [])]
-        for heading in numbers:
+        for heading in ("gender", *(f"{age} or over" for age in over), *["seen"] * clips):
             self._table.add_column(heading, justify="right", no_wrap=True)
         self._table.add_column("status")
         self._table.add_column("box", justify="right", no_wrap=True)
@@ -167,21 +166,22 @@ class TableWriter(Writer):
             self._table.add_row(
                 Text(name), str(number), str(one), gender_words(one),
                 *(f"{one.p_over(age):.0%}" for age in self.over),
-                *([seen] if self.clips else []), one.remark, box,
+                *[seen] * self.clips, one.remark, box,
             )  # fmt: skip
             name = ""
 
     def close(self) -> None:
         """Print the table."""
-        if self._table.row_count:
-            if self.clips and not self._any_box:
-                self._table.columns.pop()  # the boxes of people change from frame to frame
-            console = Console(file=self.stream)
-            if not console.is_terminal:  # a pipe or file has no width to keep to
-                unbounded = console.options.update(max_width=100_000)
-                needed = console.measure(self._table, options=unbounded).maximum
-                console.width = max(console.width, needed)
-            console.print(self._table)
+        if not self._table.row_count:
+            return
+        if self.clips and not self._any_box:
+            self._table.columns.pop()  # the boxes of people change from frame to frame
+        console = Console(file=self.stream)
+        if not console.is_terminal:  # a pipe or file has no width to keep to
+            unbounded = console.options.update(max_width=100_000)
+            needed = console.measure(self._table, options=unbounded).maximum
+            console.width = max(console.width, needed)
+        console.print(self._table)
 
 
 def gender_words(prediction: Prediction) -> str:
@@ -191,11 +191,8 @@ def gender_words(prediction: Prediction) -> str:
 
 
 WRITERS: dict[str, type[Writer]] = {
-    "table": TableWriter,
-    "json": Json,
-    "jsonl": JsonLines,
-    "csv": Csv,
-}
+    "table": TableWriter, "json": Json, "jsonl": JsonLines, "csv": Csv,
+}  # fmt: skip
 """The output formats by name: a new one is a `Writer` and a line here."""
 
 
@@ -206,27 +203,19 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     `mode` is "w" (UTF-8 text) or "wb". After an error the old file, if any, is unchanged.
     Raises SourceError if the folder cannot be written to.
     """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        stream = aside.open(mode, **text)
     except OSError as error:
         raise SourceError(
             f"cannot write {str(path)!r}: {error.strerror or error}; expected a folder that "
             "exists and may be written"
         ) from error
     try:
-        with os.fdopen(handle, mode, **text) as stream:
+        with stream:
             yield stream
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(aside).chmod(0o666 & ~umask)  # mkstemp makes private files
-        Path(aside).replace(path)
+        aside.replace(path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
-
-
-def _face(prediction: Prediction, over: Sequence[int]) -> dict[str, Any]:
-    return prediction.to_dict() | {
-        f"p_over_{age}": round(prediction.p_over(age), 4) for age in over
-    }

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 import record
 from agelens.data import chips
-from agelens.data.alignment import align_pictures
+from agelens.data.alignment import Cutter, align_pictures
 from agelens.data.dataset import Dataset
-from agelens.data.dlib_alignment import Cutter
 from agelens.faces.alignment import SIDE, TEMPLATE, similarity
 from agelens.faces.detector import Detector
 from agelens.results import Landmarks

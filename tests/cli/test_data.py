@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
-from agelens.data.utkface import TERMS
+from agelens.data.labels import UTKFACE_TERMS
 from agelens.errors import ArchiveRefused, SourceError
 from labelled import drawn, faces, write_folder, write_tar, write_zip
 
@@ -26,12 +26,12 @@ def test_import_prints_a_summary_and_the_terms_once(tmp_path: Path) -> None:
     assert lines["ages"] == "0 to 11 years, mean 5.5"
     assert lines["female"] == lines["male"] == "6"
     assert sum(map(int, lines["folds 0 to 9"].split())) == 12
-    assert " ".join(first.stderr.split()).count(TERMS) == 1
+    assert " ".join(first.stderr.split()).count(UTKFACE_TERMS) == 1
 
     second = CliRunner().invoke(app, command)
     assert second.exit_code == 0
     assert "complete already; nothing to do" in " ".join(second.stderr.split())
-    assert TERMS not in " ".join(second.stderr.split())
+    assert UTKFACE_TERMS not in " ".join(second.stderr.split())
 
 
 def test_import_goes_on_and_says_so(tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
-from agelens.data.alignment import align_pictures, chip_name
-from agelens.data.dlib_alignment import Cutter
+from agelens.data.alignment import Cutter, align_pictures, chip_name
 from agelens.data.importer import import_dataset
+from agelens.data.labels import read_label
 from agelens.data.landmarks import Predictor
-from agelens.data.utkface import read_label
 from agelens.errors import BadLabel, DatasetError, SourceError
 from agelens.faces.alignment import TEMPLATE
 from agelens.faces.detector import Detector

@@ -11,7 +11,7 @@ from agelens.data.folds import (
     published_fold,
     split_folds,
 )
-from agelens.data.utkface import read_label
+from agelens.data.labels import read_label
 from agelens.errors import DatasetError
 
 

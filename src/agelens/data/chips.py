@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.data.dataset import Dataset
+from agelens.data.storage import read_object
 from agelens.errors import PictureError
 from agelens.faces.prefetch import prefetch
 from agelens.images import decode as images
@@ -33,10 +34,8 @@ def read(path: Path) -> NDArray[np.uint8]:
         raise type(error)(f"{path.name}: {error}") from error
     if picture.shape[:2] == (CHIP, CHIP):
         return picture
-    resized: NDArray[np.uint8] = cv2.resize(  # type: ignore[assignment]
-        picture, (CHIP, CHIP), interpolation=cv2.INTER_AREA
-    )
-    return resized
+    resized = cv2.resize(picture, (CHIP, CHIP), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8)
 
 
 def batches(
@@ -58,15 +57,14 @@ def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
 
     The file `chips.npy` is made on the first call, in the order of the samples.
     """
-    cached_chips = _cached(dataset)
-    if cached_chips is not None:
-        return cached_chips
+    chips = _cached(dataset)
+    if chips is not None:
+        return chips
     file = dataset.folder / "chips.npy"
-    stamp = file.with_suffix(".json")
+    stamp, part = file.with_suffix(".json"), file.with_suffix(".part")
     stamp.unlink(missing_ok=True)
-    partial = file.with_suffix(".part")
-    _decode_all(dataset, partial, progress)
-    partial.replace(file)
+    _decode_all(dataset, part, progress)
+    part.replace(file)
     stamp.write_text(json.dumps({"fingerprint": dataset.fingerprint}), "utf-8")
     loaded: NDArray[np.uint8] = np.load(file, mmap_mode="r")
     return loaded
@@ -78,8 +76,7 @@ def reader(dataset: Dataset) -> Callable[[int], NDArray[np.uint8]]:
     It may be called from many threads, and raises PictureError as `read`. The file is not
     mapped, since every page of a map that was touched counts as memory of the process.
     """
-    cached_chips = _cached(dataset)
-    if cached_chips is None:
+    if _cached(dataset) is None:
         return lambda row: read(dataset.image_path(row))
     file = dataset.folder / "chips.npy"
     size = CHIP * CHIP * 3
@@ -95,12 +92,11 @@ def reader(dataset: Dataset) -> Callable[[int], NDArray[np.uint8]]:
 def _cached(dataset: Dataset) -> NDArray[np.uint8] | None:
     """Open `chips.npy` if it is there and of this dataset as it is."""
     file = dataset.folder / "chips.npy"
+    if read_object(file.with_suffix(".json")).get("fingerprint") != dataset.fingerprint:
+        return None
     try:
-        stamp = json.loads(file.with_suffix(".json").read_text("utf-8"))
-        if stamp.get("fingerprint") != dataset.fingerprint:
-            return None
         chips: NDArray[np.uint8] = np.load(file, mmap_mode="r")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return None
     return chips if chips.shape == (len(dataset), CHIP, CHIP, 3) else None
 

@@ -89,10 +89,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256, 64 hex digits, of every picture with its labels, whatever the row order."""
         rows = self.samples.sort("file").select("file", "sha256", "age", "gender").iter_rows()
-        digest = hashlib.sha256()
-        for row in rows:
-            digest.update(("\t".join(map(str, row)) + "\n").encode())
-        return digest.hexdigest()
+        lines = "".join("\t".join(map(str, row)) + "\n" for row in rows)
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def split(self, split: int) -> Split:
         """Return the rows of split 0 to 4.
@@ -103,12 +101,8 @@ class Dataset:
         folds = split_folds(split)
         self.need_genders()
         fold = self.samples["fold"].to_numpy()
-        return Split(
-            *(
-                np.flatnonzero(np.isin(fold, part)).astype(np.int64)
-                for part in (folds.train, folds.validation, folds.test)
-            )
-        )
+        parts = (folds.train, folds.validation, folds.test)
+        return Split(*(np.flatnonzero(np.isin(fold, part)).astype(np.int64) for part in parts))
 
     def need_genders(self) -> None:
         """Raise DatasetError where samples carry no gender."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from agelens.data.utkface import photo_key
+from agelens.data.labels import photo_key
 from agelens.errors import BadLabel, DatasetError
 
 FOLDS = 10
@@ -69,35 +69,26 @@ def assign_folds(
     """Assign each file to a fold.
 
     `digests` has by file name the SHA-256 of its bytes, `subjects` the name of the person.
-
-    Byte-identical files, and all files of one person where `subjects` has them, always share
-    a fold, so that no picture stands on both sides of a split: the v1 fold of the first among
-    them that v1 knows, or else the hash of the first.
+    Byte-identical files, and all files of one person, always share a fold, also in chains, so that
+    no picture stands on both sides of a split: the v1 fold of the first among them that v1 knows,
+    or else the hash of the first.
     """
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    links = {name: ("sha256", digest) for name, digest in digests.items()}
-    joined = _join(links, {n: ("subject", s) for n, s in (subjects or {}).items()})
-    for name in sorted(digests):
-        groups[joined[name]].append(name)
-    folds: dict[str, int] = {}
-    for names in groups.values():
-        known = (fold for name in names if (fold := published_fold(name)) is not None)
-        fold = next(known, None)
-        folds |= dict.fromkeys(names, hashed_fold(names[0]) if fold is None else fold)
-    return folds
-
-
-def _join(*keys: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """Name the group of each file: files are joined by any key they share, also in chains."""
-    parent: dict[str, str] = {}
+    parent = {name: name for name in digests}
 
     def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
+        while parent[name] != name:
             parent[name] = name = parent[parent[name]]
         return name
 
-    for key in keys:
-        first: dict[tuple[str, str], str] = {}
+    for key in (digests, subjects or {}):
+        first: dict[str, str] = {}
         for name, value in key.items():
             parent[root(name)] = root(first.setdefault(value, name))
-    return {name: root(name) for name in list(parent)}
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(digests):
+        groups[root(name)].append(name)
+    folds: dict[str, int] = {}
+    for names in groups.values():
+        known = (fold for name in names if (fold := published_fold(name)) is not None)
+        folds |= dict.fromkeys(names, next(known, hashed_fold(names[0])))
+    return folds

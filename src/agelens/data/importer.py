@@ -5,31 +5,43 @@ Every file of the source is either a sample, a reject with its reason, or a copy
 written last: where it stands, the import is complete.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from posixpath import commonpath, dirname
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agelens.data import utkface
 from agelens.data.archives import Limits
-from agelens.data.atomic_files import resumable, write_atomic, write_csv, write_parquet
 from agelens.data.dataset import OPTIONAL, SCHEMA, Dataset
 from agelens.data.folds import assign_folds, published_fold
-from agelens.data.ingest import Entry, ingest, open_journal
-from agelens.data.journal import Journal
-from agelens.data.readers.reader import Reader, Survey
+from agelens.data.labels import UTKFACE_TERMS
+from agelens.data.readers.reader import Labelled, Reader, Survey
 from agelens.data.readers.registry import recognise
-from agelens.data.source import Source
-from agelens.errors import DatasetError, SourceError
+from agelens.data.source import Report, Source
+from agelens.data.storage import (
+    Journal,
+    JournalEntry,
+    resumable,
+    write_atomic,
+    write_csv,
+    write_parquet,
+)
+from agelens.errors import BadPicture, DatasetError, PictureError, SourceError
+from agelens.faces.prefetch import prefetch
+from agelens.images import decode
 
 if TYPE_CHECKING:
     import polars as pl
 
-Report = Callable[[str, int, int | None], None]
-"""Called with the stage ("check" or "import"), the files done, and of how many if known."""
+MIN_SIDE = 16  # pixels
+LIMITS = decode.Limits(pixels=64_000_000)
+_THREADS = 2
+_AHEAD = 64
+_BYTES_AHEAD = 2**27  # read but not yet stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ def import_dataset(
     dest: str | Path,
     *,
     limits: Limits | None = None,
-    report: Report | None = None,
+    report: Report = lambda stage, done, total: None,
 ) -> Imported:
     """Read SOURCE, check every picture, and write the dataset folder DEST.
 
@@ -59,51 +71,34 @@ def import_dataset(
     SourceError, ArchiveRefused, or DatasetError; nothing is written before an archive has
     been checked to its end.
     """
-    with resumable(Path(dest)):
-        silent: Report = lambda stage, done, total: None  # noqa: E731
-        return _import(Path(source), Path(dest), limits or Limits(), report or silent)
-
-
-def _import(source: Path, dest: Path, limits: Limits, report: Report) -> Imported:
-    _check_apart(source, dest)
-    origin = Source.open(source)
-    finished = _finished(dest, origin)
-    if finished is not None:
-        return finished
-    reader = recognise(_survey(origin, limits, report))
-    journal = open_journal(dest, origin)
-    before = len(journal.entries)
-    try:
-        report("import", before, reader.total)
-        for done in ingest(reader.pictures(limits), journal):
-            report("import", done, reader.total)
-    finally:
-        journal.close()
-    _write_tables(dest, origin, reader, journal)
-    journal.remove()
-    finished = _finished(dest, origin)
-    if finished is None:
+    source, dest, limits = Path(source), Path(dest), limits or Limits()
+    with resumable(dest):
+        ours, theirs = dest.resolve(), source.resolve()
+        if ours == theirs or theirs in ours.parents or ours in theirs.parents:
+            raise SourceError(
+                f"{str(source)!r} and {str(dest)!r} lie within one another: choose a folder apart"
+            )
+        origin = Source.open(source)
+        if finished := _finished(dest, origin):
+            return finished
+        survey = Survey(origin, [], {}, limits)
+        for done, (name, table) in enumerate(origin.survey(limits), 1):
+            survey.names.append(name)
+            if table:
+                survey.tables[name] = table
+            report("check", done, None)
+        reader = recognise(survey)
+        journal = open_journal(dest, origin)
+        before = len(journal.entries)
+        with closing(journal):
+            report("import", before, reader.total)
+            for done in ingest(reader.pictures(limits), journal):
+                report("import", done, reader.total)
+        _write_tables(dest, origin, reader, list(journal.entries.values()))
+        journal.remove()
+        if finished := _finished(dest, origin):
+            return replace(finished, before=before, already=False)
         raise DatasetError(f"{str(dest)!r} changed during the import: run the same command again")
-    return replace(finished, before=before, already=False)
-
-
-def _survey(origin: Source, limits: Limits, report: Report) -> Survey:
-    names: list[str] = []
-    tables: dict[str, bytes] = {}
-    for done, (name, table) in enumerate(origin.survey(limits), 1):
-        names.append(name)
-        if table:
-            tables[name] = table
-        report("check", done, None)
-    return Survey(origin, names, tables, limits)
-
-
-def _check_apart(source: Path, dest: Path) -> None:
-    ours, theirs = dest.resolve(), source.resolve()
-    if ours == theirs or theirs in ours.parents or ours in theirs.parents:
-        raise SourceError(
-            f"{str(source)!r} and {str(dest)!r} lie within one another: choose a folder apart"
-        )
 
 
 def _finished(dest: Path, origin: Source) -> Imported | None:
@@ -115,8 +110,7 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
         raise DatasetError(f"{str(dest)!r} is a file: expected a new or empty folder")
     table, about = dest / "samples.parquet", dest / "dataset.json"
     if not about.is_file():
-        begun = (dest / ".import").is_dir()
-        if not begun and dest.is_dir() and any(dest.iterdir()):
+        if not (dest / ".import").is_dir() and dest.is_dir() and any(dest.iterdir()):
             raise DatasetError(
                 f"{str(dest)!r} is not empty and not a dataset folder: choose a new folder"
             )
@@ -125,7 +119,7 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
         facts = json.loads(about.read_text("utf-8"))
         known, source = facts["source"]["sha256"], facts["source"]["name"]
         counts = (facts["rejects"], facts["copies"], facts["published_folds"])
-        form = facts.get("form", {"recognised": "UTKFace file names", "terms": utkface.TERMS})
+        form = facts.get("form", {"recognised": "UTKFace file names", "terms": UTKFACE_TERMS})
         description, terms = form["recognised"], form["terms"]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -145,8 +139,108 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
     return Imported(dataset, *counts, before=0, already=True, recognised=description, terms=terms)
 
 
-def _write_tables(dest: Path, origin: Source, reader: Reader, journal: Journal[Entry]) -> None:
-    entries = list(journal.entries.values())
+@dataclass(frozen=True, slots=True)
+class Entry(JournalEntry):
+    """The outcome of one file of the source; exactly one of `file`, `copy_of`, `reason` is set."""
+
+    name: str  # path in the source
+    file: str | None = None  # stored as images/<file>
+    width: int = 0  # pixels, upright
+    height: int = 0  # pixels, upright
+    size: int = 0  # bytes
+    sha256: str = ""
+    copy_of: str | None = None  # the same name and bytes were stored before, from this path
+    reason: str | None = None  # rejected
+    age: int = 0  # years; of a sample, as in the data set's table
+    gender: str | None = None
+    race: str | None = None
+    age_low: int | None = None
+    age_high: int | None = None
+    subject: str | None = None
+
+    def is_stored(self, folder: Path) -> bool:
+        """Return whether its picture, if it has one, stands whole in the folder."""
+        try:
+            return self.file is None or (folder / self.file).stat().st_size == self.size
+        except OSError:
+            return False
+
+
+def open_journal(target: Path, source: Source) -> Journal[Entry]:
+    """Start an import into a folder, or resume it.
+
+    Raises DatasetError when the folder holds an import of another source.
+    """
+
+    def check(known: Any) -> None:
+        if known.get("sha256") != source.sha256:
+            raise DatasetError(
+                f"{str(target)!r} holds an unfinished import of another source, "
+                f"{known.get('name')!r}: choose another folder, or delete this one"
+            )
+
+    about = {"sha256": source.sha256, "name": source.path.name}
+    return Journal(target / ".import", target / "images", Entry, about, check)
+
+
+def verify_picture(content: bytes) -> tuple[int, int, str]:
+    """Decode a picture file to its last line; return width, height (upright) and SHA-256.
+
+    Raises BadPicture for what does not decode whole or has a side under 16 pixels, and
+    PictureTooLarge for more than 64 million pixels, which is seen before it is decoded.
+    """
+    height, width = decode.read(content, LIMITS).shape[:2]
+    if min(width, height) < MIN_SIDE:
+        raise BadPicture(f"{width} x {height} pixels: expected at least {MIN_SIDE} on each side")
+    return width, height, hashlib.sha256(content).hexdigest()
+
+
+def ingest(pictures: Iterable[Labelled], journal: Journal[Entry]) -> Iterator[int]:
+    """Verify pictures on a few threads, store and record them in their order.
+
+    Those that the journal has are skipped. Yields how many are done after each.
+    """
+    # by casefold names, since some file systems do not distinguish upper and lower case
+    stored = {one.file.casefold(): one for one in journal.entries.values() if one.file}
+    new = (item for item in enumerate(pictures) if item[0] not in journal.entries)
+    entries = prefetch(
+        lambda item: (_entry(*item), item[1]), new, _THREADS, "verify",
+        ahead=_AHEAD, size=lambda item: len(item[1].content), max_size=_BYTES_AHEAD,
+    )  # fmt: skip
+    for entry, picture in entries:
+        key = picture.file.casefold()
+        if not picture.problem and picture.label and (first := stored.get(key)):
+            same = first.sha256 == hashlib.sha256(picture.content).hexdigest()
+            if same and first.file == picture.file:
+                entry = Entry(entry.number, picture.name, copy_of=first.name)
+            else:
+                reason = f"its name is taken by {first.name!r}"
+                entry = Entry(entry.number, picture.name, reason=reason)
+        if entry.file is None:
+            journal.add(entry)
+        else:
+            journal.add(entry, {entry.file: picture.content})
+            stored[key] = entry
+        yield len(journal.entries)
+
+
+def _entry(number: int, picture: Labelled) -> Entry:
+    """Verify a picture, as if no other had its name."""
+    label = picture.label
+    if picture.problem or label is None:
+        return Entry(number, picture.name, reason=picture.problem)
+    try:
+        width, height, digest = verify_picture(picture.content)
+    except PictureError as error:
+        return Entry(number, picture.name, reason=str(error))
+    return Entry(
+        number, picture.name, picture.file, width, height, len(picture.content), digest,
+        age=label.age, gender=label.gender and str(label.gender), race=label.race,
+        age_low=label.age_low, age_high=label.age_high, subject=picture.subject,
+    )  # fmt: skip
+
+
+def _write_tables(dest: Path, origin: Source, reader: Reader, entries: list[Entry]) -> None:
     samples = {entry.file: entry for entry in entries if entry.file is not None}
     rejects = [(entry.name, entry.reason) for entry in entries if entry.reason is not None]
     if not samples:

@@ -1,13 +1,30 @@
-"""Read labels of faces from words: an age or a range of ages, gender and race."""
+"""Labels of faces, read from words and from UTKFace's file names: age, gender and race.
+
+This is the one place where UTKFace's integer codes live. A name is `[age]_[gender]_[race]_[time]`
+with `.jpg` or `.jpg.chip.jpg`, after the data set's own page (Zhang, Song and Qi, CVPR 2017): age
+0 to 116 in years, gender 0 male and 1 female, race 0 White, 1 Black, 2 Asian, 3 Indian, 4 Other.
+"""
 
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
+from agelens.errors import BadLabel
 from agelens.inference.distribution import AGES
 from agelens.results import Gender
 
 OLDEST = AGES - 1
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""Endings, in lower case, of the files that are taken for pictures."""
+
+UTKFACE_TERMS = (
+    "UTKFace is for non-commercial research only. Its images are not to be redistributed; "
+    "their copyright stays with their owners."
+)
+GENDERS = (Gender.MALE, Gender.FEMALE)
+"""Genders by UTKFace code."""
+
 RACES = ("white", "black", "asian", "indian", "other")
 """Race names by UTKFace code; for breakdowns of errors only, never predicted."""
 
@@ -19,9 +36,19 @@ _RACES = {
 _GENDERS = dict.fromkeys(("female", "f", "woman", "girl"), Gender.FEMALE) | dict.fromkeys(
     ("male", "m", "man", "boy"), Gender.MALE
 )
+_NONE = ("", "nan", "none", "null", "na", "n/a", "unknown")
 _RANGE = re.compile(r"\(?\s*(\d{1,3})\s*(?:-|–|,|to)\s*(\d{1,3})\s*\)?", re.ASCII)
 _OPEN = re.compile(r"(?:more than|over|>=?)\s*(\d{1,3})|(\d{1,3})\s*\+", re.ASCII)
-_NONE = ("", "nan", "none", "null", "na", "n/a", "unknown")
+
+# A published name has a space before the dot and another lacks the dot: both are readable.
+# The free part takes only what every file system can store.
+_NAME = re.compile(
+    r"(?P<key>(?P<age>\d{1,3})_(?P<gender>\d)_(?P<race>\d?)_"
+    r'[^./\\:*?"<>|\x00-\x20\x7f][^/\\:*?"<>|\x00-\x1f\x7f]*?)'
+    r"\s?\.?(?:jpe?g|png|webp)(?:\.chip\.(?:jpe?g|png|webp))?",
+    re.ASCII | re.IGNORECASE,
+)
+_NAME_BYTES = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +69,40 @@ class Age:
     years: int
     low: int | None = None
     high: int | None = None
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file name ends as a picture's does."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def read_label(name: str) -> Label:
+    """Read a UTKFace file name (without folders).
+
+    Raises BadLabel when age or gender cannot be read or is out of range.
+    """
+    match = _match(name)
+    age, gender, race = int(match["age"]), int(match["gender"]), match["race"]
+    if age >= AGES:
+        raise BadLabel(Path(name), f"age {age}, expected 0 to {OLDEST} years")
+    if gender >= len(GENDERS):
+        raise BadLabel(Path(name), f"gender {gender}, expected 0 (male) or 1 (female)")
+    known = race != "" and int(race) < len(RACES)
+    return Label(age, GENDERS[gender], RACES[int(race)] if known else None)
+
+
+def photo_key(name: str) -> str:
+    """Return what `name.jpg` and `name.jpg.chip.jpg` share. Raises BadLabel as `read_label`."""
+    return _match(name)["key"].strip()
+
+
+def _match(name: str) -> re.Match[str]:
+    match = _NAME.fullmatch(name)
+    # Undecodable bytes of an archive's names come as lone surrogates, which no table can hold.
+    surrogates = any("\ud800" <= letter <= "\udfff" for letter in name)
+    if match is None or surrogates or len(name.encode()) > _NAME_BYTES:
+        raise BadLabel(Path(name))
+    return match
 
 
 def read_age(text: str) -> Age:
@@ -75,6 +136,11 @@ def age_range(low: int, high: int) -> Age:
     return Age((low + high) // 2, low, high)
 
 
+def _check(years: float, text: str) -> None:
+    if not 0 <= years < AGES:
+        raise ValueError(f"age {text!r}: expected 0 to {OLDEST} years")
+
+
 def read_gender(text: str) -> Gender | None:
     """Read female/f/woman/girl or male/m/man/boy in any case; None where it is empty or unknown.
 
@@ -83,20 +149,12 @@ def read_gender(text: str) -> Gender | None:
     words = text.strip().lower()
     if words in _NONE:
         return None
-    try:
-        return _GENDERS[words]
-    except KeyError:
-        raise ValueError(
-            f"gender {text!r}: expected female or male"
-            + (", since data sets number genders differently" if words.isdigit() else "")
-        ) from None
+    if words not in _GENDERS:
+        numbered = ", since data sets number genders differently" if words.isdigit() else ""
+        raise ValueError(f"gender {text!r}: expected female or male{numbered}")
+    return _GENDERS[words]
 
 
 def read_race(text: str) -> str | None:
     """Return one of RACES for a name that is known, such as FairFace's; None for others."""
     return _RACES.get(text.strip().lower())
-
-
-def _check(years: float, text: str) -> None:
-    if not 0 <= years < AGES:
-        raise ValueError(f"age {text!r}: expected 0 to {OLDEST} years")

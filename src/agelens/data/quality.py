@@ -24,8 +24,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data import chips
-from agelens.data.atomic_files import write_atomic, write_parquet
 from agelens.data.dataset import Dataset
+from agelens.data.storage import write_atomic, write_parquet
 from agelens.errors import PictureError
 from agelens.faces.detector import Detector
 from agelens.images.decode import Picture

@@ -2,13 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agelens.data.archives import Limits, archive_kind, read_archive
-from agelens.data.utkface import is_picture
+from agelens.data.archives import Limits, archive_kind, open_file, read_archive
+from agelens.data.labels import is_picture
 from agelens.errors import DatasetError, SourceError
+
+Report = Callable[[str, int, int | None], None]
+"""Called with the stage ("check", "import" or "align"), the files done, of how many if known."""
 
 _EXPECTED = "a folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures"
 
@@ -37,7 +40,10 @@ class Source:
             raise SourceError(f"no such file or folder: {str(path)!r}; expected {_EXPECTED}")
         if path.is_dir():
             return cls(path, "folder", _folder_digest(path))
-        kind = _table_kind(path) or archive_kind(path)
+        with open_file(path) as file:
+            parquet = file.read(4) == b"PAR1"
+        table = "csv" if path.suffix.lower() == ".csv" else None
+        kind = "parquet" if parquet else table or archive_kind(path)
         if kind is None:
             raise DatasetError(
                 f"{str(path)!r} is neither a folder nor an archive: expected {_EXPECTED}"
@@ -51,11 +57,10 @@ class Source:
         no pictures by name are not read. Raises ArchiveRefused and DatasetError as
         `read_archive` does, and SourceError for a file that cannot be read.
         """
-        stream = (
-            _read_folder(self.path, limits)
-            if self.kind == "folder"
-            else (Member(name, content) for name, content in read_archive(self.path, limits))
-        )
+        if self.kind == "folder":
+            stream = _read_folder(self.path, limits)
+        else:
+            stream = (Member(*item) for item in read_archive(self.path, limits))
         return (member for member in stream if _visible(member.name))
 
     def survey(self, limits: Limits) -> Iterator[tuple[str, bytes]]:
@@ -78,17 +83,6 @@ class Source:
                     f"{limits.tables_bytes:,} bytes: unpack the archive and import the folder"
                 )
             yield member.name, member.content if table else b""
-
-
-def _table_kind(path: Path) -> str | None:
-    """Return the kind of a single table: Parquet by its first bytes, CSV by its ending."""
-    try:
-        with path.open("rb") as file:
-            if file.read(4) == b"PAR1":
-                return "parquet"
-    except OSError as error:
-        raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    return "csv" if path.suffix.lower() == ".csv" else None
 
 
 def _visible(name: str) -> bool:
@@ -116,21 +110,16 @@ def _read_folder(folder: Path, limits: Limits) -> Iterator[Member]:
         elif not path.is_file():
             yield Member(name, b"", "not a plain file, or a broken link")
         else:
-            try:
-                size = path.stat().st_size
-                content = path.read_bytes() if size <= limits.member_bytes else b""
-            except OSError as error:
-                raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+            with open_file(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                content = file.read() if size <= limits.member_bytes else b""
             large = f"{size:,} bytes: over the limit of {limits.member_bytes:,}"
             yield Member(name, content, large if size > limits.member_bytes else "")
 
 
 def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _folder_digest(folder: Path) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens import provenance
-from agelens.data.atomic_files import write_atomic
 from agelens.data.dataset import Dataset
 from agelens.data.exploration.formats import as_json
+from agelens.data.storage import write_atomic
 from agelens.errors import DatasetError, PictureError
 from agelens.reports import rendering
 from agelens.reports.findings import Finding, foremost

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.atomic_files import write_atomic
 from agelens.data.audit.duplicates import Copies
 from agelens.data.audit.face_problems import FaceProblem
 from agelens.data.audit.label_errors import ScoredLabels
 from agelens.data.audit.out_of_fold import OutOfFoldPredictions
+from agelens.data.storage import write_atomic
 from agelens.inference import distribution
 from agelens.results import Gender
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from agelens.data.exploration.age_bands import Bands
 from agelens.data.exploration.picture_statistics import LEAST, TURNED, Range, range_of
-from agelens.data.landmark_lists import POINTS, SCHEMA, join, read_list
+from agelens.data.landmarks import POINTS, SCHEMA, join, read_list
 from agelens.data.quality import pose
 from agelens.errors import DatasetError
 from agelens.faces.alignment import TEMPLATE, similarity

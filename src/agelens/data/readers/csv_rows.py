@@ -2,28 +2,24 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
+from agelens.data.archives import open_file
 from agelens.data.labels import Label, age_range, read_age, read_gender, read_race
-from agelens.errors import DatasetError, SourceError
+from agelens.data.readers.reader import Survey
+from agelens.errors import DatasetError
 
 LINE_BYTES = 2**20
-_FILES = ("file", "file_name", "filename", "path", "image", "img", "img_name", "image_name")
-_LOW = ("age_low", "age_min", "min_age")
-_HIGH = ("age_high", "age_max", "max_age")
-_GENDERS = ("gender", "sex")
-_RACES = ("race", "ethnicity")
-
-
-def open_table(path: Path) -> IO[bytes]:
-    """Open a table to read. Raises SourceError, saying why, when that fails."""
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+_COLUMNS = {
+    "file": ("file", "file_name", "filename", "path", "image", "img", "img_name", "image_name"),
+    "age": ("age",),
+    "low": ("age_low", "age_min", "min_age"),
+    "high": ("age_high", "age_max", "max_age"),
+    "gender": ("gender", "sex"),
+    "race": ("race", "ethnicity"),
+}
 
 
 def lines(stream: IO[bytes], name: str) -> Iterator[str]:
@@ -60,12 +56,22 @@ def rows(stream: IO[bytes], name: str) -> Iterator[dict[str, str]]:
         raise DatasetError(f"cannot read {name!r} line {reader.line_num}: {error}") from error
 
 
-def first_row(head: bytes, name: str) -> dict[str, str]:
-    """Return the first row of a CSV file from its first bytes; empty when there is none."""
-    try:
-        return next(rows(io.BytesIO(head), name), {})
-    except DatasetError:
-        return {}
+def first_rows(survey: Survey) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the name and the first row of every CSV file of a source, where it has one."""
+    single = survey.source.kind == "csv"
+    for name in [survey.source.path.name] if single else survey.names:
+        if name.lower().endswith(".csv"):
+            path = survey.source.path if single else survey.source.path / name
+            head = survey.tables.get(name, b"")
+            if path.is_file():
+                with open_file(path) as file:
+                    head = file.read(LINE_BYTES)
+            try:
+                row = next(rows(io.BytesIO(head[:LINE_BYTES]), name), None)
+            except DatasetError:
+                continue
+            if row:
+                yield name, row
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +86,10 @@ class Columns:
     race: str | None
 
     @classmethod
-    def of(cls, names: "dict[str, str] | list[str]") -> "Columns":
+    def of(cls, names: Container[str]) -> "Columns":
         """Find the columns by their names, in lower case."""
-
-        def pick(wanted: tuple[str, ...]) -> str | None:
-            return next((name for name in wanted if name in names), None)
-
-        return cls(
-            pick(_FILES), pick(("age",)), pick(_LOW), pick(_HIGH), pick(_GENDERS), pick(_RACES)
-        )
+        found = {of: next((n for n in known if n in names), None) for of, known in _COLUMNS.items()}
+        return cls(**found)
 
     @property
     def has_age(self) -> bool:
@@ -100,8 +101,7 @@ class Columns:
         gender = read_gender(row[self.gender]) if self.gender else None
         race = read_race(row[self.race]) if self.race else None
         if self.low and self.high and row[self.low].strip() and row[self.high].strip():
-            low, high = read_age(row[self.low]).years, read_age(row[self.high]).years
-            age = age_range(low, high)
+            age = age_range(read_age(row[self.low]).years, read_age(row[self.high]).years)
         elif self.age:
             age = read_age(row[self.age])
         else:

@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from posixpath import basename, dirname, join, normpath
 from typing import ClassVar, Self
 
-from agelens.data.archives import Limits
+from agelens.data.archives import Limits, open_file
 from agelens.data.labels import Label
-from agelens.data.readers.csv_rows import Columns, first_row, open_table, rows
+from agelens.data.readers.csv_rows import Columns, first_rows, rows
 from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey, flat_name, not_a_picture
 from agelens.errors import DatasetError
 
-_HEAD = 2**20  # bytes that hold the first row
+
+@dataclass(eq=False, slots=True)
+class _Row:
+    table: str
+    number: int
+    key: str  # the picture's path as written
+    label: Label | None = None
+    problem: str = ""
 
 
 class LabelTable:
@@ -29,7 +36,7 @@ class LabelTable:
     @classmethod
     def recognise(cls, survey: Survey) -> Self | None:
         """Accept a source with such tables."""
-        tables = cls.tables(survey)
+        tables = cls.tables(survey) if survey.names else []  # a CSV alone has no pictures
         return cls(survey, tables) if tables else None
 
     def __init__(self, survey: Survey, tables: list[str]) -> None:
@@ -49,36 +56,27 @@ class LabelTable:
 
     def _read(self, survey: Survey, table: str) -> None:
         columns: Columns | None = None
-        with io.BytesIO(content(survey, table)) as stream:
-            for number, values in enumerate(rows(stream, table), 2):
-                columns = columns or Columns.of(values)
-                key = normpath(values[columns.file or ""].strip().replace("\\", "/")).lstrip("/")
-                if key in ("", "."):
-                    continue
-                row = _Row(table, number, key)
-                try:
-                    row.label = columns.label(values)
-                except ValueError as error:
-                    row.problem = f"{table} row {number}: {error}"
-                self._add(join(dirname(table), key), row)
-                if len(self._exact) > survey.limits.files:
-                    raise DatasetError(
-                        f"{table!r} has over {survey.limits.files:,} rows, the limit"
-                    )
+        for number, values in enumerate(rows(io.BytesIO(_content(survey, table)), table), 2):
+            columns = columns or Columns.of(values)
+            key = normpath(values[columns.file or ""].strip().replace("\\", "/")).lstrip("/")
+            if key in ("", "."):
+                continue
+            row = _Row(table, number, key)
+            try:
+                row.label = columns.label(values)
+            except ValueError as error:
+                row.problem = f"{table} row {number}: {error}"
+            before = self._exact.setdefault(join(dirname(table), key), row)
+            if before is row:
+                self._loose[key] = None if key in self._loose else row
+            elif before.label != row.label:
+                before.label = None
+                first = f"{before.table} row {before.number}"
+                before.problem = f"two rows that differ: {first}, {table} row {number}"
+            if len(self._exact) > survey.limits.files:
+                raise DatasetError(f"{table!r} has over {survey.limits.files:,} rows, the limit")
 
-    def _add(self, path: str, row: "_Row") -> None:
-        before = self._exact.get(path)
-        if before is None:
-            self._exact[path] = row
-            self._loose[row.key] = None if row.key in self._loose else row
-        elif before.label != row.label:
-            before.label = None
-            before.problem = (
-                f"two rows that differ: {before.table} row {before.number}, "
-                f"{row.table} row {row.number}"
-            )
-
-    def _find(self, name: str) -> "_Row | None":
+    def _find(self, name: str) -> _Row | None:
         """Find a picture's row: by its path beside the table, or by the end of its path."""
         if name in self._exact:
             return self._exact[name]
@@ -105,22 +103,22 @@ class LabelTable:
             yield Labelled(join(dirname(row.table), row.key), basename(row.key), b"", None, why)
 
 
-@dataclass(eq=False, slots=True)
-class _Row:
-    """One row of a label table."""
-
-    table: str
-    number: int
-    key: str  # the picture's path as written
-    label: Label | None = None
-    problem: str = ""
+def _content(survey: Survey, name: str) -> bytes:
+    """Return a whole CSV file. Raises DatasetError when it is over the limit."""
+    if survey.source.kind != "folder":
+        return survey.tables[name]
+    path = survey.source.path / name
+    size, limit = path.stat().st_size, survey.limits.member_bytes
+    if size > limit:
+        raise DatasetError(f"{name!r} has {size:,} bytes: over the limit of {limit:,}")
+    with open_file(path) as file:
+        return file.read()
 
 
 class FairFaceTables(LabelTable):
     """FairFace's label files: file, age as a range, gender, race."""
 
-    expected = "FairFace label files"
-    name = "FairFace label files"
+    expected = name = "FairFace label files"
     terms = (
         "FairFace is published under CC BY 4.0: name its makers (Kärkkäinen and Joo, WACV 2021). "
         "Its ages are ranges."
@@ -131,7 +129,7 @@ class FairFaceTables(LabelTable):
         """Choose the tables whose ages are ranges."""
         return [
             table
-            for table, row in candidates(survey)
+            for table, row in first_rows(survey)
             if {"file", "age", "gender", "race"} <= row.keys() and row["file"]
             if "-" in row["age"] or row["age"].strip().lower().startswith("more than")
         ]
@@ -148,7 +146,7 @@ class ImageFolder(LabelTable):
         """Choose every metadata.csv."""
         return [
             table
-            for table, row in candidates(survey)
+            for table, row in first_rows(survey)
             if basename(table) == "metadata.csv" and "file_name" in row and Columns.of(row).has_age
         ]
 
@@ -164,39 +162,8 @@ class LabelledFolder(LabelTable):
         """Choose every labels.csv, or else the one table there is."""
         found = [
             table
-            for table, row in candidates(survey)
+            for table, row in first_rows(survey)
             if (columns := Columns.of(row)).file and columns.has_age
         ]
         named = [table for table in found if basename(table) == "labels.csv"]
         return named or (found if len(found) == 1 else [])
-
-
-def candidates(survey: Survey) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield every CSV file of a folder or archive with its first row."""
-    for name in survey.names:
-        if name.lower().endswith(".csv"):
-            row = first_row(_head(survey, name), name)
-            if row:
-                yield name, row
-
-
-def _head(survey: Survey, name: str) -> bytes:
-    if survey.source.kind != "folder":
-        return survey.tables.get(name, b"")[:_HEAD]
-    path = survey.source.path / name
-    if not path.is_file():
-        return b""
-    with open_table(path) as file:
-        return file.read(_HEAD)
-
-
-def content(survey: Survey, name: str) -> bytes:
-    """Return a whole CSV file. Raises DatasetError when it is over the limit."""
-    if survey.source.kind != "folder":
-        return survey.tables[name]
-    path = survey.source.path / name
-    size, limit = path.stat().st_size, survey.limits.member_bytes
-    if size > limit:
-        raise DatasetError(f"{name!r} has {size:,} bytes: over the limit of {limit:,}")
-    with open_table(path) as file:
-        return file.read()

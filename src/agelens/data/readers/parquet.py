@@ -1,7 +1,7 @@
 """Hugging Face's Parquet files: one row for each picture, with its bytes."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from posixpath import basename
 from typing import Any, Self
@@ -25,10 +25,10 @@ class ParquetFiles:
 
     def __init__(self, folder: Path, paths: dict[Path, str]) -> None:
         """Count the rows; `paths` gives the column of pictures of each file."""
-        self._folder = folder
-        self._paths = paths
-        counts = [_read(pl.scan_parquet(path).select(pl.len()), path).item() for path in paths]
-        self.total = sum(counts)
+        self._folder, self._paths = folder, paths
+        scans = {path: pl.scan_parquet(path) for path in paths}
+        self._rows = {p: _read(scan.select(pl.len()), p).item() for p, scan in scans.items()}
+        self.total = sum(self._rows.values())
         columns = ", ".join(sorted(set(paths.values())))
         self.description = (
             f"Hugging Face Parquet ({len(paths)} file{'s' * (len(paths) > 1)}, "
@@ -59,39 +59,35 @@ class ParquetFiles:
             names = table.collect_schema().names()
             used = Columns.of([name.lower() for name in names])
             wanted = {used.age, used.low, used.high, used.gender, used.race}
-            table = table.select(
-                [name for name in names if name.lower() in wanted or name == picture]
-            )
+            table = table.select(n for n in names if n.lower() in wanted or n == picture)
             classes = _classes(path)
             short = path.relative_to(self._folder).as_posix()
-            start = 0
-            while len(rows := _read(table.slice(start, _BATCH), path)):
-                for number, row in enumerate(rows.iter_rows(named=True), start + 1):
+            for start in range(0, self._rows[path], _BATCH):
+                some = _read(table.slice(start, _BATCH), path)
+                for number, row in enumerate(some.iter_rows(named=True), start + 1):
                     value = row.pop(picture)
-                    yield _labelled(short, number, value, row, used, classes, limits)
-                start += len(rows)
+                    words = {n.lower(): _word(each, classes.get(n)) for n, each in row.items()}
+                    yield _labelled(short, number, value, words, used, limits)
 
 
 def _labelled(
-    short: str, number: int, value: Any, row: dict[str, Any], used: Columns,
-    classes: Mapping[str, list[str]], limits: Limits,
-) -> Labelled:  # fmt: skip
+    short: str, number: int, value: Any, words: dict[str, str], used: Columns, limits: Limits
+) -> Labelled:
+    """Label one row of a file; `value` is its picture, as bytes or as bytes and path."""
     path = value.get("path") if isinstance(value, dict) else None
     content = value.get("bytes") if isinstance(value, dict) else value
     content = content if isinstance(content, bytes) else b""
-    suffix = _KINDS.get(content[:2], ".jpg")
-    stem = basename(path) if path else f"{number:06}.x"
-    name, file = f"{short}/row {number:06}", flat_name(f"{short[:-8]}/{stem}", suffix)
-    if not content:
-        return Labelled(name, file, b"", None, "no picture in this row")
+    label, problem = None, "" if content else "no picture in this row"
     if len(content) > limits.member_bytes:
-        large = f"{len(content):,} bytes: over the limit of {limits.member_bytes:,}"
-        return Labelled(name, file, b"", None, large)
-    words = {key.lower(): _word(each, classes.get(key)) for key, each in row.items()}
+        problem = f"{len(content):,} bytes: over the limit of {limits.member_bytes:,}"
     try:
-        return Labelled(name, file, content, used.label(words))
+        label = None if problem else used.label(words)
     except ValueError as error:
-        return Labelled(name, file, b"", None, str(error))
+        problem = str(error)
+    stem = basename(path) if path else f"{number:06}.x"
+    file = flat_name(f"{short[:-8]}/{stem}", _KINDS.get(content[:2], ".jpg"))
+    content = b"" if problem else content
+    return Labelled(f"{short}/row {number:06}", file, content, label, problem)
 
 
 def _read(table: pl.LazyFrame, path: Path) -> pl.DataFrame:

@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agelens.data import utkface
-from agelens.data.archives import Limits
-from agelens.data.labels import RACES, Label, read_age, read_gender, read_race
-from agelens.data.readers.csv_rows import first_row, lines, open_table, rows
-from agelens.data.readers.label_table import candidates
+from agelens.data.archives import Limits, open_file
+from agelens.data.labels import (
+    GENDERS,
+    RACES,
+    UTKFACE_TERMS,
+    Label,
+    read_age,
+    read_gender,
+    read_race,
+)
+from agelens.data.readers.csv_rows import first_rows, lines, rows
 from agelens.data.readers.reader import Labelled, Survey
 from agelens.errors import DatasetError
 
@@ -27,12 +33,12 @@ class PixelCsv:
     """A CSV file with the columns age, gender, ethnicity and pixels (or image), streamed."""
 
     expected = "a CSV of pixels"
-    terms = utkface.TERMS
+    terms = UTKFACE_TERMS
 
     def __init__(self, path: Path, column: str, first: str) -> None:
         """Count the rows; `first` is the first picture's text."""
         self._path, self._column = path, column
-        with open_table(path) as stream:
+        with open_file(path) as stream:
             self.total = max(0, sum(1 for line in lines(stream, path.name) if line.strip()) - 1)
         try:
             shape = pixels(first).shape
@@ -45,28 +51,23 @@ class PixelCsv:
     @classmethod
     def recognise(cls, survey: Survey) -> Self | None:
         """Accept a CSV file whose first row holds a picture, given itself or alone in a folder."""
-        if survey.source.kind == "csv":
-            with open_table(survey.source.path) as file:
-                first = first_row(file.read(2**20), survey.source.path.name)
-            found = [(survey.source.path, first)]
-        else:
-            found = [(survey.source.path / name, row) for name, row in candidates(survey)]
-        for path, row in found:
+        source = survey.source
+        for name, row in first_rows(survey):
             for column in _PIXELS:
                 text = row.get(column, "")
-                if "age" not in row or text.count(" ") + 1 < _LEAST:
-                    continue
-                if survey.source.kind not in ("csv", "folder"):
+                if "age" in row and text.count(" ") + 1 >= _LEAST:
+                    if source.kind in ("csv", "folder"):
+                        path = source.path if source.kind == "csv" else source.path / name
+                        return cls(path, column, text)
                     raise DatasetError(
-                        f"{str(survey.source.path)!r} holds a CSV of pixels, {path.name!r}: "
+                        f"{str(source.path)!r} holds a CSV of pixels, {basename(name)!r}: "
                         "unpack the archive and import the CSV itself"
                     )
-                return cls(path, column, text)
         return None
 
     def pictures(self, limits: Limits) -> Iterator[Labelled]:
         """Yield a PNG for each row, named as UTKFace would where the row carries a time."""
-        with open_table(self._path) as stream:
+        with open_file(self._path) as stream:
             for number, row in enumerate(rows(stream, self._path.name), 1):
                 name = f"{self._path.name}/row {number:06}"
                 file = _file(row, number)
@@ -106,7 +107,7 @@ def _png(picture: NDArray[np.uint8]) -> bytes:
 def _label(row: dict[str, str]) -> Label:
     age = read_age(row.get("age", ""))
     gender, race = row.get("gender", "").strip(), row.get("ethnicity", row.get("race", "")).strip()
-    named = read_gender(gender) if gender not in ("0", "1") else utkface.GENDERS[int(gender)]
+    named = read_gender(gender) if gender not in ("0", "1") else GENDERS[int(gender)]
     code = int(race) if race.isascii() and race.isdigit() else None
     known = read_race(race) if code is None else RACES[code] if code < len(RACES) else None
     return Label(age.years, named, known, age.low, age.high)

@@ -8,9 +8,8 @@ from typing import Protocol, Self
 
 from agelens.data.archives import Limits
 from agelens.data.folds import published_fold
-from agelens.data.labels import Label
+from agelens.data.labels import SUFFIXES, Label, is_picture
 from agelens.data.source import Member, Source
-from agelens.data.utkface import SUFFIXES, is_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,9 @@ class Reader(Protocol):
     @classmethod
     def recognise(cls, survey: Survey) -> Self | None:
         """Return a reader of a source that is of this form, otherwise None."""
-        ...
 
     def pictures(self, limits: Limits) -> Iterator[Labelled]:
         """Yield every file or row, always in the same order."""
-        ...
 
 
 YOUR_TERMS = (

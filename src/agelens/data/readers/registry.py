@@ -1,11 +1,10 @@
 """The list of readers: a new one is a file in this folder and a line here."""
 
-from agelens.data.readers.fgnet_names import FgNetNames
+from agelens.data.readers.file_names import FgNetNames, UtkFaceNames
 from agelens.data.readers.label_table import FairFaceTables, ImageFolder, LabelledFolder
 from agelens.data.readers.parquet import ParquetFiles
 from agelens.data.readers.pixel_csv import PixelCsv
 from agelens.data.readers.reader import Reader, Survey
-from agelens.data.readers.utkface_names import UtkFaceNames
 from agelens.errors import DatasetError
 
 # The most specific first: FairFace's files would pass for any label table.

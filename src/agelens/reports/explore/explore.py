@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agelens.data import quality
-from agelens.data.atomic_files import write_atomic
 from agelens.data.exploration.age_bands import bands_of
 from agelens.data.exploration.balance import compare_splits
 from agelens.data.exploration.class_weights import face_weights, measure_imbalance
@@ -15,6 +14,7 @@ from agelens.data.exploration.label_statistics import describe_labels
 from agelens.data.exploration.landmark_statistics import describe_landmarks, read_points
 from agelens.data.exploration.picture_statistics import describe_pictures
 from agelens.data.exploration.shortcuts import measure_shortcuts
+from agelens.data.storage import write_atomic
 from agelens.faces.alignment import TEMPLATE
 from agelens.reports import dataset_page
 from agelens.reports.dataset_page import Report, Steps

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agelens.data.utkface import TERMS
+from agelens.data.labels import UTKFACE_TERMS
 from agelens.reports.comparison.facts import shown_command
 from agelens.training.recipes import library
 
@@ -30,7 +30,7 @@ def starts(card: dict[str, Any]) -> list[str]:
 def data_terms(card: dict[str, Any], data: dict[str, Any]) -> str | None:
     """Return the terms of the data: of the evaluated data set, or those of UTKFace."""
     trained_on = card.get("data", {}).get("name")
-    return data.get("terms") or (TERMS if trained_on == "UTKFace" else None)
+    return data.get("terms") or (UTKFACE_TERMS if trained_on == "UTKFace" else None)
 
 
 def commands(card: dict[str, Any], evaluated_by: str | None) -> list[str]:

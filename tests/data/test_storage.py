@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from agelens.data.atomic_files import write_atomic
-from agelens.data.ingest import Entry, open_journal
+from agelens.data.importer import Entry, open_journal
 from agelens.data.source import Source
+from agelens.data.storage import write_atomic
 from agelens.errors import DatasetError
 
 SOURCE = Source(Path("set.zip"), "zip", "ab" * 32)

@@ -1,0 +1,148 @@
+"""Write files whole or not at all, and record what an interrupted import or alignment has done."""
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+
+from agelens.errors import DatasetError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file beside its place, flush it to the disk, and move it into its place."""
+    partial = path.with_name(path.name + ".tmp")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file in UTF-8. Undecodable bytes of a name are written by their numbers."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue().encode(errors="backslashreplace"))
+
+
+def write_parquet(path: Path, table: "pl.DataFrame") -> None:
+    """Write a Parquet file."""
+    content = io.BytesIO()
+    table.write_parquet(content)
+    write_atomic(path, content.getvalue())
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Read a JSON object; {} where there is no such file or it holds something else."""
+    try:
+        return _parsed(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+@contextmanager
+def resumable(target: Path) -> Iterator[None]:
+    """Turn an OSError into a DatasetError that says to run the command again."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"cannot write {error.filename or str(target)!r}: {error.strerror or error}; "
+            "mend that and run the same command again to go on"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """The outcome of one file of a source, in JSON values."""
+
+    number: int  # place in the source, from 0; an archive may hold one name several times
+
+    def is_stored(self, folder: Path) -> bool:
+        """Return whether the files that came of it stand whole in the output folder."""
+        raise NotImplementedError
+
+
+Entry = TypeVar("Entry", bound=JournalEntry)
+
+
+class Journal(Generic[Entry]):
+    """An open journal; `entries` has, by number, what is done, in order.
+
+    It has one JSON line for each file of the source, written after the files that came of it are
+    stored. A line that was cut off, or whose files are missing, does not count.
+    """
+
+    def __init__(
+        self, folder: Path, output: Path, kind: type[Entry], source: Mapping[str, str],
+        check: Callable[[Mapping[str, Any]], None],
+    ) -> None:  # fmt: skip
+        """Start a journal in a folder of its own, or resume the one that is there.
+
+        `kind` is the class of its entries, `output` where their files go. `source` describes what
+        is read; of a resumed journal, `check` gets the description that it was started with (empty
+        when unreadable), to raise an error where that is another source.
+        """
+        self._folder, self._output, self._kind = folder, output, kind
+        started, file = folder / "source.json", folder / "journal.jsonl"
+        if started.is_file():
+            check(read_object(started))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            output.mkdir(exist_ok=True)
+            write_atomic(started, json.dumps(source).encode())
+        self.entries = {entry.number: entry for entry in self._read(file)}
+        # Written anew, so that a cut-off last line cannot swallow the next one.
+        write_atomic(file, "".join(map(_line, self.entries.values())).encode())
+        self._file: IO[str] = file.open("a", encoding="utf-8")
+
+    def _read(self, file: Path) -> Iterator[Entry]:
+        names = {field.name for field in fields(self._kind)}
+        lines = file.read_text("utf-8", errors="replace").splitlines() if file.is_file() else []
+        for values in map(_parsed, lines):
+            if values.keys() == names and (entry := self._kind(**values)).is_stored(self._output):
+                yield entry
+
+    def add(self, entry: Entry, files: Mapping[str, bytes] | None = None) -> None:
+        """Store files, by their names in the output folder, then record the entry."""
+        for name, content in (files or {}).items():
+            target = self._output / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._folder / f"file-{os.getpid()}.tmp"
+            partial.write_bytes(content)
+            partial.replace(target)
+        self._file.write(_line(entry))
+        self._file.flush()
+        self.entries[entry.number] = entry
+
+    def close(self) -> None:
+        """Close the journal, which stays."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Delete the journal, once everything is done."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _line(entry: JournalEntry) -> str:
+    return json.dumps(asdict(entry)) + "\n"

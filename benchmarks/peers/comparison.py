@@ -13,7 +13,7 @@ from runner import Chip
 from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.evaluation import bootstrap, metrics
-from agelens.evaluation.arrays import Weights
+from agelens.evaluation.bootstrap import Weights
 
 Values = NDArray[np.float64]
 GROWN = 13  # years

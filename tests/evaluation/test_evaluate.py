@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from agelens.cli.app import app
 from agelens.data.folds import published
 from agelens.errors import DatasetError, ModelError
-from agelens.evaluation import bootstrap, permutation_test
+from agelens.evaluation import bootstrap, groups
 from agelens.evaluation.evaluate import (
     Evaluator,
     Plan,
@@ -45,7 +45,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_draws() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "resample", partial(bootstrap.resample, resamples=200))
-        patch.setattr(permutation_test, "PERMUTATIONS", 100)
+        patch.setattr(groups, "PERMUTATIONS", 100)
         yield
 
 

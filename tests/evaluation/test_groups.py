@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agelens.evaluation import groups, permutation_test
+from agelens.evaluation import groups
 from agelens.evaluation.groups import Breakdown
 from labelled import draws
 
@@ -14,7 +14,7 @@ def halves(n: int) -> Breakdown:
 
 def mae(errors: np.ndarray, breakdowns: list[Breakdown], resamples: int = 50) -> list[dict]:
     weights = draws(len(errors), resamples)
-    return permutation_test.compare_groups(breakdowns, {"age_mae": errors}, weights)
+    return groups.compare_groups(breakdowns, {"age_mae": errors}, weights)
 
 
 def test_names_of_bands_and_decades() -> None:
@@ -61,13 +61,13 @@ def test_a_planted_gap_is_found_and_measured() -> None:
     assert worst["gap_low"] == pytest.approx(gap - 1.96 * error, abs=0.2 * error)
     assert worst["gap_high"] == pytest.approx(gap + 1.96 * error, abs=0.2 * error)
     assert worst["more_than_chance"] is True
-    assert worst["p"] == pytest.approx(1 / (permutation_test.PERMUTATIONS + 1))
+    assert worst["p"] == pytest.approx(1 / (groups.PERMUTATIONS + 1))
 
 
 def test_best_group_of_accuracy_is_the_highest() -> None:
     right = np.r_[np.ones(95), np.zeros(5), np.ones(60), np.zeros(40)]
     weights = draws(200, 200)
-    table = permutation_test.compare_groups([halves(200)], {"gender_accuracy": right}, weights)
+    table = groups.compare_groups([halves(200)], {"gender_accuracy": right}, weights)
     first, second = (g["figures"]["gender_accuracy"] for g in table[0]["groups"])
     assert first["gap"] == 0
     assert second["gap"] == pytest.approx(-0.35)
@@ -87,7 +87,7 @@ def test_p_value_of_two_groups_agrees_with_welch() -> None:
 
 
 def test_chance_differences_are_seldom_significant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permutation_test, "PERMUTATIONS", 200)
+    monkeypatch.setattr(groups, "PERMUTATIONS", 200)
     random, called = np.random.default_rng(3), 0
     for _ in range(40):
         errors = random.exponential(4, 400)
@@ -127,7 +127,7 @@ def test_a_small_faultless_group_is_not_certain() -> None:
     names = np.array(["many"] * 400 + ["few"] * groups.MIN_GROUP_SIZE, object)
     right = np.r_[np.ones(380), np.zeros(20), np.ones(groups.MIN_GROUP_SIZE)]
     weights = draws(len(right), 200)
-    table = permutation_test.compare_groups(
+    table = groups.compare_groups(
         [groups.partition(("x",), [names])], {"gender_accuracy": right}, weights
     )[0]["groups"]
     assert [g["figures"]["gender_accuracy"]["more_than_chance"] for g in table] == [False, False]

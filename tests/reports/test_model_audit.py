@@ -19,9 +19,9 @@ from agelens.cli.app import app
 from agelens.data import chips
 from agelens.data.dataset import SCHEMA, Dataset
 from agelens.errors import DatasetError
-from agelens.evaluation import bootstrap, metrics, permutation_test
+from agelens.evaluation import bootstrap, groups, metrics
 from agelens.evaluation.calibration import fit_levels
-from agelens.evaluation.recalibration.split_half import split_in_half
+from agelens.evaluation.recalibration.recalibrate import split_in_half
 from agelens.inference import distribution
 from agelens.inference.runtime import Model
 from agelens.reports import charts
@@ -70,7 +70,7 @@ def quick_audits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Photos, "group_by_quality", lambda *_: ({}, []))
         patch.setattr(bootstrap, "resample", partial(bootstrap.resample, resamples=500))
-        patch.setattr(permutation_test, "PERMUTATIONS", 100)
+        patch.setattr(groups, "PERMUTATIONS", 100)
         for name in set(DRAWING) - {"lines"}:
             patch.setattr(charts, name, not_drawn)
         patch.setattr(charts, "lines", drawn_once(charts.lines))

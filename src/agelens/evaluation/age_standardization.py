@@ -1,4 +1,4 @@
-"""Compare groups at equal ages (direct standardisation).
+"""Compare groups with each other at equal ages (direct standardisation), and with all other faces.
 
 Groups differ in age, and age decides how hard a face is. Here each group's figure is the mean
 over age bands, weighted by how many of all faces are in each band, so that a gap that remains is
@@ -11,14 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from agelens.evaluation import bootstrap, simultaneous_intervals
-from agelens.evaluation.arrays import Draws, Floats, Ints, Mask, Weights
-from agelens.evaluation.bootstrap import divide
-from agelens.evaluation.groups import MIN_GROUP_SIZE, Group
+from agelens.evaluation import bootstrap
+from agelens.evaluation.bootstrap import (
+    MIN_GROUP_SIZE,
+    Floats,
+    Ints,
+    Mask,
+    Statistic,
+    Weights,
+    divide,
+)
+from agelens.evaluation.groups import AGE, Group, group_table
 
 BANDS = ((0, 12), (13, 25), (26, 40), (41, 60), (61, 116))
 """Age bands in years, both ends included; chosen so that UTKFace's groups fill them."""
 FIGURES = ("age_mae", "gender_accuracy")
+AGAINST_REST = ("age_mae", "age_bias", "gender_accuracy", "interval_coverage")
+"""Figures by which each group of faces is compared with all others."""
 
 
 def measure(
@@ -29,51 +38,82 @@ def measure(
     `values` are one value per face, (N,), by figure. `largest_gap` is between the two groups
     furthest apart, with a simultaneous interval over all pairs of groups.
     """
-    bands = occupied_bands(ages)
+    bands = _occupied_bands(ages)
     tables = []
     for by in dict.fromkeys(group.by for group in groups):
         own = [group for group in groups if group.by == by]
         kept = [group for group in own if _fills(group.mask, bands)]
-        if len(kept) > 1:
-            left_out = [group.name for group in own if group not in kept]
-            table = _compare(kept, bands, values, weights)
-            tables.append({"by": by, **table, "left_out": left_out})
+        if len(kept) < 2:
+            continue
+        rows: list[dict[str, Any]] = [
+            {"group": group.name, "faces": int(group.mask.sum()), "figures": {}} for group in kept
+        ]
+        gaps = {}
+        for name in FIGURES:
+            standardized = _standardized([group.mask for group in kept], bands, values[name])
+            point, draws = bootstrap.draw(standardized, weights)
+            for row, figure in zip(rows, bootstrap.intervals(point, draws), strict=True):
+                row["figures"][name] = figure.as_dict()
+            gaps[name] = _largest_gap([group.name for group in kept], point, draws)
+        left_out = [group.name for group in own if group not in kept]
+        tables.append({"by": by, "groups": rows, "largest_gap": gaps, "left_out": left_out})
     return tables
 
 
-def _compare(
-    groups: list[Group], bands: list[Mask], values: dict[str, Floats], weights: Weights
-) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = [
-        {"group": group.name, "faces": int(group.mask.sum()), "figures": {}} for group in groups
+def _largest_gap(names: list[str], point: Floats, draws: Floats) -> dict[str, Any]:
+    pairs = [
+        (a, b) if point[a] >= point[b] else (b, a)  # the higher one first
+        for a, b in itertools.combinations(range(len(names)), 2)
     ]
-    gaps = {}
-    masks = [group.mask for group in groups]
-    for name in FIGURES:
-        point = _standardized(masks, bands, values[name], np.ones((1, weights.shape[1])))[0]
-        draws = _standardized(masks, bands, values[name], weights)
-        for row, figure in zip(rows, bootstrap.intervals(point, draws), strict=True):
-            row["figures"][name] = figure.as_dict()
-        gaps[name] = _largest_gap([group.name for group in groups], point, draws)
-    return {"groups": rows, "largest_gap": gaps}
+    higher, lower = np.array(pairs).T
+    gaps = point[higher] - point[lower]
+    widest = int(np.argmax(gaps))
+    gap = bootstrap.simultaneous_intervals(gaps, draws[:, higher] - draws[:, lower])[widest]
+    return {
+        "higher": names[higher[widest]],
+        "lower": names[lower[widest]],
+        **gap.as_dict(),
+        "more_than_chance": gap.excludes_zero,
+    }
 
 
-def difference_from_rest(
-    mask: Mask, bands: list[Mask], values: Floats, weights: Weights
-) -> Draws | None:
-    """Return by how much a group exceeds all other faces at equal ages, (R,).
+def against_rest(
+    groups: Sequence[Group], ages: Ints, values: dict[str, Floats], weights: Weights
+) -> list[dict[str, Any]]:
+    """Return each group's figures and their difference from all other faces, as JSON values.
 
-    None where one of the two has too few faces in a band.
+    Age bands are compared with all others as they are, all other groups at equal ages. The
+    difference is None where one of the two is too small.
     """
-    if not (_fills(mask, bands) and _fills(~mask, bands)):
-        return None
-    table = _standardized([mask, ~mask], bands, values, weights)
-    gap: Draws = table[:, 0] - table[:, 1]
-    return gap
+    rows = group_table(groups)
+    bands = _occupied_bands(ages)
+    for name in AGAINST_REST:
+        point, draws = np.full(len(groups), np.nan), np.full((len(weights), len(groups)), np.nan)
+        for column, group in enumerate(groups):
+            sides = [group.mask, ~group.mask]
+            # Faces of one age band fill no other.
+            if not all(_fills(side, [side] if group.by == AGE else bands) for side in sides):
+                continue
+            statistic = (
+                bootstrap.group_means(sides, values[name])
+                if group.by == AGE
+                else _standardized(sides, bands, values[name])
+            )
+            (own, rest), drawn = bootstrap.draw(statistic, weights)
+            point[column], draws[:, column] = own - rest, drawn[:, 0] - drawn[:, 1]
+        gaps = bootstrap.simultaneous_intervals(point, draws)
+        masks = [group.mask for group in groups]
+        means = bootstrap.estimate_group_means(masks, values[name], weights)
+        for row, mean, gap in zip(rows, means, gaps, strict=True):
+            row["figures"][name] = {
+                **mean.as_dict(),
+                "against_rest": gap.as_dict(),
+                "more_than_chance": gap.excludes_zero,
+            }
+    return rows
 
 
-def occupied_bands(ages: Ints) -> list[Mask]:
-    """Return the faces of each age band, (N,); bands without any are left out."""
+def _occupied_bands(ages: Ints) -> list[Mask]:
     bands = [(first <= ages) & (ages <= last) for first, last in BANDS]
     return [band for band in bands if band.any()]
 
@@ -82,30 +122,18 @@ def _fills(mask: Mask, bands: list[Mask]) -> bool:
     return all((mask & band).sum() >= MIN_GROUP_SIZE for band in bands)
 
 
-def _standardized(masks: list[Mask], bands: list[Mask], values: Floats, weights: Weights) -> Draws:
-    """Return each group's figure at the ages of all faces, (R, groups)."""
-    kind = weights.dtype
-    shares = divide(weights @ np.column_stack(bands).astype(kind), weights.sum(axis=1)[:, None])
+def _standardized(masks: list[Mask], bands: list[Mask], values: Floats) -> Statistic:
+    """Return the statistic of each group's figure at the ages of all faces, (R, groups)."""
+    columns = np.column_stack(bands)
     cells = np.column_stack([mask & band for mask in masks for band in bands])
-    means = divide(
-        weights @ (cells * values[:, None]).astype(kind), weights @ cells.astype(kind)
-    ).reshape(len(weights), len(masks), -1)
-    table: Draws = np.einsum("rgb,rb->rg", means, shares)
-    return table
+    sums = cells * values[:, None]
 
+    def statistic(weights: Weights) -> Floats:
+        kind = weights.dtype
+        shares = divide(weights @ columns.astype(kind), weights.sum(axis=1)[:, None])
+        means = divide(weights @ sums.astype(kind), weights @ cells.astype(kind))
+        means = means.reshape(len(weights), len(masks), -1)
+        table: Floats = np.einsum("rgb,rb->rg", means, shares)
+        return table
 
-def _largest_gap(names: list[str], point: Draws, draws: Draws) -> dict[str, Any]:
-    pairs = [
-        (a, b) if point[a] >= point[b] else (b, a)  # the higher one first
-        for a, b in itertools.combinations(range(len(names)), 2)
-    ]
-    gaps = np.array([point[a] - point[b] for a, b in pairs])
-    drawn = np.column_stack([draws[:, a] - draws[:, b] for a, b in pairs])
-    widest = int(np.argmax(gaps))
-    gap = simultaneous_intervals.intervals(gaps, drawn)[widest]
-    return {
-        "higher": names[pairs[widest][0]],
-        "lower": names[pairs[widest][1]],
-        **gap.as_dict(),
-        "more_than_chance": simultaneous_intervals.excludes_zero(gap),
-    }
+    return statistic

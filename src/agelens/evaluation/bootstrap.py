@@ -1,30 +1,47 @@
-"""Estimate figures with bootstrap confidence intervals.
+"""Estimate figures with bootstrap confidence intervals, one by one or holding together.
 
 A statistic is a function from weights (R, N), one row per resample, to R values or (R, K). Weights
 of one give the figure itself; the counts of faces drawn with replacement give its spread. Since
 every statistic takes the same weights, differences between models and between groups are paired.
+
+Of twenty 95 % intervals, one misses the truth by chance alone. Simultaneous intervals are wider,
+so that all of them hold 19 times in 20: the bootstrap distribution of the largest studentised
+deviation sets their width (the max-T method of Westfall and Young, 1993).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.evaluation.arrays import Draws, Floats, Weights
-
+# The arrays of this package. N faces, R resamples, K figures.
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Names = NDArray[np.object_]
+"""(N,): the group of each face, a string; None where it is not known."""
+Weights = NDArray[Any]
+"""Floats (R, N): how often each face is drawn."""
+Draws = NDArray[np.float64]
+"""(R,) or (R, K): a statistic of each resample."""
 Statistic = Callable[[Weights], Draws]
 
 RESAMPLES = 2000
 LEVEL = 0.95
 SEED = 20170116
-_NORMAL = NormalDist()
+MIN_GROUP_SIZE = 20
+"""Groups of fewer faces get a figure, but no interval, gap or test."""
 METHOD = (
     f"bootstrap, {RESAMPLES} resamples of pictures (byte-identical ones together), "
     "bias-corrected percentile interval (Efron, 1981)"
 )
+SIMULTANEOUS_METHOD = (
+    "simultaneous 95% intervals: all rows of one figure in a table hold together 19 times in 20"
+)
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +52,14 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether a difference is more than chance: its interval exists and excludes 0."""
+        return self.low > 0 or self.high < 0
+
     def as_dict(self) -> dict[str, float | None]:
         """Return JSON values; None where a number is not defined."""
-        ends = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: float(end) if np.isfinite(end) else None for name, end in ends.items()}
+        return {name: float(v) if np.isfinite(v) else None for name, v in asdict(self).items()}
 
 
 def resample(clusters: NDArray[Any], resamples: int = RESAMPLES, seed: int = SEED) -> Weights:
@@ -59,13 +80,26 @@ def resample(clusters: NDArray[Any], resamples: int = RESAMPLES, seed: int = SEE
 def mean(values: NDArray[Any]) -> Statistic:
     """Return the statistic of the mean of values (N,) or (N, K); NaN values do not count."""
     counted = np.isfinite(values)
+    filled = np.where(counted, values, 0)
+    if counted.all():
+        counted = np.ones((len(values),) + (1,) * (values.ndim - 1), bool)
+    return _ratio(filled, counted)
 
-    def statistic(weights: Weights) -> Draws:
-        filled = np.where(counted, values, 0).astype(weights.dtype)
-        whole = counted if not counted.all() else np.ones((len(values),) + (1,) * (values.ndim - 1))
-        return divide(weights @ filled, weights @ whole.astype(weights.dtype))
 
-    return statistic
+def group_means(masks: Sequence[Mask], values: Floats) -> Statistic:
+    """Return the statistic of the mean of values (N,) in each group, a mask (N,).
+
+    NaN values do not count.
+    """
+    counted = np.isfinite(values)
+    cells = np.column_stack([mask & counted for mask in masks])
+    return _ratio(cells * np.where(counted, values, 0)[:, None], cells)
+
+
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Statistic:
+    return lambda weights: divide(
+        weights @ above.astype(weights.dtype), weights @ below.astype(weights.dtype)
+    )
 
 
 def quantile(values: Floats, level: float) -> Statistic:
@@ -86,11 +120,15 @@ def quantile(values: Floats, level: float) -> Statistic:
     return statistic
 
 
+def draw(statistic: Statistic, weights: Weights) -> tuple[Floats, Draws]:
+    """Return a statistic of the faces as they are, (K,), and of each resample, (R, K)."""
+    point, draws = statistic(np.ones((1, weights.shape[1]))), statistic(weights)
+    return np.atleast_1d(point[0]), draws.reshape(len(draws), -1)
+
+
 def estimate(statistic: Statistic, weights: Weights) -> list[Estimate]:
     """Estimate a statistic: one result for each column of its values (one if they are flat)."""
-    point = statistic(np.ones((1, weights.shape[1])))
-    draws = statistic(weights)
-    return intervals(np.atleast_1d(point[0]), draws.reshape(len(draws), -1))
+    return intervals(*draw(statistic, weights))
 
 
 def estimate_mean(values: NDArray[Any], weights: Weights) -> Estimate:
@@ -102,6 +140,18 @@ def estimate_means(columns: Mapping[str, NDArray[Any]], weights: Weights) -> dic
     """Estimate the means of several columns of values, (N,) each; NaN values do not count."""
     means = estimate(mean(np.column_stack(list(columns.values()))), weights)
     return dict(zip(columns, means, strict=True))
+
+
+def estimate_group_means(masks: Sequence[Mask], values: Floats, weights: Weights) -> list[Estimate]:
+    """Estimate the mean of values (N,) in each group, with simultaneous intervals.
+
+    NaN values do not count. Groups under MIN_GROUP_SIZE faces get no interval.
+    """
+    if not len(masks):
+        return []
+    point, draws = draw(group_means(masks, values), weights)
+    draws[:, [mask.sum() < MIN_GROUP_SIZE for mask in masks]] = np.nan
+    return simultaneous_intervals(point, draws)
 
 
 def tables(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
@@ -129,6 +179,23 @@ def intervals(point: Floats, draws: Draws) -> list[Estimate]:
         low, high = np.quantile(kept, [_NORMAL.cdf(2 * shift + z) for z in (tail, -tail)])
         estimates.append(Estimate(float(value), float(min(low, value)), float(max(high, value))))
     return estimates
+
+
+def simultaneous_intervals(point: Floats, draws: Draws) -> list[Estimate]:
+    """Join point values (K,) and the simultaneous intervals of their draws (R, K).
+
+    NaN where a value or one of its draws is not defined.
+    """
+    kept = np.isfinite(point) & np.isfinite(draws).all(axis=0)
+    reach = np.full(len(point), np.nan)
+    if kept.any():
+        chosen = draws[:, kept]
+        spread = chosen.std(axis=0)
+        off = np.abs(chosen - chosen.mean(axis=0))
+        t = np.divide(off, spread, out=np.zeros_like(off), where=spread > 1e-12)
+        reach[kept] = float(np.quantile(t.max(axis=1), LEVEL)) * spread
+    ends = zip(point.tolist(), (point - reach).tolist(), (point + reach).tolist(), strict=True)
+    return [Estimate(*values) for values in ends]
 
 
 def divide(a: NDArray[Any], b: NDArray[Any]) -> Draws:

@@ -1,8 +1,4 @@
-"""Fit what makes a model's uncertainty calibrated: temperatures, and the levels of its intervals.
-
-Everything here is fitted on validation faces, and is a few numbers that go into the model or its
-card.
-"""
+"""Fit on validation faces what calibrates a model: temperatures, and levels of its intervals."""
 
 from dataclasses import dataclass
 
@@ -11,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logit, logsumexp
 
-from agelens.evaluation.arrays import Floats
+from agelens.evaluation.bootstrap import Floats
 from agelens.inference import distribution
 from agelens.inference.distribution import AGES, Levels
 

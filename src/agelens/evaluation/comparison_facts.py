@@ -11,32 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from agelens.evaluation import (
-    age_standardization,
-    bootstrap,
-    error_analysis,
-    metrics,
-    reliability,
-    simultaneous_intervals,
-)
-from agelens.evaluation.arrays import Floats, Ints, Mask, Names, Weights
-from agelens.evaluation.bootstrap import Estimate, estimate_means, tables
-from agelens.evaluation.evaluation_folder import Evaluated
+from agelens.evaluation import age_standardization, bootstrap, error_analysis, metrics
+from agelens.evaluation.bootstrap import MIN_GROUP_SIZE, Estimate, Floats, Mask, Names, Weights
+from agelens.evaluation.evaluation_folder import Evaluated, describe_record
 from agelens.evaluation.figures import Faces, face_values
-from agelens.evaluation.groups import (
-    AGE,
-    GENDER,
-    MIN_GROUP_SIZE,
-    RACE,
-    Group,
-    face_groups,
-    group_table,
-)
-from agelens.evaluation.run_history import describe_record
+from agelens.evaluation.groups import GENDER, RACE, Group, face_groups, group_table
 from agelens.inference import distribution
 
-AGAINST_REST = ("age_mae", "age_bias", "gender_accuracy", "interval_coverage")
-"""Figures by which each group of faces is compared with all others."""
 COMPARED = {
     "age_mae": -1, "age_within_5": 1, "gender_accuracy": 1, "gender_log_loss": -1, "loss": -1,
     "interval_width": 0,
@@ -46,6 +27,11 @@ BY_GROUP = ("age_mae", "gender_accuracy")
 AGREE_YEARS = 5.0  # within which models agree
 APART_YEARS = 15.0  # from the label, for a label to be suspected
 SHOWN = 16
+
+COPIED = (
+    "command", "date", "flip", "pipeline", "subsets", "by_decade", "by_group", "missed",
+)  # fmt: skip
+"""What is taken over from evaluation.json."""
 
 Values = dict[str, Floats]
 
@@ -64,7 +50,7 @@ def measure(
     first = evaluated[0].about
     facts: dict[str, Any] = {
         "data": {**first["data"], "faces": len(evaluated[0].samples)},
-        "methods": {**first["methods"], "groups": simultaneous_intervals.METHOD},
+        "methods": {**first["methods"], "groups": bootstrap.SIMULTANEOUS_METHOD},
         "models": {},
     }
     for one in evaluated:
@@ -85,9 +71,7 @@ def _model_facts(
         "training": describe_record(one.record),
         "learnt": one.training_figures,
         "learnt_from": about.get("learnt_from"),
-        **{key: about[key] for key in ("command", "date", "flip", "pipeline")},
-        **{key: about[key] for key in ("subsets", "by_decade", "by_group")},
-        **{key: about[key] for key in ("missed",) if key in about},
+        **{key: about[key] for key in COPIED if key in about},
     }
     if len(one.faces) < MIN_GROUP_SIZE:
         return model
@@ -96,9 +80,9 @@ def _model_facts(
     people = [group for group in groups if group.by in (GENDER, RACE)]
     return model | {
         "confusion": error_analysis.confusion(one.faces, drawn),
-        "reliability": reliability.measure(one.faces, drawn),
+        "reliability": error_analysis.reliability(one.faces, drawn),
         "mistakes": error_analysis.largest_errors(samples, one.faces, drawn),
-        "against_rest": against_rest(groups, one.faces.age, values, drawn),
+        "against_rest": age_standardization.against_rest(groups, one.faces.age, values, drawn),
         "equal_ages": age_standardization.measure(people, one.faces.age, values, drawn),
     }
 
@@ -112,47 +96,6 @@ def _select(
     return samples, face_groups(samples, some), weights if rows.all() else weights[:, rows]
 
 
-def against_rest(
-    groups: Sequence[Group], ages: Ints, values: Values, weights: Weights
-) -> list[dict[str, Any]]:
-    """Return each group's figures and their difference from all other faces, as JSON values.
-
-    Age bands are compared with all others as they are, all other groups at equal ages.
-    """
-    rows = group_table(groups)
-    masks = [group.mask for group in groups]
-    for name in AGAINST_REST:
-        means = simultaneous_intervals.group_means(masks, values[name], weights)
-        gaps = _differences_from_rest(groups, ages, values[name], weights)
-        for row, mean, gap in zip(rows, means, gaps, strict=True):
-            row["figures"][name] = {
-                **mean.as_dict(),
-                "against_rest": gap.as_dict(),
-                "more_than_chance": simultaneous_intervals.excludes_zero(gap),
-            }
-    return rows
-
-
-def _differences_from_rest(
-    groups: Sequence[Group], ages: Ints, values: Floats, weights: Weights
-) -> list[Estimate]:
-    """Return the difference of each group from the rest; NaN where one of the two is too small."""
-    bands = age_standardization.occupied_bands(ages)
-    point, draws = np.full(len(groups), np.nan), np.full((len(weights), len(groups)), np.nan)
-    for column, group in enumerate(groups):
-        if group.mask.sum() < MIN_GROUP_SIZE or (~group.mask).sum() < MIN_GROUP_SIZE:
-            continue
-        for drawn, table in ((np.ones((1, len(ages))), point[None]), (weights, draws)):
-            gap = (
-                simultaneous_intervals.difference_from_rest(group.mask, values, drawn)
-                if group.by == AGE
-                else age_standardization.difference_from_rest(group.mask, bands, values, drawn)
-            )
-            if gap is not None:
-                table[:, column] = gap
-    return simultaneous_intervals.intervals(point, draws)
-
-
 def _compare(
     evaluated: Sequence[Evaluated], quality: Mapping[str, Names] | None, weights: Weights
 ) -> dict[str, Any] | None:
@@ -160,13 +103,9 @@ def _compare(
     if both.sum() < MIN_GROUP_SIZE:
         return None
     samples, groups, drawn = _select(evaluated[0], both, quality, weights)
-    return compare(
-        [one.name for one in evaluated],
-        [one.faces.take(both[one.found]) for one in evaluated],
-        samples["file"].to_list(),
-        groups,
-        drawn,
-    )
+    names, files = [one.name for one in evaluated], samples["file"].to_list()
+    faces = [one.faces.take(both[one.found]) for one in evaluated]
+    return compare(names, faces, files, groups, drawn)
 
 
 def compare(
@@ -182,51 +121,34 @@ def compare(
     paired bootstrap (both models weighted by the same resamples, (R, N)).
     """
     values = [face_values(one) for one in faces]
+    masks = [group.mask for group in groups]
     pairs = []
     for a, b in itertools.combinations(range(len(names)), 2):
-        gaps = {name: values[b][name] - values[a][name] for name in COMPARED}
         pair = names[a], names[b]
+        gaps = {name: values[b][name] - values[a][name] for name in COMPARED}
+        estimates = bootstrap.estimate_means(gaps, weights)
+        by_group = group_table(groups)
+        for name in BY_GROUP:
+            means = bootstrap.estimate_group_means(masks, gaps[name], weights)
+            for row, gap in zip(by_group, means, strict=True):
+                row["figures"][name] = _with_better_model(name, gap, pair)
         pairs.append(
             {
                 "first": names[a],
                 "second": names[b],
-                "figures": _differences(gaps, weights, pair),
-                "by_group": _by_group(gaps, groups, weights, pair),
+                "figures": {n: _with_better_model(n, gap, pair) for n, gap in estimates.items()},
+                "by_group": by_group,
                 "together": _ensemble(faces[a], faces[b], values[a], values[b], weights),
             }
         )
-    return {
-        "faces": len(faces[0]),
-        "pairs": pairs,
-        "doubtful_labels": _suspect_labels(faces, files),
-    }
+    labels = _suspect_labels(faces, files)
+    return {"faces": len(faces[0]), "pairs": pairs, "doubtful_labels": labels}
 
 
-def _differences(gaps: Values, weights: Weights, pair: tuple[str, str]) -> dict[str, Any]:
-    return {
-        name: {**gap.as_dict(), "better": better_model(name, gap, *pair)}
-        for name, gap in estimate_means(gaps, weights).items()
-    }
-
-
-def better_model(name: str, gap: Estimate, first: str, second: str) -> str | None:
-    """Name the better model by the difference of a figure; None where it may be chance."""
-    sign = COMPARED[name]
-    if not sign or not simultaneous_intervals.excludes_zero(gap):
-        return None
-    return second if gap.value * sign > 0 else first
-
-
-def _by_group(
-    gaps: Values, groups: Sequence[Group], weights: Weights, pair: tuple[str, str]
-) -> list[dict[str, Any]]:
-    rows = group_table(groups)
-    for name in BY_GROUP:
-        masks = [group.mask for group in groups]
-        means = simultaneous_intervals.group_means(masks, gaps[name], weights)
-        for row, gap in zip(rows, means, strict=True):
-            row["figures"][name] = {**gap.as_dict(), "better": better_model(name, gap, *pair)}
-    return rows
+def _with_better_model(name: str, gap: Estimate, pair: tuple[str, str]) -> dict[str, Any]:
+    """Return a difference with the better model's name; None where it may be chance."""
+    sign = COMPARED[name] if gap.excludes_zero else 0
+    return {**gap.as_dict(), "better": pair[gap.value * sign > 0] if sign else None}
 
 
 def _ensemble(ours: Faces, theirs: Faces, a: Values, b: Values, weights: Weights) -> dict[str, Any]:
@@ -242,16 +164,12 @@ def _ensemble(ours: Faces, theirs: Faces, a: Values, b: Values, weights: Weights
         "gender_accuracy": correct,
         "gender_accuracy_gain": correct - best_correct,
     }
+    biases = a["age_bias"], b["age_bias"]
+    vary = all(bias.std() > 0 for bias in biases)
     return {
-        "error_correlation": _correlation(a["age_bias"], b["age_bias"]),
-        **tables(estimate_means(columns, weights)),
+        "error_correlation": float(np.corrcoef(*biases)[0, 1]) if vary else None,
+        **bootstrap.tables(bootstrap.estimate_means(columns, weights)),
     }
-
-
-def _correlation(a: Floats, b: Floats) -> float | None:
-    if a.std() == 0 or b.std() == 0:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 def _suspect_labels(faces: Sequence[Faces], files: Sequence[str]) -> dict[str, Any]:

@@ -1,24 +1,35 @@
-"""Confusion matrices, quantiles of the age error, and the faces with the largest errors."""
+"""Analyse the errors of a model: confusion, largest errors, and whether its certainty is right.
 
+An age label is a whole year, so a distribution gives it a range of quantiles and not one. The
+coverage of central intervals counts the part of that range inside (the nonrandomised form of
+Czado, Gneiting and Held, 2009), so that calibrated distributions come out even.
+"""
+
+import itertools
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from agelens.evaluation import metrics
-from agelens.evaluation.arrays import Ints, Weights
-from agelens.evaluation.bootstrap import divide, estimate, estimate_mean, quantile
-from agelens.evaluation.figures import Faces
+from agelens.evaluation import bootstrap, groups, metrics
+from agelens.evaluation.bootstrap import Floats, Ints, Weights, divide, estimate_mean
+from agelens.evaluation.figures import SUBSETS, Faces, face_values
 from agelens.inference import uncertainty
 
 SHOWN = 16
 """Faces listed for each kind of mistake."""
-LEVELS = (0.5, 0.75, 0.9, 0.95)
+ERROR_LEVELS = (0.5, 0.75, 0.9, 0.95)
 GENDERS = ("female", "male")
 AGE_GROUPS = tuple(
     f"{first}+" if (first, last) == metrics.FAIRFACE[-1] else f"{first}-{last}"
     for first, last in metrics.FAIRFACE
 )
+BINS = 10
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Nominal coverage of the central intervals that are checked."""
+KEPT = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the faces, the most certain first, whose error is given."""
+BY_PREDICTED_AGE = ("age_mae", "age_bias", "interval_coverage", "interval_width")
 
 
 def confusion(faces: Faces, weights: Weights) -> dict[str, Any]:
@@ -31,15 +42,15 @@ def confusion(faces: Faces, weights: Weights) -> dict[str, Any]:
     predicted = metrics.age_group(faces.age_median, metrics.FAIRFACE, nearest=True)
     male = faces.female_probability < 0.5
     wrong = ~male != faces.female
-    young = wrong & (faces.age < 13)
+    young = int((wrong & (faces.age < 13)).sum())
     return {
         "gender": _matrix((~faces.female).astype(int), male.astype(int), GENDERS),
         "age_groups": _matrix(label, predicted, AGE_GROUPS),
         "one_off": estimate_mean(np.abs(label - predicted) <= 1, weights).as_dict(),
         "wrong_genders": {
             "faces": int(wrong.sum()),
-            "under_13": int(young.sum()),
-            "share_under_13": float(young.sum() / wrong.sum()) if wrong.any() else None,
+            "under_13": young,
+            "share_under_13": float(young / wrong.sum()) if wrong.any() else None,
         },
     }
 
@@ -47,12 +58,16 @@ def confusion(faces: Faces, weights: Weights) -> dict[str, Any]:
 def _matrix(label: Ints, predicted: Ints, names: tuple[str, ...]) -> dict[str, Any]:
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (label, predicted), 1)
-    shares = divide(counts, counts.sum(axis=1, keepdims=True)).tolist()
+    shares = divide(counts, counts.sum(axis=1, keepdims=True))
     return {
         "names": list(names),
         "counts": counts.tolist(),
-        "shares": [[None if np.isnan(share) else share for share in row] for row in shares],
+        "shares": [_none_for_nan(row) for row in shares],
     }
+
+
+def _none_for_nan(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else value for value in values.tolist()]
 
 
 def largest_errors(samples: pl.DataFrame, faces: Faces, weights: Weights) -> dict[str, Any]:
@@ -63,27 +78,117 @@ def largest_errors(samples: pl.DataFrame, faces: Faces, weights: Weights) -> dic
     ages = np.argsort(-error, kind="stable")[:SHOWN]
     order = np.argsort(np.where(wrong, -confidence, 1), kind="stable")
     genders = order[: min(SHOWN, int(wrong.sum()))]
+
+    def describe(row: int) -> dict[str, Any]:
+        return {
+            "file": samples["file"][row],
+            "age": int(faces.age[row]),
+            "gender": samples["gender"][row],
+            "said_age": float(faces.age_median[row]),
+            "low": float(faces.age_low[row]),
+            "high": float(faces.age_high[row]),
+            "female_probability": float(faces.female_probability[row]),
+        }
+
+    quantiles = {level: bootstrap.quantile(error, level) for level in ERROR_LEVELS}
     return {
         "error_quantiles": [
-            {"level": level, **estimate(quantile(error, level), weights)[0].as_dict()}
-            for level in LEVELS
+            {"level": level, **bootstrap.estimate(quantile, weights)[0].as_dict()}
+            for level, quantile in quantiles.items()
         ],
         "far_off": {
             "years": uncertainty.LARGE_ERROR,
             **estimate_mean(error > uncertainty.LARGE_ERROR, weights).as_dict(),
         },
-        "worst_ages": [_face(samples, faces, row) for row in ages.tolist()],
-        "worst_genders": [_face(samples, faces, row) for row in genders.tolist()],
+        "worst_ages": [describe(row) for row in ages.tolist()],
+        "worst_genders": [describe(row) for row in genders.tolist()],
     }
 
 
-def _face(samples: pl.DataFrame, faces: Faces, row: int) -> dict[str, Any]:
+def reliability(faces: Faces, weights: Weights) -> dict[str, Any]:
+    """Return the calibration of gender, of age, of the uncertainty, and by predicted age.
+
+    All are JSON values; weights (R, N).
+    """
+    values = face_values(faces)
+    predicted_decades = groups.decades(metrics.whole_years(faces.age_median))
     return {
-        "file": samples["file"][row],
-        "age": int(faces.age[row]),
-        "gender": samples["gender"][row],
-        "said_age": float(faces.age_median[row]),
-        "low": float(faces.age_low[row]),
-        "high": float(faces.age_high[row]),
-        "female_probability": float(faces.female_probability[row]),
+        "gender": _gender(faces, weights),
+        "age": _age(faces, weights),
+        "doubt": _uncertainty(faces, weights),
+        "by_predicted_age": groups.by_group(
+            groups.partition(("predicted age",), [predicted_decades]),
+            {name: values[name] for name in BY_PREDICTED_AGE},
+            weights,
+        ),
+    }
+
+
+def _gender(faces: Faces, weights: Weights) -> dict[str, Any]:
+    """Return a reliability diagram of "female", and accuracy minus confidence."""
+    p = faces.female_probability
+    place = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+    counts = np.bincount(place, minlength=BINS)
+    means = {
+        name: _none_for_nan(divide(np.bincount(place, values, minlength=BINS), counts))
+        for name, values in (("said", p), ("seen", faces.female))
+    }
+    _, gap = metrics.calibration_gaps(p, faces.female)
+    differences = {}
+    for name in ("all", "13 and older", "under 13"):
+        first, last = SUBSETS[name]
+        rows = (first <= faces.age) & (faces.age <= last)
+        if rows.any():
+            difference = estimate_mean(np.where(rows, gap, np.nan), weights)
+            differences[name] = {"faces": int(rows.sum()), **difference.as_dict()}
+    return {
+        "bins": {**means, "faces": counts.tolist()},
+        "confidence": estimate_mean(np.maximum(p, 1 - p), weights).as_dict(),
+        "accuracy_minus_confidence": differences,
+    }
+
+
+def _age(faces: Faces, weights: Weights) -> dict[str, Any]:
+    """Return the coverage of central intervals, and the histogram of the labels' quantiles."""
+    upto = np.cumsum(faces.probabilities, axis=1, dtype=np.float64)
+    upto = np.pad(upto / upto[:, -1:], ((0, 0), (1, 0)))  # the mass below each year, and in the end
+    rows = np.arange(len(faces))
+    start, end = upto[rows, faces.age], upto[rows, faces.age + 1]  # the quantiles of each label
+
+    def share_inside(low: float, high: float) -> Floats:
+        shared = np.clip(np.minimum(end, high) - np.maximum(start, low), 0, None)
+        # A label that was given no mass at all is a single quantile.
+        single = ((low <= start) & (start <= high)).astype(np.float64)
+        part: Floats = np.divide(shared, end - start, out=single, where=end - start > 1e-12)
+        return part
+
+    inside = [share_inside((1 - level) / 2, (1 + level) / 2) for level in LEVELS]
+    coverage = bootstrap.estimate(bootstrap.mean(np.column_stack(inside)), weights)
+    edges = itertools.pairwise(np.linspace(0, 1, BINS + 1))
+    return {
+        "coverage": [
+            {"said": level, **share.as_dict()}
+            for level, share in zip(LEVELS, coverage, strict=True)
+        ],
+        "quantiles_of_labels": [float(share_inside(low, high).mean()) for low, high in edges],
+    }
+
+
+def _uncertainty(faces: Faces, weights: Weights) -> dict[str, Any]:
+    """Compare the predicted probability of an age off by over 10 years with how often it was."""
+    predicted = uncertainty.large_error_probability(faces.age_median, faces.probabilities)
+    error = np.abs(faces.age_median - faces.age)
+    far = (error > uncertainty.LARGE_ERROR).astype(np.float64)
+    shares = {"said": predicted, "seen": far, "seen_minus_said": far - predicted}
+    order = np.argsort(predicted, kind="stable")
+    most_certain = []
+    for share in KEPT:
+        kept = np.full(len(faces), np.nan)
+        rows = order[: max(round(share * len(faces)), 1)]
+        kept[rows] = error[rows]
+        most_certain.append({"share": share, "age_mae": estimate_mean(kept, weights).as_dict()})
+    return {
+        "years": uncertainty.LARGE_ERROR,
+        **bootstrap.tables(bootstrap.estimate_means(shares, weights)),
+        "surest": most_certain,
     }

@@ -6,6 +6,7 @@ An evaluation folder holds
 """
 
 import hashlib
+import itertools
 import json
 import re
 import time
@@ -20,7 +21,7 @@ from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.data.folds import SPLITS, published_fold, split_folds
 from agelens.errors import DatasetError
-from agelens.evaluation import bootstrap, figures, groups, label_noise, metrics, permutation_test
+from agelens.evaluation import bootstrap, data_quality, figures, groups, metrics
 from agelens.evaluation.predictions import (
     ModelOutputs,
     labelled_faces,
@@ -34,13 +35,13 @@ from agelens.output.tables import replacing
 FORMAT = 1
 """Version of `evaluation.json`."""
 PARTS = ("test", "validation", "train", "all")
-"""The parts of a split; "all" is the whole dataset, whatever its folds."""
+"""The parts of a split; "all" is the whole dataset."""
 GROUP_FIGURES = (
     "age_mae", "age_bias", "age_within_5", "gender_accuracy", "interval_coverage", "interval_width",
 )  # fmt: skip
 METHODS = {
     "intervals": bootstrap.METHOD,
-    "gaps": permutation_test.METHOD,
+    "gaps": groups.METHOD,
     "loss": f"age: cross-entropy to a normal curve of {metrics.LABEL_SIGMA} years around the label "
     f"+ {metrics.EXPECTATION_WEIGHT} smooth L1 of the mean; plus gender: log loss",
 }
@@ -101,17 +102,12 @@ class Evaluator:
         ModelError for a model whose outputs make no sense, DatasetError for a damaged picture.
         """
         plan, began = self.plan, time.monotonic()
-        flip = uses_flip(model, plan)
+        flip = uses_flip(model, plan.flip)
         levels = model.interval_levels()
-        done = 0
-
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            progress(name, done, len(self))
-
         predict = predict_pictures if plan.pipeline else predict_chips
-        outputs = predict(model, self._paths, flip, plan.threads, advance)
+        outputs = predict(
+            model, self._paths, flip, plan.threads, lambda done: progress(name, done, len(self))
+        )
         predicted = time.monotonic()
         faces = labelled_faces(self._samples, outputs, levels)
         about = {
@@ -130,12 +126,10 @@ class Evaluator:
             "versions": provenance.versions(),
             "machine": provenance.machine(plan.threads),
             **self._measure(outputs, faces),
-            **self._differences(name, outputs, faces),
+            **self._compare(name, outputs, faces),
+            "seconds": {"predictions": round(predicted - began, 2)},
         }
-        about["seconds"] = {
-            "predictions": round(predicted - began, 2),
-            "figures": round(time.monotonic() - predicted, 2),
-        }
+        about["seconds"]["figures"] = round(time.monotonic() - predicted, 2)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "evaluation.json"
         file.unlink(missing_ok=True)  # so that it never stands beside other predictions
@@ -151,29 +145,23 @@ class Evaluator:
         values = figures.face_values(faces)
         values = {name: values[name] for name in GROUP_FIGURES}
         decades = groups.partition(("decade",), [groups.decades(faces.age)])
-        known = groups.attributes(self._samples.filter(pl.Series(found)))
+        known = groups.intersections(groups.attributes(self._samples.filter(pl.Series(found))))
         about: dict[str, Any] = {
             "subsets": figures.subsets(faces, weights),
             "by_decade": groups.by_group(decades, values, weights),
-            "by_group": permutation_test.compare_groups(
-                groups.intersections(known), values, weights
-            ),
+            "by_group": groups.compare_groups(known, values, weights),
         }
         if self.plan.pipeline:
-            missed = (~found).astype(float)
+            missed = {"missed": (~found).astype(float)}
             everyone = groups.intersections(groups.attributes(self._samples))
             about["missed"] = {
                 "faces": int((~found).sum()),
-                "share": bootstrap.estimate_mean(missed, self._weights).as_dict(),
-                "by_group": permutation_test.compare_groups(
-                    everyone, {"missed": missed}, self._weights
-                ),
+                "share": bootstrap.estimate_mean(missed["missed"], self._weights).as_dict(),
+                "by_group": groups.compare_groups(everyone, missed, self._weights),
             }
         return about
 
-    def _differences(
-        self, name: str, outputs: ModelOutputs, faces: figures.Faces
-    ) -> dict[str, Any]:
+    def _compare(self, name: str, outputs: ModelOutputs, faces: figures.Faces) -> dict[str, Any]:
         """Return the differences from the first model, on the faces that both answered."""
         if self._first is None:
             self._first = name, outputs, faces
@@ -187,8 +175,11 @@ class Evaluator:
         return {"difference": table}
 
     def _describe_data(self) -> dict[str, Any]:
-        plan = self.plan
-        whole = plan.part == "all"
+        plan, whole = self.plan, self.plan.part == "all"
+        try:
+            terms = json.loads((plan.data / "dataset.json").read_text("utf-8"))["form"]["terms"]
+        except (OSError, ValueError, KeyError, TypeError):  # it records none
+            terms = None
         return {
             "name": plan.data.resolve().name,
             "fingerprint": self._dataset.fingerprint,
@@ -196,8 +187,8 @@ class Evaluator:
             "split": None if whole else plan.split,
             "part": plan.part,
             "folds": None if whole else list(getattr(split_folds(plan.split), plan.part)),
-            "terms": _terms(plan.data),
-            "label_noise": label_noise.measure(self._dataset.samples),
+            "terms": str(terms) if terms else None,
+            "label_noise": data_quality.label_noise(self._dataset.samples),
         }
 
 
@@ -205,28 +196,17 @@ def _select(dataset: Dataset, plan: Plan) -> pl.DataFrame:
     """Return the samples of a part. Raises DatasetError where there are none."""
     if plan.part not in PARTS:
         raise DatasetError(f"no part {plan.part!r}: expected {', '.join(PARTS)}")
-    if plan.part == "all":
-        dataset.need_genders()
-        samples: pl.DataFrame = dataset.samples
-        problem = "has no faces: import some"
-    else:
-        samples = dataset.samples[getattr(dataset.split(plan.split), plan.part)]
+    dataset.need_genders()
+    samples: pl.DataFrame = dataset.samples
+    problem = ": import some"
+    if plan.part != "all":
+        samples = samples[getattr(dataset.split(plan.split), plan.part)]
         problem = (
-            f"has no faces in the {plan.part} folds of split {plan.split}: "
-            "choose another --split or --part"
+            f" in the {plan.part} folds of split {plan.split}: choose another --split or --part"
         )
     if not len(samples):
-        raise DatasetError(f"{str(plan.data)!r} {problem}")
+        raise DatasetError(f"{str(plan.data)!r} has no faces{problem}")
     return samples
-
-
-def _terms(data: Path) -> str | None:
-    """Return the terms of use that the dataset folder records; None where it has none."""
-    try:
-        terms = json.loads((data / "dataset.json").read_text("utf-8"))["form"]["terms"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(terms) if terms else None
 
 
 def count_training_pictures(model: Model, files: Sequence[str]) -> int | None:
@@ -241,9 +221,9 @@ def count_training_pictures(model: Model, files: Sequence[str]) -> int | None:
     return sum(published_fold(name) in {*folds.train, *folds.validation} for name in files)
 
 
-def uses_flip(model: Model, plan: Plan) -> bool:
-    """Return whether mirror images are averaged: as planned, or as the model's card says."""
-    return bool(model.card.get("flip", False)) if plan.flip is None else plan.flip
+def uses_flip(model: Model, flip: bool | None) -> bool:
+    """Return whether mirror images are averaged: as given, or for None as the card says."""
+    return bool(model.card.get("flip", False)) if flip is None else flip
 
 
 def model_name(model: Model) -> str:
@@ -277,18 +257,15 @@ def evaluation_folders(models: Sequence[Model], plan: Plan, output: Path | None)
     for model in models:
         name = re.sub(r"[^\w.-]+", "_", model_name(model))
         suffix = "all" if plan.part == "all" else f"split{plan.split}-{plan.part}"
-        suffix += "-flip" * uses_flip(model, plan) + "-pipeline" * plan.pipeline
+        suffix += "-flip" * uses_flip(model, plan.flip) + "-pipeline" * plan.pipeline
         if output is not None:
             folder = output if len(models) == 1 else output / name
         elif _in_run_folder(model):
             folder = model.path.parent / f"evaluation-{suffix}"
         else:
             folder = Path("evaluation") / f"{name}-{suffix}"
-        number, free = 1, folder
-        while free in chosen:
-            number += 1
-            free = folder.with_name(f"{folder.name}-{number}")
-        chosen.append(free)
+        numbered = (folder.with_name(f"{folder.name}-{n}") for n in itertools.count(2))
+        chosen.append(next(f for f in itertools.chain([folder], numbered) if f not in chosen))
     return chosen
 
 

@@ -1,5 +1,6 @@
-"""Read evaluation folders: figures, predictions and the record of the training."""
+"""Read evaluation folders: figures, predictions and the record of the training (run.json)."""
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agelens.errors import DatasetError, SourceError
-from agelens.evaluation.arrays import Mask
+from agelens.evaluation.bootstrap import Mask
 from agelens.evaluation.evaluate import FORMAT
 from agelens.evaluation.figures import Faces
-from agelens.evaluation.run_history import read_record
 
 COLUMNS = (
     "file", "age", "gender", "race", "age_median", "age_mean", "age_low", "age_high",
@@ -49,19 +49,17 @@ def load_all(arguments: Sequence[str]) -> list[Evaluated]:
     Raises SourceError for folders without an evaluation and for a name twice, DatasetError for
     files that cannot be read, and where two evaluations are of different faces.
     """
-    evaluations: list[Evaluated] = []
-    for argument in arguments:
-        one = load(*_parse(argument))
-        for other in evaluations:
-            if other.name == one.name:
-                raise SourceError(
-                    f"two evaluations are named {one.name!r} ({str(other.folder)!r} and "
-                    f"{str(one.folder)!r}): give names, such as  {one.name}-2={one.folder}"
-                )
-        evaluations.append(one)
+    evaluations: dict[str, Evaluated] = {}
+    for one in (load(*_parse(argument)) for argument in arguments):
+        other = evaluations.setdefault(one.name, one)
+        if other is not one:
+            raise SourceError(
+                f"two evaluations are named {one.name!r} ({str(other.folder)!r} and "
+                f"{str(one.folder)!r}): give names, such as  {one.name}-2={one.folder}"
+            )
     same = ("file", "age", "gender")
-    for other in evaluations[1:]:
-        first = evaluations[0]
+    first, *others = evaluations.values()
+    for other in others:
         if not first.samples.select(same).equals(other.samples.select(same)):
             raise DatasetError(
                 f"{first.name!r} and {other.name!r} were measured on different faces "
@@ -69,7 +67,7 @@ def load_all(arguments: Sequence[str]) -> list[Evaluated]:
                 "compared on the same ones; evaluate with the same --data, --split and --part, "
                 "or report them apart"
             )
-    return evaluations
+    return [first, *others]
 
 
 def load(folder: Path, name: str | None = None) -> Evaluated:
@@ -85,15 +83,9 @@ def load(folder: Path, name: str | None = None) -> Evaluated:
     faces = _faces(samples.filter(pl.Series(found)))
     _check_figures(folder, about, faces)
     return Evaluated(
-        name or about["model"]["name"],
-        folder,
-        about,
-        samples,
-        found,
-        faces,
-        read_record(folder),
-        _training_figures(folder, about),
-    )
+        name or about["model"]["name"], folder, about, samples, found, faces,
+        read_record(folder), _training_figures(folder, about),
+    )  # fmt: skip
 
 
 def _parse(argument: str) -> tuple[Path, str | None]:
@@ -119,14 +111,16 @@ def read_figures(folder: Path) -> dict[str, Any]:
         raise SourceError(f"{str(folder)!r} is no evaluation: it has no evaluation.json; {hint}")
     try:
         about: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        made = about["format"], about["faces"], about["model"]["name"], about["subsets"]["all"]
+        _ = about["format"], about["faces"], about["model"]["name"], about["subsets"]["all"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"cannot read {str(file)!r} ({type(error).__name__}: {error}): expected what "
             "agelens evaluate writes; evaluate again"
         ) from error
-    if made[0] != FORMAT:
-        raise DatasetError(f"{str(file)!r} has format {made[0]}, expected {FORMAT}: evaluate again")
+    if about["format"] != FORMAT:
+        raise DatasetError(
+            f"{str(file)!r} has format {about['format']}, expected {FORMAT}: evaluate again"
+        )
     return about
 
 
@@ -199,3 +193,54 @@ def _describe_faces(one: Evaluated) -> str:
         f"{len(one.samples):,} faces of {'' if data['part'] == 'all' else part}{data['name']!r}, "
         f"fingerprint {data['fingerprint'][:8]}"
     )
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return the record in an evaluation folder or in the run folder around it; None without one.
+
+    `run` holds the content of run.json, `epochs` a row of numbers for each epoch of history.csv
+    (a hybrid has none). Raises DatasetError for files that cannot be read.
+    """
+    for place in (folder, folder.resolve().parent):
+        file, history = place / "run.json", place / "history.csv"
+        if not file.is_file():
+            continue
+        try:
+            run = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"cannot read the run record {str(file)!r}: {error}") from error
+        try:
+            lines = history.read_text("utf-8").splitlines() if history.is_file() else []
+            rows = csv.DictReader(lines)
+            epochs = [{key: float(value) for key, value in row.items() if value} for row in rows]
+        except (OSError, ValueError, TypeError) as error:
+            raise DatasetError(
+                f"cannot read the history {str(history)!r}: {error}; expected one number in each "
+                "column for each epoch"
+            ) from error
+        return {"run": run if isinstance(run, dict) else {}, "epochs": epochs}
+    return None
+
+
+def describe_record(record: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the facts of a training that a report shows, as JSON values; None without a record."""
+    if record is None:
+        return None
+    run, epochs = record["run"], record["epochs"]
+    parameters = run.get("parameters")
+    about: dict[str, Any] = {
+        "parameters_millions": None if parameters is None else parameters / 1e6,
+        "precision": run.get("precision"),
+        "epochs": epochs,
+        "planned_epochs": run.get("config", {}).get("schedule", {}).get("epochs"),
+    }
+    if epochs:
+        about["hours"] = sum(row.get("train_seconds", 0) for row in epochs) / 3600
+        about["done_epochs"] = len(epochs)
+    maes = [row["validation_mae"] for row in epochs if "validation_mae" in row]
+    if epochs and len(maes) == len(epochs):
+        about["best_epoch"] = 1 + min(range(len(maes)), key=maes.__getitem__)
+        about["best_validation_mae"] = min(maes)
+        about["last_gain"] = maes[-2] - maes[-1] if len(maes) > 1 else None
+    kept = ("members", "chosen", "ways", "against_best_member")
+    return about | {key: run[key] for key in kept if key in run}

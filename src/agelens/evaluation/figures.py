@@ -7,17 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.evaluation import metrics
-from agelens.evaluation.arrays import Draws, Floats, Ints, Mask, Weights
-from agelens.evaluation.bootstrap import (
-    Estimate,
-    divide,
-    estimate,
-    estimate_means,
-    mean,
-    quantile,
-    tables,
-)
+from agelens.evaluation import bootstrap, metrics
+from agelens.evaluation.bootstrap import Draws, Estimate, Floats, Ints, Mask, Weights, divide
 from agelens.inference import distribution
 
 CS_YEARS = 16
@@ -80,10 +71,11 @@ def subsets(faces: Faces, weights: Weights) -> dict[str, dict[str, Any]]:
         if len(rows):
             whole = len(rows) == len(faces)
             some, drawn = (faces, weights) if whole else (faces.take(rows), weights[:, rows])
-            table["figures"] = tables(headline_figures(some, drawn))
+            table["figures"] = bootstrap.tables(headline_figures(some, drawn))
+            within = _whole_year_errors(some)[:, None] <= np.arange(CS_YEARS)
+            scores = bootstrap.estimate(bootstrap.mean(within), drawn)
             table["cumulative_score"] = [
-                {"years": years, **score.as_dict()}
-                for years, score in enumerate(cumulative_scores(some, drawn))
+                {"years": years, **score.as_dict()} for years, score in enumerate(scores)
             ]
         found[name] = table
     return found
@@ -92,11 +84,11 @@ def subsets(faces: Faces, weights: Weights) -> dict[str, dict[str, Any]]:
 def headline_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
     """Return every headline figure of at least one face; `weights` (R, N)."""
     error = np.abs(faces.age_median - faces.age)
-    squared = mean(error**2)
+    squared = bootstrap.mean(error**2)
     return {
-        **estimate_means(face_values(faces), weights),
-        "age_rmse": estimate(lambda drawn: np.sqrt(squared(drawn)), weights)[0],
-        "age_median_error": estimate(quantile(error, 0.5), weights)[0],
+        **bootstrap.estimate_means(face_values(faces), weights),
+        "age_rmse": bootstrap.estimate(lambda drawn: np.sqrt(squared(drawn)), weights)[0],
+        "age_median_error": bootstrap.estimate(bootstrap.quantile(error, 0.5), weights)[0],
         **gender_figures(faces, weights),
     }
 
@@ -109,7 +101,7 @@ def face_values(faces: Faces) -> dict[str, Floats]:
     error = faces.age_median - faces.age
     age_loss = metrics.age_losses(faces.probabilities, faces.age)
     gender_loss = metrics.gender_losses(faces.female_probability, faces.female)
-    years = np.abs(metrics.whole_years(faces.age_median) - faces.age)
+    years = _whole_year_errors(faces)
     correct = (faces.female_probability >= 0.5) == faces.female
     inside = metrics.interval_hits(faces.age_low, faces.age_high, faces.age)
     group_hits = partial(metrics.age_group_hits, faces.age_median, faces.age)
@@ -131,25 +123,22 @@ def face_values(faces: Faces) -> dict[str, Floats]:
     }
 
 
-def cumulative_scores(faces: Faces, weights: Weights) -> list[Estimate]:
-    """Return CS@0 to CS@15."""
-    years = np.abs(metrics.whole_years(faces.age_median) - faces.age)
-    return estimate(mean(years[:, None] <= np.arange(CS_YEARS)), weights)
+def _whole_year_errors(faces: Faces) -> Floats:
+    return np.abs(metrics.whole_years(faces.age_median) - faces.age)
 
 
 def gender_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
     """Return the figures of gender that are not means over faces."""
     predicted, female = faces.female_probability >= 0.5, faces.female
+    # True female, false female, false male, true male: read backwards they are those of "male".
     cells = np.column_stack(
         [predicted & female, predicted & ~female, ~predicted & female, ~predicted & ~female]
     )
 
     def ratios(drawn: Weights) -> Draws:
         counts = np.asarray(drawn @ cells.astype(drawn.dtype), np.float64).T
-        true_female, false_female, false_male, true_male = counts
         columns = []
-        for hits, false in ((true_female, false_female), (true_male, false_male)):
-            missed = false_female + false_male - false
+        for hits, false, missed in (counts[:3], counts[:0:-1]):
             columns += [divide(hits, hits + false), divide(hits, hits + missed)]
             columns.append(divide(2 * hits, 2 * hits + false + missed))
         return np.column_stack([(columns[1] + columns[4]) / 2, *columns])
@@ -159,9 +148,9 @@ def gender_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
         "male_precision", "male_recall", "male_f1",
     )  # fmt: skip
     return {
-        **dict(zip(names, estimate(ratios, weights), strict=True)),
-        "gender_auc": estimate(partial(area_under_curve, faces), weights)[0],
-        "gender_ece": estimate(partial(calibration_error, faces), weights)[0],
+        **dict(zip(names, bootstrap.estimate(ratios, weights), strict=True)),
+        "gender_auc": bootstrap.estimate(partial(area_under_curve, faces), weights)[0],
+        "gender_ece": bootstrap.estimate(partial(calibration_error, faces), weights)[0],
     }
 
 
@@ -198,4 +187,4 @@ def differences(ours: Faces, first: Faces, weights: Weights) -> dict[str, Estima
     Both are weighted by the same resamples (paired bootstrap).
     """
     mine, theirs = face_values(ours), face_values(first)
-    return estimate_means({name: mine[name] - theirs[name] for name in PAIRED}, weights)
+    return bootstrap.estimate_means({name: mine[name] - theirs[name] for name in PAIRED}, weights)

@@ -1,6 +1,11 @@
-"""Group faces by age, gender, race label and picture quality, and give figures by group.
+"""Group faces by age, gender, race label and picture quality; give figures and gaps by group.
 
-A breakdown is one way to divide the faces: by one attribute, or by several at once.
+A breakdown is one way to divide the faces: by one attribute, or by several at once. A gap is the
+difference from the best group of a breakdown. Looking for the best and the worst group finds gaps
+by chance alone. A permutation test over all pairs of groups pays for that: faces change places
+between the groups, and the largest studentised difference of any pair is noted each time (the
+max-T method of Westfall and Young, 1993, with Welch's standard error, valid under unequal spread:
+Chung and Romano, 2013). The p-value is multiplied by the number of breakdowns (Bonferroni).
 """
 
 import itertools
@@ -12,15 +17,24 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.evaluation.arrays import Draws, Floats, Ints, Mask, Names, Weights
-from agelens.evaluation.bootstrap import Estimate, intervals, mean, tables
-from agelens.evaluation.picture_quality import ordered_names
+from agelens.evaluation import bootstrap
+from agelens.evaluation.bootstrap import MIN_GROUP_SIZE, Draws, Floats, Ints, Mask, Names, Weights
+from agelens.evaluation.data_quality import ordered_names
 
 AGE_BANDS = ((0, 12), (13, 20), (21, 40), (41, 60), (61, 116))
 """Age bands in years, both ends included: children, youths, and three of adults."""
-MIN_GROUP_SIZE = 20
-"""Groups of fewer faces get a figure, but no interval, gap or test."""
 AGE, GENDER, RACE = "age", "gender", "race"
+PERMUTATIONS = 2000
+ALPHA = 0.05
+METHOD = (
+    f"gap to the best group of the breakdown; p by a permutation test ({PERMUTATIONS} "
+    "permutations) of the largest studentised difference between any two groups, Bonferroni "
+    f"over breakdowns; more than chance: p < {ALPHA}; groups under {MIN_GROUP_SIZE} faces are not "
+    "tested"
+)
+BETTER = {"age_mae": -1, "age_within_5": 1, "gender_accuracy": 1, "interval_coverage": 1}
+"""Figures with a best group: 1 where more is better, -1 where less is. The others have none."""
+_BATCH = 100  # permutations at once, to limit memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +71,8 @@ def decades(ages: NDArray[Any]) -> Names:
 
 def attributes(samples: pl.DataFrame) -> dict[str, Names]:
     """Return the gender, race label and age band of each face, by the attribute's name."""
-    return {
-        GENDER: np.array(samples["gender"].to_list(), object),
-        RACE: np.array(samples["race"].to_list(), object),
-        AGE: age_bands(samples["age"].to_numpy()),
-    }
+    names = {by: np.array(samples[by].to_list(), object) for by in (GENDER, RACE)}
+    return names | {AGE: age_bands(samples["age"].to_numpy())}
 
 
 def age_band_masks(ages: NDArray[Any]) -> dict[str, Mask]:
@@ -83,15 +94,23 @@ def partition(by: tuple[str, ...], names: Sequence[Names]) -> Breakdown:
     return Breakdown(by, keys, [np.array(members[key], np.int64) for key in keys])
 
 
+def _natural(word: str) -> tuple[int, str]:
+    """Sort "8-12" before "13-20", and words by the alphabet."""
+    digits = "".join(itertools.takewhile(str.isdigit, word))
+    return (int(digits) if digits else -1, word)
+
+
 def intersections(names: dict[str, Names]) -> list[Breakdown]:
     """Return the breakdown of every attribute and of every combination of attributes.
 
     Breakdowns with a single group are left out.
     """
-    combinations = itertools.chain.from_iterable(
-        itertools.combinations(names, depth) for depth in range(1, len(names) + 1)
-    )
-    breakdowns = [partition(by, [names[name] for name in by]) for by in combinations]
+    depths = range(1, len(names) + 1)
+    breakdowns = [
+        partition(by, [names[name] for name in by])
+        for depth in depths
+        for by in itertools.combinations(names, depth)
+    ]
     return [breakdown for breakdown in breakdowns if len(breakdown.groups) > 1]
 
 
@@ -102,14 +121,17 @@ def face_groups(samples: pl.DataFrame, quality: Mapping[str, Names] | None = Non
     divide the faces are left out.
     """
     known = attributes(samples)
-    names = {by: known[by] for by in (AGE, GENDER, RACE)} | dict(quality or {})
-    groups = []
-    for by, own in names.items():
-        natural = [name for (name,) in partition((by,), [own]).groups]
-        order = ordered_names(by, own) if by in (quality or {}) else natural
-        if len(order) > 1:
-            groups += [Group(by, name, own == name) for name in order]
-    return groups
+    orders = {
+        by: (known[by], [name for (name,) in partition((by,), [known[by]]).groups])
+        for by in (AGE, GENDER, RACE)
+    }
+    orders |= {by: (names, ordered_names(by, names)) for by, names in (quality or {}).items()}
+    return [
+        Group(by, name, names == name)
+        for by, (names, order) in orders.items()
+        if len(order) > 1
+        for name in order
+    ]
 
 
 def group_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
@@ -127,31 +149,126 @@ def by_group(
 
     `values` are one value per face, (N,), by the figure's name; `weights` (R, N).
     """
-    return [row for row, _ in group_rows(breakdown, values, weights)]
+    return [row for row, _ in _group_rows(breakdown, values, weights)]
 
 
-def group_rows(
+def _group_rows(
     breakdown: Breakdown, values: dict[str, Floats], weights: Weights
-) -> list[tuple[dict[str, Any], Draws | None]]:
-    """Return each group's row of JSON values with its draws (R, figures); None where too small."""
+) -> list[tuple[dict[str, Any], Draws]]:
+    """Return each group's row of JSON values with its draws (R, figures); NaN where too small."""
     columns = np.column_stack(list(values.values()))
-    rows: list[tuple[dict[str, Any], Draws | None]] = []
+    rows = []
     for key, members in zip(breakdown.groups, breakdown.rows, strict=True):
-        statistic = mean(columns[members])
-        point = statistic(np.ones((1, len(members))))[0]
-        draws = statistic(weights[:, members]) if len(members) >= MIN_GROUP_SIZE else None
-        estimates = (
-            [Estimate(float(value), np.nan, np.nan) for value in point]
-            if draws is None
-            else intervals(point, draws)
-        )
-        figures = tables(dict(zip(values, estimates, strict=True)))
+        large = len(members) >= MIN_GROUP_SIZE
+        drawn = weights[:, members] if large else np.zeros((1, len(members)))
+        point, draws = bootstrap.draw(bootstrap.mean(columns[members]), drawn)
+        estimates = bootstrap.intervals(point, draws)
+        figures = bootstrap.tables(dict(zip(values, estimates, strict=True)))
         group = dict(zip(breakdown.by, key, strict=True))
         rows.append(({"group": group, "faces": len(members), "figures": figures}, draws))
     return rows
 
 
-def _natural(word: str) -> tuple[int, str]:
-    """Sort "8-12" before "13-20", and words by the alphabet."""
-    digits = "".join(itertools.takewhile(str.isdigit, word))
-    return (int(digits) if digits else -1, word)
+def compare_groups(
+    breakdowns: Sequence[Breakdown], values: dict[str, Floats], weights: Weights
+) -> list[dict[str, Any]]:
+    """Return every breakdown with its groups' figures, gaps and p-values, as JSON values.
+
+    `values` are one value per face, (N,), by the figure's name (NaN: does not count there);
+    `weights` are resamples (R, N). Figures named in BETTER get, beside value, low and high:
+    `gap`, `gap_low`, `gap_high` (in the figure's unit, 0 for the best group itself), `p` and
+    `more_than_chance`; all None for groups too small to test.
+    """
+    tables = [_group_rows(breakdown, values, weights) for breakdown in breakdowns]
+    for column, name in enumerate(values):
+        if name in BETTER:
+            tests = [
+                _add_gaps(
+                    [row["figures"][name] for row, _ in rows],
+                    [draws[:, [column]] for _, draws in rows],
+                    [values[name][members] for members in breakdown.rows],
+                    BETTER[name],
+                    float(np.nanvar(values[name])),
+                )
+                for breakdown, rows in zip(breakdowns, tables, strict=True)
+            ]
+            _add_p_values([test for test in tests if len(test[0]) > 1], values[name])
+    return [
+        {"by": list(breakdown.by), "groups": [row for row, _ in rows]}
+        for breakdown, rows in zip(breakdowns, tables, strict=True)
+    ]
+
+
+_Test = tuple[Ints, list[tuple[dict[str, Any], float]]]
+"""Counted faces of each tested group; and the groups' figures, each with its studentised gap."""
+
+
+def _add_gaps(
+    figures: list[dict[str, Any]],
+    draws: list[Draws],
+    values: list[Floats],
+    better: int,
+    pooled: float,
+) -> _Test:
+    """Write the gaps into the groups' figures, where two groups or more can be tested."""
+    for figure in figures:
+        figure.update(dict.fromkeys(("gap", "gap_low", "gap_high", "p", "more_than_chance")))
+    counted = [own[np.isfinite(own)] for own in values]
+    large = [place for place, own in enumerate(counted) if len(own) >= MIN_GROUP_SIZE]
+    sizes = np.array([len(counted[place]) for place in large])
+    if len(large) < 2:
+        return sizes, []
+    sums = np.array([counted[place].sum() for place in large])
+    squares = np.array([(counted[place] ** 2).sum() for place in large])
+    means, variances = _moments(sums, squares, sizes, pooled)
+    best = int(np.argmax(better * means))
+    scores = _studentize(np.abs(means - means[best]), variances + variances[best])
+    for number, place in enumerate(large):
+        drawn = draws[place] - draws[large[best]]
+        gap = bootstrap.intervals(means[[number]] - means[best], drawn)[0].as_dict()
+        figures[place].update(gap=gap["value"], gap_low=gap["low"], gap_high=gap["high"])
+    return sizes, [(figures[place], float(t)) for place, t in zip(large, scores, strict=True)]
+
+
+def _add_p_values(tests: list[_Test], values: Floats) -> None:
+    """Write the p-values into the groups' figures."""
+    if not tests:
+        return
+    counted = values[np.isfinite(values)]
+    pooled = float(counted.var())
+    random = np.random.default_rng(bootstrap.SEED)
+    largest = np.empty((len(tests), PERMUTATIONS))  # pairwise t of each permutation
+    for start in range(0, PERMUTATIONS, _BATCH):
+        mixed = random.permuted(np.tile(counted, (_BATCH, 1)), axis=1)
+        sums = np.cumsum(np.pad(mixed, ((0, 0), (1, 0))), axis=1)
+        squares = np.cumsum(np.pad(mixed**2, ((0, 0), (1, 0))), axis=1)
+        for (sizes, _), kept in zip(tests, largest, strict=True):
+            ends = np.concatenate([[0], np.cumsum(sizes)])
+            means, variances = _moments(
+                np.diff(sums[:, ends]), np.diff(squares[:, ends]), sizes, pooled
+            )
+            gaps = np.abs(means[:, :, None] - means[:, None])
+            t = _studentize(gaps, variances[:, :, None] + variances[:, None])
+            kept[start : start + _BATCH] = t.max(axis=(1, 2))
+    for (_, scores), kept in zip(tests, largest, strict=True):
+        for figure, score in scores:
+            # Equal draws may differ in the last digit.
+            p = (1 + int((kept >= score - 1e-9).sum())) / (1 + PERMUTATIONS)
+            figure["p"] = min(1.0, p * len(tests))
+            figure["more_than_chance"] = figure["p"] < ALPHA
+
+
+def _moments(sums: Floats, squares: Floats, sizes: Ints, pooled: float) -> tuple[Floats, Floats]:
+    """Return means and their squared standard errors, of sums and sums of squares (..., G).
+
+    One face of the pooled variance is added to each group, so that a small group without a
+    single error does not look certain.
+    """
+    means = sums / sizes
+    spread = np.maximum(squares - sums * means, 0)
+    return means, (spread + pooled) / sizes**2
+
+
+def _studentize(gaps: Floats, variances: Floats) -> Floats:
+    t: Floats = np.divide(gaps, np.sqrt(variances), out=np.zeros_like(gaps), where=variances > 0)
+    return t

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from agelens.evaluation.arrays import Floats, Ints, Mask
+from agelens.evaluation.bootstrap import Floats, Ints, Mask
 from agelens.inference.distribution import AGES, mean
 
 Groups = tuple[tuple[int, int], ...]

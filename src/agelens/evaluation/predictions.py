@@ -1,5 +1,6 @@
-"""Run a model on the faces of a dataset, and write its predictions as a table."""
+"""Run a model on the faces of a dataset, tabulate its predictions, and measure what it costs."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +10,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agelens import provenance
 from agelens.data import chips
 from agelens.errors import DatasetError, ModelError, PictureError
-from agelens.evaluation.arrays import Floats, Mask
+from agelens.evaluation.bootstrap import Floats, Mask
 from agelens.evaluation.figures import Faces
 from agelens.images.sources import Source
 from agelens.inference.distribution import AGES, Levels
-from agelens.inference.runtime import Model
+from agelens.inference.runtime import CHIP, Model
 from agelens.predictor import Predictor
+from agelens.stopwatch import median_milliseconds
 
 BATCH = 64
+ROUNDS = 5
+TIMED_FACES = 16  # in each round, at each batch size
+TIMED_BATCHES = (1, 16)
 Advance = Callable[[int], None]
-"""Called with how many more faces are done."""
+"""Called with how many faces are done so far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,14 +66,12 @@ def predict_chips(
     probabilities.
     """
     outputs = _no_outputs(len(paths))
-    start = 0
-    for batch in chip_batches(paths, threads):
-        part = slice(start, start + len(batch))
+    for number, batch in enumerate(chip_batches(paths, threads)):
+        rows = slice(number * BATCH, number * BATCH + len(batch))
         output = model.predict(batch, flip=flip)
-        outputs.age_probabilities[part] = output.age_probabilities
-        outputs.female_probability[part] = output.female_probability
-        start = part.stop
-        advance(len(batch))
+        outputs.age_probabilities[rows] = output.age_probabilities
+        outputs.female_probability[rows] = output.female_probability
+        advance(rows.stop)
     _check(model, outputs)
     return outputs
 
@@ -80,8 +84,8 @@ def predict_pictures(
     Where there is no face the outputs are NaN. Raises as `predict_chips`.
     """
     outputs = _no_outputs(len(paths))
-    predictor = Predictor(model, threads=threads, flip=flip)
-    stream = predictor.predict_stream(Source(path.name, path) for path in paths)
+    sources = (Source(path.name, path) for path in paths)
+    stream = Predictor(model, threads=threads, flip=flip).predict_stream(sources)
     for place, result in enumerate(stream):
         if result.error is not None:
             raise DatasetError(
@@ -91,7 +95,7 @@ def predict_pictures(
             largest = result.predictions[0]
             outputs.age_probabilities[place] = largest.age_probabilities
             outputs.female_probability[place] = largest.female_probability
-        advance(1)
+        advance(place + 1)
     _check(model, outputs)
     return outputs
 
@@ -115,21 +119,18 @@ def prediction_table(samples: pl.DataFrame, outputs: ModelOutputs, faces: Faces)
     age, gender, race, fold, age_median, age_mean, age_low, age_high, female_probability,
     age_probabilities (117 float32).
     """
-
-    def column(name: str) -> pl.Series:
-        values = np.full(len(samples), np.nan)
-        values[outputs.found] = getattr(faces, name)
-        return pl.Series(name, values)
-
-    ages: Any = pl.Series(
+    columns = {}
+    for name in ("age_median", "age_mean", "age_low", "age_high"):
+        columns[name] = np.full(len(samples), np.nan)
+        columns[name][outputs.found] = getattr(faces, name)
+    columns["female_probability"] = outputs.female_probability
+    spread: Any = pl.Series(
         "age_probabilities", outputs.age_probabilities, pl.Array(pl.Float32, AGES)
     )
     return (
         samples.select("file", "sha256", "age", "gender", "race", "fold")
-        .with_columns(map(column, ("age_median", "age_mean", "age_low", "age_high")))
-        .with_columns(pl.Series("female_probability", outputs.female_probability))
-        .with_columns(pl.selectors.float().fill_nan(None))
-        .with_columns(pl.when(pl.Series(outputs.found)).then(ages))
+        .hstack(pl.DataFrame(columns).fill_nan(None))
+        .with_columns(pl.when(pl.Series(outputs.found)).then(spread))
     )
 
 
@@ -141,3 +142,28 @@ def _check(model: Model, outputs: ModelOutputs) -> None:
             f"{str(model.path)!r} gives numbers that are no probabilities: expected 117 that "
             "add up to 1, and one from 0 to 1; export the model again"
         )
+
+
+def measure_cost(model: Model, threads: int = 1) -> dict[str, Any]:
+    """Time a model on chips of noise: milliseconds for a face, the median of ROUNDS rounds.
+
+    `threads` is what the model was loaded with, for the record. `busy` tells whether half of the
+    cores or more had other work over the last minute, so that the times are too long.
+    """
+    try:
+        busy = os.getloadavg()[0] > (os.cpu_count() or 1) / 2
+    except (AttributeError, OSError):  # not available on this system
+        busy = False
+    noise = np.random.default_rng(0).integers(0, 256, (TIMED_FACES, CHIP, CHIP, 3), np.uint8)
+
+    def milliseconds(size: int) -> float:
+        batches = np.split(noise, TIMED_FACES // size)
+        return median_milliseconds(lambda: list(map(model.run, batches)), ROUNDS) / TIMED_FACES
+
+    return {
+        "megabytes": model.path.stat().st_size / 1e6,
+        "milliseconds": {str(size): milliseconds(size) for size in TIMED_BATCHES},
+        "rounds": ROUNDS,
+        "busy": busy,
+        "machine": provenance.machine(threads),
+    }

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.evaluation import bootstrap
-from agelens.evaluation.arrays import Floats, Ints, Mask, Weights
+from agelens.evaluation.bootstrap import Estimate, Floats, Ints, Mask
 from agelens.inference.runtime import CHIP, Model
 
 Chips = NDArray[np.uint8]  # (B, 200, 200, 3) RGB
@@ -79,7 +79,11 @@ def occlusion_saliency(
         raise ValueError(f"{len(chips)} chips: expected two or more, to compare maps with others")
     plain = [_predict(model, chip[None]) for chip in chips]
     maps = {target: np.empty((len(chips), GRID, GRID)) for target in TARGETS}
-    windows = _windows()
+    # The patches under each place of the window, bool (81, GRID * GRID).
+    side = GRID - WINDOW + 1
+    windows = np.zeros((side**2, GRID * GRID), bool)
+    for window, (top, left) in zip(windows, np.ndindex(side, side), strict=True):
+        window.reshape(GRID, GRID)[top : top + WINDOW, left : left + WINDOW] = True
     for place, chip in enumerate(chips):
         covered = _predict(model, _cover(chip, windows))
         for target in TARGETS:
@@ -91,8 +95,10 @@ def occlusion_saliency(
     for place, chip in enumerate(chips):
         chance = random.permutation(GRID * GRID)
         for target in TARGETS:
-            masks = np.concatenate([_steps(o) for o in _orders(maps[target], place, chance)])
-            shift = output_shift(plain[place], _predict(model, _cover(chip, masks)), target)
+            ranks = np.argsort(_orders(maps[target], place, chance), axis=1)[:, None]
+            masks = ranks < (np.arange(1, STEPS + 1) * (GRID * GRID // STEPS))[:, None]
+            covered = _predict(model, _cover(chip, masks.reshape(-1, GRID * GRID)))
+            shift = output_shift(plain[place], covered, target)
             curves[target][place, :, 1:] = shift.reshape(len(ORDERS), STEPS)
         advance(1)
     return {target: SaliencyMaps(maps[target], curves[target]) for target in TARGETS}
@@ -120,27 +126,11 @@ def output_shift(before: Outputs, after: Outputs, target: Target) -> Floats:
     return years
 
 
-def _windows() -> Mask:
-    """Return the patches under each place of the window, bool (81, GRID * GRID)."""
-    side = GRID - WINDOW + 1
-    masks = np.zeros((side, side, GRID, GRID), bool)
-    for top, left in np.ndindex(side, side):
-        masks[top, left, top : top + WINDOW, left : left + WINDOW] = True
-    return masks.reshape(side**2, GRID * GRID)
-
-
 def _orders(maps: Floats, place: int, chance: Ints) -> list[Ints]:
     """Return the ORDERS of the patches of one face."""
     own = np.argsort(-maps[place].ravel(), kind="stable")
     others = np.delete(maps, place, axis=0).mean(axis=0)
     return [own, chance, own[::-1], np.argsort(-others.ravel(), kind="stable")]
-
-
-def _steps(order: Ints) -> Mask:
-    """Return the patches covered after each step, bool (STEPS, GRID * GRID)."""
-    rank = np.argsort(order)
-    masks: Mask = rank < np.arange(1, STEPS + 1)[:, None] * (len(order) // STEPS)
-    return masks
 
 
 def _cover(chip: NDArray[np.uint8], masks: Mask) -> Chips:
@@ -162,40 +152,39 @@ def measure(found: dict[Target, SaliencyMaps]) -> dict[str, Any]:
 
 def _measure(maps: SaliencyMaps) -> dict[str, Any]:
     weights = bootstrap.resample(np.arange(len(maps.maps)))
+
+    def estimate(columns: Floats) -> list[Estimate]:
+        return bootstrap.estimate(bootstrap.mean(columns), weights)
+
+    # Each face region's share of all saliency.
+    names, place = region_of_patches()
+    total = maps.maps.sum(axis=(1, 2), keepdims=True)
+    spread = np.full_like(maps.maps, 1 / GRID**2)
+    shares = np.divide(maps.maps, total, out=spread, where=total > 0)
+    regions = [place == number for number in range(len(names))]
+    by_region = estimate(np.column_stack([shares[:, region].sum(axis=1) for region in regions]))
     # The area under a curve over the share of patches covered: the mean shift on the way.
     areas = (maps.curves[:, :, 1:] + maps.curves[:, :, :-1]).mean(axis=2) / 2
     most, random, least, others = areas.T
-    columns = np.column_stack([areas, most - random, random - least, most - others])
-    estimates = bootstrap.estimate(bootstrap.mean(columns), weights)
-    tables = [estimate.as_dict() for estimate in estimates]
+    estimates = estimate(np.column_stack([areas, most - random, random - least, most - others]))
     most_first, least_last, own = estimates[4:]
     return {
         "faces": len(maps.maps),
-        "areas": dict(zip(ORDERS, tables[:4], strict=True)),
-        "most_minus_random": tables[4],
-        "random_minus_least": tables[5],
-        "own_minus_others": tables[6],
+        "areas": {order: area.as_dict() for order, area in zip(ORDERS, estimates, strict=False)},
+        "most_minus_random": most_first.as_dict(),
+        "random_minus_least": least_last.as_dict(),
+        "own_minus_others": own.as_dict(),
         "means_something": most_first.low > 0 and least_last.low > 0,
         "own_map_is_better": own.low > 0,
         "curves": {
-            order: [e.as_dict() for e in bootstrap.estimate(bootstrap.mean(curve), weights)]
+            order: [point.as_dict() for point in estimate(curve)]
             for order, curve in zip(ORDERS, maps.curves.transpose(1, 0, 2), strict=True)
         },
         "mean_map": maps.maps.mean(axis=0).tolist(),
-        "regions": _regions(maps.maps, weights),
-    }
-
-
-def _regions(maps: Floats, weights: Weights) -> dict[str, Any]:
-    """Return each face region's share of all saliency, and its share of the area."""
-    names, place = region_of_patches()
-    total = maps.sum(axis=(1, 2), keepdims=True)
-    shares = np.divide(maps, total, out=np.full_like(maps, 1 / GRID**2), where=total > 0)
-    columns = np.column_stack([shares[:, place == k].sum(axis=1) for k in range(len(names))])
-    estimates = bootstrap.estimate(bootstrap.mean(columns), weights)
-    return {
-        name: {"area": float((place == k).mean()), "share": estimates[k].as_dict()}
-        for k, name in enumerate(names)
+        "regions": {
+            name: {"area": float(region.mean()), "share": share.as_dict()}
+            for name, region, share in zip(names, regions, by_region, strict=True)
+        },
     }
 
 

@@ -35,8 +35,8 @@ def test_interval_score_adds_width_and_misses() -> None:
     faces = replace(
         drawn_faces(3), age=np.array([25, 30, 50]), age_low=low, age_high=high
     )  # inside, inside by the year, 6 years outside
-    score = recalibrate.interval_score(faces)(np.ones((1, 3)))
-    assert score[0] == pytest.approx((10 + 5 + 4 + 20 * 6) / 3)
+    scores = recalibrate.interval_scores(faces)
+    assert scores.mean() == pytest.approx((10 + 5 + 4 + 20 * 6) / 3)
 
 
 def test_rare_gender_is_not_recalibrated() -> None:

@@ -3,7 +3,8 @@ import polars as pl
 import pytest
 
 from agelens.errors import DatasetError
-from agelens.evaluation.recalibration.split_half import MIN_HALF, split_in_half
+from agelens.evaluation.recalibration.recalibrate import split_in_half
+from agelens.evaluation.recalibration.verdicts import MIN_HALF
 
 
 def table(folds: list[int], **columns: list[object]) -> pl.DataFrame:

@@ -43,7 +43,7 @@ def test_verdicts_on_gender(sureness: float, lean: float, error: float, word: st
 
 
 def test_385_faces_give_a_coverage_to_three_points() -> None:
-    needed = verdicts.faces_needed()
+    needed = verdicts.FACES_NEEDED
     assert needed == 385
     assert 1.96 * np.sqrt(0.9 * 0.1 / needed) <= 0.03 < 1.96 * np.sqrt(0.9 * 0.1 / (needed - 1))
 

@@ -5,6 +5,7 @@ the levels of the intervals go into the card. So the new file is a model like an
 serve and evaluate take it as it is.
 """
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -84,11 +85,11 @@ def write(
     a model that cannot be changed so, and where they disagree; then no file is left.
     """
     graph = _calibrated(model, scaling)
-    card = _card(model.card, scaling, levels, about)
-    entries = {entry.key: entry.value for entry in graph.metadata_props}
-    onnx.helper.set_model_props(
-        graph, entries | {CARD_KEY: json.dumps(card, ensure_ascii=False, allow_nan=False)}
+    card = json.dumps(
+        _card(model.card, scaling, levels, about), ensure_ascii=False, allow_nan=False
     )
+    entries = {entry.key: entry.value for entry in graph.metadata_props}
+    onnx.helper.set_model_props(graph, entries | {CARD_KEY: card})
     onnx.checker.check_model(graph)
     partial = file.with_name(file.name + ".part")
     try:
@@ -108,32 +109,21 @@ def _calibrated(model: Model, scaling: Scaling) -> onnx.ModelProto:
             f"{str(model.path)!r} has ONNX opset {opset}, expected {OLDEST_OPSET} or newer: "
             "export the model again"
         )
-    prefix = _free_prefix(graph.graph)
+    # A model may be calibrated twice: the new nodes' names start as no other does.
+    taken = {name for node in graph.graph.node for name in node.output}
+    starts = (f"calibration{number}_" for number in itertools.count(1))
+    prefix = next(p for p in starts if not any(name.startswith(p) for name in taken))
     for node in graph.graph.node:
         for names in (node.input, node.output):
             names[:] = [prefix + RAW[name] if name in RAW else name for name in names]
-    tail = onnx.parser.parse_graph(
-        _GRAPH.format(
-            p=prefix,
-            ages=AGES,
-            last=AGES - 1,
-            low=MIN_GENDER_PROBABILITY,
-            high=1 - MIN_GENDER_PROBABILITY,
-            **{key: repr(float(value)) for key, value in asdict(scaling).items()},
-        )
-    )
+    text = _GRAPH.format(
+        p=prefix, ages=AGES, last=AGES - 1,
+        low=MIN_GENDER_PROBABILITY, high=1 - MIN_GENDER_PROBABILITY, **asdict(scaling),
+    )  # fmt: skip
+    tail = onnx.parser.parse_graph(text)
     graph.graph.node.extend(tail.node)
     graph.graph.initializer.extend(tail.initializer)
     return graph
-
-
-def _free_prefix(graph: onnx.GraphProto) -> str:
-    """Return a start of names that no other has: a model may be calibrated twice."""
-    names = {name for node in graph.node for name in node.output}
-    number = 1
-    while any(name.startswith(f"calibration{number}_") for name in names):
-        number += 1
-    return f"calibration{number}_"
 
 
 def _card(
@@ -156,11 +146,8 @@ def _card(
 def _check_parity(old: Model, new: Model, scaling: Scaling, chips: NDArray[np.uint8]) -> None:
     before, after = old.run(chips), new.run(chips)
     years = distribution.median(scale_logits(before.age_probabilities, scaling.age))
-    p = np.clip(
-        before.female_probability.astype(np.float64),
-        MIN_GENDER_PROBABILITY,
-        1 - MIN_GENDER_PROBABILITY,
-    )
+    said = before.female_probability.astype(np.float64)
+    p = np.clip(said, MIN_GENDER_PROBABILITY, 1 - MIN_GENDER_PROBABILITY)
     female = expit(logit(p) * scaling.gender + scaling.bias)
     off = np.abs(after.age_years - years).max(initial=0)
     off_gender = np.abs(after.female_probability - female).max(initial=0)

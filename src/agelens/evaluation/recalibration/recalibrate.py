@@ -1,21 +1,81 @@
-"""Fit a calibration on one half of the faces, and compare it with the old one on the other."""
+"""Fit a calibration on one half of the faces, and compare it with the old one on the other.
 
-from collections.abc import Callable
+No photo and no person is in both halves: whole folds go to one half, and where the folds do not
+make two halves, whole persons, or all copies of a photo.
+"""
+
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
-from agelens.evaluation import calibration, figures, groups, metrics, simultaneous_intervals
-from agelens.evaluation.arrays import Draws, Weights
-from agelens.evaluation.bootstrap import Estimate, Statistic, intervals, mean, tables
+from agelens.errors import DatasetError
+from agelens.evaluation import bootstrap, calibration, groups, metrics
+from agelens.evaluation.bootstrap import Estimate, Floats, Mask, Statistic, Weights
 from agelens.evaluation.calibration import COVERAGE, Scaling, scale_logits
-from agelens.evaluation.figures import Faces
-from agelens.evaluation.recalibration.verdicts import ENOUGH_OF_A_GENDER, clip_share
+from agelens.evaluation.figures import Faces, calibration_error, face_values
+from agelens.evaluation.recalibration.verdicts import ENOUGH_OF_A_GENDER, MIN_HALF, clip_share
 from agelens.inference.distribution import Levels
 
+MAX_IMBALANCE = 0.15
+"""How far from one half the share of faces to fit on may be."""
 JUDGED = {"age distribution": "age_log_loss", "gender probability": "gender_log_loss"}
 """What may become better or worse beside the intervals, and the loss that decides."""
 WHEN = ("before", "after", "difference")
+FIGURES = (
+    "interval_coverage", "interval_width", "interval_score", "age_log_loss", "age_mae", "age_bias",
+    "gender_accuracy", "gender_log_loss", "gender_brier", "gender_ece",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Halves:
+    """Two halves of N faces."""
+
+    fit: Mask  # (N,)
+    by: str  # what stays together: "folds", "people" or "photos"
+    has_subjects: bool  # whether the dataset names the person of each face
+
+    @property
+    def check(self) -> Mask:
+        """The faces that the calibration is judged on, (N,)."""
+        return ~self.fit
+
+
+def split_in_half(samples: pl.DataFrame, seed: int) -> Halves:
+    """Split the faces of a dataset; the same seed gives the same halves.
+
+    Raises DatasetError where a half would have fewer than MIN_HALF faces.
+    """
+    has_subjects = "subject" in samples.columns
+    fit, by = np.arange(len(samples)) % 2 == 1, "folds"
+    if len(samples) >= 2 * MIN_HALF:
+        fit = _half(samples["fold"].to_numpy(), seed)
+        if abs(fit.mean() - 0.5) > MAX_IMBALANCE:
+            photos = samples["sha256"]
+            by = "people" if has_subjects else "photos"
+            units = samples["subject"].fill_null(photos) if has_subjects else photos
+            fit = _half(units.to_numpy().astype(object), seed)
+    smaller = int(min(fit.sum(), (~fit).sum()))
+    if smaller < MIN_HALF:
+        raise DatasetError(
+            f"{len(samples):,} faces are too few to recalibrate on: the smaller half would have "
+            f"{smaller:,}, expected at least {MIN_HALF}; label more, or leave --recalibrate off"
+        )
+    return Halves(fit, by, has_subjects)
+
+
+def _half(units: NDArray[np.generic], seed: int) -> Mask:
+    """Choose units, in random order, until they hold about half of the faces."""
+    _, member, sizes = np.unique(units, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    held = np.cumsum(sizes[order])
+    enough = int(np.abs(held - len(units) / 2).argmin()) + 1
+    chosen: Mask = np.isin(member, order[:enough])
+    return chosen
 
 
 def fit(faces: Faces) -> tuple[Scaling, Levels]:
@@ -38,22 +98,26 @@ def compare(before: Faces, after: Faces, weights: Weights) -> dict[str, Any]:
     """Return the figures of the same N faces before and after, and the differences, as JSON values.
 
     Both are weighted by the same resamples. `better` and `worse` name what changed by more than
-    chance.
+    chance. `by_age` holds coverage and width in each age band; those of one figure hold together.
+    Its `change` is 1 where the coverage came nearer to what is promised, -1 where it went away.
     """
-    table: dict[str, tuple[Estimate, Estimate, Estimate]] = {}
-    for name, statistic in _STATISTICS.items():
-        old, old_draws = _draw(statistic(before), weights)
-        new, new_draws = _draw(statistic(after), weights)
+    values = _values(before), _values(after)
+    eces: list[Statistic] = [partial(calibration_error, faces) for faces in (before, after)]
+    table: dict[str, list[Estimate]] = {}
+    for name in FIGURES:
+        statistics = eces if name == "gender_ece" else [bootstrap.mean(one[name]) for one in values]
+        (old, old_draws), (new, new_draws) = (bootstrap.draw(one, weights) for one in statistics)
         pairs = (old, old_draws), (new, new_draws), (new - old, new_draws - old_draws)
-        first, second, gap = (intervals(*pair)[0] for pair in pairs)
-        table[name] = first, second, gap
-    by_age = _by_age(before, after, weights)
+        table[name] = [bootstrap.intervals(*pair)[0] for pair in pairs]
+    by_age = _by_age(groups.age_band_masks(before.age), *values, weights)
     costs_more = _side(table["interval_score"][2], 0) > 0
     changes = {"intervals": -1 if costs_more else coverage_change(*table["interval_coverage"])}
     changes |= {what: -_side(table[name][2], 0) for what, name in JUDGED.items()}
     return {
         "faces": len(before),
-        "figures": {name: tables(dict(zip(WHEN, row, strict=True))) for name, row in table.items()},
+        "figures": {
+            name: bootstrap.tables(dict(zip(WHEN, row, strict=True))) for name, row in table.items()
+        },
         "by_age": by_age,
         "worse_at": [row["age"] for row in by_age if row["change"] < 0],
         "better": [what for what, change in changes.items() if change > 0],
@@ -78,27 +142,16 @@ def _side(figure: Estimate, value: float) -> int:
     return int(figure.low > value) - int(figure.high < value)
 
 
-def _draw(statistic: Statistic, weights: Weights) -> tuple[Draws, Draws]:
-    """Return a statistic of the faces as they are, (1,), and its draws, (R, 1)."""
-    return statistic(np.ones((1, weights.shape[1]))), statistic(weights)[:, None]
-
-
-def _by_age(before: Faces, after: Faces, weights: Weights) -> list[dict[str, Any]]:
-    """Return coverage and width in each age band; those of one figure hold together.
-
-    `change` is 1 where the coverage came nearer to what is promised, -1 where it went away.
-    """
-    masks = groups.age_band_masks(before.age)
-    old, new = figures.face_values(before), figures.face_values(after)
-
-    def estimates(name: str) -> list[list[Estimate]]:
-        columns = old[name], new[name], new[name] - old[name]
-        return [
-            simultaneous_intervals.group_means(list(masks.values()), one, weights)
-            for one in columns
+def _by_age(
+    masks: dict[str, Mask], old: dict[str, Floats], new: dict[str, Floats], weights: Weights
+) -> list[dict[str, Any]]:
+    coverage, width = (
+        [
+            bootstrap.estimate_group_means(list(masks.values()), one, weights)
+            for one in (old[name], new[name], new[name] - old[name])
         ]
-
-    coverage, width = estimates("interval_coverage"), estimates("interval_width")
+        for name in ("interval_coverage", "interval_width")
+    )
     return [
         {
             "age": band,
@@ -116,34 +169,21 @@ def _by_age(before: Faces, after: Faces, weights: Weights) -> list[dict[str, Any
     ]
 
 
-def _face_mean(name: str) -> Callable[[Faces], Statistic]:
-    return lambda faces: mean(figures.face_values(faces)[name])
+def _values(faces: Faces) -> dict[str, Floats]:
+    """Return the figures of `figures.face_values`, and two more, of each face, (N,)."""
+    label = faces.probabilities[np.arange(len(faces)), faces.age].astype(np.float64)
+    return {
+        **face_values(faces),
+        "interval_score": interval_scores(faces),
+        "age_log_loss": -np.log(np.maximum(label, metrics.MIN_PROBABILITY)),
+    }
 
 
-def interval_score(faces: Faces) -> Statistic:
-    """Return mean width plus penalty for misses (Winkler, 1972; Gneiting and Raftery, 2007).
+def interval_scores(faces: Faces) -> Floats:
+    """Return width plus penalty for a miss, (N,) (Winkler, 1972; Gneiting and Raftery, 2007).
 
     A miss costs 20 years for each year by which the label lies outside.
     """
     low, high = np.floor(faces.age_low), np.ceil(faces.age_high)
     missed = np.maximum(0, np.maximum(low - faces.age, faces.age - high))
-    return mean(faces.age_high - faces.age_low + 2 / (1 - COVERAGE) * missed)
-
-
-def _age_log_loss(faces: Faces) -> Statistic:
-    label = faces.probabilities[np.arange(len(faces)), faces.age].astype(np.float64)
-    return mean(-np.log(np.maximum(label, metrics.MIN_PROBABILITY)))
-
-
-_STATISTICS: dict[str, Callable[[Faces], Statistic]] = {
-    "interval_coverage": _face_mean("interval_coverage"),
-    "interval_width": _face_mean("interval_width"),
-    "interval_score": interval_score,
-    "age_log_loss": _age_log_loss,
-    "age_mae": _face_mean("age_mae"),
-    "age_bias": _face_mean("age_bias"),
-    "gender_accuracy": _face_mean("gender_accuracy"),
-    "gender_log_loss": _face_mean("gender_log_loss"),
-    "gender_brier": _face_mean("gender_brier"),
-    "gender_ece": lambda faces: lambda weights: figures.calibration_error(faces, weights),
-}
+    return faces.age_high - faces.age_low + 2 / (1 - COVERAGE) * missed

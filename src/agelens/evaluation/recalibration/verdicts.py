@@ -6,22 +6,23 @@ or "male". Of the bias: "none", "old", "young". "few" where there are too few fa
 model fails only by more than chance, and by more than matters (CLOSE, YEAR).
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from agelens.evaluation import figures, groups, metrics, simultaneous_intervals
-from agelens.evaluation.arrays import Floats, Mask, Weights
-from agelens.evaluation.bootstrap import SEED, Estimate, estimate, estimate_mean
+from agelens.evaluation import bootstrap, figures, groups, metrics
+from agelens.evaluation.bootstrap import SEED, Estimate, Floats, Mask, Weights, estimate_mean
 from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.figures import Faces, face_values
-from agelens.evaluation.recalibration.split_half import MIN_HALF
 
 ENOUGH = 200
 """Faces from which all together are judged."""
 ENOUGH_OF_A_BAND = 50
 """Faces from which an age band is judged."""
 ENOUGH_OF_A_GENDER = 20
+MIN_HALF = 150
+"""Faces of the smaller half: with fewer, the levels of an interval are mostly chance."""
 CLOSE = 0.02
 """Shares that are this close to what was promised hold."""
 YEAR = 1.0
@@ -29,7 +30,9 @@ YEAR = 1.0
 LOOSE = 0.06
 """A coverage that is known no better than to +- this is not said to hold."""
 KNOWN = 0.03
-"""How well a coverage should be known; `faces_needed` follows from it."""
+"""How well a coverage should be known."""
+FACES_NEEDED = int(np.ceil(COVERAGE * (1 - COVERAGE) * (1.96 / KNOWN) ** 2))
+"""How many faces it takes to know a coverage of 90 % to +- KNOWN, 19 times in 20."""
 DRAWS = 2000
 CHANCE = 0.95
 """Share of the draws of a calibration error that are below what is called chance."""
@@ -40,8 +43,10 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
     """Judge the predictions of N faces, weights (R, N); return JSON values."""
     enough = len(faces) >= ENOUGH
     values = face_values(faces)
-    everyone = {name: estimate_mean(values[name], weights) for name in BY_BAND}
-    coverage, bias = everyone["interval_coverage"], everyone["age_bias"]
+    coverage, width, bias = (
+        estimate_mean(values[name], weights)
+        for name in ("interval_coverage", "interval_width", "age_bias")
+    )
     return {
         "faces": len(faces),
         "promised": COVERAGE,
@@ -54,22 +59,17 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
             "loose_points": 100 * LOOSE,
             "known_points": 100 * KNOWN,
             "enough_to_recalibrate": 2 * MIN_HALF,
-            "faces_needed": faces_needed(),
+            "faces_needed": FACES_NEEDED,
         },
         "intervals": {
             "verdict": interval_verdict(coverage, enough),
             "coverage": coverage.as_dict(),
-            "width": everyone["interval_width"].as_dict(),
+            "width": width.as_dict(),
         },
-        "by_age": _by_age(faces, weights),
+        "by_age": _by_age(faces, values, weights),
         "gender": _gender(faces, weights, enough),
         "bias": {"verdict": bias_verdict(bias, enough), **bias.as_dict()},
     }
-
-
-def faces_needed(known: float = KNOWN) -> int:
-    """Return how many faces it takes to know a coverage of 90 % to +-`known`, 19 times in 20."""
-    return int(np.ceil(COVERAGE * (1 - COVERAGE) * (1.96 / known) ** 2))
 
 
 def interval_verdict(coverage: Estimate, enough: bool) -> str:
@@ -107,27 +107,23 @@ def gender_verdict(gap: Estimate, lean: Estimate, ece: Estimate, chance: float) 
     return "uneven" if ece.value > max(chance, CLOSE) else "holds"
 
 
-def _by_age(faces: Faces, weights: Weights) -> list[dict[str, Any]]:
+def _by_age(faces: Faces, values: dict[str, Floats], weights: Weights) -> list[dict[str, Any]]:
     """Judge the intervals in each age band; those of one figure hold together 19 times in 20."""
     masks = groups.age_band_masks(faces.age)
-    values = face_values(faces)
     columns = {
-        name: simultaneous_intervals.group_means(list(masks.values()), values[name], weights)
+        name: bootstrap.estimate_group_means(list(masks.values()), values[name], weights)
         for name in BY_BAND
     }
     for share in ("interval_coverage", "gender_accuracy"):
         columns[share] = [clip_share(estimate) for estimate in columns[share]]
-    return [
-        {
-            "age": band,
-            "faces": int(mask.sum()),
-            "verdict": interval_verdict(
-                columns["interval_coverage"][place], mask.sum() >= ENOUGH_OF_A_BAND
-            ),
-            "figures": {name: column[place].as_dict() for name, column in columns.items()},
-        }
-        for place, (band, mask) in enumerate(masks.items())
-    ]
+    rows = []
+    for place, (band, mask) in enumerate(masks.items()):
+        count, own = int(mask.sum()), {name: column[place] for name, column in columns.items()}
+        verdict = interval_verdict(own["interval_coverage"], count >= ENOUGH_OF_A_BAND)
+        rows.append(
+            {"age": band, "faces": count, "verdict": verdict, "figures": bootstrap.tables(own)}
+        )
+    return rows
 
 
 def clip_share(share: Estimate) -> Estimate:
@@ -140,7 +136,7 @@ def _gender(faces: Faces, weights: Weights, enough: bool) -> dict[str, Any]:
     _, gaps = metrics.calibration_gaps(p, female)
     confidence = np.maximum(p, 1 - p)
     gap, lean = estimate_mean(gaps, weights), estimate_mean(p - female, weights)
-    ece = estimate(lambda drawn: figures.calibration_error(faces, drawn), weights)[0]
+    ece = bootstrap.estimate(partial(figures.calibration_error, faces), weights)[0]
     expected = expected_calibration_error(p)
     fewest = min(int(female.sum()), int((~female).sum()))
     judged = enough and fewest >= ENOUGH_OF_A_GENDER
@@ -180,19 +176,16 @@ def expected_calibration_error(
 def excess_losses(female_probability: Floats, female: Mask, weights: Weights) -> dict[str, Any]:
     """Return log loss (nats) and Brier score: as measured, if calibrated, and the difference."""
     p = np.clip(female_probability, metrics.MIN_PROBABILITY, 1 - metrics.MIN_PROBABILITY)
-    expected = {
-        "gender_log_loss": -(p * np.log(p) + (1 - p) * np.log(1 - p)),
-        "gender_brier": p * (1 - p),
-    }
-    measured = {
-        "gender_log_loss": metrics.gender_losses(female_probability, female),
-        "gender_brier": (female_probability - female) ** 2,
+    entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p))
+    losses = {  # measured, and expected if calibrated
+        "gender_log_loss": (metrics.gender_losses(female_probability, female), entropy),
+        "gender_brier": ((female_probability - female) ** 2, p * (1 - p)),
     }
     return {
         name: {
-            "seen": estimate_mean(measured[name], weights).as_dict(),
-            "if_honest": float(expected[name].mean()),
-            "excess": estimate_mean(measured[name] - expected[name], weights).as_dict(),
+            "seen": estimate_mean(measured, weights).as_dict(),
+            "if_honest": float(expected.mean()),
+            "excess": estimate_mean(measured - expected, weights).as_dict(),
         }
-        for name in expected
+        for name, (measured, expected) in losses.items()
     }

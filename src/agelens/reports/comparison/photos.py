@@ -13,8 +13,8 @@ from agelens.data import chips
 from agelens.data import quality as picture_quality
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, PictureError
-from agelens.evaluation import picture_quality as quality
-from agelens.evaluation.arrays import Names
+from agelens.evaluation import data_quality
+from agelens.evaluation.bootstrap import Names
 from agelens.evaluation.evaluation_folder import Evaluated
 from agelens.reports.rendering import Picture
 
@@ -72,14 +72,8 @@ class Photos:
             how="left",
             maintain_order="left",
         )
-        done = 0
-
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            progress("picture detail", done, len(self.files))
-
-        named = quality.group_by_quality(
-            table, quality.measure_details(self.paths, threads, advance)
+        details = data_quality.measure_details(
+            self.paths, threads, lambda done: progress("picture detail", done, len(self.files))
         )
-        return named, quality.describe(named, table["age"].to_numpy())
+        named = data_quality.group_by_quality(table, details)
+        return named, data_quality.describe(named, table["age"].to_numpy())

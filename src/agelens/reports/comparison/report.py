@@ -14,7 +14,7 @@ from typing import Any
 
 from agelens import provenance
 from agelens.errors import SourceError
-from agelens.evaluation import label_noise, picture_quality, saliency
+from agelens.evaluation import data_quality, saliency
 from agelens.evaluation.comparison_facts import measure
 from agelens.evaluation.evaluation_folder import Evaluated, load_all
 from agelens.output.tables import replacing
@@ -122,8 +122,8 @@ def make(plan: Plan, progress: Progress, command: str = "") -> Made:
         **measure(evaluated, named, lambda stage: progress(stage, 0, 0)),
     }
     if pictures is not None:
-        tree["quality"] = {"units": picture_quality.UNITS, "parts": parts}
-        tree["data"]["label_noise"] = label_noise.measure(pictures.dataset.samples)
+        tree["quality"] = {"units": data_quality.UNITS, "parts": parts}
+        tree["data"]["label_noise"] = data_quality.label_noise(pictures.dataset.samples)
     mapped = _map(evaluated, pictures, plan, tree, progress)
     progress("page", 0, 0)
     return describe(tree, evaluated, pictures, mapped)

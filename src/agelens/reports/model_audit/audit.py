@@ -22,7 +22,7 @@ from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.evaluation_folder import load
 from agelens.evaluation.figures import Faces
 from agelens.evaluation.recalibration import recalibrate, verdicts
-from agelens.evaluation.recalibration.split_half import Halves, split_in_half
+from agelens.evaluation.recalibration.recalibrate import Halves, split_in_half
 from agelens.inference.runtime import Model
 from agelens.reports.comparison import report as reports
 from agelens.reports.comparison.report import Made
@@ -157,15 +157,11 @@ def _recalibrate(
     }
     few = np.stack([chips.read(path) for path in paths[:PARITY_FACES]])
     new = onnx_graph.write(model, file, scaling, levels, about, few, plan.threads)
-    done = 0
-
-    def advance(more: int) -> None:
-        nonlocal done
-        done += more
-        progress("the recalibrated model", done, len(paths))
-
-    flip = evaluate.uses_flip(model, evaluate.Plan(plan.data, flip=plan.flip))
-    outputs = predictions.predict_chips(new, paths, flip, plan.threads, advance)
+    flip = evaluate.uses_flip(model, plan.flip)
+    outputs = predictions.predict_chips(
+        new, paths, flip, plan.threads,
+        lambda done: progress("the recalibrated model", done, len(paths)),
+    )  # fmt: skip
     after = predictions.labelled_faces(check, outputs, new.interval_levels())
     weights = bootstrap.resample(check["sha256"].to_numpy())
     return {

@@ -15,12 +15,17 @@ import polars as pl
 
 from agelens import provenance
 from agelens.errors import DatasetError, SourceError
-from agelens.evaluation import age_standardization, bootstrap, cost
+from agelens.evaluation import age_standardization, bootstrap
 from agelens.evaluation.evaluate import describe_model, model_name
-from agelens.evaluation.evaluation_folder import load, read_figures
+from agelens.evaluation.evaluation_folder import (
+    describe_record,
+    load,
+    read_figures,
+    read_record,
+)
 from agelens.evaluation.figures import face_values
 from agelens.evaluation.groups import GENDER, RACE, face_groups
-from agelens.evaluation.run_history import describe_record, read_record
+from agelens.evaluation.predictions import measure_cost
 from agelens.inference.runtime import Model
 from agelens.output.tables import replacing
 from agelens.reports import findings, rendering
@@ -89,7 +94,7 @@ def make(plan: Plan, progress: Progress = lambda _: None) -> Made:
         tree["models"][name]["equal_ages"] = _equal_ages(folder)
     if plan.timing:
         progress("time for a face")
-        tree["cost"] = cost.measure(model, plan.threads)
+        tree["cost"] = measure_cost(model, plan.threads)
     return _describe(tree, name)
 
 

@@ -1,11 +1,15 @@
-"""Group faces by picture quality: light, contrast, sharpness, detail, colour, pose, size.
+"""Measure the data behind the figures: how noisy the labels are, and the quality of the pictures.
 
-All but two measures come from `agelens.data.quality`. Chips are all of one size, whatever the size
-of the photo they were cut from; `detail` measures what is left of that size: the side in pixels to
-which a chip can be shrunk without loss. `size` is that of the pictures, where they differ.
+Byte-identical pictures show one face, so their labels should agree. Where they do not, the
+difference is an error of the labels alone, and no model can be better than that.
+
+Most measures of picture quality come from `agelens.data.quality`. Chips are all of one size,
+whatever the size of the photo they were cut from; `detail` measures what is left of that size: the
+side in pixels to which a chip can be shrunk without loss. `size` is that of the pictures.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.evaluation.arrays import Floats, Names
-from agelens.evaluation.predictions import chip_batches
+from agelens.evaluation.bootstrap import Floats, Names
+from agelens.evaluation.predictions import Advance, chip_batches
 from agelens.inference.runtime import CHIP
 
+FAR_YEARS = 5
 MARGIN = 30  # pixels of the chip left out at each side
 SIDES = (24, 32, 40, 48, 64, 80, 100, 125, 160)
 MAX_LOSS = 2.0  # grey levels, root mean square; less is not visible
@@ -41,17 +46,41 @@ UNITS = {
 }
 
 
-def measure_details(
-    paths: Sequence[Path], threads: int | None, advance: Callable[[int], None]
-) -> Floats:
+def label_noise(samples: pl.DataFrame) -> dict[str, Any]:
+    """Compare the labels of byte-identical pictures, every two of them; return JSON values.
+
+    Takes the columns sha256, age and gender. Without such pictures the counts are 0 and the rest
+    is None.
+    """
+    copies = samples.group_by("sha256", maintain_order=True).agg("age", "gender")
+    copies = copies.filter(pl.col("age").list.len() > 1)
+    pairs = [pair for row in copies["age"].to_list() for pair in combinations(row, 2)]
+    years = np.array([abs(a - b) for a, b in pairs])
+    genders = [a != b for row in copies["gender"].to_list() for a, b in combinations(row, 2)]
+
+    def share(values: Any) -> float | None:
+        return float(np.mean(values)) if pairs else None
+
+    return {
+        "pairs": len(pairs),
+        "pictures": int(copies["age"].list.len().sum()),
+        "ages_differ": share(years > 0),
+        "ages_differ_by_over_5": share(years > FAR_YEARS),
+        "mean_difference": share(years),
+        "genders_differ": sum(genders),
+        "share_genders_differ": share(genders),
+    }
+
+
+def measure_details(paths: Sequence[Path], threads: int | None, advance: Advance) -> Floats:
     """Measure the detail of every chip, in pixels (N,); `advance` is called with faces done.
 
     Raises DatasetError for a chip that cannot be read.
     """
     details: list[float] = []
     for batch in chip_batches(paths, threads):
-        details += [measure_detail(chip) for chip in batch]
-        advance(len(batch))
+        details += map(measure_detail, batch)
+        advance(len(details))
     return np.array(details, np.float64)
 
 
@@ -84,12 +113,19 @@ def group_by_quality(measured: pl.DataFrame, details: Floats) -> dict[str, Names
         "pose": measured["yaw"].abs(),
         "size": measured.select(pl.min_horizontal("width", "height")).to_series(),
     }
-    groups = {
-        by: _thirds(column.cast(pl.Float64).to_numpy(), THIRDS[by])
-        for by, column in values.items()
-        if column.drop_nulls().n_unique() > 1
-    }
-    groups["detail"] = _detail_ranges(details)
+    groups: dict[str, Names] = {}
+    for by, column in values.items():
+        if column.drop_nulls().n_unique() > 1:
+            numbers = column.cast(pl.Float64).to_numpy()
+            known = np.isfinite(numbers)
+            edges = np.quantile(numbers[known], (1 / 3, 2 / 3))
+            groups[by] = np.array(THIRDS[by], object)[np.searchsorted(edges, numbers).clip(0, 2)]
+            groups[by][~known] = None
+    # Three ranges of sides that are as equal as the steps allow.
+    low, high = np.quantile(details, (1 / 3, 2 / 3), method="lower")
+    groups["detail"] = np.full(len(details), f"over {high:.0f} px", object)
+    groups["detail"][details <= high] = f"{low + 1:.0f} to {high:.0f} px"
+    groups["detail"][details <= low] = f"up to {low:.0f} px"
     groups["colour"] = np.array([COLOURS[grey] for grey in measured["grey"]], object)
     return groups
 
@@ -97,14 +133,10 @@ def group_by_quality(measured: pl.DataFrame, details: Floats) -> dict[str, Names
 def describe(groups: dict[str, Names], ages: NDArray[Any]) -> list[dict[str, Any]]:
     """Return each group's count and mean age, as JSON values."""
     return [
-        {
-            "by": by,
-            "group": name,
-            "faces": int((names == name).sum()),
-            "mean_age": float(ages[names == name].mean()),
-        }
+        {"by": by, "group": name, "faces": int(own.sum()), "mean_age": float(ages[own].mean())}
         for by, names in groups.items()
         for name in ordered_names(by, names)
+        for own in [names == name]
     ]
 
 
@@ -115,20 +147,3 @@ def ordered_names(by: str, names: Names) -> list[str]:
         return sorted(present, key=lambda name: (name[:2] == "ov", name[:2] != "up"))
     order = THIRDS.get(by, ("grey", "in colour"))
     return sorted(present, key=lambda name: order.index(name) if name in order else len(order))
-
-
-def _thirds(values: Floats, names: Sequence[str]) -> Names:
-    known = np.isfinite(values)
-    edges = np.quantile(values[known], (1 / 3, 2 / 3))
-    groups: Names = np.array(names, object)[np.searchsorted(edges, values, side="left").clip(0, 2)]
-    groups[~known] = None
-    return groups
-
-
-def _detail_ranges(values: Floats) -> Names:
-    """Name three ranges of sides that are as equal as the steps allow."""
-    low, high = np.quantile(values, (1 / 3, 2 / 3), method="lower")
-    names = np.full(len(values), f"over {high:.0f} px", object)
-    names[values <= high] = f"{low + 1:.0f} to {high:.0f} px"
-    names[values <= low] = f"up to {low:.0f} px"
-    return names

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import agelens
 from agelens.cli import options
 from agelens.cli.app import add_commands
-from agelens.cli.messages import Commands
+from agelens.cli.options import Commands
 from agelens.data.importer import import_dataset
 from agelens.data.labels import Label
 from agelens.data.readers import registry

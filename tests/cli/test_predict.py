@@ -1,59 +1,62 @@
-"""`agelens predict`: formats, files, exit codes, one line per failure."""
+"""`agelens predict`: formats, files, exit codes, one line per failure; clips beside pictures."""
 
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from agelens.video.reader import Clip
+from filmed import av, film, head_of, moving
+
 
 @pytest.fixture
-def predict(agelens, tiny_model: Path) -> Callable[..., "CompletedProcess[str]"]:
-    """Run `agelens predict WORDS...` with the tiny model."""
-    return lambda *words: agelens("predict", *words, "--model", tiny_model, "--threads", "1")
+def run(agelens, tiny_model: Path) -> Callable[..., tuple[int, str, str]]:
+    """Run `agelens predict WORDS...` with the tiny model; return (exit code, out, err)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        done = agelens("predict", *words, "--model", tiny_model, "--threads", "1")
+        return done.returncode, done.stdout, done.stderr
+
+    return call
 
 
-def test_the_table(predict, astronaut_path: Path) -> None:
-    done = predict(astronaut_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "astronaut.jpg" in done.stdout
-    assert "male" in done.stdout
+@pytest.fixture
+def clip(tmp_path: Path, astronaut) -> Path:
+    frames = moving([head_of(astronaut)], lambda i: [(90 + 12 * i, 120)], 9)
+    return film(tmp_path / "clip.mp4", frames, sound="aac", options={"movflags": "faststart"})
 
 
-def test_a_piped_table_keeps_long_names_whole(
-    predict, tmp_path: Path, astronaut_path: Path
-) -> None:
+def test_a_piped_table_keeps_long_names_whole(run, tmp_path: Path, astronaut_path: Path) -> None:
     picture = tmp_path / ("a" * 60) / ("b" * 90 + ".jpg")
     picture.parent.mkdir()
     picture.write_bytes(astronaut_path.read_bytes())
-    done = predict(picture)
-    assert done.returncode == 0
-    assert str(picture) in done.stdout
+    code, out, err = run(picture)
+    assert (code, err) == (0, "")
+    assert str(picture) in out
+    assert "male" in out
 
 
-def test_json_lines(predict, astronaut_path: Path, group_path: Path) -> None:
-    done = predict(astronaut_path, group_path, "--format", "jsonl")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0
-    assert [len(line["faces"]) for line in lines] == [1, 9]
+def test_json_lines(run, astronaut_path: Path, group_path: Path) -> None:
+    code, out, _ = run(astronaut_path, group_path, "--format", "jsonl")
+    assert code == 0
+    assert [len(json.loads(line)["faces"]) for line in out.splitlines()] == [1, 9]
 
 
-def test_failed_inputs_are_reported_and_the_others_predicted(
-    predict, tmp_path, astronaut_path
-) -> None:
+def test_failed_inputs_are_reported_and_the_others_predicted(run, tmp_path, astronaut_path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     (tmp_path / "b.jpg").write_bytes(astronaut_path.read_bytes())
     (tmp_path / "c.png").write_bytes(b"")
-    done = predict(tmp_path, "-f", "json", "--no-flip")
-    assert done.returncode == 1
-    assert [len(answer["faces"]) for answer in json.loads(done.stdout)] == [0, 1, 0]
-    first, second = done.stderr.splitlines()
+    code, out, err = run(tmp_path, "-f", "json", "--no-flip")
+    assert code == 1
+    assert [len(answer["faces"]) for answer in json.loads(out)] == [0, 1, 0]
+    first, second = err.splitlines()
     assert "a.jpg" in first
     assert "c.png" in second
 
@@ -63,16 +66,24 @@ def test_failed_inputs_are_reported_and_the_others_predicted(
     [
         (["no/such.jpg"], "no/such.jpg"),
         (["no/such/*.jpg"], "matches"),
-        (["PICTURE", "--format", "xml"], "xml"),
-        (["PICTURE", "--longest", "5"], "longest"),
+        (["a.jpg", "--format", "xml"], "xml"),
+        (["a.jpg", "--longest", "5"], "longest"),
         ([], "PATH"),
+        (["a.jpg", "--output", "a.jpg"], "inputs"),
+        (["a.jpg", "--annotate", "taken"], "taken"),
     ],
 )
-def test_wrong_usage_ends_with_2(predict, astronaut_path, words: list[str], message: str) -> None:
-    done = predict(*[astronaut_path if word == "PICTURE" else word for word in words])
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_usage_ends_with_2(
+    run, tmp_path, monkeypatch, astronaut_path, words: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(astronaut_path.read_bytes())
+    (tmp_path / "taken").write_text("")
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert (tmp_path / "a.jpg").read_bytes() == astronaut_path.read_bytes()
 
 
 def test_an_unknown_model_ends_with_2(agelens, astronaut_path: Path) -> None:
@@ -82,32 +93,22 @@ def test_an_unknown_model_ends_with_2(agelens, astronaut_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_output_replaces_a_file_once_complete(predict, tmp_path, astronaut_path) -> None:
+def test_output_replaces_a_file_once_complete(run, tmp_path, astronaut_path) -> None:
     file = tmp_path / "out.csv"
     file.write_text("old")
-    done = predict(astronaut_path, "-f", "csv", "--output", file)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert run(astronaut_path, "-f", "csv", "--output", file)[:2] == (0, "")
     (row,) = csv.DictReader(file.read_text().splitlines())
     assert row["file"] == str(astronaut_path)
     assert float(row["age"]) > 0
     assert [item.name for item in tmp_path.iterdir()] == ["out.csv"]
 
 
-def test_output_does_not_replace_an_input(predict, tmp_path, astronaut_path) -> None:
-    picture = tmp_path / "a.jpg"
-    picture.write_bytes(astronaut_path.read_bytes())
-    done = predict(picture, "--output", picture)
-    assert done.returncode == 2
-    assert "inputs" in done.stderr
-    assert picture.read_bytes() == astronaut_path.read_bytes()
-
-
-def test_annotated_pictures_keep_names_and_spare_inputs(predict, tmp_path, astronaut_path) -> None:
+def test_annotated_pictures_keep_names_and_spare_inputs(run, tmp_path, astronaut_path) -> None:
     data = astronaut_path.read_bytes()
     for name in ("a.jpg", "sub/a.jpg", "sub/b.gif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    assert predict(tmp_path, "--annotate", tmp_path).returncode == 0
+    assert run(tmp_path, "--annotate", tmp_path)[0] == 0
     assert (tmp_path / "a.jpg").read_bytes() == data
     assert {item.name for item in tmp_path.iterdir()} == {
         "sub", "a.jpg", "a-2.jpg", "a-3.jpg", "b.png"
@@ -118,43 +119,160 @@ def test_annotated_pictures_keep_names_and_spare_inputs(predict, tmp_path, astro
     assert 0.001 < (annotated != plain).any(axis=-1).mean() < 0.2
 
 
-def test_all_annotated_pictures_can_be_png(predict, tmp_path, astronaut_path) -> None:
-    assert predict(astronaut_path, "--annotate", tmp_path / "marked", "--png").returncode == 0
+def test_all_annotated_pictures_can_be_png(run, tmp_path, astronaut_path) -> None:
+    assert run(astronaut_path, "--annotate", tmp_path / "marked", "--png")[0] == 0
     with Image.open(tmp_path / "marked" / "astronaut.png") as annotated:
         assert annotated.format == "PNG"
 
 
-def test_a_file_as_annotate_folder_is_a_usage_error(predict, tmp_path, astronaut_path) -> None:
-    (tmp_path / "taken").write_text("")
-    done = predict(astronaut_path, "--annotate", tmp_path / "taken")
-    assert done.returncode == 2
-    assert "taken" in done.stderr
-
-
-def test_chips(predict, tmp_path, drawn_chip) -> None:
+def test_chips(run, tmp_path, drawn_chip) -> None:
     for name, value in (("dark", 60), ("light", 240)):
         Image.fromarray(drawn_chip(value)).save(tmp_path / f"{name}.png")
     Image.new("RGB", (20, 30)).save(tmp_path / "oblong.png")
-    done = predict(tmp_path, "--chips", "--format", "jsonl", "--flip")
-    dark, light, oblong = (json.loads(line) for line in done.stdout.splitlines())
-    assert done.returncode == 1
+    code, out, err = run(tmp_path, "--chips", "--format", "jsonl", "--flip")
+    dark, light, oblong = (json.loads(line) for line in out.splitlines())
+    assert code == 1
     assert dark["faces"][0]["age"] < light["faces"][0]["age"]
     assert dark["faces"][0]["box"] is None
     assert "20 x 30" in oblong["error"]
-    assert "oblong.png" in done.stderr
+    assert "oblong.png" in err
 
 
-def test_standard_input(predict, astronaut_path: Path, monkeypatch) -> None:
+def test_standard_input(run, astronaut_path: Path, monkeypatch) -> None:
     data = io.BytesIO(astronaut_path.read_bytes())
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=data))
-    done = predict("-", "--format", "jsonl")
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert answer["file"] == "-"
-    assert len(answer["faces"]) == 1
+    code, out, err = run("-", "--format", "jsonl")
+    assert code == 0, err
+    assert json.loads(out)["file"] == "-"
+    assert len(json.loads(out)["faces"]) == 1
 
 
-def test_version(agelens) -> None:
-    done = agelens("--version")
-    assert done.returncode == 0
-    assert done.stdout.startswith("agelens ")
+def test_a_clip_has_one_row_per_person(run, clip: Path) -> None:
+    code, out, err = run(clip)
+    assert (code, err) == (0, "")
+    assert "0.0-0.8 s, 5 views" in out
+    assert "│    1 │" in out
+
+
+def test_json_lists_people_with_their_times(run, clip: Path) -> None:
+    code, out, _ = run(clip, "-f", "json", "--every", "2", "--over", "18")
+    (answer,) = json.loads(out)
+    assert code == 0
+    assert (answer["file"], answer["frames"]) == (str(clip), 5)
+    assert answer["seconds"] == pytest.approx(0.9, abs=0.01)
+    (face,) = answer["faces"]
+    assert (face["person"], face["views"]) == (1, 5)
+    assert (face["first_frame"], face["last_frame"]) == (0, 8)
+    assert face["age_interval"][0] < face["age"] < face["age_interval"][1]
+    assert "p_over_18" in face
+
+
+def test_pictures_and_clips_in_one_csv_with_frames(run, tmp_path, clip, astronaut_path) -> None:
+    code, out, err = run(astronaut_path, tmp_path, "-f", "csv", "--per-frame", "--every", "4")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert (code, err) == (0, "")
+    assert [Path(row["file"]).name for row in rows] == ["astronaut.jpg", *["clip.mp4"] * 4]
+    picture, *frames, person = rows
+    assert picture["views"] == picture["frame"] == ""
+    assert [(row["face"], row["frame"], row["time"]) for row in frames] == [
+        ("1", "0", "0.0"), ("1", "4", "0.4"), ("1", "8", "0.8"),
+    ]  # fmt: skip
+    assert (person["frame"], person["views"], person["last_time"]) == ("", "3", "0.8")
+
+
+def test_the_annotated_copy_has_the_sound(run, tmp_path, clip: Path) -> None:
+    before = clip.read_bytes()
+    code, _, err = run(clip, "--annotate", tmp_path)
+    assert (code, err) == (0, "")
+    assert clip.read_bytes() == before
+    assert {item.name for item in tmp_path.iterdir()} == {"clip.mp4", "clip-2.mp4"}
+    with av.open(str(tmp_path / "clip-2.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+    with Clip(clip) as plain, Clip(tmp_path / "clip-2.mp4") as marked:
+        changed = [
+            (abs(a.picture().astype(int) - b.picture()).max(axis=-1) > 90).mean()
+            for a, b in zip(plain, marked, strict=True)
+        ]
+    assert len(changed) == 9
+    assert all(0.002 < share < 0.2 for share in changed)
+
+
+def test_a_truncated_clip_is_predicted_with_a_warning(run, tmp_path, astronaut) -> None:
+    frames = moving([head_of(astronaut)], lambda i: [(150, 120)], 9)
+    clip = film(tmp_path / "cut.mkv", frames, codec="ffv1")
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    code, out, err = run(clip, "--every", "1", "-f", "jsonl")
+    assert code == 0
+    assert len(json.loads(out)["faces"]) == 1
+    assert err.startswith(f"warning: {clip}: ")
+    assert "cut off" in err
+    assert err.count("\n") == 1
+
+
+def test_bad_clips_are_reported_and_the_others_predicted(run, tmp_path, clip) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no clip")
+    (tmp_path / "empty.webm").write_bytes(b"")
+    code, out, err = run(tmp_path, "-f", "jsonl", "--annotate", tmp_path / "marked")
+    lines = {Path(line["file"]).name: line for line in map(json.loads, out.splitlines())}
+    assert code == 1
+    assert "not a clip" in lines["bad.mp4"]["error"]
+    assert "empty file" in lines["empty.webm"]["error"]
+    assert len(lines["clip.mp4"]["faces"]) == 1
+    assert err.count("\n") == 2
+    assert "Traceback" not in err
+    assert [item.name for item in (tmp_path / "marked").iterdir()] == ["clip.mp4"]
+
+
+def test_a_clip_named_like_a_picture_is_recognised(run, tmp_path, clip: Path) -> None:
+    clip.rename(tmp_path / "clip.jpg")
+    code, out, _ = run(tmp_path / "clip.jpg", "-f", "jsonl", "--every", "4")
+    assert code == 0
+    assert json.loads(out)["frames"] == 3
+
+
+def test_people_left_out_are_reported(run, tmp_path, astronaut) -> None:
+    heads = [head_of(astronaut)]
+    flash = moving(heads, lambda i: [(150, 120) if i == 2 else None], 5)
+    clip = film(tmp_path / "a.mp4", flash)
+    code, out, err = run(clip, "--every", "1")
+    assert code == 0
+    assert "no face found" in out
+    assert "left out 1 seen in fewer than 3 frames" in err
+    _, out, err = run(clip, "--every", "1", "--min-views", "1", "-f", "jsonl")
+    assert err == ""
+    assert len(json.loads(out)["faces"]) == 1
+
+
+def test_clips_are_refused_as_chips(run, clip: Path) -> None:
+    code, _, err = run(clip, "--chips")
+    assert code == 1
+    assert "not a picture" in err
+
+
+def test_without_pyav_named_clips_are_refused_and_found_ones_skipped(
+    run, tmp_path, clip: Path, astronaut_path, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    code, out, err = run(clip)
+    assert (code, out) == (2, "")
+    assert "agelens[video]" in err
+    assert err.count("\n") == 1
+    (tmp_path / "a.jpg").write_bytes(astronaut_path.read_bytes())
+    code, out, err = run(tmp_path, "-f", "jsonl")
+    assert code == 0
+    assert [Path(line["file"]).name for line in map(json.loads, out.splitlines())] == ["a.jpg"]
+    assert err.startswith("warning: skipped 1 clips: ")
+    assert run(tmp_path / "a.jpg", clip)[0] == 2
+
+
+def test_an_error_while_annotating_leaves_no_file(run, tmp_path, clip: Path, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        from agelens.errors import BadClip
+
+        raise BadClip("disk full")
+
+    monkeypatch.setattr("agelens.video.writer.Recording.add", fail)
+    code, _, err = run(clip, "--annotate", tmp_path / "marked")
+    assert code == 1
+    assert "disk full" in err
+    assert list((tmp_path / "marked").iterdir()) == []

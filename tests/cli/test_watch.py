@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agelens.cli import console, live_view
+from agelens.cli import console, watch
 from agelens.errors import SourceError
 from agelens.predictor import Predictor
 from agelens.results import Box, Gender, Prediction
@@ -189,8 +189,8 @@ def test_the_terminal_shows_the_people(monkeypatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "err", terminal)
-    shown = live_view.open_view(None if not live_view.has_window() else False)
-    assert isinstance(shown, live_view.Terminal)
+    shown = watch.open_view(None if not watch.has_window() else False)
+    assert isinstance(shown, watch.Terminal)
     assert shown.show(moment(0, 0.0, 1, 2))
     assert shown.show(moment(10, 1.0, 2))
     text = screen.getvalue()
@@ -210,8 +210,8 @@ def test_a_window_opens_where_possible(monkeypatch) -> None:
     monkeypatch.setattr(cv2, "waitKey", lambda delay: next(keys))
     monkeypatch.setattr(cv2, "destroyAllWindows", lambda: seen.append(None))
     monkeypatch.setenv("DISPLAY", ":0")
-    shown = live_view.open_view(None)
-    assert isinstance(shown, live_view.Window)
+    shown = watch.open_view(None)
+    assert isinstance(shown, watch.Window)
     assert shown.show(moment(0, 0.0, 1))
     assert not shown.show(moment(1, 0.1, 1))
     shown.close()
@@ -225,9 +225,9 @@ def test_no_window_without_a_display_or_in_a_headless_build(monkeypatch) -> None
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI:   GTK3")
-    assert not live_view.has_window()
+    assert not watch.has_window()
     monkeypatch.setenv("DISPLAY", ":0")
-    assert live_view.has_window()
+    assert watch.has_window()
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI:   NONE")
-    assert not live_view.has_window()
-    assert type(live_view.open_view(None)) is live_view.View
+    assert not watch.has_window()
+    assert type(watch.open_view(None)) is watch.View

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from agelens.cli import console
-from agelens.cli.messages import Commands
+from agelens.cli.options import Commands
 from agelens.errors import AgelensError
 
 INTERRUPTED = 130  # the exit code that shells use for Ctrl-C: 128 + SIGINT
@@ -40,24 +40,21 @@ class _InOrder(TyperGroup):
 
 
 app = Commands(
-    name="agelens",
-    cls=_InOrder,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
+    name="agelens", cls=_InOrder, no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-)
+)  # fmt: skip
 
 
 def add_commands(to: typer.Typer, groups: Mapping[str, Sequence[str]]) -> None:
     """Add the commands of each group, found by name in this package."""
     for group, names in groups.items():
         for name in names:
-            module = import_module(f"agelens.cli.{name.replace('-', '_')}")
+            word = name.replace("-", "_")
+            module = import_module(f"agelens.cli.{word}")
             if hasattr(module, "app"):
                 to.add_typer(module.app, name=name, rich_help_panel=group)
             else:
-                command = getattr(module, name.replace("-", "_"))
-                to.command(name, rich_help_panel=group)(command)
+                to.command(name, rich_help_panel=group)(getattr(module, word))
 
 
 add_commands(app, GROUPS)

@@ -7,7 +7,7 @@ import typer
 
 from agelens.cli import console
 from agelens.cli.extras import need_train
-from agelens.cli.messages import Commands
+from agelens.cli.options import Commands
 from agelens.cli.progress import working
 
 app = Commands(no_args_is_help=True)

@@ -1,4 +1,4 @@
-"""Output of the command line: results on standard output, messages on standard error.
+"""Results on standard output, messages on standard error, and signals.
 
 Messages are text for people, or with `--json-logs` one JSON object per line: `time` (UTC), `level`
 (progress, info, warning or error), `message`, and for progress `done` and `total`. `--quiet` leaves
@@ -7,7 +7,9 @@ warnings and errors. NO_COLOR is honoured.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,23 +97,28 @@ def _print(level: str, message: str, prefix: str = "") -> None:
         err.print(f"{prefix}{escape(message)}", soft_wrap=True, highlight=False)
 
 
+@contextmanager
+def on_signals(handler: Callable[[int, Any], None]) -> Iterator[dict[int, Any]]:
+    """Handle Ctrl-C and SIGTERM by a function; give the handlers that return afterwards."""
+    before = {int(one): signal.signal(one, handler) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield before
+    finally:
+        for number, handle in before.items():
+            signal.signal(number, handle)
+
+
 class LogLines(logging.Handler):
     """A logging handler that prints records as lines, for a long-running command."""
 
-    def __init__(self) -> None:
-        """Format the message alone, since a line has its own time and level."""
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(message)s"))
-
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record; information only unless --quiet is set."""
-        if record.levelno >= logging.WARNING or not quiet:
-            message = self.format(record)
-            if json_logs:
-                line(record.levelname.lower(), message, logger=record.name)
-            else:
-                time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
-                err.print(
-                    f"{time} {record.levelname} {message}",
-                    soft_wrap=True, highlight=False, markup=False,
-                )  # fmt: skip
+        message = self.format(record)
+        if quiet and record.levelno < logging.WARNING:
+            return
+        if json_logs:
+            line(record.levelname.lower(), message, logger=record.name)
+        else:
+            time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
+            text = f"{time} {record.levelname} {message}"
+            err.print(text, soft_wrap=True, highlight=False, markup=False)

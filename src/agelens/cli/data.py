@@ -1,6 +1,5 @@
 """`agelens data`: turn published collections of labelled faces into dataset folders."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +8,16 @@ import typer
 
 from agelens.cli import audit, console, explore, out_of_fold
 from agelens.cli.extras import need
-from agelens.cli.messages import Commands
+from agelens.cli.options import Commands
 
 if TYPE_CHECKING:
     from agelens.data.importer import Imported
 
-Report = Callable[[str, int, int | None], None]
+STAGES = {
+    "check": "checking the source",
+    "import": "importing pictures",
+    "align": "aligning faces",
+}
 Destination = Annotated[Path, typer.Argument(help="The folder to write.", show_default=False)]
 
 app = Commands(no_args_is_help=True)
@@ -64,8 +67,8 @@ def import_(
     from agelens.cli.progress import stages
     from agelens.data.importer import import_dataset
 
-    with stages() as show:
-        imported = import_dataset(source, dest, report=_described(show))
+    with stages(STAGES) as show:
+        imported = import_dataset(source, dest, report=show)
     _note_earlier(dest, imported.already, imported.before, "files")
     _print_summary(imported, dest)
     samples = imported.dataset.samples
@@ -108,12 +111,10 @@ def align(
     from agelens.cli.progress import stages
     from agelens.data.alignment import align_pictures
 
-    with stages() as show:
-        aligned = align_pictures(
-            source, dest, every=every, workers=workers, report=_described(show)
-        )
+    with stages(STAGES) as show:
+        aligned = align_pictures(source, dest, every=every, workers=workers, report=show)
     _note_earlier(dest, aligned.already, aligned.before, "pictures")
-    _print(
+    console.result(
         f"{aligned.chips:,} chips of {aligned.pictures:,} pictures in {dest / 'chips'}; "
         f"{aligned.rejects:,} rejects"
     )
@@ -142,22 +143,10 @@ def landmarks(
     with stages() as show:
         computed = compute_landmarks(source, dest, partial(show, "computing landmarks"))
     _note_earlier(dest, computed.already, computed.before, "chips")
-    _print(
+    console.result(
         f"{computed.faces:,} faces in {dest / 'landmarks.txt'} and landmarks.parquet; "
         f"{computed.rejects:,} rejects"
     )
-
-
-STAGES = {
-    "check": "checking the source",
-    "import": "importing pictures",
-    "align": "aligning faces",
-}
-
-
-def _described(show: Report) -> Report:
-    """Show the stages of an import or alignment in words."""
-    return lambda stage, done, total: show(STAGES[stage], done, total)
 
 
 def _note_earlier(dest: Path, complete: bool, before: int, what: str) -> None:
@@ -166,10 +155,6 @@ def _note_earlier(dest: Path, complete: bool, before: int, what: str) -> None:
         console.note(f"{dest} is complete already; nothing to do")
     elif before:
         console.note(f"continued an earlier run: {before:,} {what} were done")
-
-
-def _print(text: str) -> None:
-    console.out.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_summary(imported: "Imported", dest: Path) -> None:

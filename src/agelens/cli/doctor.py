@@ -1,13 +1,10 @@
 """`agelens doctor`: check the installation and measure its speed."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from agelens.cli import console
-
-if TYPE_CHECKING:
-    from agelens.doctor import Check, Extra
 
 COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
@@ -31,24 +28,27 @@ def doctor(
     import json
     from dataclasses import asdict
 
+    from rich.markup import escape
+
     from agelens import __version__, provenance
     from agelens import doctor as installation
     from agelens.cli.progress import working
 
     machine = provenance.machine()
     versions = {**provenance.versions(), "agelens": __version__}
-    about = (
-        f"agelens {__version__}, Python {versions['python']}, {machine['system']}, "
-        f"{machine['processor']}, {machine['cores']} cores"
-    )
     if not as_json:
-        console.out.print(about, soft_wrap=True, highlight=False, markup=False)
+        console.result(
+            f"agelens {__version__}, Python {versions['python']}, {machine['system']}, "
+            f"{machine['processor']}, {machine['cores']} cores"
+        )
     checks = []
     with working("checking"):
         for check in installation.examine():
             checks.append(check)
             if not as_json:
-                _print_check(check)
+                health = f"[{COLOURS[check.health]}]{check.health:8}[/]"
+                line = f"{health} {escape(check.name)}: {escape(check.text)}"
+                console.out.print(line, soft_wrap=True, highlight=False)
     extras = installation.extras()
     healthy = all(check.health is not installation.Health.BROKEN for check in checks)
     if as_json:
@@ -62,23 +62,11 @@ def doctor(
         console.out.print_json(json.dumps(result), indent=2, highlight=False)
     else:
         for extra in extras:
-            _print_extra(extra)
+            state, advice = "extra   ", ""
+            if extra.missing:
+                state, lacks = "not here", ", ".join(extra.missing)
+                advice = f" (lacks {lacks}: pip install 'agelens[{extra.name}]')"
+            console.result(f"{state} {extra.name}: {extra.gives}{advice}")
     if not healthy:
         console.fail("something is broken: see above")
         raise typer.Exit(1)
-
-
-def _print_check(check: "Check") -> None:
-    from rich.markup import escape
-
-    health = f"[{COLOURS[check.health]}]{check.health:8}[/]"
-    line = f"{health} {escape(check.name)}: {escape(check.text)}"
-    console.out.print(line, soft_wrap=True, highlight=False)
-
-
-def _print_extra(extra: "Extra") -> None:
-    line = f"extra    {extra.name}: {extra.gives}"
-    if extra.missing:
-        lacks = f"lacks {', '.join(extra.missing)}: pip install 'agelens[{extra.name}]'"
-        line = f"not here {extra.name}: {extra.gives} ({lacks})"
-    console.out.print(line, soft_wrap=True, highlight=False, markup=False)

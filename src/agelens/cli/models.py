@@ -34,30 +34,25 @@ def models(
     face = np.random.default_rng(0).integers(0, 256, (1, CHIP, CHIP, 3), np.uint8)
     table = Table()
     for heading in ("name", "what", "MB", "ms a face", "age MAE", "CS@5", "gender", "on"):
-        is_text = heading in ("name", "what", "on")
-        table.add_column(heading, justify="left" if is_text else "right")
+        table.add_column(heading, justify="left" if heading in ("name", "what", "on") else "right")
     for name in [*shipped(), *map(str, files or [])]:
         model = Model(name, threads=1)
         card = model.card
-        test, validation = card.get("test"), card.get("validation", {})
-        figures = (
-            [test["age_mae"], test["age_within_5"], test["gender_accuracy"]]
-            if test
-            else [validation.get(f"validation_{key}") for key in ("mae", "cs5", "gender_accuracy")]
-        )
+        if test := card.get("test"):
+            figures = [test["age_mae"], test["age_within_5"], test["gender_accuracy"]]
+        else:
+            keys = ("validation_mae", "validation_cs5", "validation_gender_accuracy")
+            figures = [card.get("validation", {}).get(key) for key in keys]
         table.add_row(
             name,
             f"{card.get('name', '?')} ({card.get('backbone') or card.get('how', '?')})",
             f"{model.path.stat().st_size / 1e6:.1f}",
             f"{median_milliseconds(partial(model.run, face), TIMED):.1f}",
-            _show(figures[0], ".2f"),
-            _show(figures[1], ".1%"),
-            _show(figures[2], ".1%"),
+            *(
+                "?" if figure is None else format(figure, form)
+                for figure, form in zip(figures, (".2f", ".1%", ".1%"), strict=True)
+            ),
             "test folds" if test else "validation folds",
         )
     console.out.print(table)
     console.note("weights: non-commercial research only")
-
-
-def _show(value: float | None, form: str) -> str:
-    return "?" if value is None else format(value, form)

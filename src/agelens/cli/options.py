@@ -1,12 +1,21 @@
-"""Arguments and options that several commands share, each with one wording and one range."""
+"""Options that several commands share, each with one wording, and groups of them."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from agelens.cli import console
+
 if TYPE_CHECKING:
     from agelens.output.tables import Writer
+    from agelens.predictor import Predictor
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # data, runs and what is written
 _DATASET = "A dataset folder, made by `agelens data import`."
@@ -85,6 +94,88 @@ MinViews = Annotated[
 SaliencyFaces = Annotated[
     int, typer.Option(min=0, help="Number of faces for saliency maps; 0 for none.")
 ]
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """The options of a predictor, for the commands that load one."""
+
+    gender_threshold: GenderThreshold = 0.5
+    min_face: MinFace = 0
+    max_faces: MaxFaces = None
+    model: Model = None
+    threads: Threads = None
+    flip: Flip = None
+    longest: Longest = 1280
+
+    def load(self) -> "Predictor":
+        """Load the predictor. Raises as `agelens.load`."""
+        from agelens.predictor import load
+
+        settings = asdict(self)
+        return load(settings.pop("model"), **settings)
+
+
+@dataclass(frozen=True)
+class Messages:
+    """The options of every command, for its messages on standard error."""
+
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q",
+            envvar="AGELENS_QUIET", rich_help_panel="Messages",
+            help="Print only warnings and errors on standard error, no progress and no notes.",
+        ),
+    ] = False  # fmt: skip
+    json_logs: Annotated[
+        bool,
+        typer.Option(
+            "--json-logs",
+            envvar="AGELENS_JSON_LOGS", rich_help_panel="Messages",
+            help="Print messages on standard error as JSON, one object per line.",
+        ),
+    ] = False  # fmt: skip
+
+
+class Commands(typer.Typer):
+    """A group of commands, each of which takes --quiet and --json-logs.
+
+    A command's parameter whose type is a dataclass, such as `PredictorOptions`, stands for one
+    option per field.
+    """
+
+    def command(self, *args: Any, **settings: Any) -> Callable[[Function], Function]:
+        """Register a function as a command, and return it unchanged."""
+        register = super().command(*args, **settings)
+
+        def add(function: Function) -> Function:
+            register(_with_fields(function))
+            return function
+
+        return add
+
+
+def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function one parameter per field of its dataclasses, and those of Messages."""
+    own = inspect.signature(function).parameters.values()
+    groups: dict[str, Any] = {o.name: o.annotation for o in own if is_dataclass(o.annotation)}
+    parameters = []
+    for one in (*own, *inspect.signature(Messages).parameters.values()):
+        group = groups.get(one.name)
+        options = [one] if group is None else inspect.signature(group).parameters.values()
+        parameters += [option.replace(kind=option.KEYWORD_ONLY) for option in options]
+
+    @functools.wraps(function)
+    def call(quiet: bool, json_logs: bool, **values: Any) -> Any:
+        console.configure(quiet=quiet, json_logs=json_logs)
+        for name, group in groups.items():
+            values[name] = group(**{one.name: values.pop(one.name) for one in fields(group)})
+        return function(**values)
+
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {one.name: one.annotation for one in parameters}
+    return call
 
 
 def writer_of(form: str) -> "type[Writer]":

@@ -1,25 +1,33 @@
-"""`agelens predict`: the age and gender of every person in pictures and clips."""
+"""`agelens predict`: the age and gender of every person in pictures and clips.
+
+A picture has one row per face; a clip has one per person and, if asked for, one per face of each
+frame.
+"""
 
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
-from itertools import groupby
+from functools import partial
+from itertools import chain, count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agelens.cli import console, options
+from agelens.errors import AgelensError, MissingExtra, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from rich.progress import Progress
 
-    from agelens.cli.predict_clips import ClipOptions
-    from agelens.errors import AgelensError
     from agelens.images.decode import Picture
     from agelens.images.sources import Source
     from agelens.output.tables import Writer
     from agelens.predictor import Predictor
     from agelens.results import Prediction
+    from agelens.video.annotator import Trail
+    from agelens.video.reader import Clip
+    from agelens.video.tracks import Moment, Track
 
 
 def predict(
@@ -31,6 +39,7 @@ def predict(
             show_default=False,
         ),
     ],
+    *,
     form: options.Format = "table",
     output: options.OutputFile = None,
     annotate: Annotated[
@@ -45,29 +54,18 @@ def predict(
     over: Annotated[
         list[int] | None,
         typer.Option(
-            "--over",
-            min=1,
-            max=116,
-            help="Also give the probability of this age or more (repeatable).",
+            min=1, max=116, help="Also give the probability of this age or more (repeatable)."
         ),
     ] = None,
     fps: Annotated[
-        float,
-        typer.Option("--fps", min=0.01, help="Clips: frames to analyse per second."),
+        float, typer.Option(min=0.01, help="Clips: frames to analyse per second.")
     ] = 5.0,
     every: Annotated[
-        int | None,
-        typer.Option("--every", min=1, help="Clips: analyse every N-th frame instead."),
+        int | None, typer.Option(min=1, help="Clips: analyse every N-th frame instead.")
     ] = None,
     per_frame: options.PerFrame = False,
     min_views: options.MinViews = 3,
-    gender_threshold: options.GenderThreshold = 0.5,
-    min_face: options.MinFace = 0,
-    max_faces: options.MaxFaces = None,
-    model: options.Model = None,
-    threads: options.Threads = None,
-    flip: options.Flip = None,
-    longest: options.Longest = 1280,
+    settings: options.PredictorOptions,
 ) -> None:
     """Predict the age and gender of every person in pictures and clips.
 
@@ -84,49 +82,59 @@ def predict(
       agelens predict door.jpg --over 18 --over 21 --gender-threshold 0.9 --min-face 40
       agelens predict clip.mp4 --annotate marked/
     """
-    from agelens.cli.predict_clips import ClipOptions
+    from agelens.cli.progress import bar
     from agelens.images.sources import find
     from agelens.output.tables import replacing
 
     writer = options.writer_of(form)
     # Only paths so far: wrong ones end the run before the model is loaded.
     sources = _readable(list(find(paths, clips=not chips)), paths)
-    if output is not None:
-        _spare_inputs(output, sources)
+    files = {source.data.resolve() for source in sources if isinstance(source.data, Path)}
+    if output is not None and output.resolve() in files:
+        raise SourceError(f"--output {str(output)!r} is one of the inputs: choose another name")
+    predictor = settings.load()
+    folder = None if annotate is None else _AnnotatedFolder(annotate, files, png)
+    predict_clip = partial(
+        _predict_clip, predictor, folder=folder, fps=fps, every=every, per_frame=per_frame,
+        min_views=min_views,
+    )  # fmt: skip
 
-    from agelens.predictor import load
+    def predicted() -> "Iterator[tuple[str, AgelensError | None]]":
+        for are_clips, group in groupby(sources, lambda source: source.clip):
+            if are_clips:
+                for source in group:
+                    try:
+                        predict_clip(source.name, out, progress)
+                        yield source.name, None
+                    except AgelensError as error:
+                        out.add(source.name, [], str(error))
+                        yield source.name, error
+                continue
+            keep = folder is not None
+            for one in predictor.predict_stream(group, chips=chips, keep_pictures=keep):
+                out.add(one.name, one.predictions, str(one.error) if one.error else None)
+                if folder is not None and one.picture is not None:
+                    folder.write(one.name, one.picture, one.predictions)
+                yield one.name, one.error
 
-    predictor = load(
-        model,
-        threads,
-        flip=flip,
-        longest=longest,
-        gender_threshold=gender_threshold,
-        min_face=min_face,
-        max_faces=max_faces,
-    )
-    annotated = None if annotate is None else _AnnotatedFolder(annotate, sources, png)
-    clip_options = ClipOptions(fps, every, per_frame, min_views)
+    failed = False
     with nullcontext(sys.stdout) if output is None else replacing(output) as stream:
-        clips = any(source.clip for source in sources)
-        out = writer(stream, tuple(dict.fromkeys(over or ())), clips)
-        failed = _run(predictor, sources, out, annotated, chips, clip_options)
+        out = writer(stream, tuple(dict.fromkeys(over or ())), any(one.clip for one in sources))
+        with bar() as progress:
+            progress.disable = progress.disable or (len(sources) < 2 and not sources[0].clip)
+            task = progress.add_task("predicting", total=len(sources))
+            for name, error in predicted():
+                if error is not None:
+                    failed = True
+                    console.fail(f"{name}: {error}")
+                progress.advance(task)
         out.close()
     if failed:
         raise typer.Exit(1)
 
 
-def _spare_inputs(output: Path, sources: "list[Source]") -> None:
-    from agelens.errors import SourceError
-
-    target = output.resolve()
-    if any(isinstance(s.data, Path) and s.data.resolve() == target for s in sources):
-        raise SourceError(f"--output {str(output)!r} is one of the inputs: choose another name")
-
-
 def _readable(sources: "list[Source]", paths: list[str]) -> "list[Source]":
     """Without PyAV, skip the clips found in folders, and refuse those named on the command line."""
-    from agelens.errors import MissingExtra
     from agelens.video.reader import pyav
 
     clips = [source.name for source in sources if source.clip]
@@ -141,54 +149,12 @@ def _readable(sources: "list[Source]", paths: list[str]) -> "list[Source]":
     return sources
 
 
-def _run(
-    predictor: "Predictor", sources: "list[Source]", out: "Writer",
-    annotated: "_AnnotatedFolder | None", chips: bool, clip_options: "ClipOptions",
-) -> int:  # fmt: skip
-    """Predict all sources and write them; return the number that failed."""
-    from agelens.cli.predict_clips import predict_clips
-    from agelens.cli.progress import bar
-
-    failed = 0
-    with bar() as progress:
-        progress.disable = progress.disable or (len(sources) < 2 and not sources[0].clip)
-        task = progress.add_task("predicting", total=len(sources))
-        for clips, group in groupby(sources, lambda source: source.clip):
-            if clips:
-                target_of = None if annotated is None else annotated.free
-                done = predict_clips(predictor, group, out, clip_options, target_of, progress)
-            else:
-                done = _predict_pictures(predictor, group, out, chips, annotated)
-            for name, error in done:
-                if error is not None:
-                    failed += 1
-                    console.fail(f"{name}: {error}")
-                progress.advance(task)
-    return failed
-
-
-def _predict_pictures(
-    predictor: "Predictor", sources: "Iterable[Source]", out: "Writer", chips: bool,
-    annotated: "_AnnotatedFolder | None",
-) -> "Iterator[tuple[str, AgelensError | None]]":  # fmt: skip
-    """Predict and write pictures; yield the name of each, with its error if it failed."""
-    keep = annotated is not None
-    for answer in predictor.predict_stream(sources, chips=chips, keep_pictures=keep):
-        out.add(
-            answer.name, answer.predictions, None if answer.error is None else str(answer.error)
-        )
-        if annotated is not None and answer.picture is not None:
-            annotated.write(answer.name, answer.picture, answer.predictions)
-        yield answer.name, answer.error
-
-
 class _AnnotatedFolder:
     """Writes annotated pictures under the names of their inputs, never over an input."""
 
-    def __init__(self, folder: Path, sources: "list[Source]", png: bool) -> None:
-        from agelens.errors import SourceError
-
+    def __init__(self, folder: Path, inputs: set[Path], png: bool) -> None:
         self._folder = folder
+        self._taken = set(inputs)
         self._png = png
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +163,6 @@ class _AnnotatedFolder:
                 f"cannot write to {str(folder)!r}: {error.strerror or error}; "
                 "expected a folder for --annotate"
             ) from error
-        self._taken = {s.data.resolve() for s in sources if isinstance(s.data, Path)}
 
     def write(self, name: str, picture: "Picture", predictions: "list[Prediction]") -> None:
         from PIL import Image
@@ -209,17 +174,97 @@ class _AnnotatedFolder:
         forms = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
         form = "PNG" if self._png else forms.get(given.suffix.lower(), "PNG")
         keep_ending = form != "PNG" or (given.suffix.lower() == ".png" and not self._png)
-        target = self.free(str(given), given.suffix if keep_ending else ".png")
+        target = self.free(given, given.suffix if keep_ending else ".png")
         with replacing(target, "wb") as stream:
             quality = {} if form == "PNG" else {"quality": 92}
             Image.fromarray(annotate(picture, predictions)).save(stream, form, **quality)
 
-    def free(self, name: str, ending: str) -> Path:
+    def free(self, name: str | Path, ending: str) -> Path:
         """Reserve a file name; a second file of that name, or an input, gets a number."""
-        stem, number = Path(name).stem, 2
-        target = self._folder / f"{stem}{ending}"
-        while target.resolve() in self._taken:
-            target = self._folder / f"{stem}-{number}{ending}"
-            number += 1
+        stem = Path(name).stem
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        targets = (self._folder / f"{one}{ending}" for one in names)
+        target = next(one for one in targets if one.resolve() not in self._taken)
         self._taken.add(target.resolve())
         return target
+
+
+def _predict_clip(
+    predictor: "Predictor", name: str, out: "Writer", progress: "Progress", *,
+    folder: _AnnotatedFolder | None, fps: float, every: int | None, per_frame: bool,
+    min_views: int,
+) -> None:  # fmt: skip
+    """Predict and write a clip and, with a folder, its annotated copy."""
+    from agelens.video.annotator import Trail
+    from agelens.video.reader import Clip
+
+    clip = Clip(name)
+    task = progress.add_task(f"{Path(name).name}, seconds", total=_length(clip))
+    people: dict[int, Track] = {}
+    trails: dict[int, Trail] = {}
+    frames = 0
+    for moment in predictor.follow(clip, fps=fps, every=every):
+        frames += 1
+        for track in moment.tracks:
+            people[track.number] = track
+            trail = trails.setdefault(track.number, Trail(track.number, track.prediction))
+            trail.prediction = track.prediction
+            if track.prediction.box is not None:
+                trail.times.append(moment.time)
+                trail.boxes.append(track.prediction.box)
+        if per_frame:
+            write_frame(out, name, moment)
+        progress.update(task, completed=round(moment.time, 1))
+    progress.remove_task(task)
+    if clip.damage is not None:
+        console.warn(f"{name}: {clip.damage}")
+    shown = write_people(out, name, list(people.values()), frames, clip.end, min_views)
+    if folder is not None:
+        interval = 1 / fps if every is None else every / clip.rate
+        step = max(interval, 1 / clip.rate)  # seconds between two sampled frames
+        visible = [trails[track.number] for track in shown]
+        _annotate_clip(name, visible, step, folder.free(name, ".mp4"), progress)
+
+
+def write_frame(out: "Writer", name: str, moment: "Moment") -> None:
+    """Write the predictions of one frame alone."""
+    about = {"frame": moment.frame, "time": round(moment.time, 3)}
+    each = [{"person": track.number} for track in moment.tracks]
+    out.add(name, moment.views, about=about, each=each)
+
+
+def write_people(
+    out: "Writer", name: str, tracks: "list[Track]", frames: int, seconds: float, min_views: int
+) -> "list[Track]":
+    """Write one row for each person; return those that were seen in enough frames."""
+    least = min(min_views, frames)
+    shown = [track for track in tracks if track.views >= least]
+    if len(shown) < len(tracks):
+        console.note(
+            f"{name}: left out {len(tracks) - len(shown)} seen in fewer than {least} frames; "
+            "--min-views 1 keeps them"
+        )
+    about = {"seconds": round(seconds, 3), "frames": frames}
+    each = [track.span() for track in shown]
+    out.add(name, [track.prediction for track in shown], about=about, each=each)
+    return shown
+
+
+def _annotate_clip(
+    name: str, trails: "list[Trail]", step: float, target: Path, progress: "Progress"
+) -> None:
+    from agelens.output.tables import replacing
+    from agelens.video.annotator import annotate_clip
+    from agelens.video.reader import Clip
+
+    with Clip(name) as clip, replacing(target, "wb") as stream:
+        task = progress.add_task(f"writing {target.name}, seconds", total=_length(clip))
+        annotate_clip(
+            clip, stream, trails, reach=step / 2, gap=max(1.0, 2 * step),
+            on_frame=lambda time: progress.update(task, completed=round(time, 1)),
+        )  # fmt: skip
+    progress.remove_task(task)
+
+
+def _length(clip: "Clip") -> float | None:
+    return None if clip.seconds is None else round(clip.seconds, 1)

@@ -1,18 +1,12 @@
 """Progress of long work: a bar on standard error, JSON lines with --json-logs, or nothing."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)  # fmt: skip
+from rich import progress as rich_progress
+from rich.progress import Progress, TaskID
 
 from agelens.cli import console
 
@@ -23,19 +17,24 @@ def bar() -> Progress:
     """Return a progress bar: a description, how many of how many, and the time left."""
     kind = _JsonLines if console.json_logs and not console.quiet else Progress
     return kind(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.description}"), rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(), rich_progress.TimeRemainingColumn(),
         console=console.err, transient=True,
         disable=not console.err.is_terminal or console.quiet or console.json_logs,
     )  # fmt: skip
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Give a function that shows the current stage: a description, done, total (0: unknown)."""
+def stages(words: Mapping[str, str] = {}) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Give a function that shows the current stage: a description, done, total (0: unknown).
+
+    `words` describes stages that are given by name.
+    """
     with bar() as progress:
         task = progress.add_task("", total=None)
 
-        def report(description: str, done: int, total: int | None) -> None:
+        def report(stage: str, done: int, total: int | None) -> None:
+            description = words.get(stage, stage)
             progress.update(task, description=description, completed=done, total=total or None)
 
         yield report
@@ -50,10 +49,7 @@ def working(description: str) -> Iterator[None]:
 
 
 class _JsonLines(Progress):
-    """Prints JSON lines: at the start and the end of each stage, and every second between them.
-
-    It is `disable`d, so that no bar is drawn.
-    """
+    """Prints JSON lines, at the start and the end of a stage and every second; draws no bar."""
 
     def __init__(self, *columns: Any, **settings: Any) -> None:
         super().__init__(*columns, **settings)

@@ -6,7 +6,7 @@ import typer
 
 from agelens.cli import console
 from agelens.cli.extras import need, need_train
-from agelens.cli.messages import Commands
+from agelens.cli.options import Commands
 
 app = Commands()
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -111,9 +110,8 @@ def _read_keys(file: Path | None) -> tuple[str, ...]:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=1024)
     except OSError as error:
         raise ConfigError(
@@ -135,27 +133,20 @@ def _run(settings: "Settings", listener: socket.socket, host: str) -> None:
         server.should_exit = True
 
     app = create_app(settings, on_failure=on_failure)
-    logging.basicConfig(handlers=[console.LogLines()], level=logging.WARNING)
+    logging.basicConfig(format="%(message)s", handlers=[console.LogLines()], level="WARNING")
     logging.getLogger("agelens.serving").setLevel(logging.INFO)  # one line per request
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, lifespan="on",
-            timeout_graceful_shutdown=round(settings.seconds + settings.upload_seconds) + 1,
-            timeout_keep_alive=30, h11_max_incomplete_event_size=64_000,
-        )
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="on",
+        timeout_graceful_shutdown=round(settings.seconds + settings.upload_seconds) + 1,
+        timeout_keep_alive=30, h11_max_incomplete_event_size=64_000,
     )  # fmt: skip
+    server = uvicorn.Server(config)
     shown = f"[{host}]" if ":" in host else host
     console.note(f"agelens on http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C stops it)")
     if host not in LOOPBACK and not settings.api_keys:
         console.warn("anyone who reaches this address can use the service: see --api-keys")
     # uvicorn raises its signals again after a clean stop; that is no failure here.
-    before = {
-        name: signal.signal(name, lambda *_: None) for name in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with console.on_signals(lambda *_: None):
         server.run(sockets=[listener])
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
     if failures:
         raise failures[0]

@@ -1,7 +1,13 @@
-"""`agelens watch`: ages and genders of the people in front of a camera, live."""
+"""`agelens watch`: ages and genders of the people in front of a camera, live.
 
+They are shown in a window, in a table in the terminal, or not at all.
+"""
+
+import os
+import re
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
@@ -10,10 +16,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agelens.cli import options
+from agelens.cli import console, options
+from agelens.errors import AgelensError, SourceError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from agelens.images.decode import Picture
     from agelens.video.tracks import Moment, Track
+
+RECENT = 3.0
+"""Seconds for which a person who is no longer visible stays in the terminal's table."""
 
 
 def watch(
@@ -24,9 +37,10 @@ def watch(
             show_default=False,
         ),
     ] = None,
+    *,
     camera: Annotated[int, typer.Option("--camera", "-c", min=0, help="Number of the camera.")] = 0,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="Stop after this many seconds.")
+        float | None, typer.Option(min=0, help="Stop after this many seconds.")
     ] = None,
     record: Annotated[
         Path | None,
@@ -40,17 +54,8 @@ def watch(
     output: options.OutputFile = None,
     per_frame: options.PerFrame = False,
     min_views: options.MinViews = 3,
-    timeout: Annotated[
-        float,
-        typer.Option("--timeout", min=0.1, help="Seconds to wait for a stream."),
-    ] = 10.0,
-    gender_threshold: options.GenderThreshold = 0.5,
-    min_face: options.MinFace = 0,
-    max_faces: options.MaxFaces = None,
-    model: options.Model = None,
-    threads: options.Threads = None,
-    flip: options.Flip = None,
-    longest: options.Longest = 1280,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a stream.")] = 10.0,
+    settings: options.PredictorOptions,
 ) -> None:
     """Track the people in front of a camera live, and list them at the end.
 
@@ -65,11 +70,8 @@ def watch(
       agelens watch --camera 1 --seconds 60 --record door.mp4
       agelens watch rtsp://camera.example/stream --format jsonl --per-frame
     """
-    from agelens.cli.live_view import open_view
-    from agelens.cli.predict_clips import write_frame, write_people
-    from agelens.errors import AgelensError, SourceError
+    from agelens.cli.predict import write_frame, write_people
     from agelens.output.tables import replacing
-    from agelens.predictor import load
     from agelens.video.reader import pyav, without_password
 
     writer = options.writer_of(form)
@@ -77,25 +79,27 @@ def watch(
         pyav()  # fail at once if it is missing
         if source is not None and record.resolve() == Path(source).resolve():
             raise SourceError(f"--record {str(record)!r} is the clip itself: choose another name")
-    predictor = load(
-        model, threads, flip=flip, longest=longest, gender_threshold=gender_threshold,
-        min_face=min_face, max_faces=max_faces,
-    )  # fmt: skip
+    predictor = settings.load()
     name = f"camera {camera}" if source is None else without_password(source)
     people: dict[int, Track] = {}
     frames, end = 0, 0.0
     failure: AgelensError | None = None
     stopped = Event()
+
+    def stop(number: int, _: object) -> None:
+        """Stop at the first Ctrl-C; a second one ends at once."""
+        stopped.set()
+        signal.signal(number, handlers[number])
+
     with ExitStack() as stack:
         where = camera if source is None else source
-        moments = stack.enter_context(
-            closing(predictor.watch(where, timeout=timeout, until=stopped))
-        )
+        moments = predictor.watch(where, timeout=timeout, until=stopped)
+        stack.enter_context(closing(moments))
         target = nullcontext(sys.stdout) if output is None else replacing(output)
         out = writer(stack.enter_context(target), clips=True)
         write_recording = stack.enter_context(_recording(record))
         view = stack.enter_context(closing(open_view(window)))
-        stack.enter_context(_stop_on_signal(stopped))
+        handlers = stack.enter_context(console.on_signals(stop))
         try:
             for moment in moments:
                 frames, end = frames + 1, moment.time
@@ -125,7 +129,6 @@ def _recording(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
     if target is None:
         yield lambda moment: None
         return
-    from agelens.cli.live_view import annotated
     from agelens.images.resample import shrink
     from agelens.output.tables import replacing
     from agelens.video.writer import Recording
@@ -137,24 +140,108 @@ def _recording(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
             if not opened:  # the size is known only now
                 height, width = moment.picture.shape[:2]
                 opened.append(stack.enter_context(Recording(stream, width, height)))
-            opened[0].add(shrink(annotated(moment), *opened[0].size), moment.time)
+            opened[0].add(shrink(_annotated(moment), *opened[0].size), moment.time)
 
         yield write
 
 
-@contextmanager
-def _stop_on_signal(stopped: Event) -> Iterator[None]:
-    """Set the event at the first Ctrl-C (or SIGTERM); a second one ends at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _annotated(moment: "Moment") -> "Picture":
+    """Return the picture of a moment with everyone outlined and labelled by all views so far."""
+    from agelens.output.drawing import annotate
 
-    def stop(number: int, _: object) -> None:
-        stopped.set()
-        signal.signal(number, before[signal.Signals(number)])
+    predictions = [track.prediction for track in moment.tracks]
+    return annotate(moment.picture, predictions, [track.number for track in moment.tracks])
 
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+def has_window() -> bool:
+    """Tell whether OpenCV can open a window: it needs a display and a build with a GUI."""
+    import cv2
+
+    gui = re.search(r"GUI:\s+(\S+)", cv2.getBuildInformation())
+    display = sys.platform in ("win32", "darwin") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    return gui is not None and gui[1] != "NONE" and display
+
+
+def open_view(window: bool | None) -> "View":
+    """Open a window (None: if one can be opened), else a table if standard error is a terminal."""
+    if window or (window is None and has_window()):
+        return Window()
+    if console.err.is_terminal and not console.quiet and not console.json_logs:
+        return Terminal()
+    return View()
+
+
+class View:
+    """Shows nothing; the base of the other views."""
+
+    def show(self, moment: "Moment") -> bool:
+        """Show a moment; return False to end."""
+        return True
+
+    def close(self) -> None:
+        """Clear the view."""
+
+
+class Window(View):
+    """The annotated picture in a window; q or Escape ends."""
+
+    def show(self, moment: "Moment") -> bool:
+        """Show the annotated picture, and check the keys."""
+        import cv2
+
+        cv2.imshow("agelens", _annotated(moment)[..., ::-1])
+        return (cv2.waitKey(1) & 0xFF) not in (ord("q"), 27)
+
+    def close(self) -> None:
+        """Close the window."""
+        import cv2
+
+        cv2.destroyAllWindows()
+
+
+class Terminal(View):
+    """A table of the people, updated with each frame."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(console=console.err, transient=True, auto_refresh=False)
+        self._live.start()
+        self._tracks: dict[int, Track] = {}
+        self._frames: deque[tuple[int, float]] = deque(maxlen=20)
+
+    def show(self, moment: "Moment") -> bool:
+        """Update the table."""
+        self._frames.append((moment.frame, moment.time))
+        known = self._tracks | {track.number: track for track in moment.tracks}
+        recent = moment.time - RECENT
+        self._tracks = {number: one for number, one in known.items() if one.last_time >= recent}
+        self._live.update(self._table(moment), refresh=True)
+        return True
+
+    def _table(self, moment: "Moment") -> "Table":
+        from rich.table import Table
+
+        from agelens.output.tables import gender_words
+
+        (first, start), (last, end) = self._frames[0], self._frames[-1]
+        speed = ""
+        if end > start:
+            rates = ((len(self._frames) - 1) / (end - start), (last - first) / (end - start))
+            speed = "{:.1f} of {:.1f}".format(*rates)
+        caption = f"{moment.time:.0f} s, {speed} frames per second processed; Ctrl-C ends"
+        table = Table(header_style="bold", caption=caption)
+        for name in ("", "person, age (9 in 10)", "gender", "seen", "status"):
+            table.add_column(name, no_wrap=True)
+        for number, track in sorted(self._tracks.items()):
+            one = track.prediction
+            seen = f"{track.last_time - track.first_time:.0f} s"
+            style = "" if track.last_frame == moment.frame else "dim"
+            table.add_row(str(number), str(one), gender_words(one), seen, one.remark, style=style)
+        return table
+
+    def close(self) -> None:
+        """Remove the table from the screen."""
+        self._live.stop()

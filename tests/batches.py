@@ -1,11 +1,13 @@
 """Small inputs for batch runs: flat chips, whose brightness the tiny model reads as an age."""
 
 import io
+import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -72,6 +74,11 @@ def _run_here(
     worker = Worker(job, "here")
     for number, first in pending:
         yield from worker.process(unit(number), first)
+
+
+def read_status(output: Path) -> dict[str, Any]:
+    """Read the status file of a run."""
+    return dict(json.loads((output / "status.json").read_text("utf-8")))
 
 
 def rows(output: Path) -> pl.DataFrame:

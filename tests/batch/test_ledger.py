@@ -4,13 +4,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.batch import ledger, storage
 from agelens.batch.ledger import Ledger, Plan, make_plan, open_run
 from agelens.batch.listing import Entry, Kind
-from agelens.batch.parts import Part, Rows, read_part
+from agelens.batch.parts import Part, Rows, part_name, read_part
 from agelens.batch.storage import Store
 from agelens.errors import BatchError, SourceError
 
@@ -31,7 +31,7 @@ def commit(place: str, what: Part) -> int:
     for name in "abc":
         rows.add_error(name, "no such file")
     data = rows.parquet(what)
-    Store(place).write(what.name, data)
+    Store(place).write(part_name(what.unit, what.slice), data)
     return len(data)
 
 
@@ -130,15 +130,15 @@ def test_the_manifest_saves_reading_footers(place: str, monkeypatch) -> None:
         ledger.add(done, commit(place, done))
     ledger.write_manifest(whole=False)
     commit(place, part(2))
-    read: list[str] = []
+    read: list[tuple[int, int]] = []
 
-    def counted(store, name):
-        read.append(name)
-        return read_part(store, name)
+    def counted(store, *key):
+        read.append(key)
+        return read_part(store, *key)
 
     monkeypatch.setattr("agelens.batch.ledger.read_part", counted)
     assert [p.unit for p in Ledger(store).parts()] == [0, 1, 2]
-    assert read == [part(2).name]
+    assert read == [(2, 0)]
     store.write("manifest.json", b"{}")
     assert [p.unit for p in Ledger(store).parts()] == [0, 1, 2]
 
@@ -146,7 +146,7 @@ def test_the_manifest_saves_reading_footers(place: str, monkeypatch) -> None:
 def test_a_damaged_part_is_made_again(tmp_path: Path) -> None:
     commit(str(tmp_path), part(0))
     commit(str(tmp_path), part(1))
-    file = tmp_path / part(1).name
+    file = tmp_path / part_name(1, 0)
     file.write_bytes(file.read_bytes()[:-9])
     (tmp_path / "parts/part-0000002-000000.parquet").write_bytes(b"")
     (tmp_path / "parts/strange.parquet").write_bytes(b"")
@@ -168,6 +168,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
         open_run(Store(str(tmp_path)), {}, {})
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200))
 def test_hostile_bytes_as_parquet_raise_value_errors(tmp_path_factory, data: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "hostile.parquet"

@@ -14,11 +14,11 @@ import pytest
 from agelens.batch import local_engine, progress, worker
 from agelens.batch.ledger import Plan
 from agelens.batch.progress import CrashCounter, Progress
-from agelens.batch.run import open_plan, read_status, start
+from agelens.batch.run import open_plan, start
 from agelens.batch.storage import Store
 from agelens.batch.worker import Job, Options
 from agelens.errors import BatchError
-from batches import CHIPS, rows, run_batch, sources, write_chips, write_shard
+from batches import CHIPS, read_status, rows, run_batch, sources, write_chips, write_shard
 
 DRIVER = """
 import sys
@@ -39,7 +39,7 @@ def test_every_picture_once_and_again_nothing(tmp_path: Path, tiny_model: Path) 
         stamps.append({p.name: p.stat().st_mtime_ns for p in (tmp_path / "out/parts").iterdir()})
     assert stamps[0] == stamps[1]
     assert sources(tmp_path / "out") == sorted([*paths, str(tmp_path / "in/bad.jpg")])
-    status = read_status(str(tmp_path / "out"))
+    status = read_status(tmp_path / "out")
     assert (status["state"], status["pictures"], status["share_done"]) == ("finished", 41, 1.0)
     ages = rows(tmp_path / "out").filter(pl.col("face") == 1).sort("source")["age"]
     assert ages[39] > ages[0]
@@ -129,7 +129,7 @@ def test_a_vanished_picture_has_a_row_and_a_vanished_source_comes_back(
     (tmp_path / "in").rename(tmp_path / "away")
     with pytest.raises(BatchError, match=r"gone or empty.*same command"):
         run_batch(tmp_path / "in", tmp_path / "out", tiny_model, workers=1)
-    assert read_status(str(tmp_path / "out"))["state"] == "failed"
+    assert read_status(tmp_path / "out")["state"] == "failed"
     assert not list(tmp_path.glob("out/parts/*"))
     (tmp_path / "away").rename(tmp_path / "in")
     Path(paths[7]).unlink()

@@ -18,9 +18,8 @@ ray = pytest.importorskip("ray", reason="needs the extra scale")
 Cluster = pytest.importorskip("ray.cluster_utils").Cluster
 
 from agelens.batch.progress import Progress  # noqa: E402
-from agelens.batch.run import read_status  # noqa: E402
 from agelens.errors import BatchError  # noqa: E402
-from batches import rows, run_batch, sources, write_chips, write_shard  # noqa: E402
+from batches import read_status, rows, run_batch, sources, write_chips, write_shard  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 LARGE = 800  # pixels: a worker has something to do with such a chip
@@ -242,4 +241,4 @@ def test_a_node_that_is_killed_loses_nothing(cluster, tmp_path: Path, tiny_model
     assert killed
     assert sources(tmp_path / "out") == sorted(paths + shard)
     assert (done.counts.pictures, done.counts.errors) == (440, 0)
-    assert read_status(str(tmp_path / "out"))["state"] == "finished"
+    assert read_status(tmp_path / "out")["state"] == "finished"

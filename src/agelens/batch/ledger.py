@@ -14,7 +14,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -37,7 +36,7 @@ _MAX_UNITS = 10_000_000
 _PLAN_SCHEMA = {
     "unit": pl.UInt32, "kind": pl.String, "place": pl.String, "start": pl.Int64, "stop": pl.Int64
 }  # fmt: skip
-_PART_NAME = re.compile(r"part-\d{7}-\d{6}\.parquet")
+_PART_NAME = re.compile(r"part-(\d{7})-(\d{6})\.parquet")
 _READERS = 16  # threads that read footers
 
 
@@ -171,27 +170,25 @@ class Ledger:
         """Find the committed parts of a store."""
         self._store = store
         self._parts: dict[tuple[int, int], tuple[Part, int]] = {}
-        known = self._read_manifest()
+        try:
+            rows = json.loads(store.read(MANIFEST))["parts"]
+            listed = [(Part(**row["part"]), int(row["bytes"])) for row in rows]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            listed = []
+        known = {(part.unit, part.slice): (part, size) for part, size in listed}
         unknown = {}
         for file, size in store.sizes(parts.FOLDER).items():
-            name = f"{parts.FOLDER}/{file}"
-            if name in known and known[name][1] == size:
-                self.add(*known[name])
-            elif _PART_NAME.fullmatch(file):
-                unknown[name] = size
+            if match := _PART_NAME.fullmatch(file):
+                key = int(match[1]), int(match[2])
+                if key in known and known[key][1] == size:
+                    self._parts[key] = known[key]
+                else:
+                    unknown[key] = size
         with ThreadPoolExecutor(_READERS) as pool:
-            read = pool.map(partial(read_part, store), unknown)
-            for (name, size), part in zip(unknown.items(), read, strict=True):
-                if part is not None and part.name == name:
+            read = pool.map(lambda key: read_part(store, *key), unknown)
+            for part, size in zip(read, unknown.values(), strict=True):
+                if part is not None:
                     self.add(part, size)
-
-    def _read_manifest(self) -> dict[str, tuple[Part, int]]:
-        try:
-            manifest = json.loads(self._store.read(MANIFEST))
-            rows = [(Part(**row["part"]), int(row["bytes"])) for row in manifest["parts"]]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return {}
-        return {part.name: (part, size) for part, size in rows}
 
     def add(self, part: Part, size: int) -> None:
         """Record a committed part of `size` bytes."""

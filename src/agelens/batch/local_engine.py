@@ -30,33 +30,32 @@ def run(
     `unit` returns a unit by its number. Raises BatchError if nothing can be written, or processes
     die again and again.
     """
-    waiting = iter(pending)
-    repeated: deque[tuple[int, int]] = deque()
+    waiting = ((unit(number), first) for number, first in pending)
+    repeated: deque[tuple[Unit, int]] = deque()
     processes: list[_WorkerProcess] = []
     crashes = CrashCounter()
 
-    def next_task() -> tuple[int, int] | None:
+    def next_task() -> tuple[Unit, int] | None:
         return repeated.popleft() if repeated else next(waiting, None)
 
     try:
-        while len(processes) < workers and (task := next_task()) is not None:
-            processes.append(_WorkerProcess(job, unit(task[0]), task[1], crashes))
-        while processes:
+        while True:
+            while len(processes) < workers and (task := next_task()) is not None:
+                processes.append(_WorkerProcess(job, *task, crashes))
+            if not processes:
+                return
             ready = connection.wait([process.pipe for process in processes])
             for process in [process for process in processes if process.pipe in ready]:
                 yield from process.receive()
                 if process.busy:
                     continue
                 if not process.alive:
-                    repeated.append((process.unit.number, process.next_slice))
-                task = next_task()
-                if task is not None and process.alive:
-                    process.assign(unit(task[0]), task[1])
+                    repeated.append((process.unit, process.next_slice))
+                elif (task := next_task()) is not None:
+                    process.assign(*task)
                     continue
                 process.end()
                 processes.remove(process)
-                if task is not None:
-                    processes.append(_WorkerProcess(job, unit(task[0]), task[1], crashes))
     finally:
         for process in processes:
             process.end(0)

@@ -56,24 +56,21 @@ class Part:
     rows: int
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
-    @property
-    def name(self) -> str:
-        """The part's file, in the folder of the run."""
-        return part_name(self.unit, self.slice)
-
 
 def part_name(unit: int, number: int) -> str:
     """Return the file of the part for slice `number` of a unit, in the folder of the run."""
     return f"{FOLDER}/part-{unit:07}-{number:06}.parquet"
 
 
-def read_part(store: Store, name: str) -> Part | None:
+def read_part(store: Store, unit: int, number: int) -> Part | None:
     """Read a part from its footer; None if it is missing or damaged, so that it is made again."""
     try:
-        metadata = storage.read_footer(store.path(name), pl.read_parquet_metadata)
-        return Part(**json.loads(metadata[_METADATA]))
+        path = store.path(part_name(unit, number))
+        metadata = storage.read_footer(path, pl.read_parquet_metadata)
+        part = Part(**json.loads(metadata[_METADATA]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    return part if (part.unit, part.slice) == (unit, number) else None
 
 
 class Rows:
@@ -83,9 +80,7 @@ class Rows:
         """Start a part for predictions of the model with this SHA-256."""
         self._model = model
         self._rows: list[dict[str, Any]] = []
-        self.pictures = 0
-        self.faces = 0
-        self.errors = 0
+        self.pictures = self.faces = self.errors = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -97,18 +92,13 @@ class Rows:
             return
         self.pictures += 1
         self.faces += len(answer.predictions)
-        picture = {"source": answer.name, "width": answer.width, "height": answer.height}
-        picture["model"] = self._model
+        size = {"width": answer.width, "height": answer.height}
         if not answer.predictions:
-            self._rows.append(picture | {"face": 0, "status": "no_face"})
+            self._append(answer.name, 0, "no_face", size)
         for number, face in enumerate(answer.predictions, 1):
             box, landmarks = face.box, face.landmarks
-            sides = box and {
-                "left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom
-            }  # fmt: skip
-            self._rows.append({
-                **picture, **(sides or {}),
-                "face": number,
+            self._append(answer.name, number, face.status.value, size | {
+                **({} if box is None else asdict(box)),
                 "landmarks": None if landmarks is None else landmarks.array().tolist(),
                 "detection_score": face.detection_score,
                 "age": face.age,
@@ -117,7 +107,6 @@ class Rows:
                 "age_distribution": quantize(face.age_probabilities).tolist(),
                 "gender": None if face.gender is None else face.gender.value,
                 "female_probability": face.female_probability,
-                "status": face.status.value,
                 "reasons": [reason.value for reason in face.reasons],
                 "doubt": face.error_probability,
             })  # fmt: skip
@@ -126,8 +115,11 @@ class Rows:
         """Add a picture, or a shard, that could not be used."""
         self.pictures += 1
         self.errors += 1
-        row = {"source": source, "face": 0, "status": "error", "error": reason}
-        self._rows.append(row | {"model": self._model})
+        self._append(source, 0, "error", {"error": reason})
+
+    def _append(self, source: str, face: int, status: str, fields: dict[str, Any]) -> None:
+        row = {"source": source, "face": face, "status": status, "model": self._model}
+        self._rows.append(row | fields)
 
     def parquet(self, part: Part | None = None) -> bytes:
         """Return the rows as a Parquet file with the part's counts in its footer."""

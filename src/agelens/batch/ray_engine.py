@@ -11,7 +11,7 @@ import os
 import pickle
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from typing import Any
 
 from agelens.batch import cluster
 from agelens.batch.ledger import Plan
-from agelens.batch.parts import part_name, read_part
+from agelens.batch.parts import read_part
 from agelens.batch.progress import (
     Committed,
     CrashCounter,
@@ -39,7 +39,7 @@ _LOST = "it was killed, or its machine was lost"
 
 
 def run(
-    job: Job, pending: Sequence[tuple[int, int]], workers: int | None, address: str | None
+    job: Job, pending: Iterable[tuple[int, int]], workers: int | None, address: str | None
 ) -> Iterator[Event]:
     """Process the pending units, each from the given slice on, with `workers` actors.
 
@@ -48,10 +48,11 @@ def run(
     output by the same paths or URLs. Raises BatchError if nothing can be written or Ray does not
     respond.
     """
-    if not pending:
+    units = list(pending)
+    if not units:
         return
     with cluster.connected(address, workers):
-        for event in _messages(job, pending, workers):
+        for event in _messages(job, units, workers):
             if isinstance(event, AgelensError):
                 raise BatchError(str(event))
             yield event
@@ -156,7 +157,7 @@ class _Actor:
             if self._error is not None:
                 raise self._error
             # Ray may repeat what a lost machine has finished.
-            while (part := read_part(self._store, part_name(number, first))) is not None:
+            while (part := read_part(self._store, number, first)) is not None:
                 yield Committed(self._name, part, 0, memory_mb())
                 if part.last:
                     return

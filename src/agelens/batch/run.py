@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from agelens.batch import ledger, listing, storage
+from agelens.batch import ledger, listing, local_engine, ray_engine, storage
 from agelens.batch.ledger import Ledger, Plan, Unit
 from agelens.batch.listing import Entry, Kind
 from agelens.batch.parts import Rows
-from agelens.batch.progress import Committed, Deferred, Event, Progress
+from agelens.batch.progress import Committed, Deferred, Progress
 from agelens.batch.reader import Item, Origin, read_unit
 from agelens.batch.storage import Store
 from agelens.batch.worker import Job, Options, fingerprint, load_predictor, predict_items
@@ -81,12 +80,17 @@ def run(
     committed = Ledger(store)
     progress = Progress(plan.totals, engine.name, engine.workers)
     progress.start(committed)
+    pending = committed.pending(plan.totals.units)
+    if engine.name == "ray":
+        events = ray_engine.run(job, pending, engine.workers, engine.address)
+    else:
+        events = local_engine.run(job, plan.unit, pending, engine.workers or available_cores())
     pause = 30.0 if storage.is_url(job.output) else 2.0  # seconds between two status files
     state = "stopped"
     try:
         written = _write_status(store, progress, "running")
         in_a_row = 0
-        for event in _events(job, plan, committed, engine):
+        for event in events:
             progress.update(event)
             if isinstance(event, Committed):
                 committed.add(event.part, event.bytes)
@@ -126,29 +130,12 @@ def open_plan(store: Store, job: Job, on_listed: Callable[[int], None]) -> Plan:
         return ledger.make_plan(store, listing.entries(job.source, job.origin.base), on_listed)
 
 
-def _events(job: Job, plan: Plan, committed: Ledger, engine: Engine) -> Iterator[Event]:
-    pending = committed.pending(plan.totals.units)
-    if engine.name == "ray":
-        from agelens.batch import ray_engine
-
-        return ray_engine.run(job, list(pending), engine.workers, engine.address)
-    from agelens.batch import local_engine
-
-    return local_engine.run(job, plan.unit, pending, engine.workers or available_cores())
-
-
 def _write_status(store: Store, progress: Progress, state: str) -> float:
     """Write the status file; return the time."""
     text = json.dumps(progress.to_dict(state), indent=2) + "\n"
     with suppress(BatchError):  # a full disk; if parts cannot be written either, the run stops
         store.write(STATUS, text.encode())
     return time.monotonic()
-
-
-def read_status(output: str) -> dict[str, Any]:
-    """Return the content of a run's status file. Raises FileNotFoundError."""
-    status: dict[str, Any] = json.loads(Store(output).read(STATUS))
-    return status
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +150,6 @@ class Estimate:
     seconds: float  # per picture and worker
     bytes: float  # of output per picture
     stages: dict[str, float]  # seconds per picture
-
-    def hours(self, workers: int) -> float:
-        """Return the hours that so many workers take, without start-up and stragglers."""
-        return self.pictures * self.seconds / workers / 3600
 
 
 def estimate(
@@ -186,7 +169,8 @@ def estimate(
         pictures += entry.pictures or 0
         if entry.kind is Kind.SHARD:
             shards += 1
-            shard_bytes += entry.size or _file_size(entry.place, base)
+            with suppress(OSError):  # behind a URL it may be unknown too
+                shard_bytes += entry.size or Path(base, entry.place).stat().st_size
         if len(chosen) < SAMPLE:  # reservoir sampling
             chosen.append(entry)
         elif (place := rng.randrange(count + 1)) < SAMPLE:
@@ -205,7 +189,7 @@ def estimate(
                 sample_bytes += (-(-len(item.data) // _TAR_BLOCK) + 1) * _TAR_BLOCK
             yield item
 
-    for _ in predict_items(predictor, items(), rows, chips=options.chips):
+    for _ in predict_items(predictor, items(), rows, options.chips):
         report(rows.pictures)
     tried = max(1, rows.pictures)
     seconds = (time.perf_counter() - start) / tried
@@ -234,10 +218,3 @@ def _sample(chosen: list[Entry], origin: Origin) -> Iterator[tuple[Kind, Item]]:
         most = SAMPLE if unit.kind is Kind.PICTURE else SAMPLE // len(containers)
         for item in itertools.islice(read_unit(unit, origin), most):
             yield unit.kind, item
-
-
-def _file_size(place: str, base: str) -> int:
-    """Return the bytes of a local file, 0 if they are unknown."""
-    with suppress(OSError):
-        return 0 if storage.is_url(place) else Path(base, place).stat().st_size
-    return 0

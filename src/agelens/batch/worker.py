@@ -7,13 +7,14 @@ are as many workers as cores. Each slice of a unit becomes one part.
 import hashlib
 import itertools
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agelens.batch.ledger import MAX_PICTURES, Unit
-from agelens.batch.parts import Part, Rows
+from agelens.batch.parts import Part, Rows, part_name
 from agelens.batch.progress import Committed, Deferred, Event, Predicted
 from agelens.batch.reader import Item, Origin, read_unit
 from agelens.batch.storage import Store
@@ -64,7 +65,7 @@ def load_predictor(job: Job) -> Predictor:
 
 
 def predict_items(
-    predictor: Predictor, items: Iterable[Item], rows: Rows, *, chips: bool,
+    predictor: Predictor, items: Iterable[Item], rows: Rows, chips: bool,
     on_picture: Callable[[str], None] = lambda name: None,
 ) -> Iterator[Answer]:  # fmt: skip
     """Predict items, add them to `rows`, and yield the answer of each that could be read.
@@ -99,6 +100,7 @@ class Worker:
                 "where the run was started: install the same version, or copy the same file here"
             )
         self._predictor = load_predictor(job)
+        self._fetching = Stopwatch(("fetch",))
         self._store = Store(job.output)
         self.on_picture: Callable[[str], None] = lambda name: None
         """Called with the name of each picture before it is read."""
@@ -140,52 +142,47 @@ class Worker:
                     excluded[self._current] = f"reading this picture failed twice: {reason}"
 
     def _slices(self, unit: Unit, first: int, excluded: Mapping[str, str]) -> Iterator[Event]:
-        items: Iterator[Item] = (
-            Item(item.name, error=excluded[item.name]) if item.name in excluded else item
-            for item in read_unit(unit, self._job.origin)
-        )
-        items = itertools.islice(items, first * MAX_PICTURES, None)
+        items = itertools.islice(self._items(unit, excluded), first * MAX_PICTURES, None)
+        following = next(items, None)
         for number in itertools.count(first):
-            before = dict(self._predictor.seconds)
-            stopwatch = Stopwatch(("fetch", "write"))
+            before = self._fetching | self._predictor.seconds
             rows = Rows(self._job.model_sha256)
-            for answer in predict_items(
-                self._predictor, _timed(itertools.islice(items, MAX_PICTURES), stopwatch), rows,
-                chips=self._job.options.chips, on_picture=self._begin,
-            ):  # fmt: skip
+            slice_ = itertools.chain(
+                filter(None, [following]), itertools.islice(items, MAX_PICTURES - 1)
+            )
+            chips = self._job.options.chips
+            for answer in predict_items(self._predictor, slice_, rows, chips, self._begin):
                 failed = int(answer.error is not None)
                 yield Predicted(self._name, 1, len(answer.predictions), failed, memory_mb())
             self._current = ""
-            following = list(itertools.islice(items, 1))
-            items = itertools.chain(following, items)
-            seconds = {"fetch": stopwatch["fetch"]}
-            seconds |= {s: t - before[s] for s, t in self._predictor.seconds.items()}
-            seconds = {stage: round(value, 4) for stage, value in seconds.items()}
+            following = next(items, None)
+            after = self._fetching | self._predictor.seconds
+            seconds = {stage: round(after[stage] - before[stage], 4) for stage in after}
             part = Part(
-                unit.number, number, not following,
+                unit.number, number, following is None,
                 rows.pictures, rows.faces, rows.errors, len(rows), seconds,
             )  # fmt: skip
-            with stopwatch.timed("write"):
-                data = rows.parquet(part)
-                self._store.write(part.name, data)
-            seconds["write"] = round(stopwatch["write"], 4)  # known too late for the footer
+            start = time.perf_counter()
+            data = rows.parquet(part)
+            self._store.write(part_name(unit.number, number), data)
+            seconds["write"] = round(time.perf_counter() - start, 4)  # too late for the footer
             yield Committed(self._name, part, len(data), memory_mb())
-            if not following:
+            if following is None:
                 return
+
+    def _items(self, unit: Unit, excluded: Mapping[str, str]) -> Iterator[Item]:
+        """Yield the pictures of a unit, and measure the wait for them."""
+        items = read_unit(unit, self._job.origin)
+        while True:
+            with self._fetching.timed("fetch"):
+                item = next(items, None)
+            if item is None:
+                return
+            yield Item(item.name, error=excluded[item.name]) if item.name in excluded else item
 
     def _begin(self, picture: str) -> None:
         self._current = picture
         self.on_picture(picture)
-
-
-def _timed(items: Iterator[Item], stopwatch: Stopwatch) -> Iterator[Item]:
-    """Yield the items, and measure the wait for them as "fetch"."""
-    while True:
-        with stopwatch.timed("fetch"):
-            item = next(items, None)
-        if item is None:
-            return
-        yield item
 
 
 def memory_mb() -> float:

@@ -126,7 +126,7 @@ def _estimate(source: str, model: str | None, settings: "Options", workers: int)
     if found.shards:
         pictures = f"about {pictures}, estimated from the bytes of {found.shards:,} shards"
     stages = ", ".join(f"{stage} {1000 * each:.1f}" for stage, each in found.stages.items())
-    hours = found.hours(workers)
+    hours = found.pictures * found.seconds / workers / 3600
     duration = f"{hours:,.1f} hours"
     if hours < 2:
         duration = f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} seconds"

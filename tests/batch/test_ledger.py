@@ -94,16 +94,18 @@ def test_a_plan_gives_each_entry_once_in_units(place: str) -> None:
     assert max(len(unit.places) for unit in units) <= ledger.MAX_PICTURES
 
 
+@settings(deadline=None)
 @given(kinds=st.lists(st.sampled_from([Kind.PICTURE, Kind.PICTURE, Kind.SHARD]), min_size=1))
 def test_units_never_mix_kinds(kinds: list[Kind]) -> None:
     entries = [Entry(kind, str(number)) for number, kind in enumerate(kinds)]
-    by_unit: dict[int, list[str]] = {}
-    for unit, kind in zip(ledger._unit_numbers(entries, 0, 3), kinds, strict=True):
-        by_unit.setdefault(unit, []).append(kind)
-    assert list(by_unit) == list(range(len(by_unit)))
-    for of_unit in by_unit.values():
-        assert set(of_unit) == {"picture"} or of_unit == ["shard"]
-        assert len(of_unit) <= 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "MIN_PICTURES", 3)
+        made = make_plan(Store("memory://units"), entries, lambda count: None)
+    units = [made.unit(number) for number in range(made.totals.units)]
+    assert [place for unit in units for place in unit.places] == [e.place for e in entries]
+    for unit in units:
+        assert {kinds[int(place)] for place in unit.places} == {unit.kind}
+        assert len(unit.places) <= (3 if unit.kind is Kind.PICTURE else 1)
 
 
 def test_a_large_plan_has_several_files(tmp_path: Path, monkeypatch) -> None:

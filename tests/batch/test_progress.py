@@ -30,8 +30,7 @@ def begin(tmp_path, done: int = 0, shards: int = 0) -> tuple[Progress, Clock]:
     ledger, clock = Ledger(Store(str(tmp_path))), Clock()
     for unit in range(done):
         ledger.add(part(unit), 1000)
-    progress = Progress(Totals(10, 0 if shards else 500, shards), "local", 2, clock)
-    progress.start(ledger)
+    progress = Progress(Totals(10, 0 if shards else 500, shards), ledger.parts(), "local", 2, clock)
     return progress, clock
 
 

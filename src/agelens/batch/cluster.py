@@ -26,9 +26,9 @@ _QUIET = {
 def connected(address: str | None, cores: int | None) -> Iterator[None]:
     """Connect to the Ray cluster at `address`, unless this process is connected already.
 
-    None is RAY_ADDRESS, or else a Ray with `cores` (None: all) that is started here and stopped
-    afterwards. Standard output is discarded meanwhile, since Ray prints messages about lost
-    actors there. Raises BatchError if Ray does not respond or stops the work.
+    None is RAY_ADDRESS, or else a Ray with `cores` (None: all) that runs here for the time being.
+    Standard output is discarded meanwhile: Ray prints messages about lost actors there. Raises
+    BatchError if Ray does not respond or stops the work.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -58,23 +58,19 @@ def last_line(error: Exception) -> str:
 def _connect(where: str, cores: int | None) -> None:
     import ray
 
-    here: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    hint = "expected HOST:PORT of a cluster's head, or auto on one of its machines"
     if where == "local":
-        here = {"num_cpus": cores, "include_dashboard": False}
-        here["object_store_memory"] = _STORE_BYTES
+        settings = {"num_cpus": cores, "include_dashboard": False}
+        settings["object_store_memory"] = _STORE_BYTES
+        hint = "run the same command again, or work without Ray"
     try:
         with _no_stderr():  # Ray prints its log level there
             ray.init(
-                address=where,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                runtime_env={"env_vars": _VARIABLES},
-                **here,
-            )
+                where, log_to_driver=False, logging_level=logging.CRITICAL,
+                runtime_env={"env_vars": _VARIABLES}, **settings,
+            )  # fmt: skip
     except Exception as error:  # Ray raises many kinds, even a bare Exception
-        hint = "expected HOST:PORT of a cluster's head, or auto on one of its machines"
-        if where == "local":
-            hint = "run the same command again, or work without Ray"
         raise BatchError(
             f"Ray does not start or respond ({where}): {last_line(error)}; {hint}"
         ) from error

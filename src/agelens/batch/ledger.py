@@ -33,19 +33,16 @@ MAX_PICTURES = 1000  # of a unit: what a killed worker does again
 MIN_PICTURES = 16
 _MIN_UNITS = 64  # for a small input, so that all workers have some
 _MAX_UNITS = 10_000_000
-_PLAN_SCHEMA = {
-    "unit": pl.UInt32, "kind": pl.String, "place": pl.String, "start": pl.Int64, "stop": pl.Int64
-}  # fmt: skip
+_PLAN_SCHEMA = {"kind": pl.String, "place": pl.String, "start": pl.Int64, "stop": pl.Int64}
 _PART_NAME = re.compile(r"part-(\d{7})-(\d{6})\.parquet")
 _READERS = 16  # threads that read footers
 
 
 def open_run(store: Store, about: dict[str, Any], listing: dict[str, str]) -> dict[str, str]:
-    """Start a run in a store, or continue the one that is there.
+    """Start a run in a store, or continue the one that is there; return its `listing`.
 
     `about` holds what determines the predictions: source, model and options; `listing` how the
-    source was given. Returns the `listing` with which the run was started. Raises BatchError if
-    the store holds another run, or something else.
+    source was given. Raises BatchError if the store holds another run, or something else.
     """
     try:
         run = json.loads(store.read(RUN))
@@ -54,8 +51,8 @@ def open_run(store: Store, about: dict[str, Any], listing: dict[str, str]) -> di
             raise BatchError(
                 f"--output contains {others[0]!r} but no run of agelens batch: choose a new folder"
             ) from None
-        run = {"about": about, "listing": listing, "versions": provenance.versions()}
-        run["begun"] = provenance.now()
+        made_by = {"versions": provenance.versions(), "begun": provenance.now()}
+        run = {"about": about, "listing": listing, **made_by}
         store.write(RUN, json.dumps(run, indent=2).encode())
     except ValueError as error:
         raise BatchError(
@@ -125,16 +122,17 @@ def make_plan(store: Store, listed: Iterable[Entry], report: Callable[[int], Non
     while block := list(itertools.islice(source, CHUNK)):
         if not firsts and len(block) < CHUNK:
             size = min(MAX_PICTURES, max(MIN_PICTURES, -(-len(block) // _MIN_UNITS)))
-        numbers = list(_unit_numbers(block, units, size))
-        rows = [
-            (number, entry.kind.value, entry.place, entry.start, entry.stop)
-            for number, entry in zip(numbers, block, strict=True)
-        ]
+        rows = [(entry.kind.value, entry.place, entry.start, entry.stop) for entry in block]
+        table = pl.DataFrame(rows, _PLAN_SCHEMA, orient="row")
+        # Shards and tables are units of their own, pictures between them are cut at `size`.
+        alone = pl.col("kind") != Kind.PICTURE.value
+        begins = alone | (pl.int_range(pl.len()).over(alone.rle_id()) % size == 0)
+        table = table.select((units + begins.cum_sum() - 1).cast(pl.UInt32).alias("unit"), pl.all())
         file = io.BytesIO()
-        pl.DataFrame(rows, _PLAN_SCHEMA, orient="row").write_parquet(file, compression="zstd")
+        table.write_parquet(file, compression="zstd")
         store.write(_chunk_name(len(firsts)), file.getvalue())
         firsts.append(units)
-        units = numbers[-1] + 1
+        units = table["unit"][-1] + 1
         pictures += sum(entry.pictures or 0 for entry in block)
         shards += sum(entry.pictures is None for entry in block)
         entries += len(block)
@@ -146,17 +144,6 @@ def make_plan(store: Store, listed: Iterable[Entry], report: Callable[[int], Non
     plan = {"totals": asdict(Totals(units, pictures, shards)), "firsts": firsts}
     store.write(PLAN, json.dumps(plan, indent=2).encode())
     return Plan(store)
-
-
-def _unit_numbers(block: list[Entry], first: int, size: int) -> Iterator[int]:
-    """Yield the unit of each entry: pictures in units of `size`, others alone."""
-    number, filled = first - 1, 0
-    for entry in block:
-        alone = entry.kind is not Kind.PICTURE
-        if alone or filled in (0, size):
-            number, filled = number + 1, 0
-        yield number
-        filled = 0 if alone else filled + 1
 
 
 def _chunk_name(chunk: int) -> str:

@@ -72,14 +72,13 @@ class _WorkerProcess:
             self._process.start()
         child.close()  # so that the end of the process is the end of the pipe
         self._crashes = crashes
-        self.alive = True
         self.assign(unit, first)
 
     def assign(self, unit: Unit, first: int) -> None:
         """Send a unit, to be processed from slice `first` on."""
         self.unit, self.next_slice = unit, first
         self._picture: str | None = None  # the one that the process reads
-        self.busy = True
+        self.alive = self.busy = True
         with suppress(OSError):  # it has ended; receive() notices
             self.pipe.send((unit, first, self._crashes.excluded))
 

@@ -2,12 +2,12 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from agelens import provenance
-from agelens.batch.ledger import Ledger, Totals
+from agelens.batch.ledger import Totals
 from agelens.batch.parts import Part
 from agelens.errors import BatchError
 
@@ -63,10 +63,7 @@ class CrashCounter:
         self._by_unit: Counter[int] = Counter()
 
     def add(self, unit: int, picture: str | None, reason: str) -> None:
-        """Count a crash, at a picture if it is known at which.
-
-        Raises BatchError if there are too many in one unit.
-        """
+        """Count a crash, at a picture if known. Raises BatchError for too many in one unit."""
         self._by_unit[unit] += 1
         if self._by_unit[unit] >= MAX_CRASHES_IN_UNIT:
             raise BatchError(
@@ -94,39 +91,29 @@ class Counts:
         self.errors += other.errors
 
 
-@dataclass(slots=True)
 class Progress:
     """The progress of a run: what is committed, by this run or before, and what is under way."""
 
-    totals: Totals
-    engine: str
-    workers: int | None  # None: as many as the cluster has cores
-    clock: Callable[[], float] = time.monotonic
-    parts: int = 0
-    units_done: int = 0
-    workers_lost: int = 0
-    last_loss: str | None = None
-    deferred: dict[int, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)  # of this run, by stage
-    _committed: Counts = field(default_factory=Counts)
-    _uncommitted: dict[str, Counts] = field(default_factory=dict)  # by worker
-    _memory: dict[str, float] = field(default_factory=dict)
-    _share_before: float = 0.0
-    _started: float = 0.0
-    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)  # of this run
-
-    def start(self, ledger: Ledger) -> None:
-        """Count what is committed already, and start the clock."""
-        for part in ledger.parts():
-            self._commit(part)
-        self._started = self.clock()
+    def __init__(
+        self, totals: Totals, committed: Iterable[Part], engine: str, workers: int | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """Count what is committed already, and start the clock; `workers` None is one per core."""
+        self.totals, self.engine, self.workers = totals, engine, workers
+        self.parts = self.units_done = self.workers_lost = 0
+        self.last_loss: str | None = None
+        self.deferred: dict[int, str] = {}
+        self.seconds: dict[str, float] = {}  # of this run, by stage
+        self._committed = Counts()
+        self._uncommitted: dict[str, Counts] = {}  # by worker
+        self._memory: dict[str, float] = {}
+        for part in committed:
+            self._committed.add(part)
+            self.parts += 1
+            self.units_done += part.last
+        self._clock, self._started = clock, clock()
         self._share_before = self.share
-        self._samples.append((self._started, 0, 0))
-
-    def _commit(self, part: Part) -> None:
-        self._committed.add(part)
-        self.parts += 1
-        self.units_done += part.last
+        self._samples = deque([(self._started, 0, 0)])  # pictures and faces of this run
 
     def update(self, event: Event) -> None:
         """Count an event of the engine."""
@@ -139,7 +126,9 @@ class Progress:
                 known = self._uncommitted.pop(event.worker, Counts())
                 self._measure(part.pictures - known.pictures, part.faces - known.faces)
                 self._memory[event.worker] = event.memory
-                self._commit(part)
+                self._committed.add(part)
+                self.parts += 1
+                self.units_done += part.last
                 for stage, seconds in part.seconds.items():
                     self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
             case WorkerLost():
@@ -152,7 +141,7 @@ class Progress:
                 self.deferred[event.unit] = event.reason
 
     def _measure(self, pictures: int, faces: int) -> None:
-        now, (_, pictures_before, faces_before) = self.clock(), self._samples[-1]
+        now, (_, pictures_before, faces_before) = self._clock(), self._samples[-1]
         self._samples.append((now, pictures_before + pictures, faces_before + faces))
         while self._samples[1][0] < now - _WINDOW:
             self._samples.popleft()
@@ -176,7 +165,7 @@ class Progress:
     def speed(self) -> tuple[float, float]:
         """Pictures and faces per second, over the last half minute."""
         start, pictures, faces = self._samples[0]
-        seconds = max(self.clock() - start, 1e-9)
+        seconds = max(self._clock() - start, 1e-9)
         _, pictures_now, faces_now = self._samples[-1]
         return (pictures_now - pictures) / seconds, (faces_now - faces) / seconds
 
@@ -186,7 +175,7 @@ class Progress:
         share = self.share - self._share_before
         if share <= 0:
             return None
-        return (self.clock() - self._started) * (1 - self.share) / share
+        return (self._clock() - self._started) * (1 - self.share) / share
 
     def to_dict(self, state: str) -> dict[str, Any]:
         """Return all of it as plain values; `state` is running, stopped, failed or finished."""
@@ -200,7 +189,7 @@ class Progress:
             **asdict(counts),
             "pictures_in_all": None if self.totals.shards else self.totals.pictures,
             "share_done": round(self.share, 4),
-            "seconds": round(self.clock() - self._started, 1),
+            "seconds": round(self._clock() - self._started, 1),
             "seconds_left": None if left is None else round(left),
             "pictures_per_second": round(pictures, 2),
             "faces_per_second": round(faces, 2),

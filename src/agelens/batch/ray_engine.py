@@ -11,7 +11,7 @@ import os
 import pickle
 import platform
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -43,23 +43,22 @@ def run(
 ) -> Iterator[Event]:
     """Process the pending units, each from the given slice on, with `workers` actors.
 
-    None is one actor per core of the cluster. `address` is the cluster's; None is RAY_ADDRESS, or
-    else a Ray that is started here. Every machine needs agelens, and sees the source and the
-    output by the same paths or URLs. Raises BatchError if nothing can be written or Ray does not
-    respond.
+    None is one actor per core of the cluster. `address` is the cluster's, as in
+    `cluster.connected`. Every machine needs agelens, and sees the source and the output by the
+    same paths or URLs. Raises BatchError if nothing can be written or Ray does not respond.
     """
-    units = list(pending)
-    if not units:
+    tasks = [{"unit": unit, "first": first} for unit, first in pending]
+    if not tasks:
         return
     with cluster.connected(address, workers):
-        for event in _messages(job, units, workers):
+        for event in _messages(job, tasks, workers):
             if isinstance(event, AgelensError):
                 raise BatchError(str(event))
             yield event
 
 
 def _messages(
-    job: Job, pending: Sequence[tuple[int, int]], workers: int | None
+    job: Job, tasks: list[dict[str, int]], workers: int | None
 ) -> Iterator[Event | AgelensError]:
     """Let Ray process the units; yield the messages of the workers."""
     import ray
@@ -67,25 +66,19 @@ def _messages(
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     resources: Callable[[], dict[str, float]] = ray.cluster_resources
-    size = min(workers or max(1, int(resources().get("CPU", 1))), len(pending))
+    size = min(workers or max(1, int(resources().get("CPU", 1))), len(tasks))
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    units = ray.data.from_items(
-        [{"unit": unit, "first": first} for unit, first in pending],
-        override_num_blocks=min(len(pending), MAX_TASKS),
-    )
+    units = ray.data.from_items(tasks, override_num_blocks=min(len(tasks), MAX_TASKS))
     file = Path(job.model)  # a model that is not shipped is sent to the machines
     model = ray.put(file.read_bytes()) if file.is_absolute() else None
     # the tracker is on this machine, without which the run ends anyway
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     tracker = ray.remote(_UnitTracker).options(num_cpus=0, scheduling_strategy=here).remote()
     messages = units.map_batches(
-        _Actor,
-        fn_constructor_args=(job, model, partial(_call, tracker)),
-        batch_size=1,
-        num_cpus=1,
+        _Actor, fn_constructor_args=(job, model, partial(_call, tracker)), batch_size=1, num_cpus=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
-    )
+    )  # fmt: skip
     try:
         for row in messages.iter_rows():
             yield pickle.loads(row["message"])  # noqa: S301  (from our own workers)
@@ -101,10 +94,7 @@ class _UnitTracker:
         self._pictures: dict[int, str | None] = {}  # of each unit in progress, the current one
 
     def start_unit(self, unit: int) -> tuple[bool, dict[str, str]]:
-        """Record that a unit was started.
-
-        Returns whether a lost worker had started it before, and the pictures to exclude.
-        """
+        """Return whether a lost worker had started the unit before, and pictures to exclude."""
         repeated = unit in self._pictures
         if repeated:
             self._crashes.add(unit, self._pictures[unit], _LOST)

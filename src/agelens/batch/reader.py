@@ -1,9 +1,8 @@
 """Read the pictures of a unit one after another: from files, tar shards and tables.
 
-The decoder itself opens local files, and checks their size first. Remote files are prefetched in
-several threads, so that waiting for a store and computing overlap. A picture that cannot be read
-becomes an item with the reason. A store that does not respond is an error, since the same picture
-may be readable later.
+Remote files are prefetched in several threads, so that waiting for a store and computing overlap;
+the decoder itself opens local ones. A picture that cannot be read becomes an item with the reason;
+a store that does not respond is an error, since the same picture may be readable later.
 """
 
 import os

@@ -78,8 +78,7 @@ def run(
     """
     plan = open_plan(store, job, on_listed)
     committed = Ledger(store)
-    progress = Progress(plan.totals, engine.name, engine.workers)
-    progress.start(committed)
+    progress = Progress(plan.totals, committed.parts(), engine.name, engine.workers)
     pending = committed.pending(plan.totals.units)
     if engine.name == "ray":
         events = ray_engine.run(job, pending, engine.workers, engine.address)

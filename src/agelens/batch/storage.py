@@ -41,8 +41,7 @@ def local_path(place: str) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path in it.
 
-    Raises MissingExtra if fsspec is not installed, SourceError for a protocol that fsspec does
-    not know or whose package is not installed.
+    Raises MissingExtra without fsspec, SourceError for an unknown protocol or without its package.
     """
     protocol, _, rest = url.partition("://")
     fs = _filesystem(protocol, "" if protocol in _SHARED else rest.partition("/")[0])
@@ -79,19 +78,19 @@ def retry(action: Callable[[], Result], what: str) -> Result:
     FileNotFoundError and PermissionError count as a response and are raised at once. Raises
     SourceUnreachable, which names `what` was tried, when all attempts fail.
     """
-    for wait in (*RETRY_SECONDS, None):
+    waits = iter(RETRY_SECONDS)
+    while True:
         try:
             return action()
         except _NOT_RETRIED:
             raise
         except Exception as error:  # each file system raises its own kinds
-            if wait is None:
+            if (wait := next(waits, None)) is None:
                 raise SourceUnreachable(
                     f"cannot {what} after {len(RETRY_SECONDS) + 1} tries: "
                     f"{str(error).strip() or type(error).__name__}"
                 ) from error
             time.sleep(wait * random.uniform(1, 1.5))  # noqa: S311  (spreads the attempts)
-    raise AssertionError("unreachable")
 
 
 def read(place: str, limit: int | None = None) -> bytes:
@@ -224,8 +223,8 @@ class Store:
                 raise BatchError(
                     f"another run is writing to {self.place!r}: wait for it, or stop it"
                 ) from None
-            _remove_temporary(folder)
             try:
+                _remove_temporary(folder)
                 yield
             finally:
                 _remove_temporary(folder)

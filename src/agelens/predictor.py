@@ -79,10 +79,9 @@ def load(
 
 
 class Predictor:
-    """Predicts the age and gender of every face.
+    """Predicts the age and gender of every face; safe to use from several threads.
 
-    Safe to use from several threads and in forked processes. It is pickled as its settings and
-    the name or path of its model, which is loaded again when unpickled.
+    It is pickled as its settings and the name or path of its model, and may be forked.
     """
 
     def __init__(self, model: Model, **settings: Any) -> None:
@@ -101,9 +100,7 @@ class Predictor:
         return partial(Predictor, **asdict(self.settings)), (self.model,)
 
     @overload  # str and bytes are iterables too, but they are one picture
-    def predict(  # type: ignore[overload-overlap]
-        self, pictures: Input, *, chips: bool = ...
-    ) -> list[Prediction]: ...
+    def predict(self, pictures: Input, *, chips: bool = ...) -> list[Prediction]: ...  # type: ignore[overload-overlap]
     @overload
     def predict(
         self, pictures: Iterable[Input], *, chips: bool = ...
@@ -115,15 +112,15 @@ class Predictor:
 
         One picture (path, bytes, uint8 RGB (H, W, 3) or grey (H, W), PIL image) gives a list of
         predictions, largest face first, empty if there is no face. A list, another iterable, or
-        one uint8 array (B, H, W, 3) gives a list of such lists, and faces of different pictures
-        share the model's batches. With `chips` each input is an aligned square chip of any size
-        and gives a list of one.
+        one uint8 array (B, H, W, 3) gives a list of such lists. With `chips` each input is an
+        aligned square chip of any size and gives a list of one.
 
         Raises BadPicture, PictureTooLarge or SourceError for the first input that cannot be used;
         the message names its place in the list.
         """
         if is_one(pictures):
-            faces = self._faces.process("picture", pictures, chips=chips, keep_picture=False)
+            source = Source("picture", cast("Any", pictures))
+            faces = self._faces.process(source, chips=chips, keep_picture=False)
             if faces.error is not None:
                 raise faces.error
             return self._answers([faces])[0].predictions
@@ -137,9 +134,7 @@ class Predictor:
         return answers
 
     @overload
-    async def apredict(  # type: ignore[overload-overlap]
-        self, pictures: Input, *, chips: bool = ...
-    ) -> list[Prediction]: ...
+    async def apredict(self, pictures: Input, *, chips: bool = ...) -> list[Prediction]: ...  # type: ignore[overload-overlap]
     @overload
     async def apredict(
         self, pictures: Iterable[Input], *, chips: bool = ...
@@ -158,8 +153,8 @@ class Predictor:
     ) -> Iterator[Answer]:
         """Predict any number of pictures in bounded memory, in order.
 
-        An input that cannot be used gives an Answer with its error, and the others are still
-        predicted. With `keep_pictures` answers carry the upright pixels.
+        An input that cannot be used gives an Answer with its error. With `keep_pictures` answers
+        carry the upright pixels.
         """
         pending: list[PictureFaces] = []
         for one in self._faces.stream(sources, chips=chips, keep_pictures=keep_pictures):
@@ -173,19 +168,14 @@ class Predictor:
             yield from self._answers(pending)
 
     def follow(
-        self,
-        clip: str | Path | Clip,
-        *,
-        fps: float | None = video.FPS,
-        every: int | None = None,
+        self, clip: str | Path | Clip, *, fps: float | None = video.FPS, every: int | None = None,
         gap: float = 1.0,
-    ) -> Generator[Moment, None, None]:
+    ) -> Generator[Moment, None, None]:  # fmt: skip
         """Track the people of a clip: one moment for each sampled frame.
 
         `fps` frames per second are sampled (None: all), or with `every` each n-th frame. A person
-        unseen for more than `gap` seconds counts as a new person afterwards; nobody is recognised.
-        `agelens.people` of the moments gives each person once. The clip is read as the moments
-        are consumed, so it may be of any length.
+        unseen for more than `gap` seconds counts as a new person. `agelens.people` of the moments
+        gives each person once. The clip is read as the moments are consumed.
 
         Raises MissingExtra without PyAV, SourceError for a missing file, BadClip for a file that
         is not a video, ConfigError for a setting out of range.
@@ -193,22 +183,17 @@ class Predictor:
         return video.follow(self, clip, fps=fps, every=every, gap=gap)
 
     def watch(
-        self,
-        source: int | str | Path = 0,
-        *,
-        gap: float = 1.0,
-        timeout: float = 10.0,
+        self, source: int | str | Path = 0, *, gap: float = 1.0, timeout: float = 10.0,
         until: Event | None = None,
-    ) -> Generator[Moment, None, None]:
+    ) -> Generator[Moment, None, None]:  # fmt: skip
         """Track the people in front of a camera, live: each moment is of the newest frame.
 
         `source` is the number of a camera, the address of a stream (http, https, rtsp) or a
         file, which is played at its own pace. Frames that arrive while one is processed are
-        dropped. `timeout` is how many seconds to wait for a stream. Closing the iterator releases
-        the camera; setting the event `until` ends it within a moment, even if no frame arrives.
+        dropped. `timeout` is how many seconds to wait for a stream. Closing the iterator, or
+        setting the event `until`, releases the camera.
 
-        Raises SourceError if the camera or stream cannot be opened or breaks off; otherwise the
-        same errors as `follow`.
+        Raises SourceError if the source cannot be opened or breaks off, and as `follow` does.
         """
         return video.watch(self, source, gap=gap, timeout=timeout, until=until)
 

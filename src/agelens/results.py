@@ -1,7 +1,7 @@
 """The result types: gender, box, landmarks, detected face, status with reasons, prediction.
 
-Coordinates are pixels with the origin at the top left. The "right eye" is the person's right eye,
-so it is on the left in the picture. Ages are in years, probabilities from 0 to 1.
+Coordinates are pixels with the origin at the top left. The "right eye" is the person's, so it is on
+the left in the picture. Ages are in years, probabilities from 0 to 1.
 """
 
 import json
@@ -76,7 +76,7 @@ class Landmarks:
         """Build from float (5, 2) in the order of the fields; other shapes raise ValueError."""
         if points.shape != (5, 2):
             raise ValueError(f"landmarks of shape {points.shape}: expected (5, 2)")
-        return cls(*((float(x), float(y)) for x, y in points))
+        return cls(*map(tuple, points.astype(float).tolist()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,19 +17,19 @@ def pipeline(threads: int = 1) -> FacePipeline:
 
 
 def test_faces_are_cut_and_unreadable_inputs_carry_their_error(astronaut) -> None:
-    found = pipeline().process("a", astronaut, chips=False, keep_picture=True)
+    found = pipeline().process(Source("a", astronaut), chips=False, keep_picture=True)
     assert (found.name, found.width, found.height, found.error) == ("a", 512, 512, None)
     assert found.chips.shape == (1, CHIP, CHIP, 3)
     assert len(found.faces) == len(found.quality_issues) == 1
     assert found.picture is not None
-    bad = pipeline().process("b", b"no picture", chips=False, keep_picture=True)
+    bad = pipeline().process(Source("b", b"no picture"), chips=False, keep_picture=True)
     assert isinstance(bad.error, BadPicture)
     assert (bad.faces, len(bad.chips), bad.picture) == ([], 0, None)
 
 
 def test_an_aligned_chip_is_used_as_it_is() -> None:
     grey = np.full((50, 50, 3), 90, np.uint8)
-    found = pipeline().process("chip", grey, chips=True, keep_picture=False)
+    found = pipeline().process(Source("chip", grey), chips=True, keep_picture=False)
     assert found.faces is None
     assert (found.chips == 90).all()
     assert found.chips.shape == (1, CHIP, CHIP, 3)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.output.drawing import BACKGROUND, COLOURS, annotate, label_texts
+from agelens.output.drawing import BACKGROUND, COLOURS, annotate
+from agelens.output.drawing import _fit_label as fit
 from agelens.output.drawing import _place_label as place
 from agelens.results import Box, Gender, Prediction, Status
 
@@ -21,10 +22,11 @@ def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
     return int((picture == colour).all(axis=-1).sum())
 
 
-def test_words() -> None:
-    assert label_texts(person(None)) == ("woman, 34 (28-41)", "34 (28-41)", "34")
-    doubted = label_texts(person(None, 0.1, Status.UNSURE))
-    assert doubted == ("man, 34 (28-41)?", "34 (28-41)?", "34?")
+def test_labels_are_shortened_to_fit_the_picture() -> None:
+    for status, mark in ((Status.OK, ""), (Status.UNSURE, "?")):
+        one = person(None, 0.1, status)
+        texts = [fit(one, "", Box(0, 0, 60, 60), (width, 60))[0] for width in (400, 60, 20)]
+        assert texts == [f"man, 34 (28-41){mark}", f"34 (28-41){mark}", f"34{mark}"]
 
 
 @pytest.mark.parametrize("ground", [0, 128, 255])

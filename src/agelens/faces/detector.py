@@ -81,13 +81,6 @@ class _Candidate:
         x, y = self.centre
         return Box(x - across, y - down, x + across, y + down)
 
-    def roll(self) -> float:
-        """Return the degrees, clockwise as seen, by which eyes and mouth are rotated."""
-        eyes, mouth = self.landmarks[1] - self.landmarks[0], self.landmarks[4] - self.landmarks[3]
-        down = self.landmarks[3:].mean(axis=0) - self.landmarks[:2].mean(axis=0)
-        x, y = eyes + mouth + 2 * np.array([down[1], -down[0]])
-        return math.degrees(math.atan2(y, x))
-
     def is_inside(self, other: "_Candidate") -> bool:
         """Tell whether this is the other face, or a part of it."""
         a, b = self.box(), other.box()
@@ -114,10 +107,8 @@ class Detector:
 
         `longest` is the long side in pixels at which larger pictures are searched. Faces narrower
         than about 18 px at that size are missed, so raise it for crowds in large pictures (time
-        grows with its square). `threshold` (0 to 1) is the score that a face must reach.
-
-        Raises ConfigError for a setting out of range, ModelError if YuNet's file is missing or
-        damaged.
+        grows with its square). `threshold` (0 to 1) is the score that a face must reach. Raises
+        ConfigError for a setting out of range, ModelError if YuNet's file is missing or damaged.
         """
         if longest < COARSE:
             raise ConfigError(f"longest {longest!r}: expected at least {COARSE} pixels")
@@ -143,10 +134,9 @@ class Detector:
         return sorted((c.face(picture) for c in found), key=lambda face: -face.box.area)
 
     def detect_upright(self, picture: Picture) -> list[Face]:
-        """Detect upright faces in one pass over RGB uint8 (H, W, 3) as it is, best first.
+        """Detect upright faces in one pass over RGB uint8 (H, W, 3), best first, from score 0.3.
 
         Ten times as fast as `detect`, and good enough if one face fills most of the picture.
-        Candidates are returned down to a score of 0.3, without a closer inspection.
         """
         found = [_Candidate.from_row(row, np.eye(2, 3), 0) for row in self._run_yunet(picture)]
         return [c.face(picture) for c in _best_first(found)]
@@ -196,7 +186,11 @@ class Detector:
         """Inspect repeatedly, each time rotated to where the last inspection saw upright."""
         last: _Candidate | None = None
         for _ in range(MAX_INSPECTIONS):
-            rest = (candidate.roll() - candidate.rotation + 180) % 360 - 180
+            points = candidate.landmarks
+            eyes, mouth = points[1] - points[0], points[4] - points[3]
+            down = points[3:].mean(axis=0) - points[:2].mean(axis=0)
+            x, y = eyes + mouth + 2 * np.array([down[1], -down[0]])
+            rest = (math.degrees(math.atan2(y, x)) - candidate.rotation + 180) % 360 - 180
             if last and abs(rest) < LEVEL:
                 break
             found = self._inspect(picture, candidate, candidate.rotation + rest)
@@ -207,31 +201,27 @@ class Detector:
 
     def _try_rotations(self, picture: Picture, candidate: _Candidate) -> _Candidate | None:
         """Inspect at six angles, then straighten the best."""
-        angles = [candidate.rotation + step for step in range(0, 360, 60)]
+        angles = (candidate.rotation + step for step in range(0, 360, 60))
         found = [c for angle in angles if (c := self._inspect(picture, candidate, angle))]
         best = max(found, key=lambda c: c.score, default=None)
-        if best is None or best.score < 0.6:
-            return best
-        return self._straighten(picture, best) or best
+        straight = self._straighten(picture, best) if best and best.score >= 0.6 else None
+        return straight or best
 
-    def _inspect(
-        self, picture: Picture, candidate: _Candidate, rotation: float
-    ) -> _Candidate | None:
+    def _inspect(self, picture: Picture, face: _Candidate, rotation: float) -> _Candidate | None:
         """Search a small square crop around the candidate, rotated by `rotation` degrees."""
-        step = max(candidate.width, candidate.height) / (CROP * CROP_FACE)
+        step = max(face.width, face.height) / (CROP * CROP_FACE)
         angle = math.radians(rotation)
         c, s = step * math.cos(angle), step * math.sin(angle)
         to_picture = np.array([[c, -s, 0.0], [s, c, 0.0]])
-        to_picture[:, 2] = np.array(candidate.centre) - to_picture[:, :2] @ (CROP / 2, CROP / 2)
+        to_picture[:, 2] = np.array(face.centre) - to_picture[:, :2] @ (CROP / 2, CROP / 2)
         rows = self._run_yunet(cut(picture, to_picture, CROP))
         # The face must be in the middle of the crop, at about the expected size.
         x, y, width, height = rows[:, :4].T / CROP
         side = np.maximum(width, height)
         is_central = np.hypot(x + width / 2 - 0.5, y + height / 2 - 0.5) < 0.25
         central = rows[is_central & (side > 0.3) & (side < 1.1)]
-        if len(central) == 0:
-            return None
-        return _Candidate.from_row(central[central[:, 14].argmax()], to_picture, rotation)
+        best = max(central, key=lambda row: float(row[14]), default=None)
+        return None if best is None else _Candidate.from_row(best, to_picture, rotation)
 
     def _run_yunet(self, picture: Picture) -> NDArray[np.float64]:
         """Run YuNet on RGB pixels: rows (N, 15) of x, y, width, height, five landmarks, score."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -26,7 +27,6 @@ class FaceDetector(Protocol):
 
     def detect(self, picture: Picture) -> list[Face]:
         """Detect the faces in RGB uint8 (H, W, 3), largest first; none is an empty list."""
-        ...
 
 
 DETECTORS: dict[str, Callable[[int], FaceDetector]] = {"yunet": Detector}
@@ -91,26 +91,25 @@ class FacePipeline:
         self._settings = settings
         self._detector = DETECTORS[settings.detector](settings.longest)
 
-    def process(self, name: str, data: Any, *, chips: bool, keep_picture: bool) -> PictureFaces:
-        """Decode one input, detect its faces and cut their chips; errors are returned, not raised.
+    def process(self, source: Source, *, chips: bool, keep_picture: bool) -> PictureFaces:
+        """Read one input, detect its faces and cut their chips; errors are returned, not raised.
 
         With `chips` the input is an aligned chip itself; `keep_picture` keeps its pixels.
         """
         faces: list[Face] | None = None
         try:
             with self._seconds.timed("decode"):
-                picture = sources.read(data)
+                picture = sources.read(source.data)
             height, width = picture.shape[:2]
             if chips:
                 cut = sources.as_chip(picture, CHIP)[None]
                 issues = [quality_issues(cut[0])]
             else:
                 with self._seconds.timed("detect"):
-                    faces = [
-                        face
-                        for face in self._detector.detect(picture)  # largest first
-                        if min(face.box.width, face.box.height) >= self._settings.min_face
-                    ][: self._settings.max_faces]
+                    found = self._detector.detect(picture)  # largest first
+                    least = self._settings.min_face
+                    large = [f for f in found if min(f.box.width, f.box.height) >= least]
+                    faces = large[: self._settings.max_faces]
                 with self._seconds.timed("align"):
                     landmarks = [face.landmarks for face in faces]
                     cut = warp_all(picture, landmarks, CHIP)
@@ -119,18 +118,16 @@ class FacePipeline:
                         for chip, points in zip(cut, landmarks, strict=True)
                     ]
         except AgelensError as error:
-            return PictureFaces(name, [], np.zeros((0, CHIP, CHIP, 3), np.uint8), 0, 0, error=error)
+            none = np.zeros((0, CHIP, CHIP, 3), np.uint8)
+            return PictureFaces(source.name, [], none, 0, 0, error=error)
         kept = picture if keep_picture else None
-        return PictureFaces(name, faces, cut, width, height, issues, kept)
+        return PictureFaces(source.name, faces, cut, width, height, issues, kept)
 
     def stream(
         self, pictures: Iterable[Source], *, chips: bool, keep_pictures: bool
     ) -> Iterator[PictureFaces]:
         """Process pictures in order, prefetching on as many threads as allowed."""
-
-        def process(source: Source) -> PictureFaces:
-            return self.process(source.name, source.data, chips=chips, keep_picture=keep_pictures)
-
+        process = partial(self.process, chips=chips, keep_picture=keep_pictures)
         if self._threads == 1:
             return map(process, pictures)
         return prefetch(process, pictures, self._threads, "agelens")

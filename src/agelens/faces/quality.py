@@ -79,13 +79,12 @@ def quality_issues(
 
 def source_size(landmarks: Landmarks) -> float:
     """Return the pixels of the picture along the chip's side, two thirds of which is face."""
-    matrix = similarity(landmarks.array(), TEMPLATE)
-    return SIDE / math.sqrt(float(np.linalg.det(matrix[:, :2])))
+    return SIDE / math.sqrt(float(np.linalg.det(similarity(landmarks.array(), TEMPLATE)[:, :2])))
 
 
 def brightness(chip: Picture) -> float:
     """Return the median grey value in the middle of a chip, 0 to 255."""
-    return float(np.median(_grey_centre(chip)))
+    return float(np.median(_grey(chip, CENTRE)))
 
 
 def sharpness(chip: Picture) -> float:
@@ -93,7 +92,7 @@ def sharpness(chip: Picture) -> float:
 
     From 0 to 1: an already blurred chip loses little (F. Crété et al., "The blur effect", 2007).
     """
-    grey = _grey_centre(chip).astype(np.float32)
+    grey = _grey(chip, CENTRE).astype(np.float32)
     before, after = (
         float(np.abs(np.diff(values, axis=0)).sum() + np.abs(np.diff(values, axis=1)).sum())
         for values in (grey, np.asarray(cv2.blur(grey, (9, 9)), np.float32))
@@ -108,8 +107,8 @@ def share_outside(landmarks: Landmarks, width: int, height: int) -> float:
     return float(((x < 0) | (y < 0) | (x > width) | (y > height)).mean())
 
 
-def _grey_centre(chip: Picture) -> NDArray[np.uint8]:
-    middle = np.ascontiguousarray(chip[CENTRE, CENTRE])
+def _grey(chip: Picture, part: slice) -> NDArray[np.uint8]:
+    middle = np.ascontiguousarray(chip[part, part])
     return np.asarray(cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
@@ -126,9 +125,7 @@ def hog_features(chip: Picture) -> NDArray[np.float32]:
     There are 16 blocks of 4 cells with 9 orientations each. A block has norm 1, or less if smooth.
     The values are those of `cv2.HOGDescriptor`, which OpenCV 5 no longer has.
     """
-    middle = np.ascontiguousarray(chip[MIDDLE, MIDDLE])
-    grey = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(_grey(chip, MIDDLE), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     padded = np.pad(small.astype(np.float32), 1, mode="reflect")
     magnitude, angle = cv2.cartToPolar(
         padded[1:-1, 2:] - padded[1:-1, :-2], padded[2:, 1:-1] - padded[:-2, 1:-1]

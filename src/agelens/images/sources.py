@@ -58,7 +58,7 @@ def find(inputs: Iterable[str | Path], *, clips: bool = False) -> Iterator[Sourc
     A folder is searched with its subfolders, sorted by name, for the usual endings of pictures;
     hidden files and folders are skipped. A glob may contain `**`. A file named directly is used
     whatever its ending. `-` reads one picture from standard input. With `clips` videos are found
-    too, recognised by their first bytes, then by their ending.
+    too.
 
     Raises SourceError at once if an input does not exist, a glob matches nothing, or no input is
     given, and during the iteration if the inputs contain no pictures.
@@ -83,38 +83,38 @@ def _walk(paths: list[str], given: list[str], clips: bool) -> Iterator[Source]:
     seen: set[str] = set()
     suffixes = decode.SUFFIXES | CLIP_SUFFIXES if clips else decode.SUFFIXES
     for path in paths:
-        for source in _sources(path, suffixes, clips):
-            key = os.path.realpath(source.name) if isinstance(source.data, Path) else source.name
+        for name in _files_at(path, suffixes):
+            key = name if name == STANDARD_INPUT else os.path.realpath(name)
             if key not in seen:
                 seen.add(key)
-                yield source
+                yield _source(name, clips)
     if not seen:
         endings = " ".join(sorted(suffixes))
         raise SourceError(f"no pictures in {', '.join(map(repr, given))}: looked for {endings}")
 
 
-def _sources(path: str, suffixes: frozenset[str], clips: bool) -> Iterator[Source]:
-    if path == STANDARD_INPUT:
+def _source(name: str, clips: bool) -> Source:
+    if name == STANDARD_INPUT:
         data = sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1)
         if clips and is_clip(data[:HEAD], ""):
             raise SourceError("standard input holds a clip: expected a picture; name the file")
-        yield Source(STANDARD_INPUT, data)
+        return Source(name, data)
+    head = b""
+    if clips:
+        with suppress(OSError), Path(name).open("rb") as stream:  # reported when it is decoded
+            head = stream.read(HEAD)
+    return Source(name, Path(name), clips and is_clip(head, Path(name).suffix))
+
+
+def _files_at(path: str, suffixes: frozenset[str]) -> Iterator[str]:
+    if path == STANDARD_INPUT or not Path(path).is_dir():
+        yield path
         return
-    for name in _files_below(path, suffixes) if Path(path).is_dir() else [path]:
-        head = b""
-        if clips:
-            # An unreadable file is reported when it is decoded.
-            with suppress(OSError), Path(name).open("rb") as stream:
-                head = stream.read(HEAD)
-        yield Source(name, Path(name), clips and is_clip(head, Path(name).suffix))
-
-
-def _files_below(folder: str, suffixes: frozenset[str]) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
+    for folder, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
-                yield str(Path(parent) / name)
+                yield str(Path(folder) / name)
 
 
 def is_clip(head: bytes, suffix: str) -> bool:

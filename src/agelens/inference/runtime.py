@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,11 +56,9 @@ def locate(model: str | Path | None) -> Path:
         model = os.environ.get("AGELENS_MODEL", DEFAULT_MODEL)
     if str(model) in known:
         return known[str(model)]
-    path = Path(model)
-    if path.is_dir() and (path / "model.onnx").is_file():
-        path /= "model.onnx"
-    if path.is_file():
-        return path
+    for path in (Path(model) / "model.onnx", Path(model)):
+        if path.is_file():
+            return path
     raise ModelError(
         f"no model {str(model)!r}: expected a shipped name ({', '.join(known) or 'none'}), "
         "a run folder with a model.onnx, or an ONNX file"
@@ -125,13 +124,9 @@ class Model:
         without them they are 0.05 and 0.95. Raises ModelError for invalid levels.
         """
         interval = self.card.get("interval", {})
-        try:
-            low, high = (
-                np.broadcast_to(np.asarray(interval.get(key, default), np.float64), (AGES,))
-                for key, default in (("low", 0.05), ("high", 0.95))
-            )
-        except (AttributeError, TypeError, ValueError):
-            low = high = np.full(AGES, -1.0)
+        low, high = np.zeros((2, AGES))
+        with suppress(AttributeError, TypeError, ValueError):
+            low[:], high[:] = interval.get("low", 0.05), interval.get("high", 0.95)
         if not ((low >= 0) & (low < high) & (high <= 1)).all():
             raise ModelError(
                 f"the card of {str(self.path)!r} has interval {str(interval)[:200]}: expected low "

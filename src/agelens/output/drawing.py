@@ -58,27 +58,19 @@ def annotate(
     return np.array(image, np.uint8)
 
 
-def label_texts(prediction: Prediction) -> tuple[str, str, str]:
-    """Return the label of a prediction, from the longest form to the shortest."""
-    low, high = prediction.age_interval
-    age = f"{prediction.age:.0f}"
-    mark = "" if prediction.status is Status.OK else "?"
-    return f"{prediction}{mark}", f"{age} ({low:.0f}-{high:.0f}){mark}", f"{age}{mark}"
-
-
 def _fit_label(one: Prediction, prefix: str, box: Box, size: tuple[int, int]) -> tuple[str, Font]:
     """Choose a text and a font that suit the face and fit the picture's width."""
-    points = max(SMALLEST_TEXT, round(min(box.width / 7, max(size) / 30)))
-    points = max(points, round(max(size) / 75))
-    *longer, shortest = (prefix + text for text in label_texts(one))
+    low, high = one.age_interval
+    mark = "" if one.status is Status.OK else "?"
+    longer = (f"{prefix}{one}{mark}", f"{prefix}{one.age:.0f} ({low:.0f}-{high:.0f}){mark}")
+    points = max(SMALLEST_TEXT, round(min(box.width / 7, max(size) / 30)), round(max(size) / 75))
     for text in longer:
-        for smaller in range(points, SMALLEST_TEXT - 1, -1):
+        # A shorter text is better than one in letters of less than half the size.
+        for smaller in range(points, max(SMALLEST_TEXT, (points - 1) // 2) - 1, -1):
             font = _font(smaller)
             if font.getlength(text) + 8 < size[0]:
                 return text, font
-            if smaller * 2 < points:  # a shorter text is better than a tiny one
-                break
-    return shortest, _font(SMALLEST_TEXT)
+    return f"{prefix}{one.age:.0f}{mark}", _font(SMALLEST_TEXT)
 
 
 @cache

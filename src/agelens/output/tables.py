@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, Any, NamedTuple, TypeAlias
 
 from rich.console import Console
@@ -26,7 +25,6 @@ CLIP_COLUMNS = ("frame", "time", "views", "first_frame", "last_frame", "first_ti
 """Further columns if clips are among the inputs: `face` is then the number of a person."""
 Fields: TypeAlias = Mapping[str, Any]
 """Fields that a clip adds: to a face `person`, `views`, ...; to an input `frame`, `time`, ..."""
-NO_FIELDS: Fields = MappingProxyType({})
 
 
 class Row(NamedTuple):
@@ -42,8 +40,7 @@ def flat(prediction: Prediction, over: Sequence[int] = ()) -> dict[str, Any]:
     row = _face(prediction, over)
     row["age_low"], row["age_high"] = row.pop("age_interval")
     row["reasons"] = " ".join(row["reasons"])
-    box = row.pop("box") or [None] * 4
-    row.update(zip(("left", "top", "right", "bottom"), box, strict=True))
+    row["left"], row["top"], row["right"], row["bottom"] = row.pop("box") or [None] * 4
     del row["landmarks"]
     return row
 
@@ -67,18 +64,18 @@ class Writer(ABC):
 
     def add(
         self, name: str, predictions: Sequence[Prediction], error: str | None = None,
-        about: Fields = NO_FIELDS, each: Sequence[Fields] = (),
+        about: Fields | None = None, each: Sequence[Fields] = (),
     ) -> None:  # fmt: skip
         """Write the predictions of one input, or of one frame of a clip.
 
         `about` has further fields of the input, `each` further fields of every prediction.
         """
-        each = each or [NO_FIELDS] * len(predictions)
+        pairs = zip(predictions, each or [{}] * len(predictions), strict=True)
         rows = [
             Row(fields.get("person", place), prediction, fields)
-            for place, (prediction, fields) in enumerate(zip(predictions, each, strict=True), 1)
+            for place, (prediction, fields) in enumerate(pairs, 1)
         ]
-        self._write(name, rows, error, about)
+        self._write(name, rows, error, about or {})
 
     @abstractmethod
     def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
@@ -163,11 +160,9 @@ class TableWriter(Writer):
             elif one.box is not None:
                 box = f"{one.box.width:.0f} x {one.box.height:.0f} px"
                 self._any_box = True
-            self._table.add_row(
-                Text(name), str(number), str(one), gender_words(one),
-                *(f"{one.p_over(age):.0%}" for age in self.over),
-                *[seen] * self.clips, one.remark, box,
-            )  # fmt: skip
+            shares = (f"{one.p_over(age):.0%}" for age in self.over)
+            cells = (str(number), str(one), gender_words(one), *shares, *[seen] * self.clips)
+            self._table.add_row(Text(name), *cells, one.remark, box)
             name = ""
 
     def close(self) -> None:

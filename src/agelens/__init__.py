@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from agelens.output import frames
     from agelens.predictor import Predictor, load
     from agelens.results import Box, Face, Gender, Landmarks, Prediction, Reason, Status
-    from agelens.video.pipeline import people
-    from agelens.video.tracks import Moment, Track
+    from agelens.video.pipeline import Moment, Track, people
 
     __version__: str
 
@@ -41,8 +40,7 @@ _PUBLIC = {
     "agelens.errors": ("AgelensError",),
     "agelens.predictor": ("Predictor", "load"),
     "agelens.results": ("Box", "Face", "Gender", "Landmarks", "Prediction", "Reason", "Status"),
-    "agelens.video.pipeline": ("people",),
-    "agelens.video.tracks": ("Moment", "Track"),
+    "agelens.video.pipeline": ("Moment", "Track", "people"),
 }
 _MODULES = {"errors": "agelens.errors", "frames": "agelens.output.frames"}
 _MOVED = {

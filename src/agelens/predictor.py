@@ -25,8 +25,8 @@ from agelens.inference.runtime import BATCH, Model, Output
 from agelens.results import Prediction
 from agelens.stopwatch import Stopwatch
 from agelens.video import pipeline as video
+from agelens.video.pipeline import Moment
 from agelens.video.reader import Clip
-from agelens.video.tracks import Moment
 
 __all__ = ["BATCH", "PENDING_PIXELS", "Answer", "Input", "Predictor", "load"]
 

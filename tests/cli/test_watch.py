@@ -16,8 +16,8 @@ from agelens.cli import console, watch
 from agelens.errors import SourceError
 from agelens.predictor import Predictor
 from agelens.results import Box, Gender, Prediction
+from agelens.video.pipeline import Moment, Track
 from agelens.video.reader import Clip
-from agelens.video.tracks import Moment, Track
 from filmed import film, head_of, moving
 from streamed import streaming
 

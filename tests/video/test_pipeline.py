@@ -1,5 +1,7 @@
 """Tracking people through clips: the real detector, drawn clips, a tiny model."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from agelens.errors import BadClip, ConfigError
 from agelens.inference.runtime import Model
 from agelens.predictor import Predictor, load
-from agelens.video.pipeline import TrackingPipeline, people
+from agelens.results import Gender, Prediction, Reason, Status
+from agelens.video.pipeline import Track, TrackingPipeline, people
 from agelens.video.reader import Frame
 from filmed import film, head_of, moving, room
 
@@ -26,12 +29,25 @@ def heads(astronaut) -> list[np.ndarray]:
     return [head, (other * 0.6).astype(np.uint8)]
 
 
-def ages(moments) -> list[float]:
-    return [track.prediction.age for moment in moments for track in moment.tracks]
+@pytest.fixture
+def scene(heads) -> np.ndarray:
+    return moving(heads[:1], lambda i: [(160, 120)], 1)[0]
 
 
-def test_a_still_clip_gives_the_answer_of_the_picture(tmp_path, predictor, heads) -> None:
-    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
+def test_a_track_as_plain_values_and_as_text() -> None:
+    ages = np.eye(117, dtype=np.float32)[34]
+    one = Prediction(34.2, (28.4, 40.6), ages, Gender.FEMALE, 0.9, None, None, None)
+    track = Track(2, 12, 60, 2.4004, 7.0, 9, one)
+    plain = json.loads(json.dumps(track.to_dict()))
+    assert plain.items() >= {
+        "person": 2, "views": 9, "first_frame": 12, "last_frame": 60,
+        "first_time": 2.4, "last_time": 7.0, "age": 34.2, "gender": "female",
+    }.items()  # fmt: skip
+    assert plain == track.span() | one.to_dict()
+    assert str(track) == "woman, 34 (28-41), 2.4-7.0 s"
+
+
+def test_a_still_clip_gives_the_answer_of_the_picture(tmp_path, predictor, scene) -> None:
     (single,) = predictor.predict(scene)
     clip = film(tmp_path / "still.mkv", [scene] * 12, codec="ffv1")
     moments = list(predictor.follow(clip, fps=None))
@@ -51,9 +67,8 @@ def test_a_still_clip_gives_the_answer_of_the_picture(tmp_path, predictor, heads
     assert (person.first_time, person.last_time) == pytest.approx((0, 1.1))
 
 
-def test_differing_views_steady_and_narrow_the_answer(tmp_path, predictor, heads) -> None:
+def test_differing_views_steady_and_narrow_the_answer(tmp_path, predictor, scene) -> None:
     light = np.random.default_rng(5).uniform(0.8, 1.2, 20)
-    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
     frames = [np.clip(scene * share, 0, 255).astype(np.uint8) for share in light]
     moments = list(predictor.follow(film(tmp_path / "a.mkv", frames, codec="ffv1"), fps=None))
     single = np.array([moment.views[0].age for moment in moments])
@@ -61,12 +76,8 @@ def test_differing_views_steady_and_narrow_the_answer(tmp_path, predictor, heads
     assert single.std() > 3
     assert np.abs(np.diff(fused[10:])).max() < 0.25 * np.abs(np.diff(single[10:])).max()
     assert fused[-1] == pytest.approx(single.mean(), abs=1.5)
-
-    def width(one) -> float:
-        return one.age_interval[1] - one.age_interval[0]
-
-    widths = [width(moment.views[0]) for moment in moments]
-    assert width(moments[-1].tracks[0].prediction) < 0.9 * np.mean(widths)
+    widths = np.diff([moment.views[0].age_interval for moment in moments])
+    assert np.diff(moments[-1].tracks[0].prediction.age_interval) < 0.9 * widths.mean()
 
 
 def test_two_who_cross_are_two_people_all_along(tmp_path, predictor, heads) -> None:
@@ -128,21 +139,10 @@ def test_flickering_detections_are_nobody(tmp_path, predictor, heads) -> None:
     assert [person.views for person in people(moments[3:4])] == [1]  # there were no more frames
 
 
-def test_poorly_visible_views_weigh_less(predictor, heads) -> None:
-    from dataclasses import replace
-
-    from agelens.results import Reason, Status
-
-    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
+def test_poorly_visible_views_weigh_less(predictor, scene) -> None:
     (good,) = predictor.predict(scene)
-    bad = replace(
-        good,
-        status=Status.POOR,
-        reasons=(Reason.BLURRED,),
-        female_probability=0.999,
-        error_probability=0.0,
-    )
     good = replace(good, female_probability=0.001, error_probability=0.0)
+    bad = replace(good, status=Status.POOR, reasons=(Reason.BLURRED,), female_probability=0.999)
     follower = TrackingPipeline(predictor)
     seen = [
         follower.add(Frame(i, i / 5, None), scene, [one]).tracks[0].prediction
@@ -174,9 +174,9 @@ def test_a_bad_clip_is_an_error_at_once(tmp_path, predictor) -> None:
         predictor.follow(tmp_path / "a.mp4")
 
 
-def test_a_model_that_estimates_ages_keeps_its_estimate(tmp_path, make_model, heads) -> None:
+def test_a_model_that_estimates_ages_keeps_its_estimate(tmp_path, make_model, scene) -> None:
     own = Predictor(Model(make_model({"name": "own", "estimator": "years"}), 1), threads=1)
-    (scene,) = moving(heads[:1], lambda i: [(160, 120)], 1)
     (single,) = own.predict(scene)
     clip = film(tmp_path / "a.mkv", [scene] * 3, codec="ffv1")
-    assert ages(own.follow(clip, fps=None)) == pytest.approx([single.age] * 3, abs=1e-4)
+    ages = [track.prediction.age for one in own.follow(clip, fps=None) for track in one.tracks]
+    assert ages == pytest.approx([single.age] * 3, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Writing MP4: frames at their times, odd sizes, and sound in sync."""
+"""Writing MP4: frames at their times, odd sizes, sound in sync, boxes on people."""
 
 import io
 from pathlib import Path
@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from agelens.errors import MissingExtra
-from agelens.video.reader import Clip
-from agelens.video.writer import Recording
-from filmed import av, film, room
+from agelens.output.drawing import COLOURS
+from agelens.results import Box, Gender, Prediction
+from agelens.video.reader import Clip, Frame
+from agelens.video.writer import Recording, Trail, annotate_clip
+from filmed import av, film, head_of, moving, room
+
+ONE = Prediction(
+    34, (28, 41), np.full(117, 1 / 117, np.float32), Gender.MALE, 0.1, None, None, None
+)
 
 
 def written(frames, times, **settings) -> io.BytesIO:
@@ -22,29 +28,31 @@ def written(frames, times, **settings) -> io.BytesIO:
     return stream
 
 
+def read(stream: io.BytesIO, file: Path) -> list[Frame]:
+    file.write_bytes(stream.getvalue())
+    with Clip(file) as clip:
+        return list(clip)
+
+
 def test_frames_keep_their_pixels_and_times(tmp_path: Path) -> None:
     frames = [room(seed=i) for i in range(5)]
     times = [0, 0.04, 0.5, 0.52, 1.3]
-    (tmp_path / "a.mp4").write_bytes(written(frames, times).read())
-    with Clip(tmp_path / "a.mp4") as clip:
-        back = list(clip)
-        assert [frame.time for frame in back] == pytest.approx(times, abs=1e-3)
-        for frame, original in zip(back, frames, strict=True):
-            assert np.abs(frame.picture().astype(int) - original).mean() < 6
+    back = read(written(frames, times), tmp_path / "a.mp4")
+    assert [frame.time for frame in back] == pytest.approx(times, abs=1e-3)
+    for frame, original in zip(back, frames, strict=True):
+        assert np.abs(frame.picture().astype(int) - original).mean() < 6
 
 
 def test_times_that_do_not_increase_are_corrected(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(written([room()] * 4, [0, 0.1, 0.1, 0.05]).read())
-    with Clip(tmp_path / "a.mp4") as clip:
-        times = [frame.time for frame in clip]
+    back = read(written([room()] * 4, [0, 0.1, 0.1, 0.05]), tmp_path / "a.mp4")
+    times = [frame.time for frame in back]
     assert len(times) == 4
     assert times == sorted(times)
 
 
 def test_odd_sizes_are_padded_by_a_pixel(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(written([room(121, 161)] * 2, [0, 0.1]).read())
-    with Clip(tmp_path / "a.mp4") as clip:
-        assert next(iter(clip)).picture().shape == (122, 162, 3)
+    back = read(written([room(121, 161)] * 2, [0, 0.1]), tmp_path / "a.mp4")
+    assert back[0].picture().shape == (122, 162, 3)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +109,55 @@ def test_without_pyav_the_error_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(MissingExtra, match="video"):
         Recording(io.BytesIO(), 10, 10)
+
+
+def trail(times, lefts) -> Trail:
+    return Trail(1, ONE, list(times), [Box(x, 10, x + 40, 60) for x in lefts])
+
+
+@pytest.mark.parametrize(
+    ("time", "left"),
+    [
+        (0.05, None), (0.15, 0), (0.2, 0), (0.25, 25), (0.45, 100), (0.6, None), (2.2, None),
+        (2.35, 50), (2.45, 50), (3, None),
+    ],
+)  # fmt: skip
+def test_a_box_is_interpolated_and_left_out_where_nobody_was_visible(time, left) -> None:
+    box = trail([0.2, 0.4, 2.4], [0, 100, 50]).box_at(time, 0.1, 1.0)
+    assert (box and (box.left, box.top, box.right, box.bottom)) == (
+        None if left is None else pytest.approx((left, 10, left + 40, 60))
+    )
+
+
+def test_the_copy_has_boxes_and_keeps_times_and_sound(tmp_path: Path, astronaut) -> None:
+    head = head_of(astronaut)
+    frames = moving([head], lambda i: [(80 + 12 * i, 120)], 12)
+    times = [0, 0.1, 0.2, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3]
+    file = film(tmp_path / "a.mp4", frames, times=times, sound="aac")
+    path = Trail(3, ONE, [0.0, 1.3], [Box(50, 80, 110, 160), Box(182, 80, 242, 160)])
+    heard: list[float] = []
+    stream = io.BytesIO()
+    with Clip(file) as clip:
+        annotate_clip(clip, stream, [path], reach=0.1, gap=2.0, on_frame=heard.append)
+    assert heard == pytest.approx(times, abs=2e-3)
+    back = read(stream, tmp_path / "marked.mp4")
+    assert [frame.time for frame in back] == pytest.approx(times, abs=2e-3)
+    blue = np.array(COLOURS[Gender.MALE])
+    for frame in (back[0], back[-1]):
+        x = 50 + 132 * frame.time / 1.3
+        column = frame.picture()[90:150, round(x)]  # the left side of the box
+        assert np.abs(column.astype(int) - blue).mean() < 60
+    with av.open(str(tmp_path / "marked.mp4")) as container:
+        assert len(container.streams.audio) == 1
+
+
+def test_a_clip_that_changes_size_is_written_in_its_first_size(tmp_path: Path) -> None:
+    class Changing(list):
+        name, rate, lead = str(film(tmp_path / "a.mp4", [room()] * 2)), 10.0, 0.0
+
+    stream = io.BytesIO()
+    sizes = room()[..., ::-1], room(120, 200)[..., ::-1]
+    annotate_clip(Changing(Frame(i, i / 10, pixels) for i, pixels in enumerate(sizes)), stream, [])
+    stream.seek(0)
+    with av.open(stream) as container:
+        assert [(f.width, f.height) for f in container.decode(video=0)] == [(320, 240)] * 2

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from agelens.output.tables import Writer
     from agelens.predictor import Predictor
     from agelens.results import Prediction
-    from agelens.video.annotator import Trail
+    from agelens.video.pipeline import Moment, Track
     from agelens.video.reader import Clip
-    from agelens.video.tracks import Moment, Track
+    from agelens.video.writer import Trail
 
 
 def predict(
@@ -195,8 +195,8 @@ def _predict_clip(
     min_views: int,
 ) -> None:  # fmt: skip
     """Predict and write a clip and, with a folder, its annotated copy."""
-    from agelens.video.annotator import Trail
     from agelens.video.reader import Clip
+    from agelens.video.writer import Trail
 
     clip = Clip(name)
     task = progress.add_task(f"{Path(name).name}, seconds", total=_length(clip))
@@ -254,8 +254,8 @@ def _annotate_clip(
     name: str, trails: "list[Trail]", step: float, target: Path, progress: "Progress"
 ) -> None:
     from agelens.output.tables import replacing
-    from agelens.video.annotator import annotate_clip
     from agelens.video.reader import Clip
+    from agelens.video.writer import annotate_clip
 
     with Clip(name) as clip, replacing(target, "wb") as stream:
         task = progress.add_task(f"writing {target.name}, seconds", total=_length(clip))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from agelens.images.decode import Picture
-    from agelens.video.tracks import Moment, Track
+    from agelens.video.pipeline import Moment, Track
 
 RECENT = 3.0
 """Seconds for which a person who is no longer visible stays in the terminal's table."""

@@ -4,12 +4,13 @@ A local camera is read by OpenCV, an address by FFmpeg, and a file is played at 
 it were a camera.
 """
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Condition, Event, Thread
-from typing import Protocol, Self
+from typing import Self, TypeAlias
 
 import cv2
 
@@ -19,15 +20,8 @@ from agelens.video.reader import SCHEMES, Clip, Frame
 
 POLL = 0.2
 """Seconds after which a waiting reader checks whether it should stop."""
-
-
-class LiveSource(Protocol):
-    """A source of frames that arrive by themselves."""
-
-    def __iter__(self) -> Iterator[Frame]: ...
-
-    def close(self) -> None:
-        """Release the device or the connection."""
+LiveSource: TypeAlias = Clip | Generator[Frame, None, None]
+"""A source of frames that arrive by themselves; `close` releases the device or connection."""
 
 
 def open_live(source: int | str | Path, timeout: float = 10.0) -> LiveSource:
@@ -37,7 +31,7 @@ def open_live(source: int | str | Path, timeout: float = 10.0) -> LiveSource:
     source, BadClip for a file that is not a video, MissingExtra without PyAV (not for cameras).
     """
     if isinstance(source, int):
-        return Camera(source)
+        return _read_camera(source)
     if str(source).lower().startswith(SCHEMES):
         return Clip(source, live=True, timeout=timeout)
     if not Path(source).is_file():
@@ -45,53 +39,39 @@ def open_live(source: int | str | Path, timeout: float = 10.0) -> LiveSource:
             f"no camera, stream or file {str(source)!r}: expected the number of a camera, "
             f"an address ({', '.join(SCHEMES)}) or a clip"
         )
-    return PacedClip(Clip(source))
+    return _at_own_pace(Clip(source))
 
 
-class Camera:
-    """A camera of this machine."""
-
-    def __init__(self, number: int = 0) -> None:
-        """Open a camera by its number, 0 for the first. Raises SourceError if there is none."""
-        self.number = number
-        with silent_opencv():  # the error below says it
-            self._device = cv2.VideoCapture(number)
-        if not self._device.isOpened():
-            raise SourceError(
-                f"camera {number} cannot be opened: expected one that is plugged in, permitted, "
-                "and not in use by another program; try another number with  --camera"
-            )
-        self._device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-
-    def __iter__(self) -> Iterator[Frame]:
-        index, start = 0, time.monotonic()
-        while True:
-            success, pixels = self._device.read()
-            if not success:
-                raise SourceError(f"camera {self.number} stopped: is it still plugged in?")
-            yield Frame(index, time.monotonic() - start, pixels)
-            index += 1
-
-    def close(self) -> None:
-        """Release the camera."""
-        self._device.release()
-
-
-class PacedClip:
-    """A file whose frames arrive at their own times."""
-
-    def __init__(self, clip: Clip) -> None:
-        self._clip = clip
-
-    def __iter__(self) -> Iterator[Frame]:
+def _at_own_pace(clip: Clip) -> Generator[Frame, None, None]:
+    with clip:
         start = time.monotonic()
-        for frame in self._clip:
+        for frame in clip:
             time.sleep(max(0.0, start + frame.time - time.monotonic()))
             yield frame
 
-    def close(self) -> None:
-        """Close the file."""
-        self._clip.close()
+
+def _read_camera(number: int) -> Generator[Frame, None, None]:
+    with silent_opencv():  # the error below says it
+        device = cv2.VideoCapture(number)
+    if not device.isOpened():
+        raise SourceError(
+            f"camera {number} cannot be opened: expected one that is plugged in, permitted, "
+            "and not in use by another program; try another number with  --camera"
+        )
+    device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def frames() -> Generator[Frame, None, None]:
+        start = time.monotonic()
+        try:
+            for index in itertools.count():
+                success, pixels = device.read()
+                if not success:
+                    raise SourceError(f"camera {number} stopped: is it still plugged in?")
+                yield Frame(index, time.monotonic() - start, pixels)
+        finally:
+            device.release()
+
+    return frames()
 
 
 class NewestFrames:
@@ -113,7 +93,6 @@ class NewestFrames:
         self._thread = Thread(target=self._read, args=(source,), name="agelens camera", daemon=True)
 
     def _read(self, source: LiveSource) -> None:
-        error: Exception | None = None
         try:
             with closing(source):
                 for frame in source:
@@ -122,12 +101,11 @@ class NewestFrames:
                             return
                         self._frame = frame
                         self._changed.notify()
-        except Exception as problem:  # raised again where the frames are consumed
-            error = problem
-        finally:
-            with self._changed:
-                self._ended, self._error = True, error
-                self._changed.notify()
+        except Exception as error:  # raised again where the frames are consumed
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._until.is_set():
@@ -135,12 +113,12 @@ class NewestFrames:
                 # Wake now and then: `until` may be set by a signal, which notifies nobody.
                 self._changed.wait_for(lambda: self._frame is not None or self._ended, POLL)
                 frame, self._frame = self._frame, None
-                error, ended = self._error, self._ended
+                ended = self._ended
             if frame is not None:
                 yield frame
-            elif error is not None:
-                raise error
             elif ended:
+                if self._error is not None:
+                    raise self._error
                 return
 
     def close(self) -> None:

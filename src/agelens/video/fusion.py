@@ -2,10 +2,9 @@
 
 The predictions of a video's frames are not independent. Their errors have a part that all frames
 share (the person looks younger than they are; the light; the glasses) and a part of each view's
-own. Multiplying the distributions, as if each were new evidence, would make 300 frames of a still
-face absurdly certain. So they are fused by a logarithmic opinion pool (C. Genest and J. V. Zidek,
-"Combining probability distributions: a critique and an annotated bibliography", Statistical
-Science 1, 1986):
+own. Multiplying the distributions would make 300 frames of a still face absurdly certain. So they
+are fused by a logarithmic opinion pool (C. Genest and J. V. Zidek, "Combining probability
+distributions: a critique and an annotated bibliography", Statistical Science 1, 1986):
 
     log p(age) = n * sum_i w_i log p_i(age) + constant,    sum_i w_i = 1
 

@@ -7,9 +7,10 @@ lag behind a camera. Both keep one frame at a time, so a clip may be of any leng
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,6 @@ from agelens.video.camera import NewestFrames, open_live
 from agelens.video.fusion import OpinionPool
 from agelens.video.reader import Clip, Frame, sample
 from agelens.video.tracker import Detection, Tracker, appearance
-from agelens.video.tracks import Moment, Track
 
 FPS = 5.0
 """Frames per second that are sampled by default."""
@@ -31,6 +31,44 @@ MIN_VIEWS = 3
 POOR_WEIGHT, MIN_WEIGHT = 0.25, 0.05
 """Weight of a poorly visible view in the fusion, and the smallest weight of any view."""
 _UNCLEAR = (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR)  # about the answer, not the view
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """One person over the frames so far."""
+
+    number: int  # 1, 2, ... in order of appearance
+    first_frame: int
+    last_frame: int
+    first_time: float  # seconds from the first frame
+    last_time: float
+    views: int  # frames that the prediction is fused from
+    prediction: Prediction  # of all views; box and landmarks are those of the last
+
+    def span(self) -> dict[str, Any]:
+        """Return number, views and time span as plain values: seconds to 0.001."""
+        frames = {"first_frame": self.first_frame, "last_frame": self.last_frame}
+        times = {"first_time": round(self.first_time, 3), "last_time": round(self.last_time, 3)}
+        return {"person": self.number, "views": self.views, **frames, **times}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: `span`, then those of the prediction."""
+        return self.span() | self.prediction.to_dict()
+
+    def __str__(self) -> str:
+        """Return a short description: "woman, 34 (28-41), 2.4-7.0 s"."""
+        return f"{self.prediction}, {self.first_time:.1f}-{self.last_time:.1f} s"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """One frame: the people on it, and the predictions of this frame alone."""
+
+    frame: int  # 0, 1, ...: of the clip or the camera
+    time: float  # seconds from the first frame
+    picture: Picture  # the upright pixels that the boxes refer to
+    tracks: list[Track]  # of the people on this frame, by number, as of now
+    views: list[Prediction]  # of this frame alone, in the same order
 
 
 class FrameAnswer(Protocol):
@@ -62,8 +100,7 @@ class FramePredictor(Protocol):
 
 @dataclass(slots=True)
 class _Person:
-    first_frame: int
-    first_time: float
+    first: Frame
     pool: OpinionPool = field(default_factory=OpinionPool)
     issues: Counter[Reason] = field(default_factory=Counter)  # views that have each
 
@@ -94,23 +131,21 @@ class TrackingPipeline:
         )
         for gone in self._people.keys() - self._tracker.alive():
             del self._people[gone]
-        by_number = sorted(
-            zip(numbers, (view for view, _ in visible), strict=True), key=lambda item: item[0]
-        )
-        tracks = [self._fuse(number, frame, view) for number, view in by_number]
-        return Moment(frame.index, frame.time, picture, tracks, [view for _, view in by_number])
+        by_number = sorted(zip(numbers, visible, strict=True), key=itemgetter(0))
+        found = {number: view for number, (view, _) in by_number}
+        tracks = [self._fuse(number, frame, view) for number, view in found.items()]
+        return Moment(frame.index, frame.time, picture, tracks, list(found.values()))
 
     def _fuse(self, number: int, frame: Frame, view: Prediction) -> Track:
-        person = self._people.setdefault(number, _Person(frame.index, frame.time))
+        person = self._people.setdefault(number, _Person(replace(frame, image=None)))
         weight = max(MIN_WEIGHT, 1 - view.error_probability)
         weight *= POOR_WEIGHT if view.status is Status.POOR else 1
         person.pool.add(view.age_probabilities, view.age, view.female_probability, weight)
         person.issues.update(reason for reason in view.reasons if reason not in _UNCLEAR)
-        all_views = person.pool.fused()
+        fused, count = person.pool.fused(), person.pool.views
         prediction = self._predictor.from_distribution(
-            all_views.age_probabilities, all_views.age_years, all_views.female_probability
+            fused.age_probabilities, fused.age_years, fused.female_probability
         )
-        count = person.pool.views
         usual = tuple(reason for reason, views in person.issues.items() if 2 * views > count)
         prediction = replace(
             prediction,
@@ -120,10 +155,8 @@ class TrackingPipeline:
             status=Status.POOR if usual else prediction.status,
             reasons=usual + prediction.reasons,
         )
-        return Track(
-            number, person.first_frame, frame.index, person.first_time, frame.time, count,
-            prediction,
-        )  # fmt: skip
+        first = person.first
+        return Track(number, first.index, frame.index, first.time, frame.time, count, prediction)
 
 
 def follow(
@@ -174,8 +207,7 @@ def watch(
     def moments() -> Generator[Moment, None, None]:
         with newest:
             for frame in newest:
-                picture = frame.picture()
-                sources = [Source("camera", picture)]
+                sources = [Source("camera", picture := frame.picture())]
                 (answer,) = predictor.predict_stream(sources, keep_pictures=True)
                 if answer.error is not None:
                     raise answer.error
@@ -193,5 +225,5 @@ def people(moments: Iterable[Moment], least_views: int = MIN_VIEWS) -> list[Trac
     count = 0
     for moment in moments:
         count += 1
-        last.update((track.number, track) for track in moment.tracks)
+        last |= {track.number: track for track in moment.tracks}
     return [t for _, t in sorted(last.items()) if t.views >= min(least_views, count)]

@@ -1,8 +1,7 @@
-"""Read clips and streams frame by frame, within limits; the only reader of video.
+"""Read clips and streams frame by frame with PyAV, within limits; the only reader of video.
 
-PyAV (FFmpeg's libraries) does the work. Only the usual containers are accepted as files: some
-formats of FFmpeg are lists of other files and addresses, which a clip must not be able to open.
-The pixel limit is checked before a frame is decoded. Frames are rotated upright, stretched if
+Only the usual containers are accepted as files: some formats of FFmpeg are lists of other files
+and addresses, which a clip must not be able to open. Frames are rotated upright, stretched if
 their pixels are not square, and keep their own times, even at a variable rate. In a stream without
 times, as from most cameras over HTTP, a frame has the time at which it arrived. Damaged parts are
 skipped and reported; of a truncated clip the readable frames are returned.
@@ -97,9 +96,9 @@ class Clip:
         }
         if live:
             options |= {"rtsp_transport": "tcp", "fflags": "nobuffer", "analyzeduration": "1000000"}
-        elif not Path(self._address).is_file():
+        elif not (file := Path(self._address)).is_file():
             raise SourceError(f"no such file: {self.name!r}; check the path")
-        elif not Path(self._address).stat().st_size:
+        elif not file.stat().st_size:
             raise BadClip("empty file: expected a clip (MP4, MOV, MKV, WebM, AVI, ...)")
         try:
             container: InputContainer = av.open(
@@ -117,14 +116,15 @@ class Clip:
             if isinstance(error, PermissionError):
                 raise SourceError(f"cannot read {self.name!r}: {error.strerror}") from error
             raise BadClip(
-                f"damaged, cut off, or not a clip that can be read: {_reason(error)}"
+                f"damaged, cut off, or not a clip that can be read: {self._explain(error)}"
             ) from error
         return container
 
     def _explain(self, error: Exception) -> str:
-        # FFmpeg's message at the timeout is "Immediate exit requested".
-        late = isinstance(error, pyav().ExitError)
-        return f"nothing came for {self._timeout:g} s" if late else _reason(error)
+        """Return FFmpeg's own explanation, without the name of the file."""
+        if isinstance(error, pyav().ExitError) and self._timeout is not None:
+            return f"nothing came for {self._timeout:g} s"  # FFmpeg: "Immediate exit requested"
+        return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
 
     def _video_stream(self) -> "VideoStream":
         av = pyav()
@@ -157,9 +157,7 @@ class Clip:
     @property
     def damage(self) -> str | None:
         """What was wrong with the clip, known once it was read; None for nothing."""
-        problems = []
-        if self.damaged:
-            problems.append(f"damaged frames skipped: {self.damaged}")
+        problems = [f"damaged frames skipped: {self.damaged}"] if self.damaged else []
         if self.seconds is not None and self.end < self.seconds - self._slack:
             problems.append(f"cut off: {self.end:.1f} of {self.seconds:.1f} s could be read")
         return "; ".join(problems) or None
@@ -168,7 +166,9 @@ class Clip:
         index, last, first = 0, -1.0, None
         for image in self._images():
             self._check_size(image.width, image.height)
-            time = self._time_of(image)
+            time = None if image.pts is None else float(image.time)
+            if self._untimed:
+                time = clock.monotonic()
             if first is None:
                 first = time or 0.0
                 started = self._container.start_time
@@ -186,20 +186,14 @@ class Clip:
         if not index:
             raise BadClip("damaged or cut off: no frame can be decoded")
 
-    def _time_of(self, image: "VideoFrame") -> float | None:
-        if self._untimed:
-            return clock.monotonic()
-        return float(image.time) if image.pts is not None else None
-
     def _images(self) -> "Iterator[VideoFrame]":
         av = pyav()
         packets = self._container.demux(self._stream)
         failures = 0
         while True:
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
+                if (packet := next(packets, None)) is None:
+                    return
             except (av.FFmpegError, OSError) as error:
                 if self._timeout is not None:
                     raise SourceError(f"{self.name!r} broke off: {self._explain(error)}") from error
@@ -208,9 +202,9 @@ class Clip:
                     return  # `damage` reports what is missing
                 packets = self._container.demux(self._stream)  # it may be able to continue
                 continue
+            damaged = packet.is_corrupt
             try:
-                images = [] if packet.is_corrupt else packet.decode()
-                damaged = packet.is_corrupt
+                images = [] if damaged else packet.decode()
             except (av.FFmpegError, ValueError):
                 images, damaged = [], True
             intact = [image for image in images if not image.is_corrupt]
@@ -246,18 +240,11 @@ def sample(frames: Iterable[Frame], fps: float | None, every: int | None = None)
     """Sample `fps` frames per second by their times, or each `every`-th; all if both are None."""
     due = 0.0
     for frame in frames:
-        if every is not None:
-            if frame.index % every == 0:
+        if every is not None or fps is None:
+            if frame.index % (every or 1) == 0:
                 yield frame
-        elif fps is None:
-            yield frame
         elif frame.time >= due - 1e-6:
             yield frame
             due += 1 / fps
             if due <= frame.time:  # after a gap
                 due = frame.time + 1 / fps
-
-
-def _reason(error: Exception) -> str:
-    """Return FFmpeg's own explanation, without the name of the file."""
-    return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__

@@ -43,9 +43,9 @@ class Detection:
     @classmethod
     def of(cls, picture: Picture, box: Box, landmarks: Landmarks) -> "Detection":
         """Describe a face in a picture, uint8 (H, W, 3)."""
-        x, y = landmarks.array().mean(axis=0)
+        x, y = landmarks.array().mean(axis=0).tolist()
         chip = warp(picture, landmarks, 64)
-        return cls((float(x), float(y)), max(box.width, box.height, 1.0), appearance(chip, 16, 16))
+        return cls((x, y), max(box.width, box.height, 1.0), appearance(chip, 16, 16))
 
 
 @dataclass(slots=True)
@@ -100,8 +100,7 @@ class Tracker:
         self._tracks = [t for t in self._tracks if t.missed < 2 or time - t.time <= self.gap]
         for place, face in enumerate(faces):
             if not numbers[place]:
-                self._count += 1
-                numbers[place] = self._count
+                numbers[place] = self._count = self._count + 1
                 self._tracks.append(_Track(self._count, face, time))
         return numbers
 
@@ -141,7 +140,5 @@ def _extend(track: _Track, face: Detection, time: float) -> None:
         now = [(a - b) / since for a, b in zip(face.centre, track.last.centre, strict=True)]
         old = now if track.views == 1 else track.velocity
         track.velocity = ((now[0] + old[0]) / 2, (now[1] + old[1]) / 2)
-    track.last, track.time = face, time
+    track.last, track.time, track.missed, track.after_cut = face, time, 0, False
     track.views += 1
-    track.missed = 0
-    track.after_cut = False

@@ -1,10 +1,14 @@
-"""Write frames to an MP4 file with H.264 video, and copy the sound of a clip.
+"""Write MP4 files: frames as H.264 video, a clip's sound, and boxes with answers on its people.
 
 Sound that MP4 players understand is copied unchanged, other sound becomes AAC. Frames keep their
 times.
 """
 
-from collections.abc import Iterator
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, Self
@@ -13,10 +17,15 @@ import numpy as np
 
 from agelens.errors import BadClip
 from agelens.images.decode import Picture
-from agelens.video.reader import pyav
+from agelens.images.resample import shrink
+from agelens.output.drawing import annotate
+from agelens.results import Box, Prediction
+from agelens.video.reader import Clip, pyav
 
 TICKS = 90_000
 """Ticks per second in which the times of frames are written, as in MPEG."""
+ENCODERS = ("libx264", "libopenh264", "mpeg4")
+"""Best first: some builds lack x264."""
 COPIED = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
 """Audio codecs that an MP4 file may contain."""
 
@@ -34,15 +43,20 @@ class Recording:
         Raises MissingExtra without PyAV.
         """
         av = pyav()
+        encoder = next((n for n in ENCODERS if n in av.codecs_available), None)
+        if encoder is None:
+            raise BadClip(
+                "this build of PyAV cannot write MP4: run  pip install --force-reinstall av"
+            )
         self.size = (width, height)
         self._lead = lead
         self._last = -1
         self._file = av.open(stream, "w", format="mp4")
-        self._video = self._file.add_stream(_encoder(), rate=Fraction(rate).limit_denominator(1001))
+        self._video = self._file.add_stream(encoder, rate=Fraction(rate).limit_denominator(1001))
         self._video.width, self._video.height = width + width % 2, height + height % 2
         self._video.pix_fmt = "yuv420p"
         self._video.codec_context.time_base = Fraction(1, TICKS)
-        if self._video.codec_context.name == "libx264":
+        if encoder == "libx264":
             self._video.options = {"crf": "20", "preset": "veryfast"}
         self._sound = None if sound is None else _Sound(sound, self._file)
 
@@ -67,8 +81,12 @@ class Recording:
         if self._last >= 0:
             self._file.mux(self._video.encode(None))
         if self._sound is not None:
-            self._sound.copy(None)
-            self._sound.close()
+            self._sound.copy(math.inf)
+        self._release()
+
+    def _release(self) -> None:
+        if self._sound is not None:
+            self._sound.file.close()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -78,23 +96,21 @@ class Recording:
         if kind is None:
             self.close()
         else:
-            if self._sound is not None:
-                self._sound.close()
-            self._file.close()
+            self._release()
 
 
 class _Sound:
     """Copies the sound of a clip."""
 
     def __init__(self, clip: str | Path, target: Any) -> None:
-        av = pyav()
+        self.file = pyav().open(
+            f"file:{clip}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        )
         self._target = target
-        options = {"protocol_whitelist": "file"}
-        self._file = av.open(f"file:{clip}", options=options, metadata_errors="replace")
-        self._start = (self._file.start_time or 0) / 1e6
+        self._start = (self.file.start_time or 0) / 1e6
         self._copied: dict[int, Any] = {}  # output streams, by the index of the input
         self._encoded: dict[int, Any] = {}
-        for stream in self._file.streams.audio:
+        for stream in self.file.streams.audio:
             if stream.codec_context is None:
                 continue
             if stream.codec_context.codec.canonical_name in COPIED:
@@ -104,27 +120,25 @@ class _Sound:
                     "aac", rate=stream.rate, layout=stream.layout.name
                 )
         self._packets = self._read()
-        self._next: Any = None
+        self._next: tuple[float, Any] | None = None
 
-    def _read(self) -> Iterator[Any]:
-        av = pyav()
-        streams = [self._file.streams[index] for index in {**self._copied, **self._encoded}]
+    def _read(self) -> Iterator[tuple[float, Any]]:
+        """Yield packets, each with its time in seconds."""
+        streams = [self.file.streams[index] for index in {**self._copied, **self._encoded}]
         try:
-            yield from self._file.demux(streams) if streams else ()
-        except (av.FFmpegError, OSError):
+            for packet in self.file.demux(streams) if streams else ():
+                stamp = packet.dts if packet.dts is not None else packet.pts
+                known = stamp is not None
+                yield float(stamp * packet.time_base) - self._start if known else 0.0, packet
+        except (pyav().FFmpegError, OSError):
             return  # truncated: the reader of the video reports it
 
-    def copy(self, until: float | None) -> None:
-        """Copy the sound up to a time in seconds; None copies the rest."""
-        while True:
-            if self._next is None:
-                self._next = next(self._packets, None)
-                if self._next is None:
-                    return
-            packet = self._next
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            seconds = 0.0 if stamp is None else float(stamp * packet.time_base) - self._start
-            if until is not None and seconds > until:
+    def copy(self, until: float) -> None:
+        """Copy the sound up to a time in seconds."""
+        while upcoming := self._next or next(self._packets, None):
+            self._next = upcoming
+            seconds, packet = upcoming
+            if seconds > until:
                 return
             self._next = None
             self._write(packet)
@@ -150,14 +164,65 @@ class _Sound:
         if not packet.size:  # the final packet
             self._target.mux(out.encode(None))
 
-    def close(self) -> None:
-        self._file.close()
+
+@dataclass(slots=True)
+class Trail:
+    """Where one person was seen, and the prediction to label them with."""
+
+    number: int
+    prediction: Prediction
+    times: list[float] = field(default_factory=list)  # seconds, ascending
+    boxes: list[Box] = field(default_factory=list)
+
+    def box_at(self, time: float, reach: float, gap: float) -> Box | None:
+        """Interpolate the box at a time between sightings; None if the person is not visible.
+
+        A sighting also counts for `reach` seconds around it. Gaps longer than `gap` seconds are
+        not interpolated.
+        """
+        after = bisect_right(self.times, time)
+        if after == 0:
+            return self.boxes[0] if self.times[0] - time <= reach else None
+        since = time - self.times[after - 1]
+        if after == len(self.times):
+            return self.boxes[-1] if since <= reach else None
+        whole = self.times[after] - self.times[after - 1]
+        a, b, share = self.boxes[after - 1], self.boxes[after], since / whole
+        if whole > gap:
+            return a if since <= reach else b if whole - since <= reach else None
+        sides = zip(astuple(a), astuple(b), strict=True)
+        return Box(*(one + share * (two - one) for one, two in sides))
 
 
-def _encoder() -> str:
-    """Choose the best encoder available: some builds lack x264."""
-    av = pyav()
-    for name in ("libx264", "libopenh264", "mpeg4"):
-        if name in av.codecs_available:
-            return name
-    raise BadClip("this build of PyAV cannot write MP4: run  pip install --force-reinstall av")
+def annotate_clip(
+    clip: Clip,
+    stream: IO[bytes],
+    trails: Sequence[Trail],
+    *,
+    reach: float = 0.1,
+    gap: float = 1.0,
+    on_frame: Callable[[float], None] | None = None,
+) -> None:
+    """Write an annotated copy of a clip, with its sound, as MP4 to a seekable stream.
+
+    Boxes move evenly between the sampled frames; see `Trail.box_at` for `reach` and `gap`.
+    `on_frame` is called with the time in seconds of each frame.
+    """
+    recording: Recording | None = None
+    with ExitStack() as stack:
+        for frame in clip:
+            picture = frame.picture()
+            if recording is None:
+                height, width = picture.shape[:2]
+                recording = stack.enter_context(
+                    Recording(stream, width, height, clip.rate, sound=clip.name, lead=clip.lead)
+                )
+            visible = {
+                trail.number: replace(trail.prediction, box=box)
+                for trail in trails
+                if (box := trail.box_at(frame.time, reach, gap)) is not None
+            }
+            annotated = annotate(picture, list(visible.values()), list(visible))
+            recording.add(shrink(annotated, *recording.size), frame.time)  # sizes may change
+            if on_frame is not None:
+                on_frame(frame.time)

@@ -4,6 +4,7 @@ Each is written byte by byte for the socket, since no HTTP library would send mo
 """
 
 import io
+import itertools
 import random
 import socket
 import struct
@@ -30,6 +31,8 @@ KINDS = (
     "text/html", "application/json", "application/x-www-form-urlencoded", "multipart/mixed",
     "multipart/form-data", "image/jpeg; charset=utf-16", "IMAGE/JPEG", "a" * 3000, "\xff\xfe", "/",
 )  # fmt: skip
+ENDS = "Host: a\r\nConnection: close\r\n"
+Pictures = dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,10 @@ class Attack:
 def attacks(seed: int, count: int) -> Iterator[Attack]:
     """Return `count` attacks, the kinds in turn; the same ones for the same seed."""
     dice = random.Random(seed)  # noqa: S311  (to be drawn again)
-    pictures = {name: _encoded(name) for name in FORMATS}
-    for number in range(count):
-        kind, make = _MAKERS[number % len(_MAKERS)]
+    with Image.open(PORTRAIT) as portrait:
+        face = portrait.crop((128, 0, 384, 256)).resize((96, 96))
+    pictures = {name: _encoded(face, name) for name in FORMATS}
+    for kind, make in itertools.islice(itertools.cycle(_MAKERS), count):
         made = make(dice, pictures)
         yield made if isinstance(made, Attack) else Attack(kind, (made,))
 
@@ -85,9 +89,7 @@ def request(
     body: bytes, kind: str = "image/jpeg", more: bytes = b"", path: str = "/v1/predict"
 ) -> bytes:
     """Return a well-formed POST around a body."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
-    )
+    head = f"POST {path} HTTP/1.1\r\n{ENDS}Content-Length: {len(body)}\r\n"
     typed = f"Content-Type: {kind}\r\n" if kind else ""
     return head.encode() + typed.encode("latin-1", "replace") + more + b"\r\n" + body
 
@@ -98,33 +100,30 @@ def form(body: bytes, name: str = "a.jpg", boundary: str = "b") -> bytes:
     return head.encode("utf-8", "replace") + body + f"\r\n--{boundary}--\r\n".encode()
 
 
-def _encoded(name: str) -> bytes:
+def _encoded(picture: Image.Image, name: str) -> bytes:
     file = io.BytesIO()
-    with Image.open(PORTRAIT) as portrait:
-        portrait.crop((128, 0, 384, 256)).resize((96, 96)).save(file, name)
+    picture.save(file, name)
     return file.getvalue()
-
-
-Pictures = dict[str, bytes]
 
 
 def _mutated(dice: random.Random, pictures: Pictures) -> bytes:
     data = bytearray(pictures[dice.choice(FORMATS)])
+    numbers = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
     for _ in range(dice.choice((1, 1, 2, 5, 30))):
         at = dice.randrange(len(data) if dice.random() < 0.5 else min(200, len(data)))
-        how = dice.randrange(6)
-        if how == 0:
-            data[at] ^= 1 << dice.randrange(8)
-        elif how == 1:
-            data[at] = dice.choice((0, 1, 0x7F, 0x80, 0xFF))
-        elif how == 2:
-            data[at : at + 4] = struct.pack(dice.choice("<>") + "I", dice.choice(_NUMBERS))
-        elif how == 3:
-            del data[at : at + dice.randrange(1, 64)]
-        elif how == 4:
-            data[at:at] = data[at : at + dice.randrange(1, 64)]
-        else:
-            data[at:at] = dice.randbytes(dice.randrange(1, 64))
+        match dice.randrange(6):
+            case 0:
+                data[at] ^= 1 << dice.randrange(8)
+            case 1:
+                data[at] = dice.choice((0, 1, 0x7F, 0x80, 0xFF))
+            case 2:
+                data[at : at + 4] = struct.pack(dice.choice("<>") + "I", dice.choice(numbers))
+            case 3:
+                del data[at : at + dice.randrange(1, 64)]
+            case 4:
+                data[at:at] = data[at : at + dice.randrange(1, 64)]
+            case 5:
+                data[at:at] = dice.randbytes(dice.randrange(1, 64))
         if len(data) < 2:
             break
     if dice.random() < 0.2:
@@ -132,16 +131,13 @@ def _mutated(dice: random.Random, pictures: Pictures) -> bytes:
     return request(bytes(data), dice.choice(KINDS[:5]))
 
 
-_NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-
-
 def _chunk(name: bytes, data: bytes) -> bytes:
     crc = struct.pack(">I", zlib.crc32(name + data))
     return struct.pack(">I", len(data)) + name + data + crc
 
 
-def _png(wide: int, high: int, *chunks: bytes, depth: int = 8, colour: int = 2) -> bytes:
-    head = struct.pack(">IIBBBBB", wide, high, depth, colour, 0, 0, 0)
+def _png(wide: int, high: int, *chunks: bytes) -> bytes:
+    head = struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)
     parts = (b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", head), *chunks, _chunk(b"IEND", b""))
     return b"".join(parts)
 
@@ -152,7 +148,7 @@ def _bomb(dice: random.Random, pictures: Pictures) -> bytes:
     jpeg = bytearray(pictures["JPEG"])
     at = jpeg.find(b"\xff\xc0")
     jpeg[at + 5 : at + 9] = b"\xff\xdc\xff\xdc"
-    bombs: tuple[Callable[[], bytes], ...] = (
+    bombs: tuple[Callable[[], bytes], ...] = (  # only the drawn one is made: some draw numbers
         lambda: _png(wide, high, _chunk(b"IDAT", zeros)),
         lambda: _png(1500, 1500, _chunk(b"IDAT", zeros)),
         lambda: _png(8, 8, _chunk(b"zTXt", b"k\0\0" + zeros), _chunk(b"IDAT", zeros[:50])),
@@ -176,12 +172,10 @@ def _wrong_type(dice: random.Random, pictures: Pictures) -> bytes:
         b"", b"{}", b'{"urls": ["http://127.0.0.1/"]}', b"[" * 5000, b"<svg/>", b"%PDF-1.7",
         b"PK\x03\x04", dice.randbytes(2000), pictures["JPEG"], "größe".encode("utf-16"),
     )  # fmt: skip
-    body = dice.choice(bodies)
-    return request(body, dice.choice(KINDS))
+    return request(dice.choice(bodies), dice.choice(KINDS))
 
 
 def _huge_header(dice: random.Random, pictures: Pictures) -> bytes:
-    body = pictures["JPEG"]
     headers = (
         b"X-Filler: " + b"a" * dice.choice((1000, 30_000, 63_000, 70_000, 500_000)) + b"\r\n",
         b"".join(b"X-%d: a\r\n" % n for n in range(dice.choice((90, 900, 9000)))),
@@ -191,26 +185,21 @@ def _huge_header(dice: random.Random, pictures: Pictures) -> bytes:
     )
     more = dice.choice(headers)
     path = dice.choice(("/v1/predict", "/v1/predict?distribution=" + "1" * 20_000))
-    return request(body, "image/jpeg", more, path)
+    return request(pictures["JPEG"], "image/jpeg", more, path)
 
 
 def _polyglot(dice: random.Random, pictures: Pictures) -> bytes:
     jpeg, png, gif = (pictures[name] for name in ("JPEG", "PNG", "GIF"))
     script = b"<script>alert(document.domain)</script>"
-    bodies = (
+    body = dice.choice((
         jpeg + b"PK\x03\x04" + dice.randbytes(300) + b"PK\x05\x06" + bytes(18),
         jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(script) + 2) + script + jpeg[2:],
-        b"GIF89a/*" + bytes(8) + b"*/=1;" + script,
-        gif + script,
-        png + b"<?php system($_GET[0]); ?>",
-        b"%PDF-1.7\n" + jpeg,
-        b"#!/bin/sh\n" + png,
+        b"GIF89a/*" + bytes(8) + b"*/=1;" + script, gif + script,
+        png + b"<?php system($_GET[0]); ?>", b"%PDF-1.7\n" + jpeg, b"#!/bin/sh\n" + png,
         b"<svg xmlns='http://www.w3.org/2000/svg' onload='x'>" + jpeg,
         b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><svg>&b;</svg>",
-        b"%!PS-Adobe-3.0\n(x) run\n" + jpeg,
-        jpeg + png,
-    )
-    body = dice.choice(bodies)
+        b"%!PS-Adobe-3.0\n(x) run\n" + jpeg, jpeg + png,
+    ))  # fmt: skip
     if dice.random() < 0.5:
         return request(form(body, dice.choice(NAMES)), "multipart/form-data; boundary=b")
     return request(body, dice.choice(KINDS[:5]))
@@ -218,8 +207,7 @@ def _polyglot(dice: random.Random, pictures: Pictures) -> bytes:
 
 def _slow(dice: random.Random, pictures: Pictures) -> Attack:
     sent = request(pictures["JPEG"])
-    how = dice.randrange(4)
-    if how == 0:  # in pieces, but whole
+    if (how := dice.randrange(4)) == 0:  # in pieces, but whole
         size = len(sent) // dice.randrange(3, 8) + 1
         parts = tuple(sent[at : at + size] for at in range(0, len(sent), size))
         return Attack("slow", parts, pause=0.05)
@@ -232,17 +220,12 @@ def _slow(dice: random.Random, pictures: Pictures) -> Attack:
 
 
 def _bad_multipart(dice: random.Random, pictures: Pictures) -> bytes:
-    jpeg = pictures["JPEG"]
-    good = form(jpeg, dice.choice(NAMES))
+    good = form(pictures["JPEG"], dice.choice(NAMES))
     head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n'
     bodies = (
-        good,
-        good.replace(b"\r\n", b"\n"),
-        good[: dice.randrange(len(good))],
-        good.replace(b"--b--", b"--b"),
-        good + good,
-        good + dice.randbytes(200),
-        b"--b\r\n\r\n" + jpeg + b"\r\n--b--\r\n",
+        good, good.replace(b"\r\n", b"\n"), good[: dice.randrange(len(good))],
+        good.replace(b"--b--", b"--b"), good + good, good + dice.randbytes(200),
+        b"--b\r\n\r\n" + pictures["JPEG"] + b"\r\n--b--\r\n",
         b"--b\r\nContent-Disposition\r\n\r\nx\r\n--b--\r\n",
         b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n",
         head + b"X: " + b"a" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n",
@@ -251,10 +234,8 @@ def _bad_multipart(dice: random.Random, pictures: Pictures) -> bytes:
         b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\nv\r\n' * 200 + b"--b--\r\n",
         head + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + good + b"\r\n--b--\r\n",
         head + b"Content-Transfer-Encoding: base64\r\n\r\n!!!\r\n--b--\r\n",
-        b"--b--\r\n",
-        b"\r\n" * 5000,
-        b"-" * 100_000,
-    )
+        b"--b--\r\n", b"\r\n" * 5000, b"-" * 100_000,
+    )  # fmt: skip
     body = dice.choice(bodies)
     odd = ("", "; boundary=", "; boundary=c", '; boundary="b"', "; boundary=" + "b" * 5000)
     kind = dice.choice(("; boundary=b",) * 6 + odd + ("; charset=nothing; boundary=b",))
@@ -262,66 +243,61 @@ def _bad_multipart(dice: random.Random, pictures: Pictures) -> bytes:
 
 
 def _odd_http(dice: random.Random, pictures: Pictures) -> Attack:
-    jpeg = pictures["JPEG"]
-    post = b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-    lines = (
-        post + b"Content-Length: -1\r\n\r\n" + jpeg,
-        post + b"Content-Length: 1e3\r\n\r\n" + jpeg,
-        post + b"Content-Length: %d\r\n\r\n" % 10**30,
-        post + b"Content-Length: 99999999\r\n\r\n",
-        post + b"Content-Length: 5\r\n\r\n" + jpeg,
-        post + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + jpeg,
-        post + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
-        post + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
-        post + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc",
-        post + b"Transfer-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
-        post + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
-        post + b"Expect: 100-continue\r\nContent-Length: 50000000\r\n\r\n",
-        post + b"Content-Length: 3\r\nX-Request-ID: a\r\n b\r\n\r\nabc",
-        post + b"Content-Length: 3\r\nX-Request-ID: \x00\xff\r\n\r\nabc",
-        post + b"Content-Length: 3\r\nX-API-Key: \xff\xfe\xfd\r\n\r\nabc",
-        post + b"Content-Length: 3\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\nabc",
-        post + b"Content-Length: 3\r\nRange: bytes=0-99999999999\r\nIf-Match: *\r\n\r\nabc",
-        post + b"Content-Length : 3\r\n\r\nabc",
-        post
-        + b"Origin: null\r\nAccess-Control-Request-Method: \x01\r\nContent-Length: 3\r\n\r\nabc",
+    jpeg, ends = pictures["JPEG"], ENDS.encode()
+    three = b"Content-Length: 3\r\n"
+    posts = (  # headers and body of a POST
+        (b"Content-Length: -1", jpeg),
+        (b"Content-Length: 1e3", jpeg),
+        (b"Content-Length: %d" % 10**30, b""),
+        (b"Content-Length: 99999999", b""),
+        (b"Content-Length: 5", jpeg),
+        (b"Content-Length: 5\r\nContent-Length: 6", jpeg),
+        (b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"5\r\nabcde\r\n0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked", b"zz\r\nabc\r\n0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked", b"ffffffffffffffff\r\nabc"),
+        (b"Transfer-Encoding: gzip\r\nContent-Length: 3", b"abc"),
+        (b"Content-Encoding: gzip\r\nContent-Length: 3", b"abc"),
+        (b"Expect: 100-continue\r\nContent-Length: 50000000", b""),
+        (three + b"X-Request-ID: a\r\n b", b"abc"),
+        (three + b"X-Request-ID: \x00\xff", b"abc"),
+        (three + b"X-API-Key: \xff\xfe\xfd", b"abc"),
+        (three + b"Upgrade: h2c\r\nConnection: Upgrade", b"abc"),
+        (three + b"Range: bytes=0-99999999999\r\nIf-Match: *", b"abc"),
+        (b"Content-Length : 3", b"abc"),
+        (b"Origin: null\r\nAccess-Control-Request-Method: \x01\r\nContent-Length: 3", b"abc"),
+    )
+    raw = (
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + dice.randbytes(500),
         dice.randbytes(dice.randrange(1, 3000)) + b"\r\n\r\n",
-        b"BREW /v1/predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        b"GET /page/..%2f..%2fapp.py HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        b"GET /page/%00 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        b"GET /" + b"a/" * 20_000 + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    )
+    targets = (
+        b"BREW /v1/predict", b"OPTIONS *", b"GET http://elsewhere.example/",
+        b"GET /page/..%2f..%2fapp.py", b"GET /page/%00", b"GET /" + b"a/" * 20_000,
+    )  # fmt: skip
+    query = dice.choice(("%ff", "true&distribution=false", "[]", "1" * 9, "\u00e9", "null", ""))
+    sent = (
+        *(b"POST /v1/predict HTTP/1.1\r\n%s%s\r\n\r\n%s" % (ends, *post) for post in posts),
+        *raw,
+        *(b"%s HTTP/1.1\r\n%s\r\n" % (target, ends) for target in targets),
         b"GET /v1/models HTTP/1.1\r\nHost: " + b"a" * 30_000 + b"\r\nConnection: close\r\n\r\n",
         b"GET /v1/models HTTP/1.1\r\nConnection: close\r\n\r\n",
-        b"HEAD /v1/predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"HEAD /v1/predict HTTP/1.1\r\n%s\r\n" % ends,
+        request(jpeg, path=f"/v1/predict?distribution={query}".encode().decode("latin-1")),
     )
-    query = dice.choice(("%ff", "true&distribution=false", "[]", "1" * 9, "\u00e9", "null", ""))
-    odd = request(jpeg, path=f"/v1/predict?distribution={query}".encode().decode("latin-1"))
-    return Attack("odd http", (dice.choice((*lines, odd)),))
+    return Attack("odd http", (dice.choice(sent),))
 
 
 def _noise(dice: random.Random, pictures: Pictures) -> bytes:
     """Noise that decodes, of awkward sizes."""
     side = dice.choice((1, 2, 3, 31, 33, 150))
     noise = np.frombuffer(dice.randbytes(side * side * 3), np.uint8).reshape(side, side, 3)
-    file = io.BytesIO()
-    Image.fromarray(noise).save(file, dice.choice(("PNG", "WEBP", "JPEG")))
-    return request(file.getvalue())
+    return request(_encoded(Image.fromarray(noise), dice.choice(("PNG", "WEBP", "JPEG"))))
 
 
 _MAKERS: tuple[tuple[str, Callable[[random.Random, Pictures], bytes | Attack]], ...] = (
-    ("mutated", _mutated),
-    ("bomb", _bomb),
-    ("mutated", _mutated),
-    ("wrong type", _wrong_type),
-    ("huge header", _huge_header),
-    ("polyglot", _polyglot),
-    ("slow", _slow),
-    ("bad multipart", _bad_multipart),
-    ("odd http", _odd_http),
-    ("noise", _noise),
-)
+    ("mutated", _mutated), ("bomb", _bomb), ("mutated", _mutated), ("wrong type", _wrong_type),
+    ("huge header", _huge_header), ("polyglot", _polyglot), ("slow", _slow),
+    ("bad multipart", _bad_multipart), ("odd http", _odd_http), ("noise", _noise),
+)  # fmt: skip

@@ -3,16 +3,17 @@
     agelens data out-of-fold utkface --split 0 --output utkface/out-of-fold-0.parquet
     python benchmarks/heads.py --data utkface --teacher utkface/out-of-fold-0.parquet
 
-A head on the features of frozen backbones learns in seconds what a network learns in an hour,
-so that two dozen variations can be compared on equal terms: the training folds of split 0,
-two seeds each, judged on its validation folds (one picture, no mirror image). Differences from
-the baseline are paired, with a bootstrap interval over faces. The hybrid's question is asked
-too: are two backbones better fused by their predictions or by their features?
-Writes benchmarks/results/heads.json.
+A head on the features of frozen backbones learns in seconds what a network learns in an hour, so
+that two dozen variations can be compared on equal terms: the training folds of split 0, two seeds
+each, judged on its validation folds (one picture, no mirror image). Differences from the baseline
+are paired, with a bootstrap interval over faces. The last part compares two ways to fuse two
+backbones: by their predictions, or by their features. Writes benchmarks/results/heads.json.
 """
 
 import time
 import tomllib
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ from agelens.data.dataset import Dataset
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution
 from agelens.training.batches.features import backbone_features
+from agelens.training.experiments.out_of_fold import Labels
 from agelens.training.loop.frozen_heads import HeadRecipe, train_head
+from agelens.training.loop.metrics import accuracy
 from agelens.training.networks import ensemble
 from agelens.training.networks.loss import Targets
 
@@ -47,29 +50,24 @@ class Bench:
 
     def __init__(self, folder: Path, teacher: Path, progress: Progress) -> None:
         dataset = Dataset(folder)
-        rows, samples = dataset.split(0), dataset.samples
+        self._rows = rows = dataset.split(0)
+        samples, labels = dataset.samples, Labels.of(dataset)
         self.fingerprint = dataset.fingerprint
-        self._rows = rows
         self._features = {name: backbone_features(dataset, name, progress) for name in BACKBONES}
-        self._ages = torch.from_numpy(samples["age"].to_numpy().astype(np.int64))
-        self._female = torch.from_numpy((samples["gender"] == "female").to_numpy().astype(np.int64))
-        self.ages = self._ages[rows.validation].numpy()
-        self.female = self._female[rows.validation].numpy()
-        folds = samples["fold"].to_numpy()[rows.validation]
+        self._ages, self._female = map(torch.from_numpy, (labels.ages, labels.female))
+        self.ages, self.female = labels.ages[rows.validation], labels.female[rows.validation]
+        folds = labels.folds[rows.validation]
         self.half = torch.from_numpy(folds == folds.min())
         answers = pl.DataFrame({"file": samples["file"].gather(rows.train)}).join(
             pl.read_parquet(teacher), on="file", how="left", maintain_order="left"
         )
         spread = answers["age_probabilities"].to_numpy().astype(np.float32)
-        own = spread[np.arange(len(spread)), self._ages[rows.train].numpy()]
-        self.likelihood: NDArray[np.float32] = own
-        mean = distribution.mean(spread).astype(np.float32)
-        female = answers["female_probability"].to_numpy().astype(np.float32)
-        parts = (torch.from_numpy(part) for part in (spread, mean, female))
-        self.teacher = Targets(*parts)
+        self.likelihood = spread[np.arange(len(spread)), labels.ages[rows.train]]
+        parts = spread, distribution.mean(spread), answers["female_probability"].to_numpy()
+        self.teacher = Targets(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
         self.weights = bootstrap.resample(samples["sha256"].to_numpy()[rows.validation])
 
-    def features(self, backbones: tuple[str, ...], rows: NDArray[np.int64]) -> Tensor:
+    def features(self, backbones: Sequence[str], rows: NDArray[np.int64]) -> Tensor:
         """Return the features of some faces, float16 (N, 2, F)."""
         return torch.from_numpy(
             np.concatenate([self._features[name][rows] for name in backbones], axis=-1)
@@ -77,7 +75,7 @@ class Bench:
 
     def learn(self, trial: dict[str, Any], seed: int) -> Logits:
         """Train one head and give its logits for the validation faces."""
-        rows, backbones = self._rows, tuple(trial.get("backbones", BACKBONES))
+        rows, backbones = self._rows, trial.get("backbones", BACKBONES)
         recipe = recipe_of(trial.get("set", {}))
         weights = None
         if suspect := trial.get("doubted"):
@@ -85,35 +83,26 @@ class Bench:
             unlikely = self.likelihood <= np.quantile(self.likelihood, share)
             weights = torch.from_numpy(np.where(unlikely, weight, 1.0).astype(np.float32))
         head = train_head(
-            self.features(backbones, rows.train),
-            self._ages[rows.train],
-            self._female[rows.train],
-            seed,
-            recipe,
-            self.teacher if recipe.loss.teacher else None,
-            weights,
-        )
+            self.features(backbones, rows.train), self._ages[rows.train],
+            self._female[rows.train], seed, recipe,
+            self.teacher if recipe.loss.teacher else None, weights,
+        )  # fmt: skip
         with torch.inference_mode():
             age, female = head(self.features(backbones, rows.validation)[:, 0])
         return age.clone(), female.clone()
 
     def figures(self, each: list[Logits]) -> dict[str, Any]:
         """Return the figures of several seeds: their mean, and how far MAE spreads."""
-        spreads = [age.softmax(-1).numpy() for age, _ in each]
-        medians = [distribution.median(spread) for spread in spreads]
-        maes = [metrics.age_mae(median, self.ages) for median in medians]
-        scores = [metrics.cumulative_score(median, self.ages, 5) for median in medians]
-        right = [
-            metrics.gender_accuracy(female.sigmoid().numpy(), self.female) for _, female in each
-        ]
-        losses = [metrics.age_losses(spread, self.ages).mean() for spread in spreads]
-        return {
-            "validation_mae": round(float(np.mean(maes)), 4),
-            "spread_of_mae": round(float(np.std(maes, ddof=1)), 4),
-            "validation_cs5": round(float(np.mean(scores)), 4),
-            "validation_gender_accuracy": round(float(np.mean(right)), 4),
-            "validation_age_log_loss": round(float(np.mean(losses)), 4),
-        }
+        seeds = []
+        for age, female in each:
+            spread, gender = age.softmax(-1).numpy(), female.sigmoid().numpy()
+            found = accuracy("validation", spread, gender, self.ages, self.female)
+            del found["validation_mae_of_mean"]
+            found["validation_age_log_loss"] = metrics.age_losses(spread, self.ages).mean()
+            seeds.append(found)
+        means = {key: float(np.mean([one[key] for one in seeds])) for key in seeds[0]}
+        means["spread_of_mae"] = float(np.std([one["validation_mae"] for one in seeds], ddof=1))
+        return {key: round(value, 4) for key, value in means.items()}
 
     def errors(self, each: list[Logits]) -> NDArray[np.float64]:
         """Return each validation face's age error and gender error (N, 2), means over seeds."""
@@ -123,16 +112,15 @@ class Bench:
         wrong = [(female.numpy() > 0) != (self.female > 0) for _, female in each]
         return np.stack([np.mean(years, axis=0), np.mean(wrong, axis=0)], axis=1)
 
-    def against(
-        self, ours: NDArray[np.float64], theirs: NDArray[np.float64]
-    ) -> dict[str, dict[str, float | None]]:
+    def against(self, ours: list[Logits], theirs: list[Logits]) -> dict[str, Any]:
         """Return paired differences with their intervals."""
-        found = bootstrap.estimate(bootstrap.mean(ours - theirs), self.weights)
-        return {"mae": found[0].as_dict(), "gender_error": found[1].as_dict()}
+        gaps = bootstrap.mean(self.errors(ours) - self.errors(theirs))
+        mae, gender = bootstrap.estimate(gaps, self.weights)
+        return {"mae": mae.as_dict(), "gender_error": gender.as_dict()}
 
     def estimators(self, each: list[Logits]) -> dict[str, float]:
         """Return the MAE of ways to read one age off the baseline's distributions."""
-        ways: dict[str, list[float]] = {}
+        ways: dict[str, list[float]] = defaultdict(list)
         for age, _ in each:
             spread = age.softmax(-1).numpy()
             reads = {"mean": distribution.mean(spread), "median": distribution.median(spread)}
@@ -142,7 +130,7 @@ class Bench:
                 at = [distribution.quantile(spread, level) for level in levels]
                 reads[f"mean without {cut:.0%} at either end"] = np.mean(at, axis=0)
             for name, read in reads.items():
-                ways.setdefault(name, []).append(metrics.age_mae(read, self.ages))
+                ways[name].append(metrics.age_mae(read, self.ages))
         return {name: round(float(np.mean(maes)), 4) for name, maes in ways.items()}
 
     def fusion(self, alone: dict[str, list[Logits]], features: list[Logits]) -> dict[str, Any]:
@@ -156,10 +144,10 @@ class Bench:
                          for s in range(SEEDS)]  # fmt: skip
         ways["features"] = features
         best = min(BACKBONES, key=lambda name: self.errors(ways[name])[:, 0].mean())
-        found: dict[str, Any] = {}
-        for name, each in ways.items():
-            gap = self.against(self.errors(each), self.errors(ways[best]))
-            found[name] = self.figures(each) | {"against_better_half": gap}
+        found = {
+            name: self.figures(each) | {"against_better_half": self.against(each, ways[best])}
+            for name, each in ways.items()
+        }
         return {"better_half": best, "ways": found}
 
     def _pool(self, members: list[Logits], how: Any) -> Logits:
@@ -171,9 +159,8 @@ class Bench:
 
 def recipe_of(changes: dict[str, Any]) -> HeadRecipe:
     """Return the recipe with some values changed; keys of the loss begin with `loss.`."""
+    recipe = HeadRecipe(**{key: v for key, v in changes.items() if not key.startswith("loss.")})
     loss = {key.removeprefix("loss."): v for key, v in changes.items() if key.startswith("loss.")}
-    rest = {key: value for key, value in changes.items() if not key.startswith("loss.")}
-    recipe = HeadRecipe(**rest)
     checked = type(recipe.loss).model_validate({**recipe.loss.model_dump(), **loss})
     return replace(recipe, loss=checked)
 
@@ -194,12 +181,11 @@ def main() -> None:
     for name, trial in track(trials.items(), "trials"):
         began = time.monotonic()
         logits[name] = [bench.learn(trial, seed) for seed in range(SEEDS)]
-        errors = bench.errors(logits[name])
         table[name] = {
             "about": trial.get("about", plan["baseline"]),
             **{key: trial[key] for key in ("backbones", "set", "doubted") if key in trial},
             **bench.figures(logits[name]),
-            "against_baseline": bench.against(errors, bench.errors(logits["baseline"])),
+            "against_baseline": bench.against(logits[name], logits["baseline"]),
             "seconds": round(time.monotonic() - began, 1),
         }
         print(f"{name}: {table[name]}", flush=True)

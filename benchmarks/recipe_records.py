@@ -4,16 +4,13 @@ python benchmarks/recipe_records.py            # write
 python benchmarks/recipe_records.py --check    # fail when the file differs from the runs
 """
 
-import csv
 import json
 import sys
-from pathlib import Path
-from typing import Any
 
+import tables
 from agelens.training.recipes import library
 from agelens.training.recipes.config import Config
 
-ROOT = Path(__file__).resolve().parents[1]
 RECORDED = library.FOLDER / "recorded.json"
 RUNS = {"scratch-narrow": "scratch", "scratch": None}  # where a run has not its recipe's name
 SMALL = {"fast": "fast-int8"}  # the run of a recipe's 8-bit variant
@@ -36,29 +33,26 @@ def recorded() -> str:
         minutes = [_minutes(one) for one in (*config.stages, *([] if config.combine else [name]))]
         if figures and None not in minutes:
             recipes[name] = {"minutes": round(sum(m for m in minutes if m)), **figures}
-    evaluation = _folder("hybrid") / "evaluation-split0-test-flip" / "evaluation.json"
-    machine = json.loads(evaluation.read_text("utf-8"))["machine"]["processor"]
+    machine = tables.evaluation("hybrid")["machine"]["processor"]
     table = {"machine": f"one or two threads of {machine}", "recipes": recipes}
     return json.dumps(table, indent=2) + "\n"
 
 
-def _folder(name: str) -> Path:
+def _find(name: str, file: str) -> str:
+    """Return the path of a run's file below the repository's root; empty where there is none."""
     run = RUNS.get(name, name)
-    alone = ROOT / "runs" / str(run)
-    return alone if alone.is_dir() else ROOT / "runs" / "protocol" / str(run) / "split-0"
+    paths = (f"runs/{run}/{file}", f"runs/protocol/{run}/split-0/{file}")
+    return next((path for path in paths if (tables.ROOT / path).is_file()), "")
 
 
 def _minutes(name: str) -> float | None:
-    file = _folder(name) / "history.csv"
-    if not file.is_file():
-        return None
-    rows = csv.DictReader(file.read_text("utf-8").splitlines())
-    return sum(float(row["train_seconds"]) for row in rows) / 60
+    path = _find(name, "history.csv")
+    return sum(row["train_seconds"] for row in tables.rows(path)) / 60 if path else None
 
 
 def _figures(name: str, config: Config) -> dict[str, float] | None:
-    file = _folder(SMALL[name] if config.quantize else name) / "run.json"
-    about: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    path = _find(SMALL[name] if config.quantize else name, "run.json")
+    about = tables.read(path) if path else {}
     best = about.get("best")
     if config.combine:
         best = min(about["ways"], key=lambda way: way["validation_mae"])

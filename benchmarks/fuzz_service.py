@@ -45,7 +45,7 @@ def main() -> int:
         figures = attack(service.url, service.process, given.seed, given.requests)
         figures["bars"]["no traceback in the log"] = "Traceback" not in service.log.read_text()
     record.show(record.write(given, figures))
-    return 0 if all(figures["bars"].values()) else 1
+    return record.report_missed(figures["bars"])
 
 
 def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) -> dict[str, Any]:
@@ -55,9 +55,7 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
     assert expected, "the portrait has a face"
     answers: list[tuple[Attack, Answer]] = []
     memory: list[float] = []
-    changed = 0
-    began = time.monotonic()
-    sent = list(attacks(seed, count))
+    changed, began, sent = 0, time.monotonic(), list(attacks(seed, count))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, count, 100):
             part = sent[start : start + 100]
@@ -65,7 +63,10 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
             changed += faces(send(url, good, LIMIT)) != expected
             memory.append(round(resident(process.pid), 1))
             print(f"{len(answers)} of {count}, {memory[-1]} MB", file=sys.stderr)
-    first, last = _floors(memory)
+    # A leak is what never comes back. In the first quarter the allocator grows to what the largest
+    # pictures take; above its floor the memory moves with what the threads worked on last.
+    quarter = max(1, len(memory) // 4)
+    first, last = min(memory[quarter:][:quarter] or memory), min(memory[-quarter:])
     kinds = {kind: Counter() for kind in sorted({one.kind for one in sent})}
     for one, answer in answers:
         kinds[one.kind][str(answer.status or "closed")] += 1
@@ -81,9 +82,7 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
         "statuses": kinds,
         "slowest_seconds": round(slowest, 2),
         "memory_mb": {
-            "every_100": memory,
-            "least_of_second_quarter": first,
-            "least_of_last_quarter": last,
+            "every_100": memory, "least_of_second_quarter": first, "least_of_last_quarter": last,
         },
         "bars": {
             "alive at the end": process.poll() is None,
@@ -93,17 +92,7 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
             "the portrait is answered as before": changed == 0,
             f"memory's floor within {GROWTH - 1:.0%}": last < GROWTH * first,
         },
-    }
-
-
-def _floors(memory: list[float]) -> tuple[float, float]:
-    """Return the least of the second and of the last quarter: a leak is what never comes back.
-
-    In the first quarter the allocator grows to what the largest pictures take. Above its floor
-    the memory moves with what the threads worked on last.
-    """
-    quarter = max(1, len(memory) // 4)
-    return min(memory[quarter:][:quarter] or memory), min(memory[-quarter:])
+    }  # fmt: skip
 
 
 def faces(answer: Answer) -> Any:

@@ -10,7 +10,6 @@ planted; some of the others are wrong too. Writes results/label_errors.json.
 
 import json
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 import record
 from agelens.data.audit import label_errors as audit
 from agelens.data.dataset import Dataset
+from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference import distribution
 from agelens.training.batches.features import backbone_features
 from agelens.training.experiments import out_of_fold
@@ -30,15 +30,6 @@ from agelens.training.experiments.out_of_fold import Labels
 SHARE = 0.05  # of the faces, for age and for gender
 TOP = 0.1  # share of the ranking that is looked at
 SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Planted:
-    """Labels of which some are wrong."""
-
-    labels: Labels
-    years: NDArray[np.int64]  # (N,), by how much the age is wrong; 0 where it was left alone
-    flipped: NDArray[np.bool_]  # (N,), whether the gender was
 
 
 def main() -> None:
@@ -67,25 +58,33 @@ def main() -> None:
 def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Progress) -> dict:
     """Plant with a seed and measure."""
     began = time.process_time()
-    made = plant(own, seed)
-    answers = out_of_fold.predict_folds(features, made.labels, 1, progress)
-    age = audit.score_ages(made.labels.ages, answers.age_probabilities)
-    gender = audit.score_genders(made.labels.female.astype(bool), answers.female_probability)
+    labels, years, flipped = plant(own, seed)
+    answers = out_of_fold.predict_folds(features, labels, 1, progress)
+    age = audit.score_ages(labels.ages, answers.age_probabilities)
+    gender = audit.score_genders(labels.female.astype(bool), answers.female_probability)
     trusted = ~(age.suspect | gender.suspect)
-    again = out_of_fold.predict_folds(features, made.labels, 1, progress, trusted)
-    left = made.years == 0
+    again = out_of_fold.predict_folds(features, labels, 1, progress, trusted)
+    ages = {f"{n}_years_and_more": ranking(age, years >= n, years == 0) for n in (20, 10, 1)}
+    older = found(gender.score, flipped & (own.ages >= 13))
+    genders = ranking(gender, flipped, ~flipped) | {"share_in_top_of_13_and_older": older}
+
+    def learnt(out: ModelOutputs) -> tuple[float, float]:
+        """Return age MAE and gender accuracy on the faces whose label was left alone."""
+        off = np.abs(distribution.median(out.age_probabilities) - own.ages)[years == 0]
+        right = ((out.female_probability >= 0.5) == own.female)[~flipped]
+        return round(float(off.mean()), 4), round(float(right.mean()), 4)
+
+    (mae, accuracy), (mae_without, accuracy_without) = learnt(answers), learnt(again)
     run = {
         "seed": seed,
-        "age": age_figures(age, made.years),
-        "gender": gender_figures(gender, made.flipped, own.ages),
-        "by_other_scores": other_scores(made, answers.age_probabilities),
+        "age": ages | suspects(age, years > 0),
+        "gender": genders | suspects(gender, flipped),
+        "by_other_scores": other_scores(labels.ages, years, answers.age_probabilities),
         "learning": {
-            "mae_of_unplanted_ages": mae(answers.age_probabilities, own.ages, left),
-            "mae_with_suspects_left_out": mae(again.age_probabilities, own.ages, left),
-            "gender_of_unplanted": agree(answers.female_probability, own.female, ~made.flipped),
-            "gender_with_suspects_left_out": agree(
-                again.female_probability, own.female, ~made.flipped
-            ),
+            "mae_of_unplanted_ages": mae,
+            "mae_with_suspects_left_out": mae_without,
+            "gender_of_unplanted": accuracy,
+            "gender_with_suspects_left_out": accuracy_without,
         },
         "cpu_seconds": round(time.process_time() - began),
     }
@@ -93,8 +92,11 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
     return run
 
 
-def plant(own: Labels, seed: int) -> Planted:
-    """Return some faces the age of another face that is not as old, and some the other gender."""
+def plant(own: Labels, seed: int) -> tuple[Labels, NDArray[np.int64], NDArray[np.bool_]]:
+    """Give some faces the age of another face that is not as old, and some the other gender.
+
+    Returns the labels, by how many years each age is wrong, and which genders are.
+    """
     random = np.random.default_rng(seed)
     count = round(SHARE * len(own.ages))
     rows = random.choice(len(own.ages), count, replace=False)
@@ -106,25 +108,7 @@ def plant(own: Labels, seed: int) -> Planted:
     flipped = np.zeros(len(ages), bool)
     flipped[random.choice(len(ages), count, replace=False)] = True
     female = np.where(flipped, 1 - own.female, own.female)
-    return Planted(Labels(ages, female, own.folds), np.abs(ages - own.ages), flipped)
-
-
-def age_figures(labels: audit.LabelScores, years: NDArray[np.int64]) -> dict[str, Any]:
-    """Measure the ranking of ages, for planted errors of some size and more."""
-    figures: dict[str, Any] = {
-        f"{least}_years_and_more": ranking(labels, years >= least, years == 0)
-        for least in (20, 10, 1)
-    }
-    return figures | suspects(labels, years > 0)
-
-
-def gender_figures(
-    labels: audit.LabelScores, flipped: NDArray[np.bool_], ages: NDArray[np.int64]
-) -> dict[str, Any]:
-    """Measure the ranking of genders."""
-    older = found(labels.score, flipped & (ages >= 13))
-    figures = ranking(labels, flipped, ~flipped)
-    return figures | {"share_in_top_of_13_and_older": older} | suspects(labels, flipped)
+    return Labels(ages, female, own.folds), np.abs(ages - own.ages), flipped
 
 
 def ranking(
@@ -147,9 +131,11 @@ def suspects(labels: audit.LabelScores, wrong: NDArray[np.bool_]) -> dict[str, i
     }
 
 
-def other_scores(made: Planted, spread: NDArray[np.float32]) -> dict:
+def other_scores(
+    ages: NDArray[np.int64], years: NDArray[np.int64], spread: NDArray[np.float32]
+) -> dict[str, Any]:
     """Rank ages by other scores: those of cleanlab where it is installed, and simple ones."""
-    ages, rows = made.labels.ages, np.arange(len(spread))
+    rows = np.arange(len(spread))
     near = np.abs(np.arange(distribution.AGES) - ages[:, None]) <= 5
     scores = {
         "error of the median": np.abs(distribution.median(spread) - ages),
@@ -166,9 +152,9 @@ def other_scores(made: Planted, spread: NDArray[np.float32]) -> dict:
             scores[f"cleanlab {method}"] = -get_label_quality_scores(ages, p, method=method)
     return {
         name: {
-            "share_in_top_of_20_years_and_more": found(score, made.years >= 20),
-            "share_in_top_of_all": found(score, made.years > 0),
-            "auc": auc(score, made.years > 0, made.years == 0),
+            "share_in_top_of_20_years_and_more": found(score, years >= 20),
+            "share_in_top_of_all": found(score, years > 0),
+            "auc": auc(score, years > 0, years == 0),
         }
         for name, score in scores.items()
     }
@@ -184,16 +170,6 @@ def auc(score: NDArray[np.floating], wrong: NDArray[np.bool_], right: NDArray[np
     """Return the area under the curve of wrong labels against those left alone."""
     rows = wrong | right
     return round(float(roc_auc_score(wrong[rows], score[rows])), 4)
-
-
-def mae(spread: NDArray[np.float32], ages: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
-    """Return the mean absolute error of the median of some faces, years."""
-    return round(float(np.abs(distribution.median(spread[rows]) - ages[rows]).mean()), 4)
-
-
-def agree(female: NDArray[np.float64], true: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
-    """Return the gender accuracy of some faces."""
-    return round(float(((female[rows] >= 0.5) == true[rows]).mean()), 4)
 
 
 def mean(runs: list[Any]) -> Any:

@@ -12,6 +12,7 @@ src/agelens/data/audit/paintings.npz the lines.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Callable
 
 import cv2
@@ -27,6 +28,7 @@ from agelens.data.dataset import Dataset
 from agelens.training.batches.features import INPUT_VIEWS, backbone_features, preprocess
 from agelens.training.networks import backbones
 from agelens.training.recipes.config import ModelConfig
+from corruptions import Chip, jpeg, shrink
 
 JUDGED = record.ROOT / "benchmarks" / "painting_labels.csv"
 BACKBONE = "faceres-deep"
@@ -35,7 +37,6 @@ FIRST = 60
 RIDGE = 0.1  # of the mean variance, added to each feature's
 LISTED = 0.002  # share of photos that pass the limit of the audit
 
-Chip = NDArray[np.uint8]
 Filter = Callable[[Chip, np.random.Generator], NDArray]
 
 
@@ -124,8 +125,8 @@ def by_eye(files: list[str]) -> dict:
     """Count what the first faces were judged to be; and which were not looked at."""
     with JUDGED.open(encoding="utf-8", newline="") as file:
         judged = {row["file"]: row["what"] for row in csv.DictReader(file)}
-    what = [judged.get(file, "not looked at") for file in files]
-    return {"first": len(files), **{kind: what.count(kind) for kind in sorted(set(what))}}
+    what = Counter(judged.get(file, "not looked at") for file in files)
+    return {"first": len(files), **dict(sorted(what.items()))}
 
 
 def share_of(found: NDArray[np.bool_]) -> float:
@@ -136,19 +137,14 @@ def share_of(found: NDArray[np.bool_]) -> float:
 def encoded(chip: NDArray, random: np.random.Generator) -> Chip:
     """Shrink half of the chips and bring them back, then encode as JPEG."""
     if random.random() < 0.5:
-        side = int(200 * random.uniform(0.55, 1))
-        chip = cv2.resize(chip, (side, side), interpolation=cv2.INTER_AREA)
-        chip = cv2.resize(chip, (200, 200), interpolation=cv2.INTER_CUBIC)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(75, 97))]
-    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", chip, quality)[1], 1), np.uint8)
+        chip = shrink(chip, int(200 * random.uniform(0.55, 1)))
+    return jpeg(chip, int(random.integers(75, 97)), random)
 
 
 def pencil(chip: Chip, random: np.random.Generator, coloured: bool = True) -> NDArray:
     """Draw with a pencil."""
-    grey, colour = cv2.pencilSketch(
-        chip, sigma_s=random.uniform(20, 60), sigma_r=random.uniform(0.05, 0.12),
-        shade_factor=random.uniform(0.02, 0.05),
-    )  # fmt: skip
+    draws = (random.uniform(20, 60), random.uniform(0.05, 0.12), random.uniform(0.02, 0.05))
+    grey, colour = cv2.pencilSketch(chip, None, None, *draws)
     return colour if coloured else cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
 
 
@@ -211,15 +207,10 @@ def stone(chip: Chip, random: np.random.Generator) -> NDArray:
 
 
 FILTERS: dict[str, Filter] = {
-    "watercolour": watercolour,
-    "coloured pencil": pencil,
+    "watercolour": watercolour, "coloured pencil": pencil,
     "pencil": lambda chip, random: pencil(chip, random, coloured=False),
-    "poster": poster,
-    "cartoon": cartoon,
-    "canvas": canvas,
-    "oil": oil,
-    "stone": stone,
-}
+    "poster": poster, "cartoon": cartoon, "canvas": canvas, "oil": oil, "stone": stone,
+}  # fmt: skip
 FITTED = ("watercolour", "coloured pencil", "pencil", "poster", "cartoon", "canvas")
 
 if __name__ == "__main__":

@@ -63,6 +63,14 @@ def write_json(file: Path, content: Any) -> None:
     partial.replace(file)
 
 
+def report_missed(bars: Mapping[str, bool]) -> int:
+    """Print which bars are not met; return the exit status."""
+    missed = [bar for bar, met in bars.items() if not met]
+    if missed:
+        print(f"not met: {'; '.join(missed)}", file=sys.stderr)
+    return 1 if missed else 0
+
+
 def show(figures: Any) -> None:
     """Print figures as JSON."""
     print(json.dumps(figures, indent=2), flush=True)

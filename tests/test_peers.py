@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from agelens.errors import ConfigError
 from agelens.evaluation import bootstrap, metrics
 from drawn import write_dataset
 
+Run = Callable[..., dict[str, Any]]
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
-NAMES = ("catalogue", "comparison", "peers", "runner", "store", "timing")
+NAMES = ("comparison", "peers", "runner", "store")
 
 # Sees the middle of a picture: green is the age, more red than blue is female, white is no face.
 # Its arguments are a file in which it counts the pictures, and after how many it fails.
@@ -66,27 +67,28 @@ main()
 def modules() -> Any:
     """Import the benchmark's modules, and forget them afterwards."""
     sys.path.insert(0, str(PEERS))
-    yield {name: importlib.import_module(name) for name in NAMES}
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in NAMES})
     sys.path.remove(str(PEERS))
     for name in NAMES:
         sys.modules.pop(name, None)
 
 
-@pytest.fixture
-def runner(modules: dict[str, ModuleType]) -> Any:
-    return modules["runner"]
+@pytest.fixture(scope="module")
+def runner(modules: Any) -> Any:
+    return modules.runner
 
 
 @pytest.fixture(scope="module")
-def comparison(modules: dict[str, ModuleType]) -> Any:
-    return modules["comparison"]
+def comparison(modules: Any) -> Any:
+    return modules.comparison
 
 
 @pytest.fixture
-def fake(tmp_path: Path) -> Path:
+def fake(tmp_path: Path) -> list[str]:
+    """The command of a fake peer, which counts the pictures that it sees in the file `log`."""
     script = tmp_path / "fake_peer.py"
     script.write_text(FAKE.format(peers=str(PEERS)), "utf-8")
-    return script
+    return [sys.executable, str(script), str(tmp_path / "log")]
 
 
 def chip(red: int, green: int, blue: int) -> NDArray[np.uint8]:
@@ -99,16 +101,15 @@ ANSWERS = [{"age": 30, "gender": "female"}, None, {"age": 61, "gender": "male"},
 
 
 @pytest.fixture
-def labelled(modules: dict[str, ModuleType]) -> Any:
-    return lambda age, female: modules["comparison"].Faces([], age, female, np.empty(0))
+def labelled(comparison: Any) -> Any:
+    return lambda age, female: comparison.Faces([], age, female, np.empty(0))
 
 
-def test_answers_keep_the_order_of_the_chips(runner: Any, fake: Path, tmp_path: Path) -> None:
-    border = runner.Border(0.25, "black")
-    words = [sys.executable, str(fake), str(tmp_path / "log")]
-    about, *answers = runner.answers(words, CHIPS, border)
+def test_answers_keep_the_order_of_the_chips(runner: Any, fake: list[str], tmp_path: Path) -> None:
+    about, *answers = runner.answers(fake, CHIPS, runner.Border(0.25, "black"))
+    size = Path(fake[1]).stat().st_size
     assert about["versions"]["numpy"] == np.__version__
-    assert about["weights"] == {"model": fake.stat().st_size, "pipeline": fake.stat().st_size}
+    assert about["weights"] == {"model": size, "pipeline": size}
     assert answers == ANSWERS
     assert (tmp_path / "log").read_text().split() == ["0"] * 4  # the corner is the border
 
@@ -126,37 +127,30 @@ def test_borders(runner: Any) -> None:
     assert all(border.side == border.around(picture).shape[0] for border in runner.BORDERS)
 
 
-def test_a_failing_peer_reports_its_error_output(runner: Any, fake: Path, tmp_path: Path) -> None:
-    words = [sys.executable, str(fake), str(tmp_path / "log"), "2"]
-    with pytest.raises(runner.PeerFailed, match=r"(?s)ended with 1.*the fake peer broke"):
-        list(runner.answers(words, CHIPS, runner.Border()))
-
-
 @pytest.mark.parametrize(
     ("program", "says"),
     [
+        ("", r"(?s)ended with 1.*the fake peer broke"),
         ("print('not JSON')", "wrote b'not JSON"),
         ("print('{}'); print('null')", "1 answers on 4 pictures"),
         ("pass", "ended with 0"),
     ],
 )
-def test_an_invalid_answer_is_an_error(runner: Any, program: str, says: str) -> None:
-    program = f"import sys; sys.stdin.buffer.read(); {program}"
+def test_a_failing_peer_or_an_invalid_answer_is_an_error(
+    runner: Any, fake: list[str], program: str, says: str
+) -> None:
+    command = [sys.executable, "-c", f"import sys; sys.stdin.buffer.read(); {program}"]
     with pytest.raises(runner.PeerFailed, match=says):
-        list(runner.answers([sys.executable, "-c", program], CHIPS, runner.Border()))
+        list(runner.answers(command if program else [*fake, "2"], CHIPS, runner.Border()))
 
 
-def test_an_unreadable_chip_raises(runner: Any, fake: Path, tmp_path: Path) -> None:
+def test_an_unreadable_chip_raises(runner: Any, fake: list[str]) -> None:
     def chips() -> Any:
         yield CHIPS[0]
         raise OSError("a damaged chip")
 
     with pytest.raises(OSError, match="a damaged chip"):
-        list(
-            runner.answers(
-                [sys.executable, str(fake), str(tmp_path / "log")], chips(), runner.Border()
-            )
-        )
+        list(runner.answers(fake, chips(), runner.Border()))
 
 
 def test_missing_programs_are_reported(
@@ -172,33 +166,28 @@ def test_missing_programs_are_reported(
 def test_figures_cover_answered_faces_only(comparison: Any, labelled: Any) -> None:
     random = np.random.default_rng(5)
     faces = labelled(random.integers(0, 90, 400), random.random(400) < 0.5)
+    ages, female = faces.age + random.normal(0, 7, 400), faces.female ^ (random.random(400) < 0.1)
+    found = random.random(400) >= 0.2
     lines = [
-        {"age": float(age + off), "gender": ("male", "female")[int(female ^ wrong)]}
-        for age, female, off, wrong in zip(
-            faces.age, faces.female, random.normal(0, 7, 400), random.random(400) < 0.1, strict=True
-        )
+        {"age": float(age), "gender": "female" if is_female else "male"} if seen else None
+        for age, is_female, seen in zip(ages, female, found, strict=True)
     ]
-    lost = random.random(400) < 0.2
-    kept = [None if gone else line for gone, line in zip(lost, lines, strict=True)]
     weights = bootstrap.resample(np.arange(400))
-    told = comparison.figures(comparison.Answers.read(kept), faces, weights)
-    age = np.array([line["age"] for line in lines])[~lost]
-    said = np.array([line["gender"] == "female" for line in lines])[~lost]
+    told = comparison.figures(comparison.Answers.read(lines), faces, weights)
+    older = found & (faces.age >= 13)
     expected = {
-        "age_mae": metrics.age_mae(age, faces.age[~lost]),
-        "age_bias": metrics.age_bias(age, faces.age[~lost]),
-        "age_within_5": metrics.cumulative_score(age, faces.age[~lost], 5),
-        "gender_accuracy": metrics.gender_accuracy(said, faces.female[~lost]),
-        "gender_accuracy_13_and_older": metrics.gender_accuracy(
-            said[faces.age[~lost] >= 13], faces.female[~lost & (faces.age >= 13)]
-        ),
+        "age_mae": metrics.age_mae(ages[found], faces.age[found]),
+        "age_bias": metrics.age_bias(ages[found], faces.age[found]),
+        "age_within_5": metrics.cumulative_score(ages[found], faces.age[found], 5),
+        "gender_accuracy": metrics.gender_accuracy(female[found], faces.female[found]),
+        "gender_accuracy_13_and_older": metrics.gender_accuracy(female[older], faces.female[older]),
     }
     assert {name: figure["value"] for name, figure in told["figures"].items()} == {
         name: pytest.approx(value) for name, value in expected.items()
     }
     assert all(f["low"] < f["value"] < f["high"] for f in told["figures"].values())
-    assert told["found"]["faces"] == 400 - lost.sum()
-    assert told["found"]["share"]["value"] == pytest.approx(1 - lost.mean())
+    assert told["found"]["faces"] == found.sum()
+    assert told["found"]["share"]["value"] == pytest.approx(found.mean())
     assert told["found_without_age"] == told["found_without_gender"] == 0
 
 
@@ -227,19 +216,12 @@ def test_comparison_uses_faces_that_both_answer(comparison: Any, labelled: Any) 
     assert (alone["found_without_age"], alone["found_without_gender"]) == (1, 1)
 
 
-@given(
-    st.lists(
-        st.none()
-        | st.fixed_dictionaries(
-            {
-                "age": st.none() | st.floats(0, 120),
-                "gender": st.sampled_from(["female", "male", None]),
-            }
-        ),
-        min_size=1,
-        max_size=30,
-    )
+ANSWER = st.fixed_dictionaries(
+    {"age": st.none() | st.floats(0, 120), "gender": st.sampled_from(["female", "male", None])}
 )
+
+
+@given(st.lists(st.none() | ANSWER, min_size=1, max_size=30))
 def test_reading_keeps_every_answer(comparison: Any, lines: list[dict[str, Any] | None]) -> None:
     answers = comparison.Answers.read(json.loads(json.dumps(lines)))
     genders = {1.0: "female", 0.0: "male"}
@@ -262,30 +244,27 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(
-    modules: dict[str, ModuleType],
-    dataset: Path,
-    fake: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., dict[str, Any]]:
+    modules: Any, dataset: Path, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
     """Return a function that runs the command with two fake peers, one of them as ours."""
-    listing, log = modules["catalogue"], tmp_path / "log"
+    listing = modules.runner
     facts = {"trained_on": "colours", "utkface": "no", "sources": ["a page"], "licence": "MIT"}
     entry = {"name": "fake", "package": "fake 1.0 (PyPI)", "detector": "eyes", **facts,
-             "program": ["python", str(fake), str(log)]}  # fmt: skip
+             "program": ["python", *fake[1:]]}  # fmt: skip
     left = [{"package": "other 2.0 (PyPI)", "why": "weights not in the package"}]
-    catalogue = {"peer": [entry], "left_out": left}
-    monkeypatch.setattr(listing, "read", lambda: catalogue)
-    own = listing.Peer("agelens fake", "agelens", entry["program"], None, {}, "", ours=True)
-    found = listing.Peer("agelens finds", "agelens", entry["program"], "eyes", {}, "", ours=True)
-    monkeypatch.setattr(listing, "peers", lambda *_: [found, own, *listing.others(None)])
-    monkeypatch.setattr(modules["peers"], "RESULT", tmp_path / "results" / "peers.json")
-    monkeypatch.setattr(modules["timing"], "pin", lambda: False)
+    monkeypatch.setattr(listing, "catalogue", lambda: {"peer": [entry], "left_out": left})
+    own = [
+        listing.Peer(f"agelens {name}", "agelens", entry["program"], detector, {}, "", ours=True)
+        for name, detector in (("finds", "eyes"), ("fake", None))
+    ]
+    monkeypatch.setattr(listing, "peers", lambda *_: [*own, *listing.others(None)])
+    monkeypatch.setattr(modules.peers, "RESULT", tmp_path / "results" / "peers.json")
+    monkeypatch.setattr(modules.peers, "pin", lambda: False)
 
     def run(*more: str) -> dict[str, Any]:
         words = ["peers.py", "--data", str(dataset), "--work", str(tmp_path / "work")]
         monkeypatch.setattr(sys, "argv", [*words, "--python", sys.executable, *more])
-        modules["peers"].main()
+        modules.peers.main()
         record: dict[str, Any] = json.loads((tmp_path / "results" / "peers.json").read_text())
         return record
 
@@ -293,7 +272,7 @@ def run(
 
 
 def test_the_command_writes_the_record_and_reuses_answers(
-    run: Callable[..., dict[str, Any]], dataset: Path, tmp_path: Path
+    run: Run, dataset: Path, tmp_path: Path
 ) -> None:
     record = run()
     opened = Dataset(dataset)
@@ -307,9 +286,8 @@ def test_the_command_writes_the_record_and_reuses_answers(
     theirs = record["peers"][2]
     assert theirs["border"] == "none" and record["peers"][1]["border"] is None
     assert theirs["same_faces"]["agelens finds"]["difference"]["age_mae"]["value"] == 0
-    assert (
-        theirs["trained_on"] == "colours" and record["left_out"][0]["package"] == "other 2.0 (PyPI)"
-    )
+    assert theirs["trained_on"] == "colours"
+    assert record["left_out"][0]["package"] == "other 2.0 (PyPI)"
     assert record["timing"] is None
     assert str(tmp_path) not in record["command"] and str(dataset) not in record["command"]
     asked = (tmp_path / "log").read_text()
@@ -319,9 +297,9 @@ def test_the_command_writes_the_record_and_reuses_answers(
 
 
 def test_the_border_with_most_faces_found_is_chosen(
-    modules: dict[str, ModuleType], labelled: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    modules: Any, labelled: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    store, comparison = modules["store"], modules["comparison"]
+    store = modules.store
     faces = labelled(np.full(4, 30), np.full(4, True))
     told = {"none": (0.5, 1.0), "black 25%": (1.0, 5.0), "edge 25%": (1.0, 4.0)}
 
@@ -329,7 +307,7 @@ def test_the_border_with_most_faces_found_is_chosen(
         found, off = told[str(border)]  # a border that is not there must not be asked for
         line = {"age": 30 + off, "gender": "female"}
         lines = [line if place < 4 * found else None for place in range(4)]
-        return {}, comparison.Answers.read(lines)
+        return {}, modules.comparison.Answers.read(lines)
 
     kept_answers = store.AnswerStore(tmp_path, {}, None)
     monkeypatch.setattr(kept_answers, "answers", answers)
@@ -338,12 +316,13 @@ def test_the_border_with_most_faces_found_is_chosen(
     assert str(store.best(trials)) == "edge 25%"
 
 
-def test_an_interrupted_run_resumes(
-    run: Callable[..., dict[str, Any]], tmp_path: Path, dataset: Path
-) -> None:
+def largest(folder: Path) -> Path:
+    return max(folder.glob("fake-*.jsonl"), key=lambda file: file.stat().st_size)
+
+
+def test_an_interrupted_run_resumes(run: Run, tmp_path: Path) -> None:
     whole = run()
-    log, faces = tmp_path / "log", whole["faces"]
-    kept = max((tmp_path / "work").glob("fake-*.jsonl"), key=lambda file: file.stat().st_size)
+    log, faces, kept = tmp_path / "log", whole["faces"], largest(tmp_path / "work")
     lines = kept.read_text().splitlines(keepends=True)
     kept.write_text("".join(lines[:3]) + lines[3][:4])  # two answers, and the start of a third
     log.unlink()
@@ -352,11 +331,9 @@ def test_an_interrupted_run_resumes(
     assert kept.read_text() == "".join(lines)
 
 
-def test_concurrent_runs_do_not_overwrite_answers(
-    run: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
+def test_concurrent_runs_do_not_overwrite_answers(run: Run, tmp_path: Path) -> None:
     run()
-    kept = max((tmp_path / "work").glob("fake-*.jsonl"), key=lambda file: file.stat().st_size)
+    kept = largest(tmp_path / "work")
     kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:3]))
     before = kept.read_text()
     with kept.open("a") as other:
@@ -366,14 +343,12 @@ def test_concurrent_runs_do_not_overwrite_answers(
     assert kept.read_text() == before
 
 
-def test_timing_is_added_to_the_record(
-    run: Callable[..., dict[str, Any]], modules: dict[str, ModuleType]
-) -> None:
+def test_timing_is_added_to_the_record(run: Run, modules: Any) -> None:
     with pytest.raises(SystemExit, match=r"no peers\.json yet"):
         run("--time", "1")
     run()
     timing = run("--time", "2")["timing"]
-    assert timing["rounds"] == 2 * modules["timing"].TURNS
+    assert timing["rounds"] == 2 * modules.peers.TURNS
     assert set(timing["milliseconds"]) == {"agelens finds", "agelens fake", "fake"}
     assert all(0 < ms < 1000 for parts in timing["milliseconds"].values() for ms in parts.values())
     record = run()  # asked again, the times stay
@@ -382,30 +357,22 @@ def test_timing_is_added_to_the_record(
     assert rows[0].count("|") == rows[2].count("|") == rows[4].count("|")
     assert rows[4].startswith("| fake | 100.0% |") and "+0.00 (+0.00 to +0.00)" in rows[4]
     assert f"{record['faces']:,} faces" in rows[-1]
-    assert "| fake | fake 1.0 (PyPI) | no | colours |" in tables.render(
-        "peers_origins", record=record
-    )
-    assert "other 2.0 (PyPI): weights not in the package" in tables.render(
-        "peers_origins", record=record
-    )
+    origins = tables.render("peers_origins", record=record)
+    assert "| fake | fake 1.0 (PyPI) | no | colours |" in origins
+    assert "other 2.0 (PyPI): weights not in the package" in origins
 
 
-def test_the_catalogue_is_complete(modules: dict[str, ModuleType]) -> None:
-    listing = modules["catalogue"]
-    for entry in listing.read()["peer"]:
+def test_the_catalogue_is_complete(runner: Any) -> None:
+    for entry in runner.catalogue()["peer"]:
         assert (PEERS / entry["program"][1]).is_file()
         assert entry["utkface"] in ("yes", "no", "not told") and entry["sources"]
     pinned = json.loads((PEERS / "package.json").read_text("utf-8"))["dependencies"]
-    pinned |= {
-        name: version
-        for file in ("requirements.txt", "requirements-no-deps.txt")
-        for line in (PEERS / file).read_text("utf-8").splitlines()
-        if not line.startswith("#")
-        for name, version in [line.split("==")]
-    }
-    for peer in listing.others(None):
+    for file in ("requirements.txt", "requirements-no-deps.txt"):
+        lines = (PEERS / file).read_text("utf-8").splitlines()
+        pinned |= dict(line.split("==") for line in lines if not line.startswith("#"))
+    for peer in runner.others(None):
         for part in peer.package.rsplit(" (", 1)[0].split(" + "):
             name, version = part.split()
             assert pinned[name] == version
     with pytest.raises(ConfigError, match="no peer nobody: expected human: faceres"):
-        listing.others(["nobody"])
+        runner.others(["nobody"])

@@ -14,17 +14,16 @@ around it: the one with which it finds most faces on validation chips.
 
 import argparse
 import json
+import os
+import statistics
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import catalogue
 import runner
-import timing
-from catalogue import Peer
 from comparison import Faces, compare, figures, shuffled, spread
-from runner import HERE, Border
+from runner import BORDERS, HERE, Border, Peer
 from store import AnswerStore, Trial, best
 
 from agelens import provenance
@@ -33,9 +32,12 @@ from agelens.data.dataset import Dataset
 from agelens.data.folds import split_folds
 from agelens.errors import AgelensError, ConfigError
 from agelens.evaluation import bootstrap
+from agelens.output.tables import replacing
 
 RESULT = HERE.parent / "results" / "peers.json"
 VALIDATION_CHIPS = 200  # on which borders are tried
+TIMED_CHIPS = 32
+TURNS = 3  # over all peers, so that a slow spell of the machine does not hit one of them
 
 
 def main() -> None:
@@ -45,13 +47,12 @@ def main() -> None:
     before = json.loads(target.read_text("utf-8")) if target.is_file() else {}
     try:
         dataset = Dataset(given.data)
-        peers = catalogue.peers(given.models or ["default"], given.only)
+        peers = runner.peers(given.models or ["default"], given.only)
         commands = {peer.name: runner.command(peer.program, given.python) for peer in peers}
         if given.time and not before:
             raise ConfigError(f"no {target.name} yet: run without --time first")
         if given.time:
-            with bar() as progress:
-                times = timing.measure(before, dataset, peers, commands, given.time, progress)
+            times = time_peers(before, dataset, peers, commands, given.time)
             record = before | {"timing": {"command": command_line(given, peers)} | times}
         else:
             record = measure(given, dataset, peers, commands)
@@ -59,9 +60,9 @@ def main() -> None:
     except AgelensError as error:
         sys.exit(str(error))
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    partial.replace(target)
+    with replacing(target) as file:
+        json.dump(record, file, indent=1, ensure_ascii=False)
+        file.write("\n")
     print(target)
 
 
@@ -148,8 +149,52 @@ def measure(
             for detector, trials in tried.items()
         },
         "peers": rows,
-        "left_out": catalogue.read()["left_out"],
+        "left_out": runner.catalogue()["left_out"],
     }
+
+
+def time_peers(
+    record: dict[str, Any], dataset: Dataset, peers: list[Peer], commands: dict[str, list[str]],
+    rounds: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Time the peers of a record, each with the border that it has there; return its `timing`.
+
+    Every turn is a process of its own with a round to warm up and `rounds` that count. Raises
+    ConfigError for a peer that is not in the record.
+    """
+    borders = {str(border): border for border in BORDERS}
+    chosen = {row["name"]: borders[row["border"] or "none"] for row in record["peers"]}
+    if lacking := [peer.name for peer in peers if peer.name not in chosen]:
+        raise ConfigError(f"{', '.join(lacking)}: not in the record; run without --time first")
+    sample = list(
+        Faces.of(dataset, spread(dataset.split(0).test, TIMED_CHIPS)).chips(0, TIMED_CHIPS)
+    )
+    pinned = pin()
+    times: dict[str, dict[str, list[float]]] = {}
+    with bar() as progress:
+        for peer in progress.track(peers * TURNS, description="timing"):
+            measured = runner.times(commands[peer.name], sample, chosen[peer.name], rounds)
+            for part, ms in measured.items():
+                times.setdefault(peer.name, {}).setdefault(part, []).extend(ms)
+    return {
+        "date": provenance.now(),
+        "machine": provenance.machine(threads=1),
+        "pinned_to_one_core": pinned,
+        "faces": len(sample),
+        "rounds": TURNS * rounds,
+        "milliseconds": {
+            name: {part: round(statistics.median(each), 2) for part, each in parts.items()}
+            for name, parts in times.items()
+        },
+    }
+
+
+def pin() -> bool:
+    """Keep this process, and those it starts, on one core; return whether the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    return True
 
 
 def command_line(given: argparse.Namespace, peers: list[Peer]) -> str:

@@ -1,16 +1,19 @@
-"""Run a peer: a program that reads pictures and writes an answer about each.
+"""The peers, and how one is run: a program that reads pictures and writes an answer about each.
 
-worker.py says what goes between the two. A peer runs in its own process and environment, on one
-thread, and sees a picture only while it answers about it: no file of it is written.
+The peers are agelens with some models, and the packages of catalogue.toml. worker.py says what goes
+between the two programs. A peer runs in its own process and environment, on one thread, and sees a
+picture only while it answers about it: no file of it is written.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +24,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.errors import AgelensError
-from agelens.inference.runtime import CHIP
+import agelens
+from agelens.errors import AgelensError, ConfigError
+from agelens.evaluation.evaluate import model_name
+from agelens.inference.runtime import CHIP, Model
 
 HERE = Path(__file__).resolve().parent
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "",
-}
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
+}  # fmt: skip
 COMPLAINT_LINES = 15
+FACTS = ("trained_on", "utkface", "sources", "licence")
+PINS = ("package.json", "requirements.txt", "requirements-no-deps.txt")
 
 Chip = NDArray[np.uint8]
 
@@ -71,6 +74,64 @@ BORDERS = (
 """The borders that are tried, the narrowest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program that predicts age and gender."""
+
+    name: str
+    package: str
+    program: list[str]  # agelens, python or node, then the script and its words
+    detector: str | None  # peers of one detector get the same border; None: no detector
+    facts: dict[str, Any]  # what the catalogue says of it, or a model's digest
+    pins: str  # a digest of what fixes its answers beside the program's words
+    ours: bool = False
+
+
+def peers(models: list[str], only: list[str] | None) -> list[Peer]:
+    """Return ours, each with its own detection and on the chip as it is, and the others.
+
+    `only` names others. Raises ConfigError for a name that the catalogue does not have.
+    """
+    return [peer for model in models for peer in ours(model)] + others(only)
+
+
+def ours(name: str) -> list[Peer]:
+    """Return agelens with a model, by name or path, finding the face and on the aligned chip."""
+    model = Model(name)
+    facts = {"model_sha256": _digest([model.path])}
+    sources = sorted(Path(agelens.__file__).parent.rglob("*.py"))
+    pins = _digest([model.path, *sources])
+    program, title = ["agelens", "agelens_peer.py", str(model.path)], f"agelens {model_name(model)}"
+    ways = ((title, program, "agelens"), (f"{title}, aligned chip", [*program, "--chips"], None))
+    return [Peer(name, "agelens", *how, facts, pins, ours=True) for name, *how in ways]
+
+
+def others(only: list[str] | None) -> list[Peer]:
+    """Return the peers of the catalogue, or those that are named."""
+    entries = catalogue()["peer"]
+    known = [entry["name"] for entry in entries]
+    if unknown := sorted(set(only or ()) - set(known)):
+        raise ConfigError(f"no peer {', '.join(unknown)}: expected {', '.join(known)}")
+    pins = _digest([HERE / name for name in PINS])
+    return [
+        Peer(
+            entry["name"], entry["package"], entry["program"], entry.get("detector"),
+            {key: entry[key] for key in FACTS}, pins,
+        )
+        for entry in entries
+        if only is None or entry["name"] in only
+    ]  # fmt: skip
+
+
+def catalogue() -> dict[str, list[dict[str, Any]]]:
+    """Read catalogue.toml: `peer`, and `left_out`."""
+    return tomllib.loads((HERE / "catalogue.toml").read_text("utf-8"))
+
+
+def _digest(files: list[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def command(program: list[str], python: Path) -> list[str]:
     """Return the command of a program whose first word is agelens, python or node.
 
@@ -97,12 +158,18 @@ def answers(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator
 
     Raises PeerFailed where it fails, or answers on fewer or more than it was given.
     """
-    given = _Counted(chips)
-    count = -1
-    for count, line in enumerate(_lines(words, given, border)):  # noqa: B007
+    given = count = 0
+
+    def counted() -> Iterator[Chip]:
+        nonlocal given
+        for chip in chips:
+            given += 1
+            yield chip
+
+    for count, line in enumerate(_lines(words, counted(), border)):  # noqa: B007
         yield line
-    if count != given.count:
-        raise PeerFailed(f"{' '.join(words)}: {count} answers on {given.count} pictures")
+    if count != given:
+        raise PeerFailed(f"{' '.join(words)}: {count} answers on {given} pictures")
 
 
 def times(
@@ -113,27 +180,14 @@ def times(
     return measured
 
 
-class _Counted:
-    def __init__(self, chips: Iterable[Chip]) -> None:
-        self._chips, self.count = chips, 0
-
-    def __iter__(self) -> Iterator[Chip]:
-        for chip in self._chips:
-            self.count += 1
-            yield chip
-
-
 def _lines(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
     """Send the chips and yield the lines that come back, read as JSON."""
     trouble: list[Exception] = []
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
-            [*words, "--side", str(border.side)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            env=os.environ | ONE_THREAD,
-        )
+            [*words, "--side", str(border.side)], env=os.environ | ONE_THREAD,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints,
+        )  # fmt: skip
 
         def feed() -> None:
             try:
@@ -152,7 +206,13 @@ def _lines(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[
         try:
             empty = True
             for line in child.stdout:
-                yield _read(line, words)
+                try:
+                    answer = json.loads(line)
+                except ValueError as error:
+                    raise PeerFailed(
+                        f"{' '.join(words)} wrote {line[:80]!r}: expected a line of JSON"
+                    ) from error
+                yield answer
                 empty = False
             code = child.wait()
             feeder.join()
@@ -166,12 +226,3 @@ def _lines(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[
             complaints.seek(0)
             last = complaints.read().decode("utf-8", "replace").splitlines()[-COMPLAINT_LINES:]
             raise PeerFailed("\n".join([f"{' '.join(words)} ended with {code}:", *last]))
-
-
-def _read(line: bytes, words: list[str]) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise PeerFailed(
-            f"{' '.join(words)} wrote {line[:80]!r}: expected a line of JSON"
-        ) from error

@@ -14,10 +14,9 @@ from typing import Any, TextIO
 
 import numpy as np
 import runner
-from catalogue import Peer
 from comparison import Answers, Faces
 from rich.progress import Progress
-from runner import BORDERS, Border
+from runner import BORDERS, Border, Peer
 
 
 @dataclass(frozen=True, slots=True)

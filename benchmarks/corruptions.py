@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.progress import track
-from rich.table import Table
 
 import record
 from agelens.cli import console
@@ -35,9 +35,8 @@ SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0
 
 def low_light(chip: Chip, level: int, random: Generator) -> Chip:
     """Leave little light, and add the noise that comes with it."""
-    light = chip * (0.5, 0.3, 0.18)[level]
     noise = random.normal(0, (6, 10, 14)[level], chip.shape)
-    return bytes_of(light + noise)
+    return bytes_of(chip * (0.5, 0.3, 0.18)[level] + noise)
 
 
 def motion_blur(chip: Chip, length: int, random: Generator) -> Chip:
@@ -205,7 +204,7 @@ def main() -> None:
     }
     record.write(given, figures)
     for name, cases in measured.items():
-        console.out.print(table(name, cases))
+        show(name, cases)
 
 
 @dataclass(frozen=True)
@@ -245,11 +244,8 @@ def degrade(clean: Chip, kind: str, level: int) -> Chip:
 def run(model: Model, faces: Chip) -> Output:
     """Run a model on any number of chips, 64 at a time."""
     parts = [model.run(faces[i : i + 64]) for i in range(0, len(faces), 64)]
-    return Output(
-        np.concatenate([part.age_probabilities for part in parts]),
-        np.concatenate([part.age_years for part in parts]),
-        np.concatenate([part.female_probability for part in parts]),
-    )
+    names = ("age_probabilities", "age_years", "female_probability")
+    return Output(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def case(answers: Output, faces: Faces) -> dict[str, float]:
@@ -282,29 +278,21 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def table(name: str, cases: list[dict[str, Any]]) -> Table:
-    """Lay out one model's figures, a row for each kind, the mean of its severities."""
+def show(name: str, cases: list[dict[str, Any]]) -> None:
+    """Print one model's figures, a row for each kind, the mean of its severities."""
     means = summary(cases)
-    shown = Table(
-        title=f"{name}: mean MAE {means['mean_age_mae']:.2f} = "
+    title = (
+        f"{name}: mean MAE {means['mean_age_mae']:.2f} = "
         f"{means['mean_age_mae_over_clean']:.2f} x clean, "
         f"gender {means['gender_points_lost']:.1f} points below clean"
     )
     columns = {
-        "age_mae": ("MAE", ".2f"), "age_bias": ("bias", "+.2f"),
-        "age_bias_under_13": ("under 13", "+.2f"), "age_bias_over_60": ("over 60", "+.2f"),
-        "gender_accuracy": ("gender", ".1%"),
+        "MAE": ("age_mae", ".2f"), "bias": ("age_bias", "+.2f"),
+        "under 13": ("age_bias_under_13", "+.2f"), "over 60": ("age_bias_over_60", "+.2f"),
+        "gender": ("gender_accuracy", ".1%"),
     }  # fmt: skip
-    shown.add_column("kind")
-    for heading, _ in columns.values():
-        shown.add_column(heading, justify="right")
-    for kind in dict.fromkeys(one["kind"] for one in cases):
-        own = [one for one in cases if one["kind"] == kind]
-        values = (
-            format(fmean(one[key] for one in own), spec) for key, (_, spec) in columns.items()
-        )
-        shown.add_row(kind, *values)
-    return shown
+    rows = pl.DataFrame(cases).group_by("kind", maintain_order=True).mean().to_dicts()
+    console.table(["kind"], columns, [([row["kind"]], row) for row in rows], title=title)
 
 
 if __name__ == "__main__":

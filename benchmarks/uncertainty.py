@@ -47,10 +47,7 @@ RISE = 1.25  # times the error of untouched faces: spoilt
 FALSE_ALARMS = 0.01  # of untouched faces, where a limit is set
 DETECTED = 60  # faces of a case on which the detector runs too
 Values = NDArray[np.float64]
-MEASURES: dict[str, Callable[[Chip], float]] = {
-    "sharpness": quality.sharpness,
-    "brightness": quality.brightness,
-}
+MEASURES = {"sharpness": quality.sharpness, "brightness": quality.brightness}
 
 
 def cut(chip: Chip, share: float, random: Generator) -> Chip:
@@ -94,9 +91,9 @@ def main() -> None:
     store = Store(given.answers, model)
     rows = dataset.split(0).validation
     plain = Answered.of(store, "plain", Faces.of(dataset, spaced(rows, given.faces)))
-    pose = store.get(
-        "plain/turned", lambda: np.array([turned(chip, detector) for chip in plain.faces.chips])
-    )
+    pose = store.get("plain/turned", lambda: np.abs([  # how far the nose is off the middle line
+        measure_chip(chip, detector).get("yaw", np.nan) for chip in plain.faces.chips
+    ]))  # fmt: skip
     clean = Answered.of(store, "clean", Faces.of(dataset, spaced(rows, given.degraded)))
     cases = [case("clean", 0, clean, clean, store, detector)]
     steps = [(kind, level) for kind, (_, levels) in KINDS.items() for level in levels]
@@ -179,6 +176,11 @@ class Answered:
         """Whether each answer is over 10 years off, or of the wrong gender."""
         return (self.off > uncertainty.LARGE_ERROR) | self.wrong_gender
 
+    @property
+    def unsure(self) -> NDArray[np.bool_]:
+        """Whether each answer is called unsure."""
+        return np.array([bool(assessment.reasons) for assessment in self.assessments])
+
     def errors(self, those: NDArray[np.bool_]) -> dict[str, float]:
         """Return the errors of some of the faces."""
         return {
@@ -187,11 +189,6 @@ class Answered:
             "gender_errors": float(self.wrong_gender[those].mean()),
             "wrong": float(self.wrong[those].mean()),
         }
-
-
-def turned(chip: Chip, detector: Detector) -> float:
-    """Return how far the nose is off the middle line, in eye distances; NaN if unknown."""
-    return abs(measure_chip(chip, detector).get("yaw", float("nan")))
 
 
 def case(
@@ -205,7 +202,7 @@ def case(
         "age_mae": float(faces.off.mean()),
         "times_clean": float(faces.off.mean() / clean.off.mean()),
         "gender_errors": float(faces.wrong_gender.mean()),
-        "unsure": float(np.mean([bool(assessment.reasons) for assessment in faces.assessments])),
+        "unsure": float(faces.unsure.mean()),
         "values": {key: np.array([f(c) for c in chips]) for key, f in MEASURES.items()},
     }
     if kind in (*DETECTOR_KINDS, "clean"):
@@ -229,12 +226,16 @@ def score(chip: Chip, detector: Detector) -> float:
 def limits(cases: list[dict[str, Any]], plain: Answered) -> dict[str, Any]:
     """Find where each reason begins, and how often it is right."""
     found: dict[str, Any] = {}
+
+    def steps_of(kind: str) -> list[dict[str, Any]]:
+        return [one for one in cases if one["kind"] in ("clean", kind)]
+
     for reason, kind, key, sign in (
         ("blurred", "blur", "sharpness", 1),
         ("dark", "dark", "brightness", 1),
         ("bright", "bright", "brightness", -1),
     ):
-        steps = [one for one in cases if one["kind"] in ("clean", kind)]
+        steps = steps_of(kind)
         spoilt = [one for one in steps if one["times_clean"] >= RISE]
         begin = crossing([float(np.median(one["values"][key])) for one in steps], steps)
         values = sign * np.array([MEASURES[key](chip) for chip in plain.faces.chips])
@@ -250,10 +251,9 @@ def limits(cases: list[dict[str, Any]], plain: Answered) -> dict[str, Any]:
             "spoilt_from": spoilt[0]["level"] if spoilt else None,
             "hits": hit_rate(spoilt, key, limit, sign),
         }
-    small = [one for one in cases if one["kind"] in ("clean", "small")]
+    small, edge = steps_of("small"), steps_of("cut")
     side = crossing([one["level"] or CHIP for one in small], small)
     found["too_small"] = {"measure": "size", "limit": side}
-    edge = [one for one in cases if one["kind"] in ("clean", "cut")]
     share = crossing([one["level"] for one in edge], edge)
     start, stop = quality.CENTRE.start, quality.CENTRE.stop
     found["cut_off"] = {
@@ -280,11 +280,10 @@ def limits(cases: list[dict[str, Any]], plain: Answered) -> dict[str, Any]:
 
 def crossing(figures: list[float], steps: list[dict]) -> float | None:
     """Return the figure, between those of two steps, at which the error reaches RISE times."""
-    times = [step["times_clean"] for step in steps]
-    for i in range(1, len(steps)):
-        if times[i] >= RISE:
-            share = (RISE - times[i - 1]) / (times[i] - times[i - 1])
-            return float(figures[i - 1] + share * (figures[i] - figures[i - 1]))
+    points = [(step["times_clean"], figure) for step, figure in zip(steps, figures, strict=True)]
+    for (before, low), (after, high) in pairwise(points):
+        if after >= RISE:
+            return float(low + (RISE - before) / (after - before) * (high - low))
     return None
 
 
@@ -302,9 +301,8 @@ def by_pose(pose: Values, plain: Answered) -> dict[str, Any]:
     for low, high in pairwise([0, 0.1, 0.2, 0.3, 0.4, 0.5, np.inf]):
         inside = (pose >= low) & (pose < high)
         if inside.any():
-            errors = plain.errors(inside)
-            del errors["far_off"]
-            bins.append({"from": low, "faces": int(inside.sum()), **errors})
+            bins.append({"from": low, "faces": int(inside.sum()), **plain.errors(inside)})
+            del bins[-1]["far_off"]
     return {"not_found": int(np.isnan(pose).sum()), "bins": bins}
 
 
@@ -312,41 +310,25 @@ def curves(faces: Answered) -> dict[str, Any]:
     """Return the errors that remain when the most uncertain answers are held back."""
     shares = np.round(np.arange(0.1, 1.001, 0.05), 2)
     found: dict[str, Any] = {"kept": shares.tolist()}
+    any_error = np.array([assessment.error_probability for assessment in faces.assessments])
     for key, risk, order in (
         ("age_mae", faces.off, uncertainty.large_error_probability(faces.median, faces.ages)),
-        (
-            "wrong",
-            faces.wrong,
-            np.array([assessment.error_probability for assessment in faces.assessments]),
-        ),
+        ("wrong", faces.wrong, any_error),
         ("gender_errors", faces.wrong_gender, np.minimum(faces.female, 1 - faces.female)),
     ):
-        risk = risk.astype(np.float64)
-        by_doubt, oracle = risk[np.argsort(order, kind="stable")], np.sort(risk)
-        found[key] = {
-            "by_doubt": kept_risk(by_doubt, shares),
-            "oracle": kept_risk(oracle, shares),
-            "random": float(risk.mean()),
-            "aurc_by_doubt": area(by_doubt),
-            "aurc_oracle": area(oracle),
-            "aurc_random": float(risk.mean()),
-        }
+        found[key] = {"random": float(risk.mean()), "aurc_random": float(risk.mean())}
+        for name, by in (("by_doubt", order), ("oracle", risk)):
+            ordered = risk[np.argsort(by, kind="stable")].astype(np.float64)
+            kept = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)  # mean risk by coverage
+            counts = np.maximum(1, np.rint(shares * len(ordered)).astype(int))
+            found[key][name] = kept[counts - 1].tolist()
+            found[key][f"aurc_{name}"] = float(kept.mean())
     return found
-
-
-def kept_risk(ordered: Values, shares: Values) -> list[float]:
-    """Return the mean risk of the first shares of an order."""
-    return [float(ordered[: max(1, round(share * len(ordered)))].mean()) for share in shares]
-
-
-def area(ordered: Values) -> float:
-    """Return the area under risk against coverage (AURC): the mean over all coverages."""
-    return float((np.cumsum(ordered) / np.arange(1, len(ordered) + 1)).mean())
 
 
 def statuses(faces: Answered) -> dict[str, Any]:
     """Return how often answers are called unsure, and why, and the errors of each group."""
-    unsure = np.array([bool(assessment.reasons) for assessment in faces.assessments])
+    unsure = faces.unsure
     kinds = {"all": np.full(len(unsure), True), "ok": ~unsure, "unsure": unsure}
     for reason in (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR):
         kinds[reason.value] = np.array(
@@ -366,11 +348,10 @@ def draw(curves: dict[str, Any], faces: int) -> None:
         ("wrong", "risk-coverage.svg", "over 10 years off, or wrong gender", True),
     ):
         one = curves[key]
-        kept = [100 * share_ for share_ in curves["kept"]]
-        flat = [one["random"]] * len(kept)
+        kept = [100 * coverage for coverage in curves["kept"]]
         series = {
             "by doubt": Line(kept, one["by_doubt"]),
-            "at random": Line(kept, flat),
+            "at random": Line(kept, [one["random"]] * len(kept)),
             "knowing the truth": Line(kept, one["oracle"]),
         }
         svg = charts.lines(series, Axes("% of answers kept", axis, faces), share=share)

@@ -5,13 +5,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 
+from agelens.serving.app import create_app
+from agelens.serving.settings import Settings
+
 GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
+
+
+def serving(model: Path, **settings: Any) -> AbstractContextManager[httpx.Client]:
+    """Serve a model on one thread, with further settings."""
+    return running(create_app(Settings(model=model, threads=1, **{"longest": 640, **settings})))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from agelens import doctor
 from agelens.cli.app import app
 from agelens.doctor import Check, Health
 from agelens.faces.detector import SHA256
-from agelens.inference.runtime import shipped
+from agelens.inference import runtime
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,7 +31,7 @@ def check_of(name: str) -> Check:
 
 def test_this_installation_is_healthy() -> None:
     checks = {check.name: check for check in doctor.examine()}
-    for name in shipped():
+    for name in runtime.shipped():
         assert checks[f"model {name}"].health is Health.OK, checks[f"model {name}"].text
         assert checks[f"self-test {name}"].health is Health.OK, checks[f"self-test {name}"].text
         facts = checks[f"self-test {name}"].facts
@@ -44,41 +44,28 @@ def test_this_installation_is_healthy() -> None:
 def test_the_record_matches_the_shipped_models() -> None:
     recorded = json.loads((ROOT / "src/agelens/weights/recorded.json").read_text("utf-8"))
     assert {name: one["sha256"] for name, one in recorded.items()} == {
-        name: doctor.sha256(file) for name, file in shipped().items()
+        name: doctor.sha256(file) for name, file in runtime.shipped().items()
     }
 
 
-def test_a_changed_model_is_broken(monkeypatch, tiny_model: Path) -> None:
-    from agelens.inference import runtime
-
-    monkeypatch.setattr(runtime, "shipped", lambda: {"default": tiny_model})
-    checks = {check.name: check for check in doctor.examine()}
-    changed = checks["model default"]
-    assert changed.health is Health.BROKEN
-    assert doctor.sha256(tiny_model) in changed.text
-    assert "expected" in changed.text
-    assert checks["self-test default"].health is Health.BROKEN
-    assert "predicted" in checks["self-test default"].text
-    assert checks["detector"].health is Health.OK  # each is checked on its own
-
-
-def test_a_damaged_model_is_broken(monkeypatch, tmp_path: Path, tiny_model: Path) -> None:
-    from agelens.inference import runtime
-
+def test_a_changed_or_damaged_model_is_broken_and_an_unrecorded_one_a_warning(
+    monkeypatch, tmp_path: Path, tiny_model: Path
+) -> None:
     half = tmp_path / "half.onnx"
     half.write_bytes(tiny_model.read_bytes()[:-500])
-    monkeypatch.setattr(runtime, "shipped", lambda: {"default": half})
-    broken = check_of("model default")
-    assert broken.health is Health.BROKEN
-    assert "not a readable ONNX model" in broken.text
-
-
-def test_an_unrecorded_model_is_a_warning(monkeypatch, tiny_model: Path) -> None:
-    from agelens.inference import runtime
-
-    monkeypatch.setattr(runtime, "shipped", lambda: {"mine": tiny_model})
-    for name in ("model mine", "self-test mine"):
-        assert check_of(name).health is Health.WARNING
+    models = {"default": tiny_model, "fast": half, "mine": tiny_model}
+    monkeypatch.setattr(runtime, "shipped", lambda: models)
+    checks = {check.name: check for check in doctor.examine()}
+    for name, text in (
+        ("model default", doctor.sha256(tiny_model)),
+        ("model default", "expected"),
+        ("self-test default", "predicted"),
+        ("model fast", "not a readable ONNX model"),
+    ):
+        assert checks[name].health is Health.BROKEN
+        assert text in checks[name].text
+    assert checks["model mine"].health is checks["self-test mine"].health is Health.WARNING
+    assert checks["detector"].health is Health.OK  # each is checked on its own
 
 
 def test_the_chosen_model_is_checked(monkeypatch, tiny_model: Path) -> None:

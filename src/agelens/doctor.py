@@ -8,7 +8,7 @@ domain, cropped and shrunk to 200 px).
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -70,16 +70,18 @@ Finding: TypeAlias = tuple[Health, str] | tuple[Health, str, dict[str, Any]]
 
 def examine() -> Iterator[Check]:
     """Run the checks one after another; an error of any kind becomes a broken check."""
-    checks: list[tuple[str, Callable[[], Finding]]] = [
-        ("packages", _packages),
-        ("detector", _detector),
-    ]
+    checks: dict[str, Callable[[], Finding]] = {"packages": _packages, "detector": _detector}
     if "AGELENS_MODEL" in os.environ:
-        checks.append(("AGELENS_MODEL", _chosen_model))
-    names = _shipped()
-    checks += [(f"model {name}", partial(_model, name)) for name in names]
-    checks += [(f"self-test {name}", partial(_self_test, name)) for name in names]
-    for name, check in checks:
+        checks["AGELENS_MODEL"] = _chosen_model
+    try:
+        from agelens.inference import runtime
+
+        names = list(runtime.shipped())
+    except ImportError:  # the check of the packages reports it
+        names = ["default"]
+    checks |= {f"model {name}": partial(_model, name) for name in names}
+    checks |= {f"self-test {name}": partial(_self_test, name) for name in names}
+    for name, check in checks.items():
         try:
             yield Check(name, *check())
         except Exception as error:  # even a package that cannot be imported is a result here
@@ -88,13 +90,12 @@ def examine() -> Iterator[Check]:
 
 def extras() -> list[Extra]:
     """Return the extras of the package, each with its missing requirements."""
-    missing: dict[str, list[str]] = {name: [] for name in EXTRAS if name in _provided_extras()}
-    for requirement in _requirements():
-        marker, problem = requirement.marker, _unmet(requirement)
-        for name, problems in missing.items():
-            if marker and marker.evaluate({"extra": name}) and not marker.evaluate({"extra": ""}):
-                problems += [problem] if problem else []
-    return [Extra(name, EXTRAS[name], tuple(problems)) for name, problems in missing.items()]
+    optional = [one for one in _requirements() if not _is_needed(one)]
+    return [
+        Extra(name, gives, _unmet(one for one in optional if _is_needed(one, name)))
+        for name, gives in EXTRAS.items()
+        if name in _provided_extras()
+    ]
 
 
 def answers(model: Path) -> dict[str, Any]:
@@ -117,12 +118,11 @@ def sha256(file: Path) -> str:
 
 
 def _packages() -> Finding:
-    base = [r for r in _requirements() if r.marker is None or r.marker.evaluate({"extra": ""})]
+    base = list(filter(_is_needed, _requirements()))
     if not base:
         return Health.WARNING, "agelens is used without being installed by pip"
-    unmet = [problem for requirement in base if (problem := _unmet(requirement))]
-    found = {r.name: _version(r.name) for r in base}
-    if unmet:
+    found = {one.name: _version(one.name) for one in base}
+    if unmet := _unmet(base):
         install = " ".join(f"'{problem.partition(' (')[0]}'" for problem in unmet)
         return Health.BROKEN, f"{', '.join(unmet)}: run  pip install {install}", found
     others = [name for name in ("opencv-python", "opencv-contrib-python") if _version(name)]
@@ -160,38 +160,30 @@ def _compare_file(file: Path, expected: str | None, about: str) -> Finding:
     if expected is None:
         return Health.WARNING, f"{about}, SHA-256 {digest}: none is recorded", facts
     if digest != expected:
-        problem = (
-            f"SHA-256 {digest}: expected {expected}; the file was changed or damaged, so install "
-            "its package again"
-        )
-        return Health.BROKEN, f"{about}, {problem}", facts
+        problem = "the file was changed or damaged, so install its package again"
+        text = f"{about}, SHA-256 {digest}: expected {expected}; {problem}"
+        return Health.BROKEN, text, facts
     return Health.OK, f"{about}, SHA-256 {digest[:12]}… as recorded", facts
 
 
 def _self_test(name: str) -> Finding:
+    import numpy as np
+
     from agelens.inference.runtime import locate
 
     found, expected, speed = answers(locate(name)), _recorded(name).get("self_test"), _speed(name)
     facts = {"answers": found, "recorded": expected, **speed}
-    times = (
-        f"{speed['milliseconds_a_face']:.1f} ms per face, "
-        f"{speed['milliseconds_a_picture']:.0f} ms with its detection, on one thread"
-    )
+    face, picture = speed.values()
+    times = f"{face:.1f} ms per face, {picture:.0f} ms with its detection, on one thread"
     if expected is None:
         return Health.WARNING, f"no prediction is recorded; {times}", facts
-    if not _close(found, expected):
+    if found["faces"] != expected["faces"] or not all(
+        np.allclose(found[key], expected[key], rtol=0, atol=tolerance)
+        for key, tolerance in TOLERANCES.items()
+    ):
         return Health.BROKEN, f"predicted {found}: expected {expected}; {times}", facts
     result = f"age {found['age'][0]:.1f}, female {found['female_probability'][0]:.1%}"
     return Health.OK, f"{result} as recorded; {times}", facts
-
-
-def _close(found: dict[str, Any], expected: dict[str, Any]) -> bool:
-    import numpy as np
-
-    return found["faces"] == expected["faces"] and all(
-        np.allclose(found[key], expected[key], rtol=0, atol=tolerance)
-        for key, tolerance in TOLERANCES.items()
-    )
 
 
 def _speed(name: str) -> dict[str, float]:
@@ -215,15 +207,6 @@ def _picture() -> bytes:
     return (resources.files("agelens") / "selftest.jpg").read_bytes()
 
 
-def _shipped() -> list[str]:
-    try:
-        from agelens.inference.runtime import shipped
-
-        return list(shipped())
-    except ImportError:  # the check of the packages reports it
-        return ["default"]
-
-
 def _recorded(name: str) -> dict[str, Any]:
     file = resources.files("agelens") / "weights" / "recorded.json"
     recorded = json.loads(file.read_text("utf-8")) if file.is_file() else {}
@@ -245,15 +228,19 @@ def _provided_extras() -> list[str]:
         return []
 
 
-def _unmet(requirement: Requirement) -> str | None:
-    """Describe an unmet requirement: "polars>=1", "numpy>=1.26 (here is 1.24)"."""
-    version = _version(requirement.name)
-    wanted = f"{requirement.name}{requirement.specifier}"
-    if version is None:
-        return wanted
-    if requirement.specifier.contains(version, prereleases=True):
-        return None
-    return f"{wanted} (here is {version})"
+def _is_needed(requirement: Requirement, extra: str = "") -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _unmet(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+    """Describe the unmet requirements: "polars>=1", "numpy>=1.26 (here is 1.24)"."""
+    described = []
+    for one in requirements:
+        version = _version(one.name)
+        if version is None or not one.specifier.contains(version, prereleases=True):
+            here = f" (here is {version})" if version else ""
+            described.append(f"{one.name}{one.specifier}{here}")
+    return tuple(described)
 
 
 def _version(package: str) -> str | None:

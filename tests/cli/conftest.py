@@ -3,12 +3,16 @@
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
+from typing import TypeAlias
 
 import pytest
 
 from agelens.cli import app as command_line
 from agelens.cli import console
+
+Run: TypeAlias = tuple[int, str, str]
 
 
 @pytest.fixture
@@ -31,3 +35,14 @@ def agelens(
         return CompletedProcess(argv, int(end.value.code or 0), *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, agelens, tiny_model: Path) -> Callable[..., Run]:
+    """Run the module's COMMAND with the tiny model; return (exit code, out, err)."""
+
+    def call(*words: object) -> Run:
+        done = agelens(request.module.COMMAND, *words, "--model", tiny_model, "--threads", "1")
+        return done.returncode, done.stdout, done.stderr
+
+    return call

@@ -1,20 +1,20 @@
+"""`agelens data import`: its summary, how it continues, its errors."""
+
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from agelens.cli.app import app
+from agelens.data.importer import import_dataset
 from agelens.data.labels import UTKFACE_TERMS
-from agelens.errors import ArchiveRefused, SourceError
 from labelled import drawn, faces, write_folder, write_tar, write_zip
 
 
-def test_import_prints_a_summary_and_the_terms_once(tmp_path: Path) -> None:
+def test_import_prints_a_summary_and_the_terms_once(agelens, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     files = faces(12) | {"notes.txt": b"x"}
     source = write_zip(tmp_path / "s.zip", {"a/" + name: data for name, data in files.items()})
-    command = ["data", "import", str(source), str(tmp_path / "d")]
-    first = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
-    assert first.exit_code == 0
+    first = agelens("data", "import", source, tmp_path / "d")
+    assert first.returncode == 0
     lines = {
         cells[0].strip(): cells[1].strip()
         for line in first.stdout.splitlines()
@@ -28,15 +28,13 @@ def test_import_prints_a_summary_and_the_terms_once(tmp_path: Path) -> None:
     assert sum(map(int, lines["folds 0 to 9"].split())) == 12
     assert " ".join(first.stderr.split()).count(UTKFACE_TERMS) == 1
 
-    second = CliRunner().invoke(app, command)
-    assert second.exit_code == 0
-    assert "complete already; nothing to do" in " ".join(second.stderr.split())
-    assert UTKFACE_TERMS not in " ".join(second.stderr.split())
+    second = agelens("data", "import", source, tmp_path / "d")
+    assert second.returncode == 0
+    assert "complete already; nothing to do" in second.stderr
+    assert UTKFACE_TERMS not in second.stderr
 
 
-def test_import_goes_on_and_says_so(tmp_path: Path) -> None:
-    from agelens.data.importer import import_dataset
-
+def test_import_continues_an_earlier_run(agelens, tmp_path: Path) -> None:
     source = write_folder(tmp_path / "s", faces(6))
 
     def stop(stage: str, done: int, total: int | None) -> None:
@@ -45,20 +43,21 @@ def test_import_goes_on_and_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         import_dataset(source, tmp_path / "d", report=stop)
-    result = CliRunner().invoke(app, ["data", "import", str(source), str(tmp_path / "d")])
-    assert result.exit_code == 0
-    assert "continued an earlier run: 4 files were done" in result.stderr
+    done = agelens("data", "import", source, tmp_path / "d")
+    assert done.returncode == 0
+    assert "continued an earlier run: 4 files were done" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("files", "source", "error"),
-    [({"../x.jpg": drawn(1)}, "s.tgz", ArchiveRefused), ({}, "none.tgz", SourceError)],
+    ("files", "source", "code", "message"),
+    [
+        ({"../x.jpg": drawn(1)}, "s.tgz", 1, "'../x.jpg'"),
+        ({}, "none.tgz", 2, "no such file or folder"),
+    ],
 )
-def test_import_errors_are_agelens_errors(
-    tmp_path: Path, files: dict[str, bytes], source: str, error: type[Exception]
-) -> None:
+def test_import_errors_are_one_line(agelens, tmp_path, files, source, code, message) -> None:
     write_tar(tmp_path / "s.tgz", files)
-    result = CliRunner().invoke(
-        app, ["data", "import", str(tmp_path / source), str(tmp_path / "d")]
-    )
-    assert isinstance(result.exception, error)
+    done = agelens("data", "import", tmp_path / source, tmp_path / "d")
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -4,22 +4,15 @@ import json
 import logging
 import re
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
 from agelens.cli import console, progress
-from agelens.cli.app import app
 from labelled import faces, write_folder
-
-
-@pytest.fixture(autouse=True)
-def default_messages():
-    yield
-    console.configure(quiet=False, json_logs=False)
 
 
 @pytest.fixture
@@ -32,52 +25,51 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def run(*words: object, **settings) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words], **settings)
+def lines(done: "CompletedProcess[str]") -> list[dict]:
+    return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-def lines(result: Result) -> list[dict]:
-    return [json.loads(line) for line in result.stderr.splitlines()]
-
-
-def test_json_logs_are_objects_of_one_form(pictures: Path, tiny_model: Path) -> None:
-    result = run("predict", pictures, "--model", tiny_model, "--format", "jsonl", "--json-logs")
-    assert result.exit_code == 1
-    printed = lines(result)
+def test_json_logs_are_objects_of_one_form(agelens, pictures: Path, tiny_model: Path) -> None:
+    words = ["predict", pictures, "--model", tiny_model]
+    done = agelens(*words, "--format", "jsonl", "--json-logs")
+    assert done.returncode == 1
+    printed = lines(done)
     assert all({"time", "level", "message"} <= set(line) for line in printed)
     (error,) = [line for line in printed if line["level"] == "error"]
     assert "d.png" in error["message"]
     steps = [line for line in printed if line["level"] == "progress"]
     assert {line["message"] for line in steps} == {"predicting"}
     assert steps[-1]["done"] == steps[-1]["total"] == 4
-    assert len([json.loads(line) for line in result.stdout.splitlines()]) == 4  # results as ever
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 4  # results as ever
+    quiet = agelens(*words, "--quiet", "--json-logs")
+    assert [line["level"] for line in lines(quiet)] == ["error"]
 
 
-def test_quiet_prints_only_results_warnings_and_errors(
-    tmp_path: Path, pictures, tiny_model
+def test_options_and_environment_set_messages_of_one_command(
+    agelens, tmp_path: Path, monkeypatch
 ) -> None:
     source = write_folder(tmp_path / "source", faces(12))
-    loud = run("data", "import", source, tmp_path / "a")
-    silent = run("data", "import", source, tmp_path / "b", "-q")
-    assert loud.exit_code == silent.exit_code == 0
-    assert loud.stderr and not silent.stderr
+    console.configure(quiet=True, json_logs=True)  # as an earlier command in this process
+    loud = agelens("data", "import", source, tmp_path / "a")
+    silent = agelens("data", "import", source, tmp_path / "b", "-q")
+    assert loud.returncode == silent.returncode == 0
+    assert loud.stderr and "{" not in loud.stderr and not silent.stderr
     assert len(silent.stdout.splitlines()) == len(loud.stdout.splitlines())
-    failed = run("predict", pictures, "--model", tiny_model, "--quiet", "--json-logs")
-    assert [line["level"] for line in lines(failed)] == ["error"]
+    with monkeypatch.context() as patch:
+        patch.setenv("AGELENS_JSON_LOGS", "1")
+        printed = agelens("data", "import", source, tmp_path / "c")
+        assert {line["level"] for line in lines(printed)} >= {"progress", "info"}
+        patch.setenv("AGELENS_QUIET", "1")
+        assert agelens("data", "import", source, tmp_path / "d").stderr == ""
 
 
-def test_environment_variables_set_messages_and_options_do_not_persist(tmp_path: Path) -> None:
-    source = write_folder(tmp_path / "source", faces(12))
-    printed = run("data", "import", source, tmp_path / "a", env={"AGELENS_JSON_LOGS": "1"})
-    assert {line["level"] for line in lines(printed)} >= {"progress", "info"}
-    silent = run("data", "import", source, tmp_path / "b", env={"AGELENS_QUIET": "1"})
-    assert silent.stderr == ""
-    run("data", "import", source, tmp_path / "c", "--json-logs", "--quiet")
-    after = run("data", "import", source, tmp_path / "d")
-    assert after.stderr and "{" not in after.stderr
+@pytest.fixture
+def reset_messages():
+    yield
+    console.configure(quiet=False, json_logs=False)
 
 
-def test_progress_lines_are_limited_to_one_a_second(capsys, monkeypatch) -> None:
+def test_progress_lines_are_limited_to_one_a_second(capsys, monkeypatch, reset_messages) -> None:
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     console.configure(quiet=False, json_logs=True)
@@ -96,7 +88,7 @@ def test_progress_lines_are_limited_to_one_a_second(capsys, monkeypatch) -> None
     }  # fmt: skip
 
 
-def test_log_records_are_printed_as_lines(capsys) -> None:
+def test_log_records_are_printed_as_lines(capsys, reset_messages) -> None:
     logger = logging.getLogger("test of lines")
     logger.propagate = False
     logger.setLevel(logging.INFO)

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,16 +14,7 @@ from PIL import Image
 from agelens.video.reader import Clip
 from filmed import av, film, head_of, moving
 
-
-@pytest.fixture
-def run(agelens, tiny_model: Path) -> Callable[..., tuple[int, str, str]]:
-    """Run `agelens predict WORDS...` with the tiny model; return (exit code, out, err)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        done = agelens("predict", *words, "--model", tiny_model, "--threads", "1")
-        return done.returncode, done.stdout, done.stderr
-
-    return call
+COMMAND = "predict"
 
 
 @pytest.fixture

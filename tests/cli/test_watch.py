@@ -21,16 +21,7 @@ from agelens.video.reader import Clip
 from filmed import film, head_of, moving
 from streamed import streaming
 
-
-@pytest.fixture
-def run(agelens, tiny_model: Path):
-    """Run `agelens watch WORDS...` with the tiny model; return (exit code, out, err)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        done = agelens("watch", *words, "--model", tiny_model, "--threads", "1", "--no-flip")
-        return done.returncode, done.stdout, done.stderr
-
-    return call
+COMMAND = "watch"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The service over real sockets: responses, errors, limits, logs."""
+"""The service over real sockets: responses, errors, limits, logs; settings that cannot work."""
 
 import logging
 import socket
@@ -9,20 +9,17 @@ import httpx
 import pytest
 
 import agelens
-from agelens.serving.app import create_app
+from agelens.errors import ConfigError
 from agelens.serving.settings import Settings
-from served import metric, problem, running, wait_until
+from served import GREY, metric, problem, serving, wait_until
 
 KEY = "a-key-of-thirty-characters-xyz"
 
 
 @pytest.fixture(scope="module")
 def client(tiny_model: Path) -> Iterator[httpx.Client]:
-    settings = Settings(
-        model=tiny_model, threads=1, longest=640, request_bytes=3_000_000, pictures=4,
-        pixels=2_000_000, cors_origins=("https://shown.example",),
-    )  # fmt: skip
-    with running(create_app(settings)) as client:
+    limits = {"request_bytes": 3_000_000, "pictures": 4, "pixels": 2_000_000}
+    with serving(tiny_model, cors_origins=("https://shown.example",), **limits) as client:
         yield client
 
 
@@ -63,20 +60,14 @@ def test_the_distribution_is_optional(client, astronaut_path) -> None:
     assert error["details"]["errors"][0]["where"] == "query.distribution"
 
 
-def test_no_face_is_an_empty_list(client) -> None:
-    grey = b"P6 64 64 255\n" + b"\x80" * (64 * 64 * 3)
-    answer = client.post("/v1/predict", content=grey)
+def test_bad_pictures_and_those_without_a_face_do_not_affect_others(client, astronaut_path) -> None:
+    contents = (b"no picture", astronaut_path.read_bytes(), GREY)
+    answer = client.post("/v1/predict", files=[("f", ("a.jpg", data)) for data in contents])
     assert answer.status_code == 200
-    assert answer.json()["pictures"][0]["faces"] == []
-
-
-def test_one_bad_picture_does_not_affect_others(client, astronaut_path) -> None:
-    files = [("a", ("bad.jpg", b"no picture")), ("b", ("ok.jpg", astronaut_path.read_bytes()))]
-    answer = client.post("/v1/predict", files=files)
-    assert answer.status_code == 200
-    bad, good = answer.json()["pictures"]
+    bad, good, empty = answer.json()["pictures"]
     assert bad["error"]["code"] == "bad_picture"
-    assert bad["faces"] == []
+    assert bad["faces"] == empty["faces"] == []
+    assert empty["error"] is None
     assert len(good["faces"]) == 1
 
 
@@ -154,21 +145,15 @@ def test_openapi_describes_bodies_and_errors(client) -> None:
             assert set(example["error"]) == {"code", "message", "details"}
 
 
-def test_request_ids(client) -> None:
-    given = client.get("/v1/health/live", headers={"X-Request-ID": "mine-1"})
-    assert given.headers["x-request-id"] == "mine-1"
-    strange = client.get("/v1/health/live", headers={"X-Request-ID": "a b\t{}"})
-    assert len(strange.headers["x-request-id"]) == 32
+def test_request_ids_and_cors(client) -> None:
+    def answered(name: str, **headers: str) -> str | None:
+        return client.get("/v1/health/live", headers=headers).headers.get(name)
 
-
-def test_cors_allows_only_the_configured_site(client) -> None:
-    def allowed(origin: str) -> str | None:
-        return client.get("/v1/health/live", headers={"Origin": origin}).headers.get(
-            "access-control-allow-origin"
-        )
-
-    assert allowed("https://shown.example") == "https://shown.example"
-    assert allowed("https://other.example") is None
+    assert answered("x-request-id", **{"X-Request-ID": "mine-1"}) == "mine-1"
+    assert len(answered("x-request-id", **{"X-Request-ID": "a b\t{}"})) == 32
+    allowed = "access-control-allow-origin"
+    assert answered(allowed, Origin="https://shown.example") == "https://shown.example"
+    assert answered(allowed, Origin="https://other.example") is None
 
 
 def test_nothing_of_a_picture_or_a_query_is_logged(client, astronaut_path, caplog) -> None:
@@ -191,13 +176,11 @@ def test_large_files_stay_in_memory(client, monkeypatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
     grey = b"P6 800 800 255\n" + b"\x80" * (800 * 800 * 3)
-    answer = client.post("/v1/predict", files={"f": ("large.ppm", grey)})
-    assert answer.status_code == 200
+    assert client.post("/v1/predict", files={"f": ("large.ppm", grey)}).status_code == 200
 
 
 def test_api_keys(tiny_model, astronaut_path) -> None:
-    app = create_app(Settings(model=tiny_model, threads=1, api_keys=(KEY, KEY + "2")))
-    with running(app) as client:
+    with serving(tiny_model, api_keys=(KEY, KEY + "2")) as client:
         data = astronaut_path.read_bytes()
         for headers in ({}, {"X-API-Key": KEY[:-1]}, {"Authorization": f"Basic {KEY}"}):
             error = problem(
@@ -212,15 +195,14 @@ def test_api_keys(tiny_model, astronaut_path) -> None:
 
 
 def test_more_faces_than_allowed(tiny_model, group_path) -> None:
-    with running(create_app(Settings(model=tiny_model, threads=1, longest=640, faces=2))) as client:
+    with serving(tiny_model, faces=2) as client:
         answer = client.post("/v1/predict", content=group_path.read_bytes())
         error = problem(answer, 422, "too_many_faces")
         assert error["details"]["limit"] == 2
 
 
 def test_a_slow_upload_times_out(tiny_model) -> None:
-    settings = Settings(model=tiny_model, threads=1, upload_seconds=0.5)
-    with running(create_app(settings)) as client:
+    with serving(tiny_model, upload_seconds=0.5) as client:
         url = client.base_url
         head = b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc"
         with socket.create_connection((url.host, url.port), timeout=30) as raw:
@@ -229,3 +211,36 @@ def test_a_slow_upload_times_out(tiny_model) -> None:
         with socket.create_connection((url.host, url.port), timeout=30) as raw:
             raw.sendall(head)  # and gone
         assert client.get("/v1/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"pictures": 0}, "pictures 0"),
+        ({"seconds": -1.0}, "seconds -1.0"),
+        ({"seconds": float("nan")}, "seconds nan"),
+        ({"batch_wait": -0.1}, "batch_wait -0.1"),
+        ({"longest": 100}, "longest 100"),
+        ({"wait": 0}, "wait 0"),
+        ({"fetch_seconds": 0.0}, "fetch_seconds 0.0"),
+        ({"queue": 8, "pictures": 9}, "queue 8"),
+        ({"held_bytes": 5000, "request_bytes": 5001}, "held_bytes"),
+        ({"cors_origins": ("*",)}, "origin '*'"),
+        ({"cors_origins": ("https://a.example/path",)}, "origin"),
+    ],
+)
+def test_values_out_of_range(given, message) -> None:
+    with pytest.raises(ConfigError, match=message.replace("*", r"\*")):
+        Settings(**given)
+
+
+@pytest.mark.parametrize("key", ["short", "with a space in the middle", "schlüssel-mit-umlauten"])
+def test_keys_are_checked_and_not_shown(key) -> None:
+    with pytest.raises(ConfigError) as error:
+        Settings(api_keys=(key,))
+    assert key not in str(error.value)
+
+
+def test_the_defaults_are_allowed() -> None:
+    assert Settings().api_keys == ()
+    assert Settings(batch_wait=0).batch_wait == 0

@@ -12,9 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agelens.serving.app import create_app
-from agelens.serving.settings import Settings
-from served import metric, running
+from served import metric, serving
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from hostile_requests import Attack, attacks, form, request, send
@@ -25,11 +23,8 @@ FORM = "multipart/form-data; boundary=b"
 
 @pytest.fixture(scope="module")
 def client(tiny_model: Path) -> Iterator[httpx.Client]:
-    settings = Settings(
-        model=tiny_model, threads=1, longest=320, upload_seconds=0.5, pixels=1_000_000,
-        request_bytes=500_000, wait=60,
-    )  # fmt: skip
-    with running(create_app(settings)) as client:
+    settings = {"longest": 320, "upload_seconds": 0.5, "pixels": 1_000_000}
+    with serving(tiny_model, request_bytes=500_000, wait=60, **settings) as client:
         yield client
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from agelens.output.tables import COLUMNS
-from agelens.serving.app import create_app
-from agelens.serving.settings import Settings
-from served import running
+from served import serving
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -26,8 +25,7 @@ PAGE = Path(__file__).parents[2] / "src" / "agelens" / "serving" / "page"
 
 @pytest.fixture(scope="module")
 def client(tiny_model: Path) -> Iterator[httpx.Client]:
-    settings = Settings(model=tiny_model, threads=1, request_bytes=2_000_000, longest=640)
-    with running(create_app(settings)) as client:
+    with serving(tiny_model, request_bytes=2_000_000) as client:
         yield client
 
 
@@ -46,20 +44,15 @@ def test_every_file_is_served_with_a_strict_content_policy(client) -> None:
 
 
 def test_the_page_can_be_disabled(tiny_model) -> None:
-    with running(create_app(Settings(model=tiny_model, threads=1, page=False))) as client:
+    with serving(tiny_model, page=False) as client:
         assert client.get("/").status_code == 404
-
-
-def chromium() -> str | None:
-    """Give the program that the system has."""
-    programs = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-    return next(filter(None, programs), None)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = chromium()
+    programs = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    program = next(filter(None, programs), None)
     if program is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     with driver.sync_playwright() as play:
@@ -68,7 +61,8 @@ def browser() -> Iterator:
         browser.close()
 
 
-def open_page(browser, client, **context) -> Iterator:
+@contextmanager
+def opened(browser, client, **context) -> Iterator:
     """Open the page in a context of its own; fail on script errors and on requests elsewhere."""
     context = browser.new_context(**context)
     page = context.new_page()
@@ -84,13 +78,11 @@ def open_page(browser, client, **context) -> Iterator:
     assert wrong == []
 
 
-opened = contextmanager(open_page)
-
-
 @pytest.fixture(scope="module", params=[390, 1440])
 def wide_page(browser, client, request) -> Iterator:
     """The page at phone and desktop width."""
-    yield from open_page(browser, client, viewport={"width": request.param, "height": 900})
+    with opened(browser, client, viewport={"width": request.param, "height": 900}) as page:
+        yield page
 
 
 @pytest.fixture
@@ -128,15 +120,11 @@ def test_faces_are_shown_and_can_be_inspected(page, client, group_path, tmp_path
         page.click("#save")
     assert got.value.suggested_filename == "group-agelens.png"
     got.value.save_as(tmp_path / "a.png")
-    from PIL import Image
-
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (1600, 1067)
 
 
 def test_many_pictures_no_face_and_a_hostile_file(page, astronaut_path, tmp_path) -> None:
-    from PIL import Image
-
     Image.new("RGB", (200, 200), "teal").save(tmp_path / "plain.png")
     (tmp_path / "hostile.jpg").write_bytes(b"\xff\xd8\xff\xe0<script>alert(1)</script>")
     named = tmp_path / "<img src=x onerror=alert(1)>.jpg"
@@ -179,8 +167,6 @@ def test_a_folder_is_uploaded_and_its_results_can_be_copied(page, astronaut_path
 
 
 def test_a_format_that_the_browser_cannot_show_is_predicted(page, astronaut_path, tmp_path) -> None:
-    from PIL import Image
-
     with Image.open(astronaut_path) as image:
         image.save(tmp_path / "a.tif", compression="tiff_lzw")
     page.set_input_files("#files", tmp_path / "a.tif")
@@ -230,10 +216,8 @@ def test_the_page_asks_for_a_key_and_shows_no_withheld_gender(
     browser, tiny_model, astronaut_path
 ) -> None:
     key = "a-key-for-the-page-only"
-    settings = Settings(
-        model=tiny_model, threads=1, longest=640, api_keys=(key,), gender_threshold=1.0
-    )
-    with running(create_app(settings)) as client, opened(browser, client) as page:
+    service = serving(tiny_model, api_keys=(key,), gender_threshold=1.0)
+    with service as client, opened(browser, client) as page:
         page.wait_for_selector("#key-form:not([hidden])")
         page.fill("#key", key)
         page.keyboard.press("Enter")

@@ -16,9 +16,10 @@ from agelens.serving.app import create_app
 from agelens.serving.schema import Problem
 from agelens.serving.settings import Settings
 from agelens.serving.url_fetch import Target, UrlFetcher, is_public
-from served import metric, problem, running
+from served import metric, problem, running, serving
 
 HOME = ip_address("127.0.0.1")
+PUBLIC = ["8.8.8.8", "93.184.215.14", "172.32.0.1", "2606:4700:4700::1111", "2a00:1450::1"]
 NOT_PUBLIC = [
     "127.0.0.1", "127.255.255.254", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.255",  # noqa: S104
     "192.168.0.1", "169.254.169.254", "100.64.0.1", "192.0.0.8", "192.0.2.1", "192.88.99.1",
@@ -29,16 +30,9 @@ NOT_PUBLIC = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_internal_addresses_are_not_public(address) -> None:
-    assert not is_public(ip_address(address))
-
-
-@pytest.mark.parametrize(
-    "address", ["8.8.8.8", "93.184.215.14", "172.32.0.1", "2606:4700:4700::1111", "2a00:1450::1"]
-)
-def test_internet_addresses_are_public(address) -> None:
-    assert is_public(ip_address(address))
+@pytest.mark.parametrize("address", [*PUBLIC, *NOT_PUBLIC])
+def test_only_internet_addresses_are_public(address) -> None:
+    assert is_public(ip_address(address)) is (address in PUBLIC)
 
 
 @given(st.ip_addresses(v=4))
@@ -192,8 +186,23 @@ def get(url: str, seconds: float = 60, most: int = 1_000_000, public=lambda a: a
     return found
 
 
-def resolved(port: int, *addresses: str) -> list[tuple]:
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
+@pytest.fixture
+def name_server(monkeypatch):
+    """Set what each look-up of a name gives: addresses, or none; return the list of names."""
+
+    def answer(*answers: tuple[str, ...]) -> list[str]:
+        asked: list[str] = []
+
+        async def resolve(self, host, port, **_):
+            asked.append(host)
+            if not (addresses := answers[len(asked) - 1]):
+                raise socket.gaierror(-2, "unknown")
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
+
+        monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
+        return asked
+
+    return answer
 
 
 def test_a_picture_is_fetched_and_nothing_of_the_client_is_sent_along(site) -> None:
@@ -238,41 +247,29 @@ def test_the_default_policy_refuses_this_machine(site) -> None:
     assert Site.asked == []
 
 
-def test_the_checked_address_is_the_one_connected_to(site, monkeypatch) -> None:
+def test_the_checked_address_is_the_one_connected_to(site, name_server) -> None:
     """A name server that answers a public address first and an inner one next gets nowhere."""
-    port = int(site.rpartition(":")[2])
-    asked: list[str] = []
-
-    async def resolve(self, host, port_, **_):
-        asked.append(host)
-        return resolved(port, "127.0.0.1" if len(asked) == 1 else "127.0.0.2")
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
+    asked = name_server(("127.0.0.1",), ("127.0.0.2",))
+    port = site.rpartition(":")[2]
     assert get(f"http://rebinding.example:{port}/picture.jpg") == Site.picture
     assert asked == ["rebinding.example"]
 
 
-def test_one_internal_address_among_several_is_refused(site, monkeypatch) -> None:
-    async def resolve(self, host, port, **_):
-        return resolved(port, "127.0.0.1", "10.0.0.1")
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
+def test_one_internal_address_among_several_is_refused(site, name_server) -> None:
+    name_server(("127.0.0.1", "10.0.0.1"))
     assert get("http://two.example/picture.jpg").code == "url_refused"
     assert Site.asked == []
 
 
-def test_unknown_and_internal_names_get_the_same_message(monkeypatch) -> None:
-    async def unknown(self, host, port, **_):
-        raise socket.gaierror(-2, "unknown")
-
+def test_unknown_and_internal_names_get_the_same_message(name_server) -> None:
     inner = get("http://localhost/", public=lambda a: False)
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", unknown)
+    name_server(())
     assert get("http://nowhere.example/").message == inner.message
 
 
 def test_the_service_fetches_urls_only_if_enabled(site, tiny_model) -> None:
     urls = {"urls": [f"{site}/picture.jpg", f"{site}/text", "http://10.0.0.1/x.jpg"]}
-    with running(create_app(Settings(model=tiny_model, threads=1))) as client:
+    with serving(tiny_model) as client:
         error = problem(client.post("/v1/predict", json=urls), 415, "unsupported_media_type")
         assert "fetches no URLs" in error["message"]
     assert Site.asked == []

@@ -70,7 +70,17 @@ def analyze(
     taken as a face, with a confidence of 0. Raises UnsupportedAction and UnreadableImage, which
     are ValueErrors as well, and ConfigError for `anti_spoofing`, which agelens cannot do.
     """
-    wanted = _actions(actions)
+    wanted = (actions,) if isinstance(actions, str) else tuple(actions)
+    if not wanted:
+        raise UnsupportedAction("no actions: expected some of 'age', 'gender'")
+    for action in wanted:
+        if action in ("emotion", "race"):
+            raise UnsupportedAction(
+                f"action {action!r} is not predicted by agelens: ask for 'age' and 'gender', "
+                "as in  analyze(picture, actions=('age', 'gender'))"
+            )
+        if action not in ACTIONS:
+            raise UnsupportedAction(f"action {action!r}: expected 'age' or 'gender'")
     if anti_spoofing:
         raise ConfigError("anti_spoofing=True: agelens cannot tell a person from a photo of one")
     skip = detector_backend == "skip"
@@ -79,21 +89,6 @@ def analyze(
     ):
         return [_analyze(one, wanted, enforce_detection, skip) for one in img_path]
     return _analyze(img_path, wanted, enforce_detection, skip)
-
-
-def _actions(actions: str | Sequence[str]) -> tuple[str, ...]:
-    wanted = (actions,) if isinstance(actions, str) else tuple(actions)
-    if not wanted:
-        raise UnsupportedAction("no actions: expected some of 'age', 'gender'")
-    for action in wanted:
-        if action in ("emotion", "race"):
-            raise UnsupportedAction(
-                f"action {action!r} is not predicted by agelens: ask for 'age' and 'gender', "
-                f"as in  analyze(picture, actions=('age', 'gender'))"
-            )
-        if action not in ACTIONS:
-            raise UnsupportedAction(f"action {action!r}: expected 'age' or 'gender'")
-    return wanted
 
 
 def _analyze(image: Any, actions: Sequence[str], enforce: bool, skip: bool) -> list[dict[str, Any]]:
@@ -107,7 +102,11 @@ def _analyze(image: Any, actions: Sequence[str], enforce: bool, skip: bool) -> l
             "or consider to set enforce_detection param to False."
         )
     if not found:
-        found = predictor.predict([_square(picture)], chips=True)[0]
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        square = np.zeros((side, side, 3), np.uint8)
+        square[top : top + height, left : left + width] = picture
+        found = predictor.predict([square], chips=True)[0]
     return [_face_dict(face, actions, width, height) for face in found]
 
 
@@ -149,44 +148,25 @@ def _region(face: Prediction, width: int, height: int) -> dict[str, Any]:
 def _read(image: Any) -> decode.Picture:
     try:
         if isinstance(image, np.ndarray):
-            return decode.from_array(_rgb(image))
+            if image.ndim == 3 and image.shape[2] in (3, 4):  # BGR or BGRA; grey stays
+                image = image[:, :, [2, 1, 0, 3][: image.shape[2]]]
+            return decode.from_array(image)
         if isinstance(image, (str, Path)):
             text = str(image)
             if text.startswith("data:image/"):
-                return decode.read(_decoded(text))
+                return decode.read(base64.b64decode(text.partition(",")[2], validate=True))
             if text.lower().startswith(("http://", "https://")):
                 raise BadPicture(f"{text!r}: addresses are not fetched; pass a path or a file")
             return decode.read(Path(text))
         data = image.read() if callable(getattr(image, "read", None)) else None
         if isinstance(data, bytes):
             return decode.read(data)
+    except binascii.Error as error:
+        message = f"not base64: {error}; expected data:image/...;base64,..."
+        raise UnreadableImage(message) from error
     except PictureError as error:
         raise UnreadableImage(str(error)) from error
     raise UnreadableImage(
         f"an input of type {type(image).__name__}: expected a path, BGR uint8 (H, W, 3), "
         "a file opened to read bytes, or data:image/...;base64,..."
     )
-
-
-def _rgb(bgr: NDArray[Any]) -> NDArray[Any]:
-    """Convert BGR or BGRA, (H, W, 3 or 4), to RGB or RGBA; grey stays."""
-    if bgr.ndim != 3 or bgr.shape[2] not in (3, 4):
-        return bgr
-    return bgr[:, :, [2, 1, 0, 3][: bgr.shape[2]]]
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.partition(",")[2], validate=True)
-    except binascii.Error as error:
-        raise BadPicture(f"not base64: {error}; expected data:image/...;base64,...") from None
-
-
-def _square(picture: decode.Picture) -> decode.Picture:
-    """Put the picture in the middle of a black square."""
-    height, width = picture.shape[:2]
-    side = max(height, width)
-    square = np.zeros((side, side, 3), np.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top : top + height, left : left + width] = picture
-    return square

@@ -2,7 +2,6 @@
 
 import csv
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +11,21 @@ import torch
 from rich.progress import Progress
 from torch import distributed, nn
 
+from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.training.batches.augmentation import Augment
 from agelens.training.batches.distributed import (
     SINGLE_WORKER,
     SyncBatchNorm,
     Worker,
     synchronise_batch_norm,
 )
-from agelens.training.batches.loader import Loader
 from agelens.training.loop.trainer import Trainer
 from agelens.training.networks import checkpoint
-from agelens.training.recipes.config import AugmentConfig, Config
+from agelens.training.recipes.config import Config
 from processes import FORKSERVER
 
-TINY = "tiny"
-TIMED = ("train_seconds", "faces_per_second")
-
-
-def run_workers(count: int, work: Callable[..., None], folder: Path, *arguments: object) -> None:
-    """Run `work(worker, folder, ...)` in processes that are one process group."""
-    processes = [
-        FORKSERVER.Process(target=_in_group, args=(Worker(rank, count), work, folder, *arguments))
-        for rank in range(count)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(900)
-        assert process.exitcode == 0
-
-
-def _in_group(worker: Worker, work: Callable[..., None], folder: Path, *arguments: object) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/group", rank=worker.rank, world_size=worker.world_size
-    )
-    work(worker, folder, *arguments)
-    distributed.destroy_process_group()
-    os._exit(0)  # the threads of gloo may abort a process that ends while they do
+QUIET = Progress(disable=True)
 
 
 def small() -> nn.Sequential:
@@ -85,15 +59,80 @@ def take_one_step(worker: Worker, folder: Path) -> None:
     assert not worker.broadcast(not worker.is_main)
 
 
-def test_gradients_and_statistics_are_those_of_the_whole_batch(tmp_path: Path) -> None:
-    run_workers(2, take_one_step, tmp_path)
+# of 61 faces in batches of 20 the last one has a single face
+RECIPE = Config.read("tiny", {"schedule.epochs": 2, "optimizer.batch": 20})
+
+
+class StoppedError(Exception):
+    pass
+
+
+def train_one_epoch(worker: Worker, folder: Path, data: Path) -> None:
+    def stop(row: dict[str, float]) -> None:
+        raise StoppedError
+
+    trainer = Trainer(RECIPE, Dataset(data), folder, QUIET)
+    trainer.distribute(worker)
+    with pytest.raises(StoppedError):
+        trainer.fit(stop)
+
+
+def work(worker: Worker, folder: Path, data: Path) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/group", rank=worker.rank, world_size=worker.world_size
+    )
+    take_one_step(worker, folder)
+    train_one_epoch(worker, folder, data)
+    distributed.destroy_process_group()
+    os._exit(0)  # the threads of gloo may abort a process that ends while they do
+
+
+@pytest.fixture(scope="module")
+def folder(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which two workers took one step, and trained one epoch of RECIPE."""
+    folder = tmp_path_factory.mktemp("workers")
+    cached(Dataset(small_data), QUIET)
+    processes = [
+        FORKSERVER.Process(target=work, args=(Worker(rank, 2), folder, small_data))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(900)
+        assert process.exitcode == 0
+    return folder
+
+
+def test_gradients_and_statistics_are_those_of_the_whole_batch(folder: Path) -> None:
     network = small()
     whole = gradients(network, network, five_pictures(), 1.0)
     for rank in (0, 1):
-        ours = torch.load(tmp_path / f"{rank}")
+        ours = torch.load(folder / f"{rank}")
         assert ours.keys() == whole.keys()
         for name, value in whole.items():
             assert torch.allclose(ours[name], value, rtol=1e-4, atol=1e-5), name
+
+
+def history(run: Path) -> list[dict[str, float]]:
+    rows = csv.DictReader((run / "history.csv").read_text("utf-8").splitlines())
+    timed = ("train_seconds", "faces_per_second")
+    return [{k: float(v) for k, v in row.items() if k not in timed} for row in rows]
+
+
+def test_resume_with_another_number_of_workers_follows_the_same_curve(
+    folder: Path, small_data: Path, tmp_path: Path
+) -> None:
+    Trainer(RECIPE, Dataset(small_data), tmp_path, QUIET).fit()
+    assert len(history(folder)) == 1
+    resumed = Trainer(RECIPE, Dataset(small_data), folder, QUIET)
+    resumed.resume()
+    resumed.fit()
+    for ours, theirs in zip(history(folder), history(tmp_path), strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-3, abs=2e-3)
+    ours, theirs = (checkpoint.load(run / "last.safetensors")[0] for run in (folder, tmp_path))
+    assert ours.keys() == theirs.keys()
 
 
 def test_batch_norm_that_cannot_be_synchronised_is_an_error() -> None:
@@ -101,63 +140,8 @@ def test_batch_norm_that_cannot_be_synchronised_is_an_error() -> None:
         synchronise_batch_norm(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
 
 
-def history(run: Path) -> list[dict[str, float]]:
-    rows = csv.DictReader((run / "history.csv").read_text("utf-8").splitlines())
-    return [{k: float(v) for k, v in row.items() if k not in TIMED} for row in rows]
-
-
-def recipe(epochs: int) -> Config:
-    # of 216 faces in batches of 43 the last one has a single face
-    return Config.read(TINY, {"schedule.epochs": epochs, "optimizer.batch": 43})
-
-
-def train_until(worker: Worker, folder: Path, data: Path, epochs: int) -> None:
-    trainer = Trainer(recipe(2), Dataset(data), folder, Progress(disable=True))
-    if (folder / "last.safetensors").exists():
-        trainer.resume()
-    trainer.distribute(worker)
-
-    def stop(row: dict[str, float]) -> None:
-        if row["epoch"] == epochs:
-            raise SystemExit(0)
-
-    trainer.fit(stop)
-
-
-def test_resume_with_another_number_of_workers_follows_the_same_curve(
-    data: Path, tmp_path: Path
-) -> None:
-    one, several = tmp_path / "one", tmp_path / "several"
-    one.mkdir()
-    several.mkdir()
-    Trainer(recipe(2), Dataset(data), one, Progress(disable=True)).fit()
-    run_workers(2, train_until, several, data, 1)
-    assert len(history(several)) == 1
-    (several / "group").unlink(missing_ok=True)
-    run_workers(3, train_until, several, data, 9)
-    for ours, theirs in zip(history(several), history(one), strict=True):
-        assert ours == pytest.approx(theirs, rel=2e-3, abs=2e-3)
-    ours, theirs = (checkpoint.load(run / "last.safetensors")[0] for run in (several, one))
-    assert ours.keys() == theirs.keys()
-
-
-def test_the_shards_of_all_workers_make_the_whole_batch() -> None:
-    chips = np.zeros((10, 200, 200, 3), np.uint8)
-    rows = np.arange(10)
-    whole = Loader(chips, rows, rows, rows % 2, 4)
-    shards = [whole.for_worker(Worker(rank, 3)) for rank in range(3)]
-    augment = Augment(AugmentConfig())
-    together = zip(*(one.shuffled(augment, 32, 0, 0) for one in shards), strict=True)
-    for batches, of_one in zip(together, whole.shuffled(augment, 32, 0, 0), strict=False):
-        mixed = np.stack([batch.ages[0] for batch in batches])
-        assert mixed.tolist() == of_one.ages[:3].tolist()
-    seen = [age for one in shards for batch in one.in_order() for age in batch.ages]
-    assert sorted(seen) == list(range(10))
-    assert {len(list(one.shuffled(augment, 32, 0, 0))) for one in shards} == {2}
-
-
 def test_more_workers_than_faces_in_a_batch_are_an_error(small_data: Path, tmp_path: Path) -> None:
-    trainer = Trainer(recipe(1), Dataset(small_data), tmp_path, Progress(disable=True))
+    trainer = Trainer(RECIPE, Dataset(small_data), tmp_path, QUIET)
     with pytest.raises(TrainingError, match=r"40 workers: expected at most \d+"):
         trainer.distribute(Worker(1, 40))
 

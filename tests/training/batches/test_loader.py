@@ -1,68 +1,17 @@
-from pathlib import Path
-
 import numpy as np
-import pytest
-from PIL import Image
-from rich.progress import Progress
 
-from agelens.data import chips
-from agelens.data.dataset import Dataset
-from agelens.errors import BadPicture
 from agelens.training.batches.augmentation import Augment
+from agelens.training.batches.distributed import Worker
 from agelens.training.batches.loader import Loader
 from agelens.training.recipes.config import AugmentConfig
-from labelled import write_dataset
-
-
-def grey(level: int, side: int = 200) -> np.ndarray:
-    return np.full((side, side, 3), level, np.uint8)
-
-
-def test_batches_keep_the_order(tmp_path: Path) -> None:
-    paths = []
-    for number in range(11):
-        paths.append(tmp_path / f"{number}.png")
-        Image.fromarray(grey(number * 20)).save(paths[-1])
-    found = list(chips.batches(paths, 4, 2))
-    assert [batch.shape for batch in found] == [(4, 200, 200, 3)] * 2 + [(3, 200, 200, 3)]
-    assert np.concatenate(found)[:, 0, 0, 0].tolist() == [number * 20 for number in range(11)]
-    assert list(chips.batches([], 4)) == []
-
-
-def test_another_size_is_resampled(tmp_path: Path) -> None:
-    Image.fromarray(grey(90, 340)).save(tmp_path / "large.png")
-    chip = chips.read(tmp_path / "large.png")
-    assert chip.shape == (200, 200, 3)
-    assert (chip == 90).all()
-
-
-def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
-    (tmp_path / "bad.jpg").write_bytes(b"nothing")
-    with pytest.raises(BadPicture, match=r"bad\.jpg"):
-        list(chips.batches([tmp_path / "bad.jpg"], 4))
-
-
-def test_the_cache_is_made_once_and_again_for_other_data(tmp_path: Path) -> None:
-    pictures = {f"{level}.png": grey(level) for level in (10, 20, 30)}
-    dataset = Dataset(write_dataset(tmp_path / "data", pictures))
-    with Progress(disable=True) as progress:
-        made = chips.cached(dataset, progress)
-        assert made[:, 0, 0, 0].tolist() == [10, 20, 30]
-        stamp = dataset.folder / "chips.npy"
-        before = stamp.stat().st_mtime_ns
-        chips.cached(dataset, progress)
-        assert stamp.stat().st_mtime_ns == before
-        (dataset.folder / "chips.json").write_text('{"fingerprint": "of other data"}')
-        chips.cached(dataset, progress)
-        assert stamp.stat().st_mtime_ns > before
 
 
 def test_a_loader_gives_each_face_once_and_the_same_order_for_a_seed() -> None:
-    levels = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones(
-        (1, 200, 200, 3), np.uint8
+    chips = (
+        np.ones((10, 200, 200, 3), np.uint8) * np.arange(10, dtype=np.uint8)[:, None, None, None]
     )
     rows = np.array([1, 3, 4, 7, 9])
-    loader = Loader(levels, rows, rows * 10, rows % 2, 2)
+    loader = Loader(chips, rows, rows * 10, rows % 2, 2)
     assert [batch.ages.tolist() for batch in loader.in_order()] == [[10, 30], [40, 70], [90]]
     augment = Augment(AugmentConfig(brightness=0, contrast=0, saturation=0, erase=0, degrade=0))
 
@@ -76,3 +25,16 @@ def test_a_loader_gives_each_face_once_and_the_same_order_for_a_seed() -> None:
     assert sorted(ages(0, 0)) == [10, 30, 40, 70, 90]
     assert ages(0, 0) == ages(0, 0)
     assert len({tuple(ages(seed, epoch)) for seed in range(3) for epoch in range(3)}) > 3
+
+
+def test_the_shards_of_all_workers_make_the_whole_batch() -> None:
+    rows = np.arange(10)
+    whole = Loader(np.zeros((10, 200, 200, 3), np.uint8), rows, rows, rows % 2, 4)
+    shards = [whole.for_worker(Worker(rank, 3)) for rank in range(3)]
+    augment = Augment(AugmentConfig())
+    together = zip(*(one.shuffled(augment, 32, 0, 0) for one in shards), strict=True)
+    for batches, of_one in zip(together, whole.shuffled(augment, 32, 0, 0), strict=False):
+        assert [batch.ages[0] for batch in batches] == of_one.ages[:3].tolist()
+    seen = [age for one in shards for batch in one.in_order() for age in batch.ages]
+    assert sorted(seen) == list(range(10))
+    assert {len(list(one.shuffled(augment, 32, 0, 0))) for one in shards} == {2}

@@ -17,54 +17,51 @@ from agelens.training.loop.metrics import MetricAccumulator
 from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import AugmentConfig, Config, DataConfig
 
-TINY = "tiny"
+QUIET = Progress(disable=True)
 
 
-def quiet() -> Progress:
-    return Progress(disable=True)
+@pytest.fixture
+def dataset(small_data: Path) -> Dataset:
+    return Dataset(small_data)
 
 
-def actions(path: Path, rows: list[tuple[str, str, str]]) -> str:
+def write_actions(path: Path, *rows: tuple[str, str, str]) -> str:
     lines = ["file,suggestion,weight", *(",".join(row) for row in rows)]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return str(path)
 
 
-def test_without_files_there_are_no_weights(small_data: Path) -> None:
-    assert sample_weights.read_weights(DataConfig(), Dataset(small_data)) is None
+def weighted(dataset: Dataset, **files: object) -> dict[int, float]:
+    """Give the weights other than 1, by the row of their face."""
+    weights = sample_weights.read_weights(DataConfig(**files), dataset)
+    assert weights is not None
+    return {row: weights[row] for row in np.flatnonzero(weights != 1).tolist()}
+
+
+def test_without_files_there_are_no_weights(dataset: Dataset) -> None:
+    assert sample_weights.read_weights(DataConfig(), dataset) is None
     assert "exclude" not in Config().table()["data"]  # so that older runs can be resumed
 
 
 def test_exclude_follows_the_suggestion_and_downweight_the_smallest_weight(
-    small_data: Path, tmp_path: Path
+    dataset: Dataset, tmp_path: Path
 ) -> None:
-    dataset = Dataset(small_data)
     files = dataset.samples["file"].to_list()
-    path = actions(
+    path = write_actions(
         tmp_path / "actions.csv",
-        [
-            (files[3], "exclude", "0"),
-            (files[5], "downweight", "0.5"),
-            (files[5], "relabel", "0.25"),
-            (files[7], "look", "1"),
-        ],
+        (files[3], "exclude", "0"),
+        (files[5], "downweight", "0.5"),
+        (files[5], "relabel", "0.25"),
+        (files[7], "look", "1"),
     )
-    excluded = sample_weights.read_weights(DataConfig(exclude=path), dataset)
-    assert excluded is not None
-    assert np.flatnonzero(excluded != 1).tolist() == [3]
-    assert excluded[3] == 0
-    weighed = sample_weights.read_weights(DataConfig(downweight=path), dataset)
-    assert weighed is not None
-    assert {row: weighed[row] for row in np.flatnonzero(weighed != 1)} == {3: 0, 5: 0.25}
+    assert weighted(dataset, exclude=path) == {3: 0}
+    assert weighted(dataset, downweight=path) == {3: 0, 5: 0.25}
 
 
-def test_a_bare_list_of_files_is_excluded(small_data: Path, tmp_path: Path) -> None:
-    dataset = Dataset(small_data)
+def test_a_bare_list_of_files_is_excluded(dataset: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text(f"file\n{dataset.samples['file'][9]}\n", "utf-8")
-    weights = sample_weights.read_weights(DataConfig(exclude=str(path)), dataset)
-    assert weights is not None
-    assert np.flatnonzero(weights == 0).tolist() == [9]
+    assert weighted(dataset, exclude=str(path)) == {9: 0}
 
 
 @pytest.mark.parametrize(
@@ -78,27 +75,25 @@ def test_a_bare_list_of_files_is_excluded(small_data: Path, tmp_path: Path) -> N
     ],
 )
 def test_faulty_files_are_an_error(
-    small_data: Path, tmp_path: Path, text: str, message: str
+    dataset: Dataset, tmp_path: Path, text: str, message: str
 ) -> None:
-    dataset = Dataset(small_data)
     path = tmp_path / "actions.csv"
     path.write_text(text.format(dataset.samples["file"][0]), "utf-8")
     with pytest.raises(TrainingError, match=message):
         sample_weights.read_weights(DataConfig(downweight=str(path)), dataset)
 
 
-def test_a_missing_file_is_an_error(small_data: Path) -> None:
+def test_a_missing_file_is_an_error(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match=r"cannot read data\.exclude = 'none\.csv'"):
-        sample_weights.read_weights(DataConfig(exclude="none.csv"), Dataset(small_data))
+        sample_weights.read_weights(DataConfig(exclude="none.csv"), dataset)
 
 
-def test_only_training_leaves_out_faces_of_weight_zero(small_data: Path) -> None:
-    dataset, config = Dataset(small_data), Config.read(TINY)
+def test_only_training_leaves_out_faces_of_weight_zero(dataset: Dataset, config: Config) -> None:
     split = dataset.split(0)
     weights = np.ones(len(dataset), np.float32)
     weights[[split.train[2], split.validation[1]]] = 0
     weights[split.train[4]] = 0.5
-    train, validation = make_loaders(config, dataset, quiet(), weights)
+    train, validation = make_loaders(config, dataset, QUIET, weights)
     batches = list(train.in_order())
     rows = np.concatenate([batch.rows for batch in batches])
     assert set(split.train) - set(rows) == {split.train[2]}
@@ -115,59 +110,40 @@ def test_only_training_leaves_out_faces_of_weight_zero(small_data: Path) -> None
     } == {split.train[4]: 0.5}
 
 
-def test_too_few_training_faces_are_an_error(small_data: Path) -> None:
-    dataset = Dataset(small_data)
+def test_too_few_training_faces_are_an_error(dataset: Dataset, config: Config) -> None:
     with pytest.raises(TrainingError, match="leave 0 training faces"):
-        make_loaders(Config.read(TINY), dataset, quiet(), np.zeros(len(dataset), np.float32))
+        make_loaders(config, dataset, QUIET, np.zeros(len(dataset), np.float32))
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 def test_the_loss_counts_each_face_by_its_weight(
-    small_data: Path, tmp_path: Path, mixup: float
+    dataset: Dataset, tmp_path: Path, mixup: float
 ) -> None:
-    dataset = Dataset(small_data)
-    halves = actions(
-        tmp_path / "a.csv", [(f, "downweight", "0.5") for f in dataset.samples["file"]]
-    )
+    rows = [(file, "downweight", "0.5") for file in dataset.samples["file"]]
+    halves = write_actions(tmp_path / "a.csv", *rows)
 
-    def first_loss(config: Config) -> float:
-        trainer = Trainer(config, dataset, tmp_path, quiet())
+    def first_loss(**changes: object) -> float:
+        # at 200 pixels the network takes chips as they are, so that no augmentation stands between
+        config = Config.read("tiny", {"augment.mixup": mixup, "model.size": 200, **changes})
+        trainer = Trainer(config, dataset, tmp_path, QUIET)
         torch.manual_seed(0)
         return trainer.step(next(trainer.train_loader.in_order()), MetricAccumulator())
 
-    plain = Config.read(TINY, {"augment.mixup": mixup})
-    weighed = Config.read(TINY, {"augment.mixup": mixup, "data.downweight": halves})
-    before, after = (_resized(config) for config in (plain, weighed))
-    assert first_loss(after) == pytest.approx(first_loss(before) / 2, rel=1e-5)
-
-
-def _resized(config: Config) -> Config:
-    """Let the network take chips as they are, so that no augmentation stands between."""
-    return config.model_copy(update={"model": config.model.model_copy(update={"size": 200})})
+    assert first_loss(**{"data.downweight": halves}) == pytest.approx(first_loss() / 2, rel=1e-5)
 
 
 def test_train_records_the_files_of_weights(
-    small_data: Path, tmp_path: Path, stub_export: object
+    dataset: Dataset, tmp_path: Path, stub_export: object
 ) -> None:
-    dataset = Dataset(small_data)
-    row = int(dataset.split(0).train[0])
-    path = actions(tmp_path / "actions.csv", [(dataset.samples["file"][row], "exclude", "0")])
-    words = [
-        "train",
-        "--config",
-        str(TINY),
-        "--data",
-        str(small_data),
-        "--run",
-        str(tmp_path / "run"),
-    ]
-    quick = ["--set", "schedule.epochs=1", "--exclude", path, "--downweight", path]
-    result = CliRunner().invoke(app, [*words, *quick], catch_exceptions=False)
+    file = dataset.samples["file"][int(dataset.split(0).train[0])]
+    path = write_actions(tmp_path / "actions.csv", (file, "exclude", "0"))
+    words = ["train", "tiny", "--data", str(dataset.folder), "--run", str(tmp_path / "run")]
+    words += ["--set", "schedule.epochs=1", "--downweight", path]
+    result = CliRunner().invoke(app, [*words, "--exclude", path], catch_exceptions=False)
     assert result.exit_code == 0
     about = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert about["config"]["data"] == {
         "split": 0, "share": 1.0, "exclude": path, "downweight": path,
     }  # fmt: skip
     with pytest.raises(TrainingError, match=r"data\.exclude was '.*', is None"):
-        again = [*words, "--set", "schedule.epochs=1", "--downweight", path, "--resume"]
-        CliRunner().invoke(app, again, catch_exceptions=False)
+        CliRunner().invoke(app, [*words, "--resume"], catch_exceptions=False)

@@ -10,21 +10,13 @@ import torch
 from rich.progress import Progress
 
 from agelens.errors import TrainingError
+from agelens.evaluation.calibration import Scaling
 from agelens.inference.runtime import Model
 from agelens.training.experiments.run import export_again
 from agelens.training.export import exporter
-from agelens.training.networks import checkpoint
 from agelens.training.networks.network import Network
-from agelens.training.recipes.config import Config
 
 CHIPS = np.random.default_rng(0).integers(0, 256, (3, 200, 200, 3), np.uint8)
-
-
-def network_of(run: Path) -> Network:
-    tensors, about = checkpoint.load(run / "best.safetensors")
-    network = Network(Config.check(about["config"], "run").model, pretrained=False)
-    network.load_state_dict(tensors)
-    return network
 
 
 def test_export_again_exports_the_same_network(
@@ -58,7 +50,7 @@ def test_a_model_that_differs_is_not_written(
     monkeypatch.setattr(torch.onnx, "export", export)
     monkeypatch.setattr(exporter, "parity", lambda *_: 0.02)
     with pytest.raises(TrainingError, match=r"differs from torch by 0\.0200 years"):
-        exporter.export(network_of(finished), tmp_path / "model.onnx", {"name": "x"})
+        exporter.export(Network.from_run(finished)[0], tmp_path / "model.onnx", {}, Scaling())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,7 +71,7 @@ def test_float16_weights_are_smaller_and_keep_the_predictions(
     sizes = [
         sum(len(t.raw_data) for t in onnx.load(file).graph.initializer) for file in (full, half)
     ]
-    assert sizes[1] <= sizes[0] - 2 * network_of(finished).age.weight.numel()
+    assert sizes[1] <= sizes[0] - 2 * 16 * 117  # the age head's weights
     restored = onnx.load(half)
     exporter.float32_weights(restored)
     onnx.save(restored, half)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +13,22 @@ from agelens.errors import ModelError
 from agelens.inference.runtime import Model
 from agelens.training.export.quantization import SETTINGS, _first_convolutions, quantize
 
-
-def quiet() -> Progress:
-    return Progress(disable=True)
+QUIET = Progress(disable=True)
 
 
 def test_the_variant_stays_near_the_full_model(finished: Path, data: Path, tmp_path: Path) -> None:
-    about = quantize(finished, data, tmp_path / "int8", quiet())
+    about = quantize(finished, data, tmp_path / "int8", QUIET)
     assert len(about["tries"]) == len(SETTINGS)
-    assert {"method": about["chosen"]["method"], "whole": about["chosen"]["whole"]} in [
-        {"method": s.method, "whole": s.whole} for s in SETTINGS
-    ]
+    assert about["chosen"] in [asdict(setting) for setting in SETTINGS]
     whole, small = Model(finished), Model(tmp_path / "int8")
     assert small.card["variant"]["bits"] == 8
-    chips = np.array(cached(Dataset(data), quiet())[:16])
+    chips = np.array(cached(Dataset(data), QUIET)[:16])
     ours, theirs = (model.run(chips) for model in (whole, small))
     moved = np.abs(ours.age_years - theirs.age_years)
     assert 0 < moved.mean() < 6  # a rough net on drawn faces, roughly kept
     assert b"QuantizeLinear" in small.path.read_bytes()
-    assert json.loads((tmp_path / "int8" / "run.json").read_text("utf-8"))["bytes"] == (
-        small.path.stat().st_size
-    )
+    record = json.loads((tmp_path / "int8" / "run.json").read_text("utf-8"))
+    assert record["bytes"] == small.path.stat().st_size
     assert {path.name for path in (tmp_path / "int8").iterdir()} == {"model.onnx", "run.json"}
 
 
@@ -47,4 +43,4 @@ def test_the_first_convolutions_of_each_backbone_are_found_folded_or_not() -> No
 
 def test_a_run_without_a_model_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model"):
-        quantize(tmp_path / "nowhere", data, tmp_path / "int8", quiet())
+        quantize(tmp_path / "nowhere", data, tmp_path / "int8", QUIET)

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,54 +22,51 @@ def weights(monkeypatch, tmp_path: Path) -> Path:
     return folder
 
 
-def make_run(folder: Path, make_model, mae: float) -> Path:
-    """Make a run folder with a tiny model and an evaluation of it."""
-    folder.mkdir()
-    model = make_model({"name": "tiny", "validation": {"validation_mae": mae}})
-    (folder / "model.onnx").write_bytes(model.read_bytes())
-    place = folder / "evaluation-split0-test-flip"
-    place.mkdir()
-    figures = {key: {"value": 0.5} for key in release.FIGURES}
-    evaluation = {
-        "model": {"sha256": exporter.sha256(folder / "model.onnx")},
-        "faces": 10,
-        "data": {"folds": [8, 9]},
-        "flip": True,
-        "date": "2026-01-01",
-        "subsets": {"all": {"figures": figures}},
-    }
-    (place / "evaluation.json").write_text(json.dumps(evaluation))
-    return folder
+@pytest.fixture
+def make_run(make_model, tmp_path: Path) -> Callable[[str, float], Path]:
+    """Give a function that makes a run folder with a tiny model and an evaluation of it."""
+
+    def make(name: str, mae: float) -> Path:
+        evaluated = tmp_path / name / "evaluation-split0-test-flip"
+        evaluated.mkdir(parents=True)
+        model = make_model({"name": "tiny", "validation": {"validation_mae": mae}})
+        model = model.rename(tmp_path / name / "model.onnx")
+        evaluation = {
+            "model": {"sha256": exporter.sha256(model)},
+            "faces": 10,
+            "data": {"folds": [8, 9]},
+            "flip": True,
+            "date": "2026-01-01",
+            "subsets": {"all": {"figures": {key: {"value": 0.5} for key in release.FIGURES}}},
+        }
+        (evaluated / "evaluation.json").write_text(json.dumps(evaluation))
+        return model.parent
+
+    return make
 
 
-def test_only_a_better_model_replaces_the_shipped_one(
-    weights: Path, make_model, tmp_path: Path
-) -> None:
-    file = release.ship(make_run(tmp_path / "first", make_model, 4.5), "default")
+def test_only_a_better_model_replaces_the_shipped_one(weights: Path, make_run) -> None:
+    file = release.ship(make_run("first", 4.5), "default")
     assert file == weights / "default.onnx"
     card = Model(file).card
     assert card["test"]["folds"] == [8, 9]
     assert card["test"]["age_mae"] == 0.5
     assert json.loads((weights / "default.json").read_text("utf-8")) == card
     with pytest.raises(TrainingError, match=r"MAE 4\.600, the shipped default 4\.500: worse"):
-        release.ship(make_run(tmp_path / "worse", make_model, 4.6), "default")
-    release.ship(make_run(tmp_path / "better", make_model, 4.4), "default")
+        release.ship(make_run("worse", 4.6), "default")
+    release.ship(make_run("better", 4.4), "default")
     assert Model(file).card["validation"]["validation_mae"] == 4.4
 
 
-def test_an_unmeasured_model_is_not_shipped(weights: Path, make_model, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", make_model, 4.5)
-    exporter.write_card(
-        run / "model.onnx", {"name": "changed", "validation": {"validation_mae": 4.0}}
-    )
+def test_an_unmeasured_model_is_not_shipped(weights: Path, make_run) -> None:
+    run = make_run("run", 4.5)
+    exporter.write_card(run / "model.onnx", {"validation": {"validation_mae": 4.0}})
     with pytest.raises(TrainingError, match="no evaluation of this model"):
         release.ship(run, "default")
     assert not weights.exists()
 
 
-def test_a_large_model_is_not_shipped(
-    weights: Path, make_model, tmp_path: Path, monkeypatch
-) -> None:
+def test_a_large_model_is_not_shipped(weights: Path, make_run, monkeypatch) -> None:
     monkeypatch.setattr(release, "LARGEST", 100)
     with pytest.raises(TrainingError, match="expected at most 100"):
-        release.ship(make_run(tmp_path / "run", make_model, 4.5), "default")
+        release.ship(make_run("run", 4.5), "default")

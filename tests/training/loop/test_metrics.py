@@ -1,5 +1,3 @@
-"""What a network says batch by batch, measured as one."""
-
 import numpy as np
 import pytest
 import torch
@@ -9,22 +7,20 @@ from agelens.training.loop.metrics import MetricAccumulator
 
 
 def batch(ages: list[int], female: list[int]) -> Batch:
-    count = len(ages)
-    chips = np.zeros((count, 2, 2, 3), np.uint8)
-    return Batch(np.arange(count), chips, np.array(ages), np.array(female))
+    chips = np.zeros((len(ages), 2, 2, 3), np.uint8)
+    return Batch(np.arange(len(ages)), chips, np.array(ages), np.array(female))
 
 
-def sure_of(ages: list[int]) -> torch.Tensor:
+def certain(ages: list[int]) -> torch.Tensor:
     """Give logits that put all mass on these ages."""
     return 50 * torch.nn.functional.one_hot(torch.tensor(ages), 117).float()
 
 
 def test_figures_are_those_of_all_batches_together() -> None:
     metrics = MetricAccumulator()
-    metrics.update(
-        batch([20, 30, 40], [0, 1, 1]), sure_of([20, 32, 50]), torch.tensor([-3.0, 2, -1])
-    )
-    metrics.update(batch([10], [0]), sure_of([6]), torch.tensor([-0.5]))
+    female = torch.tensor([-3.0, 2, -1])
+    metrics.update(batch([20, 30, 40], [0, 1, 1]), certain([20, 32, 50]), female)
+    metrics.update(batch([10], [0]), certain([6]), torch.tensor([-0.5]))
     assert metrics.compute("train") == {
         "train_mae": pytest.approx((0 + 2 + 10 + 4) / 4),
         "train_mae_of_mean": pytest.approx((0 + 2 + 10 + 4) / 4, abs=1e-5),
@@ -44,5 +40,5 @@ def test_the_headline_is_of_the_median_and_takes_no_part_in_gradients() -> None:
     assert figures["validation_mae_of_mean"] == pytest.approx(28, abs=1e-3)
 
 
-def test_nothing_gathered_says_nothing() -> None:
+def test_without_batches_there_are_no_figures() -> None:
     assert MetricAccumulator().compute("train") == {}

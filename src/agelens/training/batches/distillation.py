@@ -4,8 +4,6 @@ The predictions are the `predictions.parquet` that `agelens evaluate MODEL --par
 or the file of `agelens data out-of-fold`.
 """
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import torch
@@ -20,8 +18,8 @@ from agelens.training.recipes.config import Config
 def read_teacher(config: Config, dataset: Dataset) -> Targets | None:
     """Read the teacher's predictions, one row per face of the data set; None without a teacher.
 
-    Faces that are not trained on have rows of zeros. Raises TrainingError for predictions that
-    lack a training face, or where only one of data.teacher and loss.teacher is set.
+    Faces without a prediction have rows of zeros. Raises TrainingError for predictions that lack
+    a training face, or where only one of data.teacher and loss.teacher is set.
     """
     file = config.data.teacher
     if (file is None) != (config.loss.teacher == 0):
@@ -33,15 +31,14 @@ def read_teacher(config: Config, dataset: Dataset) -> Targets | None:
         return None
     columns = ["file", "age_probabilities", "female_probability"]
     try:
-        predictions = pl.read_parquet(Path(file), columns=columns)
+        known = pl.read_parquet(file, columns=columns).drop_nulls()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TrainingError(
             f"cannot read the teacher's answers {file!r} ({error}): expected the "
             "predictions.parquet of  agelens evaluate MODEL --part train"
         ) from error
-    row_of = {name: row for row, name in enumerate(dataset.samples["file"])}
-    known = predictions.filter(pl.col("file").is_in(list(row_of))).drop_nulls()
-    rows = np.array([row_of[name] for name in known["file"]], np.int64)
+    known = known.join(dataset.samples.select("file").with_row_index("row"), on="file")
+    rows = known["row"].to_numpy()
     missing = np.setdiff1d(dataset.split(config.data.split).train, rows)
     if len(missing):
         raise TrainingError(
@@ -54,6 +51,4 @@ def read_teacher(config: Config, dataset: Dataset) -> Targets | None:
     probabilities[rows] = known["age_probabilities"].to_numpy()
     female[rows] = known["female_probability"].to_numpy()
     mean = distribution.mean(probabilities).astype(np.float32)
-    return Targets(
-        torch.from_numpy(probabilities), torch.from_numpy(mean), torch.from_numpy(female)
-    )
+    return Targets(*map(torch.from_numpy, (probabilities, mean, female)))

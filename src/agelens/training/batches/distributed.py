@@ -1,10 +1,9 @@
-"""Data-parallel training: the part of one worker, by the words of torch.distributed.
+"""Data-parallel training: the part of one worker of torch.distributed.
 
-The batches are those of a run on one worker; each worker takes its part of each. What is a mean
-over a batch there is one here too: losses and gradients are weighted by the number of faces of a
-worker, and batch statistics are those of all workers. So the number of workers changes only the
-speed, the random numbers of dropout, mixup and stochastic depth, and which faces `loss.trim`
-leaves out, which each worker chooses among its own.
+Each worker takes its part of the batches of a run on one worker. Losses and gradients are
+weighted by the number of faces of a worker, and batch statistics are those of all workers. So the
+number of workers changes only the speed, the random numbers of dropout, mixup and stochastic
+depth, and which faces `loss.trim` leaves out, which each worker chooses among its own.
 """
 
 from dataclasses import dataclass
@@ -47,8 +46,7 @@ class Worker:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64)
         distributed.all_reduce(sums)
-        result: list[float] = sums.tolist()
-        return result
+        return list(sums.tolist())
 
     def all_gather(self, values: NDArray[Number]) -> NDArray[Number]:
         """Concatenate the arrays of all workers, in the order of their ranks."""
@@ -88,9 +86,7 @@ class _AllReduce(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        distributed.all_reduce(total)
-        return total
+        return _AllReduce.forward(ctx, *gradients)
 
 
 class SyncBatchNorm(nn.BatchNorm2d):
@@ -125,10 +121,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
 
 
 def synchronise_batch_norm(network: nn.Module) -> None:
-    """Replace each batch normalisation that is trained by a SyncBatchNorm, in place.
-
-    Raises TrainingError for a kind of batch normalisation that cannot be synchronised.
-    """
+    """Replace each batch normalisation that is trained by a SyncBatchNorm, in place."""
     network.train()
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):

@@ -1,29 +1,41 @@
-"""Features of every chip of a data set by a frozen backbone, read from the feature cache."""
+"""Features of every chip of a data set by a frozen network, computed once and cached.
+
+The cache is `NAME.npy` in the data set's folder, with a JSON file beside it that says which
+network and which pictures the features are of. They do not depend on labels, so relabelling
+leaves them valid.
+"""
 
 import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.errors import TrainingError
+from agelens.errors import DatasetError, PictureError, TrainingError
 from agelens.inference.runtime import CHIP
-from agelens.training.batches.feature_cache import FeatureExtractor, cached_features
-from agelens.training.networks import backbones, dlib_resnet
-from agelens.training.networks.feature_fusion import FeatureFusion
-from agelens.training.networks.layers import Backbone
+from agelens.training.networks import backbones, checkpoint, dlib_resnet
+from agelens.training.networks.device import best_seconds, keep_freed_memory
+from agelens.training.networks.layers import FeatureFusion
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import ModelConfig
 
+BATCH = 64
+_CHECKPOINT_EVERY = 10  # batches
 
-@dataclass(frozen=True, slots=True)
-class InputView:
+
+class InputView(NamedTuple):
     """The preprocessing of a backbone."""
 
     size: int  # pixels, side of the backbone's input
@@ -47,12 +59,16 @@ def backbone_features(dataset: Dataset, backbone: str, progress: Progress) -> ND
     view = INPUT_VIEWS[backbone]
     net = backbones.build(ModelConfig(backbone=backbone)).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def extract(batch: NDArray[np.uint8]) -> Tensor:
+        # (B, S, S, 3) permuted to (B, 3, S, S) is what channels_last means
+        maps: Tensor = net(torch.from_numpy(preprocess(batch, view)).permute(0, 3, 1, 2).float())
+        return maps.float().mean((2, 3))
+
+    fingerprint = {"backbone": backbone, **view._asdict()}
+    title = f"features by {backbone}"
     extractor = FeatureExtractor(
-        name=f"features-{backbone}",
-        title=f"features by {backbone}",
-        fingerprint={"backbone": backbone, **asdict(view)},
-        width=net.num_features,
-        extract=lambda batch: _pooled(net, preprocess(batch, view)),
+        f"features-{backbone}", title, fingerprint, net.num_features, extract
     )
     return cached_features(dataset, extractor, progress)
 
@@ -64,58 +80,24 @@ def network_features(dataset: Dataset, network: Network, progress: Progress) -> 
     of concatenated members are cached for each member, so that other combinations share them.
     """
     network.eval()
-    fusion = network.backbone
-    if (
-        isinstance(fusion, FeatureFusion)
-        and fusion.mode == "concat"
-        and network.pool.kind == "mean"
-    ):
-        parts = []
-        for index, (view, width) in enumerate(zip(fusion.views, fusion.widths, strict=True)):
-            member = fusion.members[index]
-            key = f"{network.size} {network.padding} {view} {member}"
+    fusion, kind = network.backbone, network.pool.kind
+    if not isinstance(fusion, FeatureFusion) or fusion.mode != "concat" or kind != "mean":
+        padding = f" {network.padding}" if network.padding else ""
+        key = f"{network.size}{padding} {network.backbone}"
+        modules, extract = (network.backbone, network.pool), network.extract_features
+        extractor = _by_digest(key, modules, network.num_features, extract)
+        return cached_features(dataset, extractor, progress)
 
-            def extract(x: Tensor, index: int = index) -> Tensor:
-                return fusion.member_features(index, network.preprocess(x))
+    def extract_member(index: int, x: Tensor) -> Tensor:
+        return fusion.member_features(index, network.preprocess(x))
 
-            parts.append(_by_digest(dataset, (key, member), width, extract, progress))
-        return np.concatenate(parts, axis=-1)
-    padding = f" {network.padding}" if network.padding else ""
-    key = f"{network.size}{padding} {network.backbone}"
-    identity = (key, network.backbone, network.pool)
-    return _by_digest(dataset, identity, network.num_features, network.extract_features, progress)
-
-
-def _by_digest(
-    dataset: Dataset,
-    identity: tuple[str | nn.Module, ...],
-    width: int,
-    extract: Callable[[Tensor], Tensor],
-    progress: Progress,
-) -> NDArray[np.float16]:
-    """Cache features under the SHA-256 of strings and of the weights of modules."""
-    digest = hashlib.sha256()
-    for part in identity:
-        if isinstance(part, str):
-            digest.update(part.encode())
-        else:
-            for name, tensor in part.state_dict().items():
-                digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
-    extractor = FeatureExtractor(
-        name=f"features-{digest.hexdigest()[:12]}",
-        title="features by the frozen backbone",
-        fingerprint={"network": digest.hexdigest()},
-        width=width,
-        extract=lambda batch: extract(torch.from_numpy(batch)),
-    )
-    return cached_features(dataset, extractor, progress)
-
-
-def _pooled(net: Backbone, pictures: NDArray[np.uint8]) -> Tensor:
-    """Return the mean of the last feature map, float32 (B, F)."""
-    # (B, S, S, 3) permuted to (B, 3, S, S) is what channels_last means
-    maps: Tensor = net(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
-    return maps.float().mean((2, 3))
+    parts = []
+    for index, member in enumerate(fusion.members):
+        key = f"{network.size} {network.padding} {fusion.views[index]} {member}"
+        width = fusion.widths[index]
+        extractor = _by_digest(key, (member,), width, partial(extract_member, index))
+        parts.append(cached_features(dataset, extractor, progress))
+    return np.concatenate(parts, axis=-1)
 
 
 def preprocess(batch: NDArray[np.uint8], view: InputView) -> NDArray[np.uint8]:
@@ -131,8 +113,122 @@ def face_descriptors(features: NDArray[np.float16]) -> NDArray[np.float32]:
 
     Two faces belong to one person below a distance of 0.6 (King, 2017), to one photo below 0.15.
     """
-    net = dlib_resnet.DlibResNet(embedding=True)
-    net.load_dlib(backbones.locate("dlib"))
-    matrix = net.embedding.weight.detach().numpy()  # type: ignore[union-attr]
-    descriptors: NDArray[np.float32] = features[:, 0].astype(np.float32) @ matrix.T
+    embedding = dlib_resnet.read_embedding(backbones.locate("dlib"))
+    descriptors: NDArray[np.float32] = features[:, 0].astype(np.float32) @ embedding
     return descriptors
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureExtractor:
+    """A frozen network that turns chips into features."""
+
+    name: str  # of the cache file, without suffix
+    title: str  # for the progress display
+    fingerprint: dict[str, Any]  # JSON values that identify the network and its preprocessing
+    width: int  # F
+    extract: Callable[[NDArray[np.uint8]], Tensor]  # uint8 (B, 200, 200, 3) RGB to (B, F)
+
+    def run(self, batch: NDArray[np.uint8], precision: str) -> NDArray[np.float32]:
+        """Return the features of a batch, computed in "float32" or under "bfloat16" autocast."""
+        bfloat16 = precision == "bfloat16"
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            return self.extract(batch).float().numpy()
+
+    def faster_precision(self) -> str:
+        """Time both precisions on blank chips; return the faster one."""
+        blank = np.zeros((16, CHIP, CHIP, 3), np.uint8)
+        return min(
+            ("bfloat16", "float32"),
+            key=lambda precision: best_seconds(lambda: self.run(blank, precision)),
+        )
+
+
+def _by_digest(
+    key: str, modules: tuple[nn.Module, ...], width: int, extract: Callable[[Tensor], Tensor]
+) -> FeatureExtractor:
+    """Make an extractor that is named by the SHA-256 of a key and of the weights of modules."""
+    digest = hashlib.sha256(key.encode())
+    for module in modules:
+        for name, tensor in module.state_dict().items():
+            digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
+    return FeatureExtractor(
+        name=f"features-{digest.hexdigest()[:12]}",
+        title="features by the frozen backbone",
+        fingerprint={"network": digest.hexdigest()},
+        width=width,
+        extract=lambda batch: extract(torch.from_numpy(batch)),
+    )
+
+
+def cached_features(
+    dataset: Dataset, extractor: FeatureExtractor, progress: Progress
+) -> NDArray[np.float16]:
+    """Return the features of every chip and its mirror image, float16 (N, 2, F), memory-mapped.
+
+    Rows are those of the data set. The first call computes the features, in bfloat16 where that
+    is faster; it can be interrupted, and a second process waits for the first. Raises
+    DatasetError for a picture that cannot be read.
+    """
+    file = dataset.folder / f"{extractor.name}.npy"
+    rows = dataset.samples.select("file", "sha256").iter_rows()
+    pictures = hashlib.sha256("".join("\t".join(row) + "\n" for row in rows).encode()).hexdigest()
+    fingerprint = {**extractor.fingerprint, "pictures": pictures}
+
+    def is_current() -> bool:
+        return file.is_file() and bool(_read_matching(file.with_suffix(".json"), fingerprint))
+
+    if not is_current():
+        with FileLock(file.with_suffix(".lock")):
+            if not is_current():
+                _compute(dataset, extractor, file, fingerprint, progress)
+    features: NDArray[np.float16] = np.load(file, mmap_mode="r")
+    return features
+
+
+def _compute(
+    dataset: Dataset,
+    extractor: FeatureExtractor,
+    file: Path,
+    fingerprint: dict[str, Any],
+    progress: Progress,
+) -> None:
+    """Write the features to a file, resuming a computation that was stopped."""
+    keep_freed_memory()
+    unfinished, state_file = file.with_suffix(".part"), file.with_suffix(".part.json")
+    state = _read_matching(state_file, fingerprint)
+    if state is None or not unfinished.is_file():
+        state = fingerprint | {"precision": extractor.faster_precision(), "done": 0}
+        shape = (len(dataset), 2, extractor.width)
+        np.lib.format.open_memmap(unfinished, "w+", np.float16, shape).flush()
+    array, precision = np.lib.format.open_memmap(unfinished, "r+"), state["precision"]
+    done = state["done"]  # first all chips, then all mirror images
+    task = progress.add_task(extractor.title, total=2 * len(dataset), completed=done)
+    for side in (0, 1):
+        row = done - side * len(dataset)
+        paths = map(dataset.image_path, range(row, len(dataset)))
+        try:
+            for number, batch in enumerate(chips.batches(paths, BATCH, 1), 1):
+                faces = np.ascontiguousarray(batch[:, :, ::-1]) if side else batch
+                array[row : row + len(faces), side] = extractor.run(faces, precision)
+                row, done = row + len(faces), done + len(faces)
+                progress.update(task, completed=done)
+                if number % _CHECKPOINT_EVERY == 0:
+                    array.flush()
+                    checkpoint.write_json(state_file, state | {"done": done})
+        except PictureError as error:
+            raise DatasetError(
+                f"a picture of the dataset cannot be used: {error}; import the data again"
+            ) from error
+    array.flush()
+    progress.remove_task(task)
+    unfinished.replace(file)
+    checkpoint.write_json(file.with_suffix(".json"), fingerprint | {"precision": precision})
+    state_file.unlink(missing_ok=True)
+
+
+def _read_matching(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
+    """Read a JSON file, if it is of the same pictures and network."""
+    if not path.is_file():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content if fingerprint.items() <= content.items() else None

@@ -1,9 +1,8 @@
 """Batches of a data set's decoded chips: in order as they are, or shuffled and augmented."""
 
-import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -34,67 +33,49 @@ class Batch:
     weights: NDArray[np.float32] | None = None  # (B,) sample weights; None: all 1
 
 
+@dataclass(frozen=True, eq=False)
 class Loader:
     """Batches of some of a data set's faces; the same seed and epoch give the same batches."""
 
-    def __init__(
-        self,
-        chips: NDArray[np.uint8],
-        rows: NDArray[np.int64],
-        ages: NDArray[np.int64],
-        female: NDArray[np.int64],
-        batch_size: int,
-        weights: NDArray[np.float32] | None = None,
-    ) -> None:
-        """Take all chips of a data set, and the rows, labels and weights of the faces to load."""
-        self._chips = chips
-        self._rows = rows
-        self.ages = ages
-        self.female = female
-        self._batch_size = batch_size
-        self._weights = weights
-        self._worker = SINGLE_WORKER
-
-    @property
-    def faces(self) -> int:
-        """The number of faces."""
-        return len(self._rows)
+    chips: NDArray[Any]  # of the whole data set
+    rows: NDArray[np.int64]  # (N,) the faces to load
+    ages: NDArray[np.int64]  # (N,) years
+    female: NDArray[np.int64]  # (N,) 0 or 1
+    batch_size: int
+    weights: NDArray[np.float32] | None = None  # (N,)
+    worker: Worker = SINGLE_WORKER
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
+        return -(-len(self.rows) // self.batch_size)
 
     def for_worker(self, worker: Worker) -> Self:
         """Return a loader of the same batches that yields one worker's part of each."""
-        loader = copy.copy(self)
-        loader._worker = worker
-        return loader
+        return replace(self, worker=worker)
 
     def with_features(self, features: NDArray[np.float16]) -> "FeatureLoader":
         """Return a loader of the same faces that yields features (N, 2, F) in place of chips."""
-        labels = self.ages, self.female, self._batch_size, self._weights
-        loader = FeatureLoader(self._chips, self._rows, *labels)
-        loader._features = features
-        return loader
+        labels = self.ages, self.female, self.batch_size, self.weights
+        return FeatureLoader(features, self.rows, *labels, self.worker)
 
     def in_order(self) -> Iterator[Batch]:
         """Yield every face once, in order and unchanged."""
-        own = self._worker.shard(np.arange(len(self._rows)))
-        for start in range(0, len(own), self._batch_size):
-            indices = own[start : start + self._batch_size]
-            yield self._batch(indices, self._unchanged(self._rows[indices]))
+        own = self.worker.shard(np.arange(len(self.rows)))
+        for start in range(0, len(own), self.batch_size):
+            indices = own[start : start + self.batch_size]
+            yield self._batch(indices, self._unchanged(self.rows[indices]))
 
     def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield every face once, in random order, augmented to `size` pixels.
 
         The next batch is prepared in a thread while the caller works on the current one.
         """
-        shards = [self._worker.shard(group) for group in self._shuffled_indices(seed, epoch)]
+        shards = [self.worker.shard(group) for group in self._shuffled_indices(seed, epoch)]
 
         def prepare(indices: NDArray[np.int64]) -> Batch:
             chips = np.empty((len(indices), size, size, 3), np.uint8)
             for place, index in enumerate(indices):
                 random = np.random.default_rng([seed, epoch, int(index)])
-                chips[place] = augment(self._chips[self._rows[index]], size, random)
+                chips[place] = augment(self.chips[self.rows[index]], size, random)
             return self._batch(indices, chips)
 
         with ThreadPoolExecutor(1) as pool:
@@ -106,44 +87,39 @@ class Loader:
             yield upcoming.result()
 
     def _unchanged(self, rows: NDArray[np.int64]) -> Any:
-        return self._chips[rows]
+        return self.chips[rows]
 
     def _shuffled_indices(self, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        order = np.random.default_rng([seed, epoch]).permutation(len(self._rows))
-        groups = [order[i : i + self._batch_size] for i in range(0, len(order), self._batch_size)]
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.rows))
+        groups = np.split(order, range(self.batch_size, len(order), self.batch_size))
         # batch statistics need two faces, and each worker one
-        if len(groups) > 1 and len(groups[-1]) < max(2, self._worker.world_size):
+        if len(groups) > 1 and len(groups[-1]) < max(2, self.worker.world_size):
             groups[-2:] = [np.concatenate(groups[-2:])]
         return groups
 
     def _batch(self, indices: NDArray[np.int64], chips: Any) -> Batch:
-        return Batch(
-            self._rows[indices],
-            np.ascontiguousarray(chips),
-            self.ages[indices],
-            self.female[indices],
-            None if self._weights is None else self._weights[indices],
-        )
+        weights = None if self.weights is None else self.weights[indices]
+        labels = self.ages[indices], self.female[indices], weights
+        return Batch(self.rows[indices], np.ascontiguousarray(chips), *labels)
 
 
 class FeatureLoader(Loader):
-    """Batches of a frozen backbone's cached features, of chips and of their mirror images.
+    """Batches of a frozen backbone's features, of chips and of their mirror images.
 
-    For recipes whose only augmentation is mirroring.
+    `chips` are the features of the whole data set, float16 (N, 2, F). For recipes whose only
+    augmentation is mirroring.
     """
 
-    _features: NDArray[np.float16]  # (N, 2, F) of the whole data set
-
     def _unchanged(self, rows: NDArray[np.int64]) -> Any:
-        return self._features[rows, 0]
+        return self.chips[rows, 0]
 
     def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield every face once, in random order, mirrored at random; `size` is ignored."""
         random = np.random.default_rng([seed, epoch, 1])
         for group in self._shuffled_indices(seed, epoch):
             mirrored = (random.random(len(group)) < augment.flip).astype(np.int64)
-            indices, side = self._worker.shard(group), self._worker.shard(mirrored)
-            yield self._batch(indices, self._features[self._rows[indices], side])
+            indices, side = self.worker.shard(group), self.worker.shard(mirrored)
+            yield self._batch(indices, self.chips[self.rows[indices], side])
 
 
 def labelled_loader(

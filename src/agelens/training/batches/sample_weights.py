@@ -4,8 +4,6 @@ The files are CSV with the column `file` and, as audit writes them, `suggestion`
 Weights apply to training faces only, so that validation and test figures stay comparable.
 """
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -39,7 +37,7 @@ def read_weights(config: DataConfig, dataset: Dataset) -> NDArray[np.float32] | 
 
 def _read(key: str, path: str) -> pl.DataFrame:
     try:
-        table = pl.read_csv(Path(path), infer_schema=False)
+        table = pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TrainingError(
             f"cannot read {key} = {path!r} ({error}): expected the actions.csv of  "
@@ -67,11 +65,12 @@ def _checked_weights(table: pl.DataFrame, path: str) -> NDArray[np.float32]:
 
 
 def _rows(table: pl.DataFrame, dataset: Dataset, path: str) -> NDArray[np.int64]:
-    row_of = {file: row for row, file in enumerate(dataset.samples["file"])}
-    unknown = [file for file in table["file"] if file not in row_of]
-    if unknown:
+    files = table["file"]
+    rows = files.replace_strict(dataset.samples["file"], np.arange(len(dataset)), default=None)
+    if rows.has_nulls():
+        unknown = files.filter(rows.is_null())
         raise TrainingError(
             f"{path} names {len(unknown):,} files that the dataset lacks, such as "
             f"{unknown[0]!r}: expected the actions of this dataset's own audit"
         )
-    return np.array([row_of[file] for file in table["file"]], np.int64)
+    return rows.to_numpy()

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import logging
-import math
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -59,22 +58,16 @@ class CalibratedNetwork(nn.Module):
 
 
 def export(
-    network: nn.Module,
-    file: Path,
-    card: dict[str, Any],
-    scaling: Scaling | None = None,
-    *,
-    half: bool = False,
+    network: nn.Module, file: Path, card: dict[str, Any], scaling: Scaling, *, half: bool = False
 ) -> float:
     """Write a network as an ONNX file with its card; return the parity with torch in years.
 
-    With `half` the file stores the weights as float16: half the size, with the same outputs and
-    speed once it is loaded. The weights must have been rounded by `round_to_float16`.
+    With `half` the file stores the weights, which `round_to_float16` must have rounded, as float16:
+    half the size, with the same outputs and speed once it is loaded.
 
-    Raises TrainingError, and leaves no file, when ages of torch and of ONNX Runtime differ by
-    0.001 years or more on random chips.
+    Raises TrainingError, and leaves no file, when ages differ by 0.001 years or more.
     """
-    calibrated = CalibratedNetwork(network, scaling or Scaling()).eval()
+    calibrated = CalibratedNetwork(network, scaling).eval()
     example = torch.randint(0, 256, (2, CHIP, CHIP, 3), dtype=torch.uint8)
     partial = file.with_name(file.name + ".part")
     try:
@@ -112,11 +105,9 @@ def write_card(file: Path, card: dict[str, Any]) -> None:
     for node in model.graph.node:  # the exporter stores paths of this machine there
         del node.metadata_props[:]
         node.doc_string = ""
-    kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != CARD_KEY]
-    del model.metadata_props[:]
-    for key, value in [*kept, (CARD_KEY, json.dumps(card, ensure_ascii=False))]:
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
+    entries = {entry.key: entry.value for entry in model.metadata_props}
+    entries[CARD_KEY] = json.dumps(card, ensure_ascii=False)
+    onnx.helper.set_model_props(model, entries)
     onnx.checker.check_model(model)
     partial = file.with_name(file.name + ".card")
     onnx.save(model, partial)
@@ -125,10 +116,9 @@ def write_card(file: Path, card: dict[str, Any]) -> None:
 
 def round_to_float16(network: nn.Module) -> None:
     """Round the weights of a network to float16 values, in place."""
-    with torch.no_grad():
-        for weight in network.state_dict().values():
-            if weight.dtype == torch.float32:
-                weight.copy_(weight.half())
+    for weight in network.state_dict().values():
+        if weight.dtype == torch.float32:
+            weight.copy_(weight.half())
 
 
 def store_as_float16(file: Path) -> None:
@@ -139,14 +129,13 @@ def store_as_float16(file: Path) -> None:
     model = onnx.load(file)
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= LARGE:
-            name, exact = tensor.name, onnx.numpy_helper.to_array(tensor)
+        name, exact = tensor.name, onnx.numpy_helper.to_array(tensor)
+        if exact.dtype == np.float32 and exact.size >= LARGE:
             values = exact.astype(np.float16)
-            if not np.array_equal(values.astype(np.float32), exact):
-                continue
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values, name + "_float16"))
-            to = onnx.TensorProto.FLOAT
-            casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=to))
+            if np.array_equal(values.astype(np.float32), exact):
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}_float16"))
+                to = onnx.TensorProto.FLOAT
+                casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=to))
     for index, node in enumerate(casts):
         model.graph.node.insert(index, node)
     onnx.save(model, file)
@@ -228,8 +217,7 @@ def _quiet() -> Any:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
         logging.disable(before)

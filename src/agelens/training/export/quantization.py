@@ -6,10 +6,9 @@ kept, and its intervals are calibrated anew.
 """
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -49,17 +48,10 @@ class Setting:
     whole: int  # first convolutions of each backbone that stay in float
 
 
-SETTINGS = (
-    Setting("minmax", 1),
-    Setting("percentile", 1),
-    Setting("percentile", 5),
-    Setting("entropy", 1),
+SETTINGS = tuple(
+    Setting(*one) for one in (("minmax", 1), ("percentile", 1), ("percentile", 5), ("entropy", 1))
 )
-METHODS = {
-    "minmax": CalibrationMethod.MinMax,
-    "percentile": CalibrationMethod.Percentile,
-    "entropy": CalibrationMethod.Entropy,
-}
+METHODS = {method.name.lower(): method for method in CalibrationMethod}
 
 
 class _CalibrationChips(CalibrationDataReader):  # type: ignore[misc]
@@ -67,18 +59,15 @@ class _CalibrationChips(CalibrationDataReader):  # type: ignore[misc]
 
     def __init__(self, chips: NDArray[np.uint8]) -> None:
         count = len(chips) // CALIBRATION_BATCH  # its histograms need equal batches
-        self._batches: Iterator[NDArray[np.uint8]] = iter(
-            np.split(chips[: count * CALIBRATION_BATCH], count)
-        )
+        batches = np.split(chips[: count * CALIBRATION_BATCH], count)
+        self._inputs = iter([{"chips": batch} for batch in batches])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """Return the next batch, or None after the last."""
-        batch = next(self._batches, None)
-        return None if batch is None else {"chips": batch}
+        return next(self._inputs, None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Measured:
+class _Measured(NamedTuple):
     """What a model predicts for validation faces, and how accurate it is."""
 
     probabilities: NDArray[np.float32]  # (N, 117)
@@ -124,7 +113,10 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
         "of": str(run),
         "sha256_of_whole": exporter.sha256(full.path),
         "whole": before.figures,
-        "tries": [asdict(s) | m.figures | _age_shift(m, before) for _, s, m in trials],
+        "tries": [
+            {**asdict(setting), **tried.figures, "age_moved": _age_shift(tried, before)}
+            for _, setting, tried in trials
+        ],
         "chosen": asdict(setting),
         "data": {"fingerprint": dataset.fingerprint, "split": split, "part": "validation"},
         "calibration_faces": len(picked),
@@ -151,9 +143,9 @@ def _cost(after: dict[str, float], before: dict[str, float]) -> float:
     return max(years, 0) / 0.05 + max(share, 0) / 0.002
 
 
-def _age_shift(after: _Measured, before: _Measured) -> dict[str, float]:
+def _age_shift(after: _Measured, before: _Measured) -> float:
     shift = distribution.median(after.probabilities) - distribution.median(before.probabilities)
-    return {"age_moved": float(np.abs(shift).mean())}
+    return float(np.abs(shift).mean())
 
 
 def _quantize_file(full: Path, file: Path, chips: NDArray[np.uint8], setting: Setting) -> None:

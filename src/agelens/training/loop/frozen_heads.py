@@ -31,16 +31,13 @@ class Head(nn.Module):
     def __init__(self, features: Tensor, ages: Tensor, recipe: HeadRecipe) -> None:
         """Initialise from the training features (N, 2, F) and ages (N,)."""
         super().__init__()
-        width = features.shape[-1]
+        width, hidden = features.shape[-1], recipe.hidden
         self.norm = Standardise(width)
         self.norm.fit(features.flatten(0, 1).float())
         self.layers = nn.Sequential(nn.Dropout(recipe.dropout / 2))
-        if recipe.hidden:
-            self.layers.append(nn.Linear(width, recipe.hidden))
-            self.layers.append(nn.ReLU())
-            self.layers.append(nn.Dropout(recipe.dropout))
-            width = recipe.hidden
-        last = nn.Linear(width, AGES + 1)
+        if hidden:
+            self.layers.extend([nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(recipe.dropout)])
+        last = nn.Linear(hidden or width, AGES + 1)
         self.layers.append(last)
         counts = torch.bincount(ages, minlength=AGES) + 1.0
         with torch.no_grad():

@@ -19,7 +19,7 @@ def predict(
 ) -> tuple[Tensor, Tensor]:
     """Return the age logits (N, 117) and female logits (N,) of a network for all faces, in order.
 
-    `title` is what the progress display shows.
+    `title` is for the progress display.
     """
     task = progress.add_task(title, total=len(faces))
     outputs = []

@@ -27,17 +27,12 @@ def make_optimizer(network: Network, config: OptimizerConfig) -> torch.optim.Ada
                 depth = last - int(stage[1]) if stage else 0
                 factor = config.backbone_rate * config.layer_decay**depth
             groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "factor": factor,
-                "weight_decay": config.weight_decay if decayed else 0.0,
-            }
-            for (factor, decayed), parameters in groups.items()
-        ],
-        lr=config.rate,
-    )
+    decay = {True: config.weight_decay, False: 0.0}
+    options = [
+        {"params": parameters, "factor": factor, "weight_decay": decay[decayed]}
+        for (factor, decayed), parameters in groups.items()
+    ]
+    return torch.optim.AdamW(options, lr=config.rate)
 
 
 def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
@@ -67,10 +62,7 @@ def update_ema(average: Network, network: Network, step: int, decay: float) -> N
 
 
 class L2SP:
-    """Pull a backbone towards the weights it started from (L2-SP; Li et al., 2018).
-
-    The pull is decoupled from the loss, as weight decay is in AdamW.
-    """
+    """Pull a backbone to its first weights (L2-SP; Li et al., 2018), decoupled from the loss."""
 
     def __init__(self, network: Network, config: OptimizerConfig) -> None:
         self._strength = config.pull * config.backbone_rate

@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.errors import ConfigError
@@ -25,8 +27,8 @@ def initial_record(config: Config, dataset: Dataset) -> dict[str, Any]:
 
 def backbone_fields(config: Config) -> dict[str, Any]:
     """Return the fields of a model card that name the backbone, and the members of a hybrid."""
-    members = [member.backbone for member in config.model.members]
-    return {"backbone": config.model.backbone, **({"joins": members} if members else {})}
+    joins = {"joins": [member.backbone for member in config.model.members]}
+    return {"backbone": config.model.backbone} | (joins if config.model.members else {})
 
 
 def lineage(config: Config) -> dict[str, Any]:
@@ -36,30 +38,29 @@ def lineage(config: Config) -> dict[str, Any]:
     as their run folders are there; "taught" says whether any of the runs was distilled.
     """
     ancestors: list[Config] = []
-    _add_ancestors(config, ancestors, {config.name})
+    known = {config.name}
+
+    def visit(run: Config) -> None:
+        for weights in (run.model.weights, *(one.weights for one in run.model.members)):
+            if not weights:
+                continue
+            file = Path(weights).with_suffix(".json")
+            try:
+                start = Config.check(json.loads(file.read_text("utf-8"))["config"], str(file))
+            except (OSError, ValueError, KeyError, TypeError, ConfigError):
+                continue
+            if start.name not in known:
+                known.add(start.name)
+                visit(start)
+                ancestors.append(start)
+
+    visit(config)
     distilled = any(one.data.teacher is not None for one in [config, *ancestors])
     return {"after": [one.name for one in ancestors], "taught": distilled}
 
 
-def _add_ancestors(config: Config, ancestors: list[Config], known: set[str]) -> None:
-    for weights in (config.model.weights, *(one.weights for one in config.model.members)):
-        if not weights:
-            continue
-        file = Path(weights).with_suffix(".json")
-        try:
-            found = Config.check(json.loads(file.read_text("utf-8"))["config"], str(file))
-        except (OSError, ValueError, KeyError, TypeError, ConfigError):
-            continue
-        if found.name not in known:
-            known.add(found.name)
-            _add_ancestors(found, ancestors, known)
-            ancestors.append(found)
-
-
 def machine() -> dict[str, Any]:
     """Return the kind of machine, with the instructions and threads that torch uses."""
-    import torch
-
     instructions = torch.backends.cpu.get_cpu_capability()
     return provenance.machine(torch.get_num_threads()) | {"instructions": instructions}
 
@@ -68,10 +69,8 @@ def commit(folder: Path) -> str | None:
     """Return the git commit of a checkout, with "+" when files differ from it; None without git."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")

@@ -83,13 +83,13 @@ class Trainer:
             self._fit_standardisation()
         self.device = select_device(config)
         self.network.to(self.device)
+        self._parallel: torch.nn.Module = self.network
         self.ema_network = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self._l2_sp = L2SP(self.network, config.optimizer)
         self.autocast = use_bfloat16(config, self.network)
         self._teacher = distillation.read_teacher(config, dataset)
         self._worker = SINGLE_WORKER
-        self._parallel: torch.nn.Module = self.network
 
     def distribute(self, worker: Worker) -> None:
         """Become one of several workers, each of which has built this trainer.
@@ -97,7 +97,7 @@ class Trainer:
         Raises TrainingError where the network or the data cannot be divided.
         """
         loaders = self.train_loader, self.validation_loader
-        most = min(self.config.optimizer.batch, *(loader.faces for loader in loaders))
+        most = min(self.config.optimizer.batch, *(len(loader.rows) for loader in loaders))
         if worker.world_size > most:
             raise TrainingError(
                 f"{worker.world_size} workers: expected at most {most}, so that each has a face of "
@@ -134,8 +134,7 @@ class Trainer:
         tensors, about = checkpoint.load(self.run / "last.safetensors")
         # the check fills in keys that are newer than the run
         started = Config.check(about["config"], str(self.run)).filled()
-        differing = run_record.differences(started.table(), self.config.table())
-        if differing:
+        if differing := run_record.differences(started.table(), self.config.table()):
             raise TrainingError(
                 f"{self.run} was started with another recipe ({'; '.join(differing)}): "
                 "resume with the same one, or give another --run"
@@ -155,14 +154,11 @@ class Trainer:
         Raises TrainingError when the loss is no longer finite.
         """
         state, schedule = self.state, self.config.schedule
-        while state.epoch < schedule.epochs and (
-            state.epoch - state.best_epoch < schedule.patience
-        ):
+        while state.epoch < schedule.epochs and state.epoch < state.best_epoch + schedule.patience:
             row = self._train_epoch()
             state.history.append(row)
             state.epoch += 1
-            improved = row["validation_mae"] < state.best_mae
-            if improved:
+            if improved := row["validation_mae"] < state.best_mae:
                 state.best_mae, state.best_epoch = row["validation_mae"], state.epoch
             if self._worker.is_main:
                 self._save(improved)
@@ -175,8 +171,7 @@ class Trainer:
         seed = config.run.seed * 100_003 + epoch  # the same after a resume
         torch.manual_seed(seed + self._worker.seed_offset)
         task = self._progress.add_task(f"epoch {epoch + 1}", total=len(self.train_loader))
-        loss_sum, faces, began = 0.0, 0, time.monotonic()
-        metrics = MetricAccumulator()
+        loss_sum, faces, metrics, began = 0.0, 0, MetricAccumulator(), time.monotonic()
         self.network.train()
         for batch in self._augmented(epoch):
             loss = self.step(batch, metrics)
@@ -187,9 +182,8 @@ class Trainer:
                 )
             loss_sum += loss * len(batch.ages)
             faces += len(batch.ages)
-            self._progress.update(
-                task, advance=1, description=f"epoch {epoch + 1} · loss {loss_sum / faces:.3f}"
-            )
+            title = f"epoch {epoch + 1} · loss {loss_sum / faces:.3f}"
+            self._progress.update(task, advance=1, description=title)
         seconds = time.monotonic() - began
         (total_faces,) = self._worker.all_reduce_sum(faces)
         self._progress.remove_task(task)
@@ -209,11 +203,8 @@ class Trainer:
         rate = learning_rate(config, self.state.step, len(self.train_loader))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        weights = None if batch.weights is None else torch.from_numpy(batch.weights)
+        chips, targets, weights = self._prepare(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            chips, targets, weights = self._mixup(
-                torch.from_numpy(batch.chips), self._targets(batch), weights
-            )
             age, female = (logits.cpu() for logits in self._parallel(chips.to(self.device)))
         losses = face_losses(age, female, targets, config.loss)
         if weights is not None:
@@ -234,16 +225,18 @@ class Trainer:
 
     def _targets(self, batch: Batch) -> Targets:
         labels = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
-        targets = label_targets(*labels, self.config.loss)
-        if self._teacher is None:
-            return targets
-        teacher = self._teacher.take(torch.from_numpy(batch.rows))
-        return targets.mix(teacher, self.config.loss.teacher)
+        return label_targets(*labels, self.config.loss)
 
-    def _mixup(
-        self, chips: Tensor, targets: Targets, weights: Tensor | None
-    ) -> tuple[Tensor, Targets, Tensor | None]:
-        """Blend each chip with another of its batch, and their targets (Zhang et al., 2018)."""
+    def _prepare(self, batch: Batch) -> tuple[Tensor, Targets, Tensor | None]:
+        """Return the chips, targets and sample weights of a batch, with the recipe's mixup.
+
+        Mixup blends each face with another of its batch (Zhang et al., 2018).
+        """
+        chips, targets = torch.from_numpy(batch.chips), self._targets(batch)
+        weights = None if batch.weights is None else torch.from_numpy(batch.weights)
+        if self._teacher is not None:
+            teacher = self._teacher.take(torch.from_numpy(batch.rows))
+            targets = targets.mix(teacher, self.config.loss.teacher)
         alpha = self.config.augment.mixup
         if not alpha:
             return chips, targets, weights
@@ -259,7 +252,7 @@ class Trainer:
 
         Runs in the precision of training; the exported model's figures are the exact ones.
         """
-        network, config = self.ema_network.eval(), self.config
+        network = self.ema_network.eval()
         loss_sum, faces, metrics = 0.0, 0, MetricAccumulator()
         task = self._progress.add_task("validation", total=len(self.validation_loader))
         with torch.inference_mode():
@@ -268,9 +261,8 @@ class Trainer:
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                     logits = network(chips)
                 age, female = (one.float().cpu() for one in logits)
-                labels = torch.from_numpy(batch.ages), torch.from_numpy(batch.female)
-                targets = label_targets(*labels, config.loss)
-                loss_sum += float(face_losses(age, female, targets, config.loss).sum())
+                losses = face_losses(age, female, self._targets(batch), self.config.loss)
+                loss_sum += float(losses.sum())
                 faces += len(batch.ages)
                 metrics.update(batch, age, female)
                 self._progress.advance(task)
@@ -285,8 +277,8 @@ class Trainer:
         config, state = self.config.table(), self.state
         averaged = dict(self.ema_network.state_dict())
         if improved:
-            best = {"config": config, "epoch": state.epoch, "figures": state.history[-1]}
-            checkpoint.save(self.run / "best.safetensors", averaged, best)
+            about = {"config": config, "epoch": state.epoch, "figures": state.history[-1]}
+            checkpoint.save(self.run / "best.safetensors", averaged, about)
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"averaged.{k}": v for k, v in averaged.items()}
         tensors |= checkpoint.flatten_optimizer(self.optimizer)

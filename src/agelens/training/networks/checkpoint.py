@@ -16,22 +16,22 @@ from agelens.errors import TrainingError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Write a text file."""
     partial = path.with_name(path.name + ".part")
     partial.write_text(text, "utf-8")
     partial.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON, atomically."""
+    """Write a value as readable JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write tensors to `path` (safetensors), with `about` in its header and in a JSON file."""
     partial = path.with_name(path.name + ".part")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(tensors, partial, {"about": json.dumps(about)})
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(on_cpu, partial, {"about": json.dumps(about)})
     partial.replace(path)
     write_json(path.with_suffix(".json"), about)
 
@@ -73,20 +73,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the state of an optimizer as named tensors, `optimizer.INDEX.NAME`."""
-    state = optimizer.state_dict()["state"]
     return {
         f"optimizer.{index}.{name}": torch.as_tensor(value)
-        for index, values in state.items()
+        for index, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Load the state that `flatten_optimizer` returned."""
-    state: dict[int, dict[str, Tensor]] = {}
+    whole = optimizer.state_dict() | {"state": {}}
     for key, tensor in tensors.items():
         _, index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = tensor
-    whole = optimizer.state_dict()
-    whole["state"] = state
+        whole["state"].setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict(whole)

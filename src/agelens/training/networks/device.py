@@ -10,10 +10,6 @@ from agelens.errors import TrainingError
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 
-# from glibc's malloc.h
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-_NEVER = 2**31 - 1
-
 
 def keep_freed_memory() -> bool:
     """Make the C library reuse freed memory; return whether it could be set (glibc only).
@@ -25,10 +21,10 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # musl, macOS, Windows
         return False
-    # no mapping per block, and nothing returned from the top of the heap
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, 64 << 20))
-    accepted = [mallopt(key, value) == 1 for key, value in settings]
-    return all(accepted)
+    # glibc's M_MMAP_MAX: no mapping per block; M_TRIM_THRESHOLD: nothing returned from the top of
+    # the heap; M_TOP_PAD
+    accepted = [mallopt(key, value) for key, value in ((-4, 0), (-1, 2**31 - 1), (-2, 64 << 20))]
+    return accepted == [1, 1, 1]
 
 
 def select_device(config: Config) -> torch.device:
@@ -36,15 +32,14 @@ def select_device(config: Config) -> torch.device:
 
     Raises TrainingError for a GPU that is not there.
     """
-    requested, has_gpu = config.run.device, torch.cuda.is_available()
-    if requested == "cpu" or (requested == "auto" and not has_gpu):
-        return torch.device("cpu")
-    if not has_gpu:
+    if config.run.device != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if config.run.device == "cuda":
         raise TrainingError(
-            f"run.device = {requested!r}: torch {torch.__version__} sees no GPU here; expected "
-            "'auto' or 'cpu', or a build of torch for this machine's GPU and its driver"
+            f"run.device = 'cuda': torch {torch.__version__} sees no GPU here; expected 'auto' or "
+            "'cpu', or a build of torch for this machine's GPU and its driver"
         )
-    return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
 
 
 def use_bfloat16(config: Config, network: Network) -> bool:
@@ -61,8 +56,7 @@ def use_bfloat16(config: Config, network: Network) -> bool:
 
 def step_seconds(network: Network, *, bfloat16: bool, batch: int = 8) -> float:
     """Time one forward and backward pass in seconds, without changing the network."""
-    side = network.size
-    chips = torch.zeros(batch, side, side, 3, dtype=torch.uint8)
+    chips = torch.zeros(batch, network.size, network.size, 3, dtype=torch.uint8)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):

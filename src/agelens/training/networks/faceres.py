@@ -8,7 +8,6 @@ and a binary file that holds them, float32 little-endian, one after the other.
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,18 +19,11 @@ from agelens.errors import TrainingError
 from agelens.training.networks.layers import Backbone
 
 MEAN_BGR = (103.939, 116.779, 123.68)
-# (outputs, stride) of each depthwise-separable block
 BLOCKS = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *((512, 1),) * 5,
-    (1024, 2),
-    (1024, 1),
-)
+    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1),
+    (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1),
+)  # fmt: skip
+"""(outputs, stride) of each depthwise-separable block."""
 
 
 class Convolution(nn.Module):
@@ -54,6 +46,7 @@ class FaceRes(Backbone):
     """Map RGB of 0 to 255, (B, 3, S, S), to a feature map of 1,024 channels."""
 
     num_features = 1024
+    mean: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,8 +58,6 @@ class FaceRes(Backbone):
             inputs = outputs
         self.stages = nn.ModuleList(stages)
         self.register_buffer("mean", torch.tensor(MEAN_BGR)[:, None, None], persistent=False)
-
-    mean: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, S, S) of 0 to 255 to (B, 1024, S / 32, S / 32)."""
@@ -83,34 +74,27 @@ class FaceRes(Backbone):
         another shape.
         """
         tensors = read_tensors(graph)
+        names = [f"conv_{kind}_{i}" for i in range(1, len(BLOCKS) + 1) for kind in ("dw", "pw")]
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
 
         def take(name: str) -> Tensor:
             if name not in tensors:
                 raise TrainingError(f"{graph} lists no tensor {name!r}: not faceres-deep")
             return torch.from_numpy(tensors[name])
 
-        def dense(name: str) -> tuple[Tensor, Tensor]:
-            kernel = take(f"{name}/convolution/merged_input").permute(3, 2, 0, 1)
-            return kernel, take(f"{name}_bn/batchnorm_1/sub")
-
-        def depthwise(name: str) -> tuple[Tensor, Tensor]:
-            kernel = take(f"{name}/depthwise_kernel").permute(2, 3, 0, 1)
-            scale = take(f"{name}_bn/batchnorm_1/mul")[:, None, None, None]
-            return kernel * scale, take(f"{name}_bn/batchnorm_1/sub")
-
-        layers = [dense("conv1")]
-        for number in range(1, len(BLOCKS) + 1):
-            layers += [depthwise(f"conv_dw_{number}"), dense(f"conv_pw_{number}")]
-        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
-        with torch.no_grad():
-            for convolution, (kernel, bias) in zip(convolutions, layers, strict=True):
-                if convolution.weight.shape != kernel.shape:
-                    raise TrainingError(
-                        f"{graph}: a kernel of shape {tuple(kernel.shape)} where "
-                        f"{tuple(convolution.weight.shape)} was expected: not faceres-deep"
-                    )
-                convolution.weight.copy_(kernel)
-                convolution.bias.copy_(bias)  # type: ignore[union-attr]
+        for name, convolution in zip(["conv1", *names], convolutions, strict=True):
+            if convolution.groups > 1:
+                kernel = take(f"{name}/depthwise_kernel").permute(2, 3, 0, 1)
+                kernel = kernel * take(f"{name}_bn/batchnorm_1/mul")[:, None, None, None]
+            else:
+                kernel = take(f"{name}/convolution/merged_input").permute(3, 2, 0, 1)
+            if convolution.weight.shape != kernel.shape:
+                raise TrainingError(
+                    f"{graph}: a kernel of shape {tuple(kernel.shape)} where "
+                    f"{tuple(convolution.weight.shape)} was expected: not faceres-deep"
+                )
+            convolution.weight.data.copy_(kernel)
+            convolution.bias.data.copy_(take(f"{name}_bn/batchnorm_1/sub"))  # type: ignore[union-attr]
 
 
 def read_tensors(graph: Path) -> dict[str, NDArray[np.float32]]:
@@ -119,9 +103,8 @@ def read_tensors(graph: Path) -> dict[str, NDArray[np.float32]]:
     Raises TrainingError when the list and the binary files do not agree.
     """
     try:
-        manifest: list[dict[str, Any]] = json.loads(graph.read_bytes())["weightsManifest"]
         tensors: dict[str, NDArray[np.float32]] = {}
-        for group in manifest:
+        for group in json.loads(graph.read_bytes())["weightsManifest"]:
             # only the bare name: a graph file must not point anywhere else
             parts = [(graph.parent / Path(name).name).read_bytes() for name in group["paths"]]
             content, offset = b"".join(parts), 0

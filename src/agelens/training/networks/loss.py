@@ -1,6 +1,6 @@
 """The training loss of an age distribution and a gender logit."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,7 @@ from agelens.training.networks.network import expectation
 from agelens.training.recipes.config import LossConfig
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Targets:
+class Targets(NamedTuple):
     """Targets of B faces: their labels, or a mixture of labels and a teacher's predictions."""
 
     distribution: Tensor  # (B, 117), rows sum to 1
@@ -21,15 +20,11 @@ class Targets:
 
     def mix(self, other: "Targets", share: float) -> "Targets":
         """Interpolate towards other targets by `share`, 0 to 1."""
-        return Targets(
-            self.distribution.lerp(other.distribution, share),
-            self.age.lerp(other.age, share),
-            self.female.lerp(other.female, share),
-        )
+        return Targets(*(ours.lerp(it, share) for ours, it in zip(self, other, strict=True)))
 
     def take(self, indices: Tensor) -> "Targets":
         """Return the targets of some faces, by index (int64)."""
-        return Targets(self.distribution[indices], self.age[indices], self.female[indices])
+        return Targets(*(part[indices] for part in self))
 
 
 def age_targets(ages: Tensor, sigma: float) -> Tensor:
@@ -37,19 +32,16 @@ def age_targets(ages: Tensor, sigma: float) -> Tensor:
 
     This is label distribution learning (Geng et al., 2013). With sigma 0 rows are one-hot.
     """
-    grid = torch.arange(AGES, dtype=torch.float32)
     if sigma == 0:
         return functional.one_hot(ages.long(), AGES).float()
-    curve = torch.exp(-((grid - ages[:, None].float()) ** 2) / (2 * sigma**2))
+    curve = torch.exp(-((torch.arange(AGES) - ages[:, None].float()) ** 2) / (2 * sigma**2))
     return curve / curve.sum(-1, keepdim=True)
 
 
 def label_targets(ages: Tensor, female: Tensor, config: LossConfig) -> Targets:
     """Return the targets of labels: ages in years (B,), female 0 or 1 (B,)."""
-    smooth = config.gender_smoothing
-    return Targets(
-        age_targets(ages, config.sigma), ages.float(), female.float() * (1 - 2 * smooth) + smooth
-    )
+    smoothed = female.float() * (1 - 2 * config.gender_smoothing) + config.gender_smoothing
+    return Targets(age_targets(ages, config.sigma), ages.float(), smoothed)
 
 
 def face_losses(
@@ -70,8 +62,8 @@ def face_losses(
         female_logits.float(), targets.female, reduction="none"
     )
     if config.distribution:
-        cross = -(targets.distribution * logits.log_softmax(-1)).sum(-1)
-        total = total + config.distribution * cross
+        cross_entropy = -(targets.distribution * logits.log_softmax(-1)).sum(-1)
+        total = total + config.distribution * cross_entropy
     if config.expectation:
         error = functional.smooth_l1_loss(expectation(logits), targets.age, reduction="none")
         total = total + config.expectation * error
@@ -80,15 +72,13 @@ def face_losses(
         wanted = targets.distribution.cumsum(-1)[:, :-1]
         total = total + config.crps * ((below - wanted) ** 2).sum(-1)
         if config.ordinal:
-            cross = functional.binary_cross_entropy(
+            older = functional.binary_cross_entropy(
                 below.clamp(1e-6, 1 - 1e-6), wanted.clamp(0, 1), reduction="none"
             )
-            total = total + config.ordinal * cross.sum(-1)
+            total = total + config.ordinal * older.sum(-1)
     if config.variance:
-        grid = torch.arange(AGES, dtype=torch.float32)
-        mean = expectation(logits)[:, None]
-        spread = (logits.softmax(-1) * (grid - mean) ** 2).sum(-1)
-        total = total + config.variance * spread
+        squares = (torch.arange(AGES) - expectation(logits)[:, None]) ** 2
+        total = total + config.variance * (logits.softmax(-1) * squares).sum(-1)
     return total
 
 

@@ -30,22 +30,19 @@ class Network(nn.Module):
         width = self.num_features = self.pool.num_features
         self.norm = Standardise(width) if config.standardise else nn.Identity()
         self.drop = nn.Dropout(config.feature_dropout)
-        self.neck = nn.Sequential()
-        if config.hidden:
-            self.neck.append(nn.Linear(width, config.hidden))
-            self.neck.append(nn.ReLU())
-            width = config.hidden
-        self.neck.append(nn.Dropout(config.dropout))
+        hidden = [nn.Linear(width, config.hidden), nn.ReLU()] if config.hidden else []
+        width = config.hidden or width
+        self.neck = nn.Sequential(*hidden, nn.Dropout(config.dropout))
         self.age = nn.Linear(width, AGES)
         self.gender = nn.Linear(width, 1)
         if pretrained and config.weights and config.weights != "hub":
             self._load_heads(Path(config.weights))
-        if config.frozen > len(self.backbone.stages):
+        stages = list(self.backbone.stages)
+        if config.frozen > len(stages):
             raise ConfigError(
-                f"model.frozen = {config.frozen}: this backbone has "
-                f"{len(self.backbone.stages)} stages"
+                f"model.frozen = {config.frozen}: this backbone has {len(stages)} stages"
             )
-        self._frozen_stages = list(self.backbone.stages)[: config.frozen]
+        self._frozen_stages = stages[: config.frozen]
         for stage in self._frozen_stages:
             stage.requires_grad_(False)
 
@@ -117,8 +114,7 @@ class Network(nn.Module):
 
 def expectation(logits: Tensor) -> Tensor:
     """Return the mean age in years, (B,), of age logits (B, 117)."""
-    ages = torch.arange(logits.shape[-1], dtype=torch.float32)
-    return logits.float().softmax(-1) @ ages
+    return logits.float().softmax(-1) @ torch.arange(logits.shape[-1], dtype=torch.float32)
 
 
 def median(probabilities: Tensor) -> Tensor:
@@ -127,5 +123,4 @@ def median(probabilities: Tensor) -> Tensor:
     k = (below < 0.5).sum(-1, keepdim=True).clamp(max=probabilities.shape[-1] - 1)
     mass = probabilities.gather(-1, k)
     into = (0.5 - (below.gather(-1, k) - mass)) / mass.clamp(min=1e-9)
-    age = k - 0.5 + into
-    return age[:, 0].clamp(0, probabilities.shape[-1] - 1)
+    return (k - 0.5 + into)[:, 0].clamp(0, probabilities.shape[-1] - 1)

@@ -65,15 +65,13 @@ class ScratchResNet(Backbone):
         super().__init__()
         self.num_features = widths[-1]
         drops = iter(torch.linspace(0, drop_path, sum(depths)).tolist())
-        stages = [nn.Sequential(conv(3, widths[0], stride=2), nn.ReLU())]
+        self.stages = nn.ModuleList([nn.Sequential(conv(3, widths[0], stride=2), nn.ReLU())])
         inputs = widths[0]
         for width, depth in zip(widths, depths, strict=True):
-            blocks = []
-            for index in range(depth):
-                blocks.append(ResidualBlock(inputs, width, 2 if index == 0 else 1, next(drops)))
-                inputs = width
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.ModuleList(stages)
+            first = ResidualBlock(inputs, width, 2, next(drops))
+            rest = (ResidualBlock(width, width, 1, next(drops)) for _ in range(depth - 1))
+            self.stages.append(nn.Sequential(first, *rest))
+            inputs = width
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, S, S) of 0 to 255 to (B, num_features, H, W)."""

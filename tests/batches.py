@@ -16,7 +16,8 @@ from PIL import Image
 
 from agelens.batch.ledger import Unit
 from agelens.batch.progress import Event, Progress
-from agelens.batch.run import Engine, run, start
+from agelens.batch.run import open_plan, run, start
+from agelens.batch.storage import Store
 from agelens.batch.worker import Job, Options, Worker
 
 CHIPS = Options(chips=True)
@@ -55,9 +56,16 @@ def run_batch(
     on_progress: Callable[[Progress], None] = lambda progress: None, engine: str = "local",
 ) -> Progress:  # fmt: skip
     """Run a batch to its end; without workers in this process, as one would."""
-    store, job = start(str(source), str(output), str(model), CHIPS)
-    with store.exclusive(), nullcontext() if workers else here():
-        return run(store, job, Engine(engine, workers or None), lambda count: None, on_progress)
+    job = start(str(source), str(output), str(model), CHIPS)
+    with nullcontext() if workers else here():
+        return run(job, lambda count: None, on_progress, engine, workers or None)
+
+
+def prepare(folder: Path, model: Path) -> Job:
+    """Start a run from `in` to `out` in a folder and make its plan; nothing is predicted."""
+    job = start(str(folder / "in"), str(folder / "out"), str(model), CHIPS)
+    open_plan(Store(job.output), job, lambda count: None)
+    return job
 
 
 @contextmanager

@@ -14,11 +14,11 @@ import pytest
 from agelens.batch import local_engine, progress, worker
 from agelens.batch.ledger import Plan
 from agelens.batch.progress import CrashCounter, Progress
-from agelens.batch.run import open_plan, start
+from agelens.batch.run import start
 from agelens.batch.storage import Store
 from agelens.batch.worker import Job, Options
 from agelens.errors import BatchError
-from batches import CHIPS, read_status, rows, run_batch, sources, write_chips, write_shard
+from batches import CHIPS, prepare, read_status, rows, run_batch, sources, write_chips, write_shard
 
 DRIVER = """
 import sys
@@ -124,8 +124,7 @@ def test_a_vanished_picture_has_a_row_and_a_vanished_source_comes_back(
     tmp_path: Path, tiny_model: Path
 ) -> None:
     paths = write_chips(tmp_path / "in", 40)
-    store, job = start(str(tmp_path / "in"), str(tmp_path / "out"), str(tiny_model), CHIPS)
-    open_plan(store, job, lambda count: None)
+    prepare(tmp_path, tiny_model)
     (tmp_path / "in").rename(tmp_path / "away")
     with pytest.raises(BatchError, match=r"gone or empty.*same command"):
         run_batch(tmp_path / "in", tmp_path / "out", tiny_model, workers=1)

@@ -8,16 +8,9 @@ import pytest
 
 from agelens.batch.progress import Committed, Deferred, Event, WorkerLost
 from agelens.batch.ray_engine import _Actor, _UnitTracker
-from agelens.batch.run import open_plan, start
 from agelens.batch.worker import Job
 from agelens.errors import AgelensError, BatchError
-from batches import CHIPS, rows, sources, write_chips
-
-
-def prepare(tmp_path: Path, model: Path) -> Job:
-    store, job = start(str(tmp_path / "in"), str(tmp_path / "out"), str(model), CHIPS)
-    open_plan(store, job, lambda count: None)
-    return job
+from batches import prepare, rows, sources, write_chips
 
 
 def events(

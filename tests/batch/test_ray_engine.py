@@ -40,12 +40,10 @@ os.fsync = fsync
 DRIVER = """
 import sys
 from agelens.batch import run
-from agelens.batch.run import Engine
 from agelens.batch.worker import Options
 
-store, job = run.start(*sys.argv[1:4], Options(chips=True))
-with store.exclusive():
-    run.run(store, job, Engine("ray", 2, sys.argv[4]), lambda n: None, lambda p: None)
+job = run.start(*sys.argv[1:4], Options(chips=True))
+run.run(job, lambda n: None, lambda p: None, "ray", 2, sys.argv[4])
 """
 
 

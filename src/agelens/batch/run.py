@@ -31,30 +31,20 @@ CONTAINERS = 8  # shards and tables that are sampled
 _TAR_BLOCK = 512  # bytes of a header, and of the blocks that content is padded to
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What processes the units."""
-
-    name: str = "local"
-    workers: int | None = None  # None: one for each core
-    address: str | None = None  # of a Ray cluster; None: the configured one, or a new one here
-
-
-def start(source: str, output: str, model: str | None, options: Options) -> tuple[Store, Job]:
+def start(source: str, output: str, model: str | None, options: Options) -> Job:
     """Start a run, or continue it; nothing is listed or predicted yet.
 
     Raises ModelError for an unknown model, BatchError if `output` holds another run.
     """
-    store = Store(output)
     base = str(Path.cwd())
     full = source if storage.is_url(source) else str(Path(base, storage.local_path(source)))
     about = {"source": full, "model": fingerprint(model), **asdict(options)}
     # A continued run lists from where it was started, and as the source was then.
     started = ledger.open_run(
-        store, about, {"source": source, "base": base, "root": listing.root(source, base)}
+        Store(output), about, {"source": source, "base": base, "root": listing.root(source, base)}
     )
     origin = Origin(started["base"], started["root"])
-    return store, _make_job(started["source"], origin, output, model, options)
+    return _make_job(started["source"], origin, output, model, options)
 
 
 def _make_job(source: str, origin: Origin, output: str, model: str | None, options: Options) -> Job:
@@ -67,58 +57,59 @@ def _make_job(source: str, origin: Origin, output: str, model: str | None, optio
 
 
 def run(
-    store: Store, job: Job, engine: Engine, on_listed: Callable[[int], None],
-    on_progress: Callable[[Progress], None],
+    job: Job, on_listed: Callable[[int], None], on_progress: Callable[[Progress], None],
+    engine: str = "local", workers: int | None = None, address: str | None = None,
 ) -> Progress:  # fmt: skip
     """Plan the work unless that is done, and process what is not committed.
 
     Calls `on_listed` with the number of entries found so far, `on_progress` after each event.
-    Raises SourceError if there is nothing to do, BatchError if the run cannot continue or a part
-    of the source did not respond; the same call then continues.
+    `workers` is by default one per core; `address` is that of a Ray cluster. Raises SourceError if
+    there is nothing to do, BatchError if another run writes to the output, the run cannot continue
+    or a part of the source did not respond; the same call then continues.
     """
-    plan = open_plan(store, job, on_listed)
-    committed = Ledger(store)
-    progress = Progress(plan.totals, committed.parts(), engine.name, engine.workers)
-    pending = committed.pending(plan.totals.units)
-    if engine.name == "ray":
-        events = ray_engine.run(job, pending, engine.workers, engine.address)
-    else:
-        events = local_engine.run(job, plan.unit, pending, engine.workers or available_cores())
-    pause = 30.0 if storage.is_url(job.output) else 2.0  # seconds between two status files
-    state = "stopped"
-    try:
-        written = _write_status(store, progress, "running")
-        in_a_row = 0
-        for event in events:
-            progress.update(event)
-            if isinstance(event, Committed):
-                committed.add(event.part, event.bytes)
-                in_a_row = 0
-            elif isinstance(event, Deferred):
-                in_a_row += 1
+    store = Store(job.output)
+    with store.exclusive():
+        plan = open_plan(store, job, on_listed)
+        committed = Ledger(store)
+        progress = Progress(plan.totals, committed.parts(), engine, workers)
+        pending = committed.pending(plan.totals.units)
+        if engine == "ray":
+            events = ray_engine.run(job, pending, workers, address)
+        else:
+            events = local_engine.run(job, plan.unit, pending, workers or available_cores())
+        pause = 30.0 if storage.is_url(job.output) else 2.0  # seconds between two status files
+        state, in_a_row = "stopped", 0
+        try:
+            written = _write_status(store, progress, "running")
+            for event in events:
+                progress.update(event)
+                on_progress(progress)
+                if isinstance(event, Committed):
+                    committed.add(event.part, event.bytes)
+                    in_a_row = 0
+                in_a_row += isinstance(event, Deferred)
                 if in_a_row >= MAX_DEFERRED:
                     break
-            on_progress(progress)
-            if time.monotonic() - written > pause:
-                written = _write_status(store, progress, "running")
-        if progress.deferred:
-            raise BatchError(
-                f"{len(progress.deferred):,} of {plan.totals.units:,} units could not be read, "
-                f"the last one: {list(progress.deferred.values())[-1]}; run the same command "
-                "again: committed parts are kept"
-            )
-        state = "finished"
-    except BatchError:
-        state = "failed"
-        raise
-    finally:
-        try:
-            committed.write_manifest(whole=state == "finished")
+                if time.monotonic() - written > pause:
+                    written = _write_status(store, progress, "running")
+            if progress.deferred:
+                raise BatchError(
+                    f"{len(progress.deferred):,} of {plan.totals.units:,} units could not be read, "
+                    f"the last one: {list(progress.deferred.values())[-1]}; run the same command "
+                    "again: committed parts are kept"
+                )
+            state = "finished"
         except BatchError:
-            if state == "finished":
-                raise
-        _write_status(store, progress, state)
-    return progress
+            state = "failed"
+            raise
+        finally:
+            try:
+                committed.write_manifest(whole=state == "finished")
+            except BatchError:
+                if state == "finished":
+                    raise
+            _write_status(store, progress, state)
+        return progress
 
 
 def open_plan(store: Store, job: Job, on_listed: Callable[[int], None]) -> Plan:

@@ -9,8 +9,7 @@ from agelens.cli.extras import need
 
 if TYPE_CHECKING:
     from agelens.batch.progress import Progress
-    from agelens.batch.run import Engine
-    from agelens.batch.worker import Options
+    from agelens.batch.worker import Job, Options
 
 
 def batch(
@@ -59,7 +58,7 @@ def batch(
       agelens batch 's3://bucket/shards/{000..099}.tar' -o s3://bucket/answers --engine ray
     """
     need("batch", "polars")
-    from agelens.batch.run import ENGINES, Engine
+    from agelens.batch.run import ENGINES, start
     from agelens.batch.worker import Options
     from agelens.provenance import available_cores
 
@@ -76,20 +75,17 @@ def batch(
         lines = _estimate(source, model, settings, workers or available_cores())
     else:
         workers = workers or (available_cores() if engine == "local" else None)
-        _run(source, output, model, settings, Engine(engine, workers, address))
+        _run(start(source, output, model, settings), engine, workers, address)
         lines = [output.rstrip("/") + "/parts"]
     for line in lines:
         console.out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _run(
-    source: str, output: str, model: str | None, settings: "Options", engine: "Engine"
-) -> None:
-    from agelens.batch.run import run, start
+def _run(job: "Job", engine: str, workers: int | None, address: str | None) -> None:
+    from agelens.batch.run import run
     from agelens.cli.progress import bar
 
-    store, job = start(source, output, model, settings)
-    with store.exclusive(), bar() as progress:
+    with bar() as progress:
         task = progress.add_task("listing", total=None)
 
         def on_progress(now: "Progress") -> None:
@@ -104,9 +100,10 @@ def _run(
                 total=None if now.totals.shards else now.totals.pictures,
             )
 
-        finished = run(
-            store, job, engine, lambda count: progress.update(task, completed=count), on_progress
-        )
+        def on_listed(count: int) -> None:
+            progress.update(task, completed=count)
+
+        finished = run(job, on_listed, on_progress, engine, workers, address)
     counts = finished.counts
     console.note(
         f"{counts.pictures:,} pictures, {counts.faces:,} faces, {counts.errors:,} errors "

@@ -89,6 +89,11 @@ def read_status(output: Path) -> dict[str, Any]:
     return dict(json.loads((output / "status.json").read_text("utf-8")))
 
 
+def part_times(output: Path) -> dict[str, int]:
+    """Return when each part of a run was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (output / "parts").iterdir()}
+
+
 def rows(output: Path) -> pl.DataFrame:
     """Read the output of a run."""
     return pl.read_parquet(output / "parts" / "*.parquet")

@@ -1,6 +1,7 @@
 """The store, the plan and the ledger: whole files, stable units, commits that are found again."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
@@ -8,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.batch import ledger, storage
-from agelens.batch.ledger import Ledger, Plan, make_plan, open_run
+from agelens.batch.ledger import Ledger, Plan, Unit, make_plan, open_run
 from agelens.batch.listing import Entry, Kind
 from agelens.batch.parts import Part, Rows, part_name, read_part
 from agelens.batch.storage import Store
 from agelens.errors import BatchError, SourceError
-
-PICTURES = [Entry(Kind.PICTURE, f"{n:05}.jpg") for n in range(2500)]
 
 
 @pytest.fixture(params=["folder", "url"])
@@ -35,6 +34,10 @@ def commit(place: str, what: Part) -> int:
     return len(data)
 
 
+def units_of(plan: Plan) -> list[Unit]:
+    return [plan.unit(number) for number in range(plan.totals.units)]
+
+
 def test_a_store_writes_whole_files_and_lists_them(place: str) -> None:
     store = Store(place)
     assert store.sizes("parts") == {}
@@ -47,46 +50,39 @@ def test_a_store_writes_whole_files_and_lists_them(place: str) -> None:
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch) -> None:
-    store = Store(str(tmp_path / "out"))
+    store = Store(str(tmp_path))
     store.write("parts/a", b"old")
-
-    def full(file: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(BatchError, match="No space left"):
         store.write("parts/a", b"new")
-    assert [path.name for path in (tmp_path / "out/parts").iterdir()] == ["a"]
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["a"]
     assert store.read("parts/a") == b"old"
 
 
-def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_folder_and_a_file_as_output_are_refused(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with store.exclusive(), pytest.raises(BatchError, match="another run"), store.exclusive():
         pass
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts/.a.17.aside").write_bytes(b"half")
+    store.write("parts/.a.17.aside", b"half")
     with store.exclusive():
         assert list((tmp_path / "parts").iterdir()) == []
-
-
-def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with (
-        pytest.raises(SourceError, match="--output"),
-        Store(str(tmp_path / "out")).exclusive(),
-    ):
+    blocked = Store(str(tmp_path / "out"))
+    with pytest.raises(SourceError, match="--output"), blocked.exclusive():
         pass
 
 
-def test_a_plan_gives_each_entry_once_in_units(place: str) -> None:
+@pytest.mark.parametrize(("chunk", "files"), [(50_000, 1), (600, 5)])
+def test_a_plan_gives_each_entry_once_in_units(place, chunk: int, files: int, monkeypatch) -> None:
+    monkeypatch.setattr(ledger, "CHUNK", chunk)
+    pictures = [Entry(Kind.PICTURE, f"{n:05}.jpg") for n in range(2500)]
     shards = [Entry(Kind.SHARD, "a.tar"), Entry(Kind.TABLE, "t.parquet", 0, 70)]
-    listed = [*PICTURES[:100], *shards, *PICTURES[100:]]
+    listed = [*pictures[:100], *shards, *pictures[100:]]
     store = Store(place)
-    made = make_plan(store, listed, lambda count: None)
+    made = make_plan(store, iter(listed), lambda count: None)
     assert Plan(store).totals == made.totals
-    assert (made.totals.pictures, made.totals.shards) == (2570, 1)
-    units = [made.unit(number) for number in range(made.totals.units)]
+    assert (made.totals.pictures, made.totals.shards, len(store.sizes("plan"))) == (2570, 1, files)
+    units = units_of(made)
     assert [place for unit in units for place in unit.places] == [e.place for e in listed]
     assert [u.number for u in units] == list(range(len(units)))
     table = next(u for u in units if u.kind is Kind.TABLE)
@@ -100,20 +96,11 @@ def test_units_never_mix_kinds(kinds: list[Kind]) -> None:
     entries = [Entry(kind, str(number)) for number, kind in enumerate(kinds)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger, "MIN_PICTURES", 3)
-        made = make_plan(Store("memory://units"), entries, lambda count: None)
-    units = [made.unit(number) for number in range(made.totals.units)]
+        units = units_of(make_plan(Store("memory://units"), entries, lambda count: None))
     assert [place for unit in units for place in unit.places] == [e.place for e in entries]
     for unit in units:
         assert {kinds[int(place)] for place in unit.places} == {unit.kind}
         assert len(unit.places) <= (3 if unit.kind is Kind.PICTURE else 1)
-
-
-def test_a_large_plan_has_several_files(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(ledger, "CHUNK", 600)
-    made = make_plan(Store(str(tmp_path)), iter(PICTURES), lambda count: None)
-    units = [made.unit(number) for number in range(made.totals.units)]
-    assert len(list((tmp_path / "plan").iterdir())) == 5
-    assert [place for unit in units for place in unit.places] == [e.place for e in PICTURES]
 
 
 def test_the_ledger_finds_committed_parts(place: str) -> None:
@@ -132,15 +119,10 @@ def test_the_manifest_saves_reading_footers(place: str, monkeypatch) -> None:
         ledger.add(done, commit(place, done))
     ledger.write_manifest(whole=False)
     commit(place, part(2))
-    read: list[tuple[int, int]] = []
-
-    def counted(store, *key):
-        read.append(key)
-        return read_part(store, *key)
-
-    monkeypatch.setattr("agelens.batch.ledger.read_part", counted)
+    read = Mock(wraps=read_part)
+    monkeypatch.setattr("agelens.batch.ledger.read_part", read)
     assert [p.unit for p in Ledger(store).parts()] == [0, 1, 2]
-    assert read == [(2, 0)]
+    read.assert_called_once_with(store, 2, 0)
     store.write("manifest.json", b"{}")
     assert [p.unit for p in Ledger(store).parts()] == [0, 1, 2]
 
@@ -155,19 +137,17 @@ def test_a_damaged_part_is_made_again(tmp_path: Path) -> None:
     assert list(Ledger(Store(str(tmp_path))).pending(3)) == [(1, 0), (2, 0)]
 
 
-def test_another_run_in_the_same_place_is_refused(place: str) -> None:
+def test_another_run_and_other_files_in_the_same_place_are_refused(place: str) -> None:
     store = Store(place)
     about = {"source": "photos", "model": "abc", "longest": 1280}
-    assert open_run(store, about, {"source": "photos", "base": "/a"})["base"] == "/a"
-    assert open_run(store, about, {"source": "photos", "base": "/b"})["base"] == "/a"
+    for base in ("/a", "/b"):
+        assert open_run(store, about, {"source": "photos", "base": base})["base"] == "/a"
     with pytest.raises(BatchError, match="another longest: 1280 there, 640"):
         open_run(store, about | {"longest": 640}, {})
-
-
-def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "photo.jpg").write_bytes(b"")
+    other = Store(f"{place}-other")
+    other.write("photo.jpg", b"")
     with pytest.raises(BatchError, match=r"photo\.jpg"):
-        open_run(Store(str(tmp_path)), {}, {})
+        open_run(other, {}, {})
 
 
 @settings(deadline=None)

@@ -35,10 +35,8 @@ def test_a_text_manifest(tmp_path: Path) -> None:
     manifest = tmp_path / "list.txt"
     manifest.write_text("# photos\na.jpg\n\nsub/b.jpg\na.jpg\n/c.jpg\ns3://bucket/d.jpg\nx.tar\n")
     found = list(entries(str(manifest), "/"))
-    assert [entry.place for entry in found] == [
-        str(tmp_path / "a.jpg"), str(tmp_path / "sub/b.jpg"), "/c.jpg", "s3://bucket/d.jpg",
-        str(tmp_path / "x.tar"),
-    ]  # fmt: skip
+    names = ("a.jpg", "sub/b.jpg", "/c.jpg", "s3://bucket/d.jpg", "x.tar")
+    assert [e.place for e in found] == [n if ":" in n else str(tmp_path / n) for n in names]
     assert [entry.kind for entry in found] == [Kind.PICTURE] * 4 + [Kind.SHARD]
 
 
@@ -65,9 +63,8 @@ def test_parquet_with_paths_and_with_pictures(tmp_path: Path) -> None:
 def test_numbered_shards_and_a_folder_of_them(tmp_path: Path) -> None:
     for number in range(8, 12):
         write_shard(tmp_path / f"s-{number:03}.tar", ["a"])
-    assert places(tmp_path / "s-{009..010}.tar") == [
-        str(tmp_path / "s-009.tar"), str(tmp_path / "s-010.tar")
-    ]  # fmt: skip
+    expected = [str(tmp_path / f"s-{number}.tar") for number in ("009", "010")]
+    assert places(tmp_path / "s-{009..010}.tar") == expected
     assert len(places(tmp_path)) == 4
 
 
@@ -80,9 +77,7 @@ def test_numbered_shards_and_a_folder_of_them(tmp_path: Path) -> None:
         ("cut.parquet", b"PAR1 and no more", "Parquet"),
     ],
 )
-def test_invalid_manifests_are_refused(
-    tmp_path: Path, name: str, content: bytes, says: str
-) -> None:
+def test_invalid_manifests_are_refused(tmp_path, name, content, says) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=says):
         places(tmp_path / name)
@@ -126,3 +121,17 @@ def test_a_memory_file_system_is_listed_like_a_folder() -> None:
     pl.DataFrame({"path": ["2.jpg"]}).write_parquet(table)
     memory.pipe_file("/shelf/list.parquet", table.getvalue())
     assert places("memory://shelf/list.parquet") == ["memory://shelf/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "name", "seen"),
+    [
+        ("lists/a.txt", "b.jpg", "lists/b.jpg"),
+        ("s3://bucket/lists/a.txt", "x/b.jpg", "s3://bucket/lists/x/b.jpg"),
+        ("lists/a.txt", "/b.jpg", "/b.jpg"),
+        ("lists/a.txt", "file:///b%20c.jpg", "/b c.jpg"),
+        ("/lists/a.txt", "s3://bucket/b.jpg", "s3://bucket/b.jpg"),
+    ],
+)
+def test_relative_names_start_at_their_manifest(manifest: str, name: str, seen: str) -> None:
+    assert listing.resolve(name, manifest) == seen

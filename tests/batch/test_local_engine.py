@@ -5,20 +5,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from agelens.batch import local_engine, progress, worker
+from agelens.batch import progress, worker
 from agelens.batch.ledger import Plan
 from agelens.batch.progress import CrashCounter, Progress
 from agelens.batch.run import start
 from agelens.batch.storage import Store
-from agelens.batch.worker import Job, Options
+from agelens.batch.worker import Options
 from agelens.errors import BatchError
-from batches import CHIPS, prepare, read_status, rows, run_batch, sources, write_chips, write_shard
+from agelens.images.sources import Source
+from batches import (
+    CHIPS,
+    part_times,
+    prepare,
+    read_status,
+    rows,
+    run_batch,
+    sources,
+    write_chips,
+    write_shard,
+)
 
 DRIVER = """
 import sys
@@ -36,7 +46,7 @@ def test_every_picture_once_and_again_nothing(tmp_path: Path, tiny_model: Path) 
     for _ in range(2):
         counts = run_batch(tmp_path / "in", tmp_path / "out", tiny_model, workers=2).counts
         assert (counts.pictures, counts.faces, counts.errors) == (41, 40, 1)
-        stamps.append({p.name: p.stat().st_mtime_ns for p in (tmp_path / "out/parts").iterdir()})
+        stamps.append(part_times(tmp_path / "out"))
     assert stamps[0] == stamps[1]
     assert sources(tmp_path / "out") == sorted([*paths, str(tmp_path / "in/bad.jpg")])
     status = read_status(tmp_path / "out")
@@ -45,23 +55,13 @@ def test_every_picture_once_and_again_nothing(tmp_path: Path, tiny_model: Path) 
     assert ages[39] > ages[0]
 
 
-def test_a_killed_worker_is_replaced(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_worker_is_replaced(tmp_path: Path, tiny_model: Path) -> None:
     paths = write_chips(tmp_path / "in", 60)
     killed: list[int] = []
-    processes: list[local_engine._WorkerProcess] = []
-    create = local_engine._WorkerProcess.__init__
-
-    def recorded(self: local_engine._WorkerProcess, *args: object) -> None:
-        create(self, *args)  # type: ignore[arg-type]
-        processes.append(self)
-
-    monkeypatch.setattr(local_engine._WorkerProcess, "__init__", recorded)
 
     def kill(progress: Progress) -> None:
         if progress.counts.pictures >= 5 and not killed:
-            killed.append(processes[0]._process.pid or 0)
+            killed.append(int(next(iter(progress.to_dict("running")["memory_mb"]))))
             os.kill(killed[0], signal.SIGKILL)
 
     done = run_batch(tmp_path / "in", tmp_path / "out", tiny_model, 1, kill)
@@ -88,9 +88,7 @@ def test_a_killed_driver_resumes(tmp_path: Path, tiny_model: Path) -> None:
     assert not list(tmp_path.glob("out/**/*.aside"))
 
 
-def test_a_full_disk_stops_with_one_line_and_resumes(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_stops_with_one_line_and_resumes(tmp_path, tiny_model, monkeypatch) -> None:
     paths = write_chips(tmp_path / "in", 100)
     sync, room = os.fsync, iter([True] * 6)
 
@@ -137,9 +135,7 @@ def test_a_vanished_picture_has_a_row_and_a_vanished_source_comes_back(
     assert sources(tmp_path / "out") == paths
 
 
-def test_a_corrupt_shard_says_so_and_the_others_go_on(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_corrupt_shard_says_so_and_the_others_go_on(tmp_path, tiny_model, monkeypatch) -> None:
     monkeypatch.setattr(worker, "MAX_PICTURES", 3)
     (tmp_path / "in").mkdir()
     good = [
@@ -154,43 +150,30 @@ def test_a_corrupt_shard_says_so_and_the_others_go_on(
 
 
 def test_a_shard_goes_on_at_the_first_slice_that_is_missing(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_model: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(worker, "MAX_PICTURES", 4)
     named = write_shard(tmp_path / "s.tar", [f"{n:02}" for n in range(10)])
     run_batch(tmp_path / "s.tar", tmp_path / "out", tiny_model)
     first, *others = sorted(tmp_path.glob("out/parts/*"))
-    stamp = first.stat().st_mtime_ns
+    stamps = part_times(tmp_path / "out")
     for lost in others:
         lost.unlink()
     run_batch(tmp_path / "s.tar", tmp_path / "out", tiny_model)
-    assert sorted(tmp_path.glob("out/parts/*")) == [first, *others]
-    assert (len(others), first.stat().st_mtime_ns) == (2, stamp)
+    again = part_times(tmp_path / "out")
+    assert (len(others), again.keys(), again[first.name]) == (2, stamps.keys(), stamps[first.name])
     assert sources(tmp_path / "out") == named
 
 
-def test_a_picture_that_fails_twice_is_left_out(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_that_fails_twice_is_left_out(tmp_path, tiny_model, monkeypatch) -> None:
     paths = write_chips(tmp_path / "in", 20)
 
-    def load(job: Job) -> object:
-        loaded = worker.load(job.model, threads=1)
-        stream = loaded.predict_stream
+    def failing(name: str, data: Path) -> Source:
+        if name == paths[9]:
+            raise RuntimeError("a decoder's own")
+        return Source(name, data)
 
-        def failing(sources: Iterator[object], **options: bool) -> Iterator[object]:
-            def checked() -> Iterator[object]:
-                for source in sources:
-                    if source.name == paths[9]:  # type: ignore[attr-defined]
-                        raise RuntimeError("a decoder's own")
-                    yield source
-
-            return stream(checked(), **options)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(loaded, "predict_stream", failing)
-        return loaded
-
-    monkeypatch.setattr(worker, "load_predictor", load)
+    monkeypatch.setattr(worker, "Source", failing)
     run_batch(tmp_path / "in", tmp_path / "out", tiny_model)
     assert sources(tmp_path / "out") == paths
     (bad,) = rows(tmp_path / "out").filter(pl.col("status") == "error").rows(named=True)

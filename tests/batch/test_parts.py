@@ -1,6 +1,7 @@
 """The rows of a part: one for each face, one for each picture without."""
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -33,23 +34,17 @@ def test_a_face_keeps_its_answer(predictor: Predictor, astronaut: NDArray[np.uin
     assert (row["age_low"], row["age_high"]) == pytest.approx(one.age_interval, abs=1e-4)
     assert one.box is not None
     assert one.landmarks is not None
-    box = [row[side] for side in ("left", "top", "right", "bottom")]
-    assert box == pytest.approx(
-        [one.box.left, one.box.top, one.box.right, one.box.bottom], abs=1e-3
-    )
+    for side, pixels in asdict(one.box).items():
+        assert row[side] == pytest.approx(pixels, abs=1e-3)
     np.testing.assert_allclose(row["landmarks"], one.landmarks.array(), atol=1e-3)
     given = np.array(row["age_distribution"]) / SCALE
     np.testing.assert_allclose(given, one.age_probabilities, atol=0.5 / SCALE + 1e-9)
-    assert row["gender"] == one.gender
-    assert row["status"] == one.status
+    assert (row["gender"], row["status"]) == (one.gender, one.status)
     assert row["reasons"] == list(one.reasons)
-    assert row["model"] == "e" * 64
-    assert row["error"] is None
+    assert (row["model"], row["error"]) == ("e" * 64, None)
 
 
-def test_pictures_with_and_without_faces_share_a_part(
-    predictor: Predictor, astronaut: NDArray[np.uint8]
-) -> None:
+def test_pictures_with_and_without_faces_share_a_part(predictor, astronaut) -> None:
     people = predictor.predict(astronaut)
     for order in ([people, []], [[], people]):
         rows = Rows("e" * 64)

@@ -1,22 +1,12 @@
 """Progress: counts, speed, share and time left, over one run and over a resumed one."""
 
-from agelens.batch.ledger import Ledger, Totals
+from agelens.batch.ledger import Totals
 from agelens.batch.parts import Part
-from agelens.batch.progress import (
-    Committed,
-    Counts,
-    Deferred,
-    Predicted,
-    Progress,
-    WorkerLost,
-)  # fmt: skip
-from agelens.batch.storage import Store
+from agelens.batch.progress import Committed, Counts, Deferred, Predicted, Progress, WorkerLost
 
 
-def part(unit: int, pictures: int = 50) -> Part:
-    return Part(
-        unit, 0, True, pictures, faces=2 * pictures, errors=1, rows=0, seconds={"detect": 2}
-    )
+def part(unit: int) -> Part:
+    return Part(unit, 0, True, 50, faces=100, errors=1, rows=0, seconds={"detect": 2})
 
 
 class Clock:
@@ -26,16 +16,13 @@ class Clock:
         return self.now
 
 
-def begin(tmp_path, done: int = 0, shards: int = 0) -> tuple[Progress, Clock]:
-    ledger, clock = Ledger(Store(str(tmp_path))), Clock()
-    for unit in range(done):
-        ledger.add(part(unit), 1000)
-    progress = Progress(Totals(10, 0 if shards else 500, shards), ledger.parts(), "local", 2, clock)
-    return progress, clock
+def begin(done: int = 0, shards: int = 0) -> tuple[Progress, Clock]:
+    totals, clock = Totals(10, 0 if shards else 500, shards), Clock()
+    return Progress(totals, [part(unit) for unit in range(done)], "local", 2, clock), clock
 
 
-def test_pictures_count_before_they_are_committed_and_once(tmp_path) -> None:
-    progress, clock = begin(tmp_path)
+def test_pictures_count_before_they_are_committed_and_once() -> None:
+    progress, clock = begin()
     for _ in range(50):
         progress.update(Predicted("a", 1, 2, 0))
     progress.update(Predicted("b", 1, 0, 1))
@@ -47,8 +34,8 @@ def test_pictures_count_before_they_are_committed_and_once(tmp_path) -> None:
     assert (progress.parts, progress.units_done, progress.seconds) == (1, 1, {"detect": 2})
 
 
-def test_uncommitted_pictures_of_a_lost_worker_do_not_count(tmp_path) -> None:
-    progress, _ = begin(tmp_path)
+def test_uncommitted_pictures_of_a_lost_worker_do_not_count() -> None:
+    progress, _ = begin()
     progress.update(Predicted("a", 7, 7, 7, memory=321.4))
     assert progress.to_dict("running")["memory_mb"] == {"a": 321}
     progress.update(WorkerLost("a", "signal SIGKILL"))
@@ -61,8 +48,8 @@ def test_uncommitted_pictures_of_a_lost_worker_do_not_count(tmp_path) -> None:
     assert progress.deferred == {3: "503"}
 
 
-def test_time_left_uses_the_speed_of_this_run(tmp_path) -> None:
-    progress, clock = begin(tmp_path, done=4)
+def test_time_left_uses_the_speed_of_this_run() -> None:
+    progress, clock = begin(done=4)
     assert progress.seconds_left is None
     assert progress.share == 0.4
     clock.now += 60
@@ -73,16 +60,16 @@ def test_time_left_uses_the_speed_of_this_run(tmp_path) -> None:
     assert progress.speed == (100 / 60, 200 / 60)
 
 
-def test_speed_is_that_of_the_last_half_minute(tmp_path) -> None:
-    progress, clock = begin(tmp_path)
+def test_speed_is_that_of_the_last_half_minute() -> None:
+    progress, clock = begin()
     for pictures in (1000, 10, 10, 10):
         clock.now += 20
         progress.update(Predicted("a", pictures, 0, 0))
     assert progress.speed[0] < 2
 
 
-def test_with_shards_the_share_is_of_units(tmp_path) -> None:
-    progress, _ = begin(tmp_path, shards=10)
+def test_with_shards_the_share_is_of_units() -> None:
+    progress, _ = begin(shards=10)
     progress.update(Committed("a", part(0), 900))
     assert progress.share == 0.1
     assert progress.to_dict("running")["pictures_in_all"] is None

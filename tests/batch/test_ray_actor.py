@@ -1,21 +1,21 @@
 """The actor of the Ray engine, without a cluster; test_ray_engine.py has one."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from agelens.batch.progress import Committed, Deferred, Event, WorkerLost
+from agelens.batch.progress import Committed, Deferred, WorkerLost
 from agelens.batch.ray_engine import _Actor, _UnitTracker
 from agelens.batch.worker import Job
-from agelens.errors import AgelensError, BatchError
-from batches import prepare, rows, sources, write_chips
+from agelens.errors import BatchError
+from batches import part_times, prepare, rows, sources, write_chips
 
 
-def events(
-    job: Job, *units: int, tracker: _UnitTracker | None = None
-) -> list[Event | AgelensError]:
+def events(job: Job, *units: int, tracker: _UnitTracker | None = None) -> list[Any]:
     tracker = tracker or _UnitTracker()
     actor = _Actor(job, None, lambda method, *args: getattr(tracker, method)(*args))
     messages = actor({"unit": list(units), "first": [0] * len(units)})
@@ -26,16 +26,15 @@ def test_units_are_committed_and_not_done_again(tmp_path: Path, tiny_model: Path
     paths = write_chips(tmp_path / "in", 40)
     job = prepare(tmp_path, tiny_model)
     first = events(job, 0, 1, 2)
-    assert [event.part.pictures for event in first if isinstance(event, Committed)] == [16, 16, 8]
+    assert [event.part.pictures for event in first] == [16, 16, 8]
     assert sources(tmp_path / "out") == paths
-    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/parts/*")}
+    stamps = part_times(tmp_path / "out")
     again = events(job, 0, 1, 2)  # as Ray asks when a machine with results is lost
-    assert [event.part.unit for event in again if isinstance(event, Committed)] == [0, 1, 2]
-    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/parts/*")}
+    assert [event.part.unit for event in again] == [0, 1, 2]
+    assert stamps == part_times(tmp_path / "out")
 
 
 def test_a_picture_at_which_workers_end_is_left_out(tmp_path: Path, tiny_model: Path) -> None:
-    """A worker that is lost leaves its unit begun; the next ones say at which picture they are."""
     paths = write_chips(tmp_path / "in", 5)
     job = prepare(tmp_path, tiny_model)
     tracker = _UnitTracker()
@@ -43,19 +42,16 @@ def test_a_picture_at_which_workers_end_is_left_out(tmp_path: Path, tiny_model: 
     started: list[str] = []
     record = tracker.start_picture
 
-    class Ended(BaseException):
-        """As SIGKILL: nothing of the worker runs after it."""
-
     def dies(unit: int, name: str) -> None:
         record(unit, name)
         started.append(name)
         if name == paths[3]:
-            raise Ended
+            raise KeyboardInterrupt  # as SIGKILL: nothing of the worker runs after it
 
-    tracker.start_picture = dies  # type: ignore[method-assign]
-    tracker.end_unit = lambda unit: None  # type: ignore[method-assign]
+    tracker.start_picture = dies
+    tracker.end_unit = lambda unit: None
     for _ in range(2):
-        with pytest.raises(Ended):
+        with pytest.raises(KeyboardInterrupt):
             events(job, 0, tracker=tracker)
     assert started == paths[:4] * 2
     lost, done = events(job, 0, tracker=tracker)
@@ -78,12 +74,7 @@ def test_a_source_that_is_gone_defers_its_unit(tmp_path: Path, tiny_model: Path)
 
 def test_another_model_on_a_machine_is_refused(tmp_path: Path, tiny_model, make_model) -> None:
     write_chips(tmp_path / "in", 3)
-    job = prepare(tmp_path, tiny_model)
-    Path(job.model).rename(tmp_path / "kept.onnx")
-    try:
-        Path(job.model).write_bytes(Path(make_model({"name": "another"})).read_bytes())
-        (error,) = events(job, 0)
-        assert isinstance(error, BatchError)
-        assert "SHA-256" in str(error)
-    finally:
-        (tmp_path / "kept.onnx").replace(job.model)
+    job = replace(prepare(tmp_path, tiny_model), model=str(make_model({"name": "another"})))
+    (error,) = events(job, 0)
+    assert isinstance(error, BatchError)
+    assert "SHA-256" in str(error)

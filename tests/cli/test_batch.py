@@ -12,9 +12,7 @@ from agelens.batch.run import estimate
 from batches import CHIPS, here, read_status, sources, write_chips, write_shard
 
 
-def test_ctrl_c_stops_and_the_same_command_continues(
-    agelens, tmp_path: Path, tiny_model: Path
-) -> None:
+def test_ctrl_c_stops_and_the_same_command_continues(agelens, tmp_path, tiny_model) -> None:
     paths = write_chips(tmp_path / "in", 150)
     words = ["batch", tmp_path / "in", "-o", tmp_path / "out", "--chips", "-m", tiny_model]
     call = [sys.executable, "-m", "agelens", *map(str, words), "-w", "1"]

@@ -14,21 +14,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agelens.batch import cluster
 from agelens.batch.ledger import Plan
 from agelens.batch.parts import read_part
-from agelens.batch.progress import (
-    Committed,
-    CrashCounter,
-    Deferred,
-    Event,
-    Predicted,
-    WorkerLost,
-)  # fmt: skip
+from agelens.batch.progress import Committed, CrashCounter, Deferred, Event, Predicted, WorkerLost
 from agelens.batch.storage import Store
 from agelens.batch.worker import Job, Worker, memory_mb
 from agelens.errors import AgelensError, BatchError, SourceUnreachable
@@ -60,8 +52,6 @@ def run(
 def _messages(
     job: Job, tasks: list[dict[str, int]], workers: int | None
 ) -> Iterator[Event | AgelensError]:
-    """Let Ray process the units; yield the messages of the workers."""
-    import ray
     import ray.data
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -75,8 +65,15 @@ def _messages(
     # the tracker is on this machine, without which the run ends anyway
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     tracker = ray.remote(_UnitTracker).options(num_cpus=0, scheduling_strategy=here).remote()
+
+    def track(method: str, *args: Any) -> Any:  # runs in the workers
+        try:
+            return ray.get(getattr(tracker, method).remote(*args))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
     messages = units.map_batches(
-        _Actor, fn_constructor_args=(job, model, partial(_call, tracker)), batch_size=1, num_cpus=1,
+        _Actor, fn_constructor_args=(job, model, track), batch_size=1, num_cpus=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
     )  # fmt: skip
     try:
@@ -108,16 +105,6 @@ class _UnitTracker:
     def end_unit(self, unit: int) -> None:
         """Record that a unit has ended, in success or error."""
         self._pictures.pop(unit, None)
-
-
-def _call(actor: Any, method: str, *args: Any) -> Any:
-    """Call a method of an actor, and wait for what it returns."""
-    import ray
-
-    try:
-        return ray.get(getattr(actor, method).remote(*args))
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
 
 
 class _Actor:

@@ -99,10 +99,11 @@ def read(place: str, limit: int | None = None) -> bytes:
         with Path(place).open("rb") as file:
             return file.read(-1 if limit is None else limit)
     fs, path = filesystem(place)
+    options = {} if limit is None else {"start": 0, "end": limit}
 
     def fetch() -> bytes:
         try:
-            return bytes(fs.cat_file(path, **({} if limit is None else {"start": 0, "end": limit})))
+            return bytes(fs.cat_file(path, **options))
         except Exception as error:  # stores refuse to send the first bytes of an empty file
             if isinstance(error, FileNotFoundError) or fs.size(path) != 0:
                 raise

@@ -6,17 +6,8 @@ import sys
 
 import pytest
 
-HEAVY = {
-    "torch",
-    "matplotlib",
-    "polars",
-    "pandas",
-    "ray",
-    "sklearn",
-    "optuna",
-    "fastapi",
-    "timm",
-} | {"jinja2", "av"}
+HEAVY = {"torch", "matplotlib", "polars", "pandas", "ray", "sklearn", "optuna", "fastapi", "timm",
+         "jinja2", "av"}  # fmt: skip
 
 
 def loaded_by(code: str) -> set[str]:
@@ -43,14 +34,7 @@ def test_import_agelens_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        ["--help"],
-        ["predict", "--help"],
-        ["batch", "--help"],
-        ["train", "--help"],
-        ["data", "--help"],
-    ],
+    "words", [["--help"], *([name, "--help"] for name in ("predict", "batch", "train", "data"))]
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert not loaded_by(cli(*words)) & (HEAVY | {"cv2", "onnxruntime"})

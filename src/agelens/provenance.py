@@ -10,10 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "agelens", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "pillow", "polars",
-    "torch",
-)  # fmt: skip
+PACKAGES = ("agelens", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "pillow",
+            "polars", "torch")  # fmt: skip
 
 
 def versions() -> dict[str, str]:

@@ -29,9 +29,7 @@ def test_similarity_is_recovered(scale: float, degrees: float, x: float, y: floa
 
 
 @given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=5, max_size=5))
-def test_noisy_points_get_the_best_fit_without_reflection(
-    noise: list[tuple[float, float]],
-) -> None:
+def test_noisy_points_get_the_best_fit_without_reflection(noise: list) -> None:
     target = TEMPLATE + np.array(noise)
     found = similarity(TEMPLATE, target)
     assert np.linalg.det(found[:, :2]) >= -1e-9
@@ -44,12 +42,8 @@ def test_noisy_points_get_the_best_fit_without_reflection(
         assert misfit(found) <= misfit(other) + 1e-6
 
 
-def test_mirrored_points_are_not_mirrored_back() -> None:
-    mirrored = TEMPLATE * (-1, 1)
-    assert np.linalg.det(similarity(TEMPLATE, mirrored)[:, :2]) > 0
-
-
-def test_coinciding_points_are_refused() -> None:
+def test_mirrored_points_are_not_mirrored_back_and_coinciding_ones_are_refused() -> None:
+    assert np.linalg.det(similarity(TEMPLATE, TEMPLATE * (-1, 1))[:, :2]) > 0
     with pytest.raises(ValueError, match="coincide"):
         similarity(np.ones((5, 2)), TEMPLATE)
 
@@ -93,12 +87,8 @@ def test_beyond_the_picture_is_black() -> None:
     assert chip[1:99, 101:199].min() == 255  # the picture's place in the chip
     assert chip[:, :99].max() == 0
     assert chip[101:].max() == 0
-
-
-def test_far_outside_is_all_black() -> None:
-    white = np.full((50, 60, 3), 255, np.uint8)
     for far in (-5000, 5000):
-        assert warp(white, Landmarks.from_array(TEMPLATE + far)).max() == 0
+        assert warp(white[:50, :60], Landmarks.from_array(TEMPLATE + far)).max() == 0
 
 
 def test_fine_stripes_do_not_alias_when_a_large_face_shrinks() -> None:

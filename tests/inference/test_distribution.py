@@ -46,14 +46,10 @@ def test_quantiles_rise_and_stay_within_the_ages(p: np.ndarray, a: float, b: flo
     assert high <= AGES - 1
 
 
-def test_batches_keep_their_shape() -> None:
-    p = np.stack([at(5), at(50), at(90)])
+def test_batches_keep_their_shape_and_may_be_unnormalised() -> None:
+    p = 3 * np.stack([at(5), at(50), at(90)])
     np.testing.assert_allclose(median(p), [5, 50, 90])
     assert mean(p.reshape(3, 1, AGES)).shape == (3, 1)
-
-
-def test_quantiles_accept_unnormalised_mass() -> None:
-    assert median(3 * at(33)) == 33
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.1])

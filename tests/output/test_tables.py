@@ -54,17 +54,11 @@ def test_json_lines() -> None:
     two, none, bad = map(json.loads, written("jsonl", *THREE).splitlines())
     assert two["file"] == "two.jpg"
     assert two["faces"][0] == {
-        "age": 34.22,
-        "age_interval": [28.04, 41.96],
-        "gender": "female",
-        "female_probability": 0.9123,
-        "status": "unsure",
-        "reasons": ["age_unclear"],
-        "doubt": 0.3,
-        "box": [10.0, 20.0, 110.1, 150.0],
-        "landmarks": [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]],
+        "age": 34.22, "age_interval": [28.04, 41.96], "gender": "female",
+        "female_probability": 0.9123, "status": "unsure", "reasons": ["age_unclear"], "doubt": 0.3,
+        "box": [10.0, 20.0, 110.1, 150.0], "landmarks": [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]],
         "detection_score": 0.9346,
-    }
+    }  # fmt: skip
     assert two["faces"][1]["gender"] == "male"
     assert none == {"file": "none.jpg", "faces": []}
     assert bad == {"file": "bad.jpg", "faces": [], "error": "not a picture"}

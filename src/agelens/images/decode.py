@@ -105,10 +105,9 @@ def from_array(array: NDArray[Any], limits: Limits = DEFAULT_LIMITS) -> Picture:
         )
     _check_size(shape[1], shape[0], limits)
     if len(shape) == 2 or shape[2] == 1:
-        return np.repeat(array.reshape(shape[0], shape[1], 1), 3, axis=2)
-    if shape[2] == 4:
-        return _upright(Image.fromarray(np.ascontiguousarray(array)))
-    return np.ascontiguousarray(array)
+        return np.repeat(array.reshape(*shape[:2], 1), 3, axis=2)
+    contiguous = np.ascontiguousarray(array)
+    return contiguous if shape[2] == 3 else _upright(Image.fromarray(contiguous))
 
 
 def _load(path: Path, limits: Limits) -> bytes:

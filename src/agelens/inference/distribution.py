@@ -20,10 +20,9 @@ def mean(probabilities: ArrayLike) -> NDArray[np.float64]:
 
 
 def quantile(probabilities: ArrayLike, level: float) -> NDArray[np.float64]:
-    """Return the age in years below which `level` (0 to 1) of the mass lies.
+    """Return the age in years, float64 (...), below which `level` of the mass (..., 117) lies.
 
-    Takes (..., 117) and returns float64 (...), clipped to [0, 116].
-    Raises ValueError for a level outside 0 to 1.
+    It is clipped to 0-116. Raises ValueError for a level outside 0 to 1.
     """
     if not 0 <= level <= 1:
         raise ValueError(f"level {level!r} is not a probability: expected 0 to 1")
@@ -58,14 +57,13 @@ def below(probabilities: ArrayLike, age: ArrayLike) -> NDArray[np.float64]:
 class Levels:
     """Levels of an age interval: it contains the ages whose cumulative mass lies between them.
 
-    Age k (0 to 116) is in the interval if the mass below it lies between `low[k]` and `high[k]`,
-    of shape (117,); both are interpolated between whole years. With the same levels at all ages
-    it is the interval between two quantiles. With levels for each age it can contain the true age
-    equally often at every age (label-conditional conformal prediction; Vovk et al., 2005).
+    Both are interpolated between whole years. With the same levels at all ages it is the interval
+    between two quantiles. With levels for each age it can contain the true age equally often at
+    every age (label-conditional conformal prediction; Vovk et al., 2005).
     """
 
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    low: NDArray[np.float64]  # (117,)
+    high: NDArray[np.float64]  # (117,)
 
     @classmethod
     def between(cls, low: float, high: float) -> "Levels":
@@ -78,27 +76,23 @@ class Levels:
         Both are the median if the interval is empty.
         """
         p = np.asarray(probabilities, np.float64)
+        whole = np.arange(p.shape[-1])
         grid = np.arange(0, p.shape[-1] - 0.75, 0.5)  # the mass below is linear between these
         edges = np.cumsum(p, axis=-1)
-        edges = np.concatenate([np.zeros_like(edges[:, :1]), edges], axis=-1) / edges[:, -1:]
+        edges = np.pad(edges, ((0, 0), (1, 0))) / edges[:, -1:]
         mass = np.empty((len(p), len(grid)))
         mass[:, 1::2] = edges[:, 1:-1]
         mass[:, ::2] = (edges[:, :-1] + edges[:, 1:]) / 2
-        whole = np.arange(p.shape[-1])
-        over = mass - np.interp(grid, whole, self.low)  # >= 0 in the interval
-        under = np.interp(grid, whole, self.high) - mass
-        first = _crossing(over, grid)
-        last = grid[-1] - _crossing(under[:, ::-1], grid)
+        # Both are positive or 0 in the interval.
+        first = _crossing(mass - np.interp(grid, whole, self.low), grid)
+        last = grid[-1] - _crossing((np.interp(grid, whole, self.high) - mass)[:, ::-1], grid)
         empty = first > last  # also if one of them is never reached
         middle = median(p) if empty.any() else first
         return np.where(empty, middle, first), np.where(empty, middle, last)
 
 
 def _crossing(over: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where on the grid, (N,), piecewise linear functions (N, G) first reach 0.
-
-    Infinity if they never do.
-    """
+    """Return where on the grid, (N,), piecewise linear functions (N, G) first reach 0, or inf."""
     reached = over >= 0
     k = reached.argmax(axis=1)
     rows = np.arange(len(over))

@@ -36,9 +36,8 @@ def to_polars(
     `predictions` is the result of `predict` for one picture or for several. `files` names the
     pictures, one each; without it `file` is the picture's place: "0", "1". `over` adds a column
     `p_over_N` for each age, `distribution` a column `age_probabilities` with 117 values per face.
-    Years are rounded to 0.01, pixels to 0.1, probabilities to 1e-4, as in the other outputs.
-
-    Raises MissingExtra without Polars, ValueError if `files` and pictures differ in number.
+    Values are rounded as in the other outputs. Raises MissingExtra without Polars, ValueError if
+    `files` and pictures differ in number.
     """
     _require("polars", "frames")
     import polars as pl

@@ -13,26 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from agelens.reports.charts.canvas import (
     DASHES,
-    HATCHES,
     MARKERS,
     PALETTE,
     RAMP,
-    WIDE,
-    WIDTH,
     Axes,
     canvas_for,
     fill,
-    finish,
     percent,
     ramp,
 )
 
 __all__ = [
-    "DASHES", "HATCHES", "MARKERS", "PALETTE", "WIDE", "WIDTH", "Axes", "Line", "bars", "forest",
-    "heat", "histogram", "lines", "outlines", "pyramid", "reliability", "scatter",
+    "DASHES", "MARKERS", "PALETTE", "Axes", "Line", "bars", "forest", "heat", "histogram", "lines",
+    "outlines", "pyramid", "reliability", "scatter",
 ]  # fmt: skip
-
-Scale = Literal["linear", "log", "symlog"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,69 +40,48 @@ class Line:
 
 
 def bars(
-    labels: Sequence[str],
-    series: Mapping[str, ArrayLike],
-    axes: Axes,
-    *,
-    errors: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
-    share: bool = False,
-    counts: bool = False,
-    wide: bool = False,
-) -> str:
-    """Draw bars, side by side where there are several series; `errors` are (low, high) values.
+    labels: Sequence[str], series: Mapping[str, ArrayLike], axes: Axes, *, share: bool = False,
+    counts: bool = False, wide: bool = False,
+) -> str:  # fmt: skip
+    """Draw bars, side by side where there are several series.
 
     `share` shows the values as percentages; `counts` writes the values above the bars.
     """
-    with canvas_for(axes, wide) as canvas:
+    with canvas_for(axes, wide, grid="y", share="y" if share else "") as canvas:
         ax = canvas.ax
         slot = 0.8 / len(series)
         places = np.arange(len(labels))
         for number, (name, values) in enumerate(series.items()):
-            heights = np.asarray(values, float)
             at = places + (number - (len(series) - 1) / 2) * slot
-            drawn = ax.bar(at, heights, slot * 0.94, label=name, **fill(number))
+            drawn = ax.bar(at, np.asarray(values, float), slot * 0.94, label=name, **fill(number))
             if counts:
                 ax.bar_label(drawn, fmt="{:,.0f}", padding=2, fontsize=8.5)
                 ax.margins(y=0.1)
-            if errors and name in errors:
-                low, high = (np.asarray(side, float) for side in errors[name])
-                off = np.maximum(np.stack([heights - low, high - heights]), 0)
-                ax.errorbar(at, heights, off, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
         turned = max(map(len, labels), default=0) * len(labels) > (160 if wide else 55)
         ax.set_xticks(
             places, labels, rotation=40 if turned else 0, ha="right" if turned else "center"
         )
-        percent(ax.yaxis, share)
-        finish(ax, len(series) > 1, grid="y")
     return canvas.svg
 
 
 def histogram(
-    edges: ArrayLike,
-    series: Mapping[str, ArrayLike],
-    axes: Axes,
-    *,
-    marks: Mapping[str, float] | None = None,
-    peaks: Mapping[int, str] | None = None,
-    scale: Scale = "linear",
-    wide: bool = False,
-    height: float = 3.3,
-) -> str:
+    edges: ArrayLike, series: Mapping[str, ArrayLike], axes: Axes, *,
+    peaks: Mapping[int, str] | None = None, wide: bool = False, height: float = 3.3,
+) -> str:  # fmt: skip
     """Draw counts between edges (K + 1) as filled steps, (K,) for each series.
 
-    `marks` are vertical lines with a word each; `peaks` colour bars of the first series, by
-    their place, and write a word above each.
+    `peaks` colour bars of the first series, by their place, and write a word above each.
     """
     borders = np.asarray(edges, float)
-    with canvas_for(axes, wide, height) as canvas:
+    with canvas_for(axes, wide, height, grid="y") as canvas:
         ax = canvas.ax
         for number, (name, counts) in enumerate(series.items()):
-            style = fill(number) if number == 0 else {"facecolor": "none"}
-            line = {"edgecolor": PALETTE[number], "linewidth": 1.6, "linestyle": DASHES[number]}
-            ax.stairs(
-                np.asarray(counts, float), borders, label=name, fill=number == 0,
-                **(style if number == 0 else style | line),
-            )  # fmt: skip
+            style = fill(number) if number == 0 else {
+                "facecolor": "none", "edgecolor": PALETTE[number], "linewidth": 1.6,
+                "linestyle": DASHES[number],
+            }  # fmt: skip
+            heights = np.asarray(counts, float)
+            ax.stairs(heights, borders, label=name, fill=number == 0, **style)
         for bar, word in (peaks or {}).items():
             count = float(np.asarray(next(iter(series.values())))[bar])
             ax.stairs([count], borders[bar : bar + 2], fill=True, **fill(3) | {"hatch": ""})
@@ -116,16 +89,7 @@ def histogram(
                 word, (borders[bar : bar + 2].mean(), count), (0, 2), ha="center",
                 textcoords="offset points", fontsize=8.5, color=PALETTE[3],
             )  # fmt: skip
-        ax.set_yscale(scale)
-        for word, place in (marks or {}).items():
-            ax.axvline(place, color="#ffffff", linewidth=3)  # seen on light and on dark
-            ax.axvline(place, color=PALETTE[3], linestyle="--", linewidth=1.2)
-            ax.annotate(
-                word, (place, 1), (3, -2), xycoords=("data", "axes fraction"),
-                textcoords="offset points", va="top", fontsize=8.5,
-            )  # fmt: skip
         ax.set_xlim(borders[0], borders[-1])
-        finish(ax, len(series) > 1, grid="y")
     return canvas.svg
 
 
@@ -133,7 +97,8 @@ def pyramid(
     labels: Sequence[str], left: tuple[str, ArrayLike], right: tuple[str, ArrayLike], axes: Axes
 ) -> str:
     """Draw two (name, counts) back to back, the first label at the bottom."""
-    with canvas_for(axes, wide=False, height=max(2.6, 0.26 * len(labels) + 1)) as canvas:
+    height = max(2.6, 0.26 * len(labels) + 1)
+    with canvas_for(axes, height=height, grid="x") as canvas:
         ax = canvas.ax
         places = np.arange(len(labels))
         a, b = np.asarray(left[1], float), np.asarray(right[1], float)
@@ -145,44 +110,31 @@ def pyramid(
         ax.axvline(0, color="#ffffff", linewidth=1)
         ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
         ax.locator_params(axis="x", nbins=7)
-        finish(ax, legend=True, grid="x", numbers=False)
     return canvas.svg
 
 
 def heat(
-    values: ArrayLike,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    axes: Axes,
-    *,
-    unit: str,
-    form: str = "{:,.0f}",
-    diverging: bool = False,
-    wide: bool = False,
-) -> str:
+    values: ArrayLike, rows: Sequence[str], columns: Sequence[str], axes: Axes, *, unit: str,
+    form: str = "{:,.0f}", wide: bool = False,
+) -> str:  # fmt: skip
     """Draw a table (R, C) as colours, with the numbers in them and their unit above.
 
-    NaN stays empty; `diverging` puts white at 0, for differences.
+    NaN stays empty.
     """
     table = np.asarray(values, float)
-    height = max(2.2, 0.32 * len(rows) + 1.3)
-    with canvas_for(axes, wide, height) as canvas:
+    with canvas_for(axes, wide, max(2.2, 0.32 * len(rows) + 1.3)) as canvas:
         ax = canvas.ax
-        reach = max(float(np.nanmax(np.abs(table), initial=0)), 1e-12)
-        # Both maps change steadily in lightness, so a grey print keeps their order (the
-        # diverging one keeps size, and the numbers keep the sign).
+        # The map changes steadily in lightness, so a grey print keeps its order.
         image = ax.pcolormesh(
-            np.arange(len(columns)), np.arange(len(rows)), table, shading="nearest",
-            cmap="PuOr" if diverging else ramp(), edgecolors="#fdfdfd", linewidth=0.8,
-            vmin=-reach if diverging else None, vmax=reach if diverging else None,
+            np.arange(len(columns)), np.arange(len(rows)), table, shading="nearest", cmap=ramp(),
+            edgecolors="#fdfdfd", linewidth=0.8,
         )  # fmt: skip
         image.set_gid(f"{RAMP}-cells")
         ax.invert_yaxis()
+        size = 9 if len(columns) <= (20 if wide else 8) else 7
         for row, column in np.argwhere(np.isfinite(table)):
             value = table[row, column]
-            red, green, blue, _ = image.cmap(image.norm(value))
-            light = 0.3 * red + 0.59 * green + 0.11 * blue > 0.5
-            size = 9 if len(columns) <= (20 if wide else 8) else 7
+            light = np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.59, 0.11)) > 0.5
             ax.text(
                 column, row, form.format(value), ha="center", va="center", fontsize=size,
                 color="#111111" if light else "#fefefe",
@@ -193,22 +145,15 @@ def heat(
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.set_title(unit, fontsize=8.5, color="#444444")
-        finish(ax, legend=False, numbers=False)
     return canvas.svg
 
 
 def lines(
-    series: Mapping[str, Line],
-    axes: Axes,
-    *,
-    scale: Scale = "linear",
-    share: bool = False,
-    markers: bool = False,
-    reference: float | None = None,
-    wide: bool = False,
-) -> str:
+    series: Mapping[str, Line], axes: Axes, *, scale: Literal["linear", "log"] = "linear",
+    share: bool = False, markers: bool = False, reference: float | None = None, wide: bool = False,
+) -> str:  # fmt: skip
     """Draw lines with their bands; `reference` is a thin level line."""
-    with canvas_for(axes, wide) as canvas:
+    with canvas_for(axes, wide, grid="y", share="y" if share else "") as canvas:
         ax = canvas.ax
         if reference is not None:
             ax.axhline(reference, color="#777777", linewidth=0.8)
@@ -224,60 +169,40 @@ def lines(
                 label=name,
             )  # fmt: skip
         ax.set_yscale(scale)
-        percent(ax.yaxis, share)
-        finish(ax, len(series) > 1, grid="y")
     return canvas.svg
 
 
-def scatter(
-    x: ArrayLike,
-    y: ArrayLike,
-    axes: Axes,
-    *,
-    diagonal: bool = False,
-    density: bool = True,
-    wide: bool = False,
-) -> str:
-    """Draw points (N,) against (N,): hexagons coloured by their count (log), or dots.
+def scatter(x: ArrayLike, y: ArrayLike, axes: Axes, *, diagonal: bool = False) -> str:
+    """Draw points (N,) against (N,) as hexagons coloured by their count (log).
 
     `diagonal` adds the line on which both are equal.
     """
     a, b = np.asarray(x, float), np.asarray(y, float)
-    with canvas_for(axes, wide, height=4.4) as canvas:
+    with canvas_for(axes, height=4.4, grid="both") as canvas:
         ax = canvas.ax
-        if density:
-            drawn = ax.hexbin(a, b, gridsize=36, cmap=ramp(), bins="log", mincnt=1, lw=0)
-            drawn.set_gid(f"{RAMP}-cells")
-            bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.02)
-            bar.set_label(f"{axes.of} (log scale)")
-            bar.outline.set_visible(False)
-            bar.solids.set(gid=f"{RAMP}-bar", rasterized=False, edgecolor="face")
-        else:
-            ax.plot(a, b, ".", color=PALETTE[0], markersize=4, alpha=0.6)
+        drawn = ax.hexbin(a, b, gridsize=36, cmap=ramp(), bins="log", mincnt=1, lw=0)
+        drawn.set_gid(f"{RAMP}-cells")
+        bar = canvas.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.02)
+        bar.set_label(f"{axes.of} (log scale)")
+        bar.outline.set_visible(False)
+        bar.solids.set(gid=f"{RAMP}-bar", rasterized=False, edgecolor="face")
         if diagonal:
             low, high = min(a.min(), b.min()), max(a.max(), b.max())
             ax.plot([low, high], [low, high], color=PALETTE[3], linewidth=1.2, linestyle="--")
-        finish(ax, legend=False, grid="both")
     return canvas.svg
 
 
 def forest(
-    labels: Sequence[str],
-    values: ArrayLike,
-    low: ArrayLike,
-    high: ArrayLike,
-    axes: Axes,
-    *,
-    counts: Sequence[int] | None = None,
-    reference: float | None = None,
-    share: bool = False,
-) -> str:
+    labels: Sequence[str], values: ArrayLike, low: ArrayLike, high: ArrayLike, axes: Axes, *,
+    counts: Sequence[int] | None = None, reference: float | None = None, share: bool = False,
+) -> str:  # fmt: skip
     """Draw estimates with their intervals, the first on top; NaN ends draw no interval.
 
     `axes.y` is not drawn: the labels say it. `counts` are written beside the labels.
     """
     value, lower, upper = (np.asarray(v, float) for v in (values, low, high))
-    with canvas_for(axes, wide=False, height=max(2.0, 0.3 * len(labels) + 1.1)) as canvas:
+    height = max(2.0, 0.3 * len(labels) + 1.1)
+    with canvas_for(axes, height=height, grid="x", share="x" if share else "") as canvas:
         ax = canvas.ax
         places = np.arange(len(labels))
         ax.hlines(places, lower, upper, color="#555555", linewidth=1.4)
@@ -289,8 +214,6 @@ def forest(
             words = [f"{label} ({count:,})" for label, count in zip(labels, counts, strict=True)]
         ax.set_yticks(places, words)
         ax.set_ylim(len(labels) - 0.4, -0.6)
-        percent(ax.xaxis, share)
-        finish(ax, legend=False, grid="x", numbers=False)
         ax.set_title("", loc="left")
     return canvas.svg
 
@@ -301,7 +224,7 @@ def reliability(said: ArrayLike, seen: ArrayLike, counts: ArrayLike, axes: Axes)
     Bins without faces are NaN. The dashed line is perfect calibration.
     """
     x, y, size = (np.asarray(v, float) for v in (said, seen, counts))
-    with canvas_for(axes, wide=False, height=4.4) as canvas:
+    with canvas_for(axes, height=4.4, grid="both", share="both") as canvas:
         ax = canvas.ax
         ax.plot([0, 1], [0, 1], color=PALETTE[3], linestyle="--", linewidth=1, label="perfect")
         kept = np.isfinite(x) & np.isfinite(y) & (size > 0)
@@ -309,34 +232,27 @@ def reliability(said: ArrayLike, seen: ArrayLike, counts: ArrayLike, axes: Axes)
         below = ax.inset_axes((0, -0.45, 1, 0.24))
         below.bar(x[kept], size[kept], 0.8 / max(len(x), 1), **fill(0))
         below.set(xlim=(0, 1), xlabel=axes.x, ylabel=axes.of)
-        ax.set(xlim=(0, 1), ylim=(0, 1))
-        for axis in (ax.xaxis, ax.yaxis, below.xaxis):
-            percent(axis, True)
-        finish(ax, legend=True, grid="both", numbers=False)
-        ax.set_xlabel("")
+        below.xaxis.set_major_formatter(percent)
+        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="")
     return canvas.svg
 
 
-def outlines(
-    shapes: Mapping[str, NDArray[np.floating]], parts: Sequence[slice], axes: Axes, across: int = 5
-) -> str:
+def outlines(shapes: Mapping[str, NDArray[np.floating]], parts: Sequence[slice], axes: Axes) -> str:
     """Draw small multiples of point shapes (P, 2), y downwards; `parts` are joined by lines."""
-    names = list(shapes)
-    down = -(-len(names) // across)
-    every = np.concatenate([np.asarray(shape, float) for shape in shapes.values()])
+    across, down = 5, -(-len(shapes) // 5)
+    points = {name: np.asarray(shape, float) for name, shape in shapes.items()}
+    first = next(iter(points.values()))
+    every = np.concatenate(list(points.values()))
     (left, top), (right, bottom) = every.min(axis=0) - 6, every.max(axis=0) + 6
-    first = np.asarray(shapes[names[0]], float)
-    with canvas_for(axes, wide=True, height=2.5 * down + 0.4, several=True) as canvas:
-        for place, name in enumerate(names):
+    with canvas_for(None, wide=True, height=2.5 * down + 0.4) as canvas:
+        for place, (name, shape) in enumerate(points.items()):
             ax = canvas.figure.add_subplot(down, across, place + 1)
-            shape = np.asarray(shapes[name], float)
-            for part in parts:
-                ax.plot(*first[part].T, color=PALETTE[4], linewidth=1.2)
-            for part in parts:
-                ax.plot(*shape[part].T, color=PALETTE[0], linewidth=1.4)
+            for line, colour, width in ((first, PALETTE[4], 1.2), (shape, PALETTE[0], 1.4)):
+                for part in parts:
+                    ax.plot(*line[part].T, color=colour, linewidth=width)
             ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
             ax.set_title(name, fontsize=9.5)
-            ax.set_xlabel(axes.x if place >= len(names) - across else "", fontsize=8)
+            ax.set_xlabel(axes.x if place >= len(points) - across else "", fontsize=8)
             ax.set_ylabel(axes.y if place % across == 0 else "", fontsize=8)
             ax.tick_params(labelsize=7.5)
     return canvas.svg

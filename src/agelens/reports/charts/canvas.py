@@ -63,24 +63,9 @@ def fill(number: int) -> dict[str, Any]:
     return {"facecolor": PALETTE[place], "hatch": HATCHES[place], "edgecolor": "#ffffff", "lw": 0}
 
 
-def percent(axis: Any, wanted: bool) -> None:
-    """Write an axis of shares in percent."""
-    if wanted:
-        axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
-
-
-def finish(
-    ax: Any, legend: bool, grid: Literal["x", "y", "both"] | None = None, numbers: bool = True
-) -> None:
-    """Add grid and legend, and thousands to the numbers of the upright axis."""
-    if grid:
-        ax.grid(axis=grid)
-    if legend:  # above the axes, where it hides nothing
-        ax.figure.legend(loc="outside upper left", ncols=5, columnspacing=1.2)
-    if numbers and ax.get_yscale() == "linear":
-        top = max(map(abs, ax.get_ylim()))
-        if top >= 1000:
-            ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+def percent(value: float, _: int) -> str:
+    """Write a share in percent, as the formatter of an axis does."""
+    return f"{100 * value:.3g}%"
 
 
 def ramp() -> Any:
@@ -102,9 +87,14 @@ class Canvas:
 
 @contextmanager
 def canvas_for(
-    axes: Axes, wide: bool = False, height: float = 3.3, several: bool = False
-) -> Iterator[Canvas]:
-    """Give one pair of axes with its words (or with `several` none yet), then write the SVG."""
+    axes: Axes | None, wide: bool = False, height: float = 3.3, *,
+    grid: Literal["", "x", "y", "both"] = "", share: Literal["", "x", "y", "both"] = "",
+) -> Iterator[Canvas]:  # fmt: skip
+    """Give one pair of axes with its words (or with None no axes yet), then write the SVG.
+
+    `grid` and `share` name the axes that get grid lines and that show percent. Several labelled
+    series get a legend.
+    """
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -113,15 +103,26 @@ def canvas_for(
     with rc_context(_STYLE):
         figure = Figure(figsize=(WIDE if wide else WIDTH, height), layout="constrained")
         canvas = Canvas(figure)
-        if not several:
-            canvas.ax = figure.add_subplot()
-            canvas.ax.set_xlabel(axes.x)
+        if axes is None:
+            yield canvas
+        else:
+            canvas.ax = ax = figure.add_subplot()
+            ax.set_xlabel(axes.x)
             # Read without turning the head: what is upright stands above the axis.
-            canvas.ax.set_title(axes.y, loc="left", color="#222222")
+            ax.set_title(axes.y, loc="left", color="#222222")
             if axes.n is not None:
                 words = f"n = {axes.n:,} {axes.of}"
-                canvas.ax.set_title(words, loc="right", fontsize=8.5, color="#444444")
-        yield canvas
+                ax.set_title(words, loc="right", fontsize=8.5, color="#444444")
+            yield canvas
+            if grid:
+                ax.grid(axis=grid)
+            if len(ax.get_legend_handles_labels()[1]) > 1:  # above the axes, where it hides nothing
+                figure.legend(loc="outside upper left", ncols=5, columnspacing=1.2)
+            for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
+                if share in (name, "both"):
+                    axis.set_major_formatter(percent)
+            if ax.get_yscale() == "linear" and max(map(abs, ax.get_ylim())) >= 1000:
+                ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         file = io.StringIO()
         unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", metadata=unsaid, bbox_inches="tight", pad_inches=0.06)

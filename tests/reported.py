@@ -18,7 +18,7 @@ from agelens.data.dataset import SCHEMA
 from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.inference.runtime import Model
 from agelens.reports import charts
-from agelens.reports.traced_text import read, resolve
+from agelens.reports.numbers import read
 
 RACES = ("asian", "black", "white")
 DRAWING = {
@@ -100,6 +100,14 @@ def names_in(tree: Any) -> set[str]:
     elif isinstance(tree, str):
         found = {tree, tree[:16], tree.rpartition("/")[2]}  # digests are cut, paths are shortened
     return {one for one in found if re.search(r"\d", one) and not one.isdigit()}
+
+
+def resolve(tree: Any, path: str) -> Any:
+    """Give the value at a JSON pointer."""
+    for step in path.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        tree = tree[int(key)] if isinstance(tree, list) else tree[key]
+    return tree
 
 
 def numbers_are_in(tree: Any, html: str) -> int:

@@ -20,7 +20,7 @@ from agelens.evaluation.evaluation_folder import load_all
 from agelens.reports import charts
 from agelens.reports.comparison.report import Made, Plan, make, write
 from agelens.reports.findings import Finding
-from agelens.reports.traced_text import read
+from agelens.reports.numbers import read
 from conftest import build_tiny_model
 from reported import (
     DRAWING,

@@ -8,7 +8,7 @@ import typer
 from agelens.cli import console, options
 
 if TYPE_CHECKING:
-    from agelens.reports.traced_text import Node
+    from agelens.reports.numbers import Node
 
 
 def audit_model(

@@ -38,7 +38,7 @@ from PIL import Image
 
 from agelens.errors import MissingExtra
 from agelens.output.tables import replacing
-from agelens.reports import traced_text, wording
+from agelens.reports import numbers
 from agelens.reports.charts.canvas import standalone
 
 Cell = str | int | None
@@ -167,7 +167,7 @@ def _environment(form: Form) -> Any:
         autoescape=form == "html",  # noqa: S701  # Markdown has an escaping of its own
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"],
     )  # fmt: skip
-    environment.filters |= wording.FILTERS | traced_text.filters() | {
+    environment.filters |= numbers.filters() | {
         "cells": cells, "numeric_columns": numeric_columns, "is_wide": is_wide, "slug": slug,
         "markdown_text": markdown_text, "standalone": standalone,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from agelens.reports import charts
 from agelens.reports.charts import Axes, Line
 from agelens.reports.comparison import facts
 from agelens.reports.comparison.facts import PROMISE, Named, headline
-from agelens.reports.traced_text import Node
+from agelens.reports.numbers import Node
 
 Ages = Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
 """True and predicted ages, (N,) each, by model."""

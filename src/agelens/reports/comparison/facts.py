@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from agelens import provenance
 from agelens.evaluation.groups import AGE
 from agelens.evaluation.saliency import TARGETS, Target
-from agelens.reports.traced_text import Node
+from agelens.reports.numbers import Node
 
 PROMISE = 0.9
 """The coverage that the interval of the age promises."""

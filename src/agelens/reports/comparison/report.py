@@ -18,13 +18,13 @@ from agelens.evaluation import data_quality, saliency
 from agelens.evaluation.comparison_facts import measure
 from agelens.evaluation.evaluation_folder import Evaluated, load_all
 from agelens.output.tables import replacing
-from agelens.reports import findings, rendering, traced_text
+from agelens.reports import findings, numbers, rendering
 from agelens.reports.comparison import charts, facts, rules, saliency_maps, verdicts
 from agelens.reports.comparison.photos import Photos, Progress
 from agelens.reports.comparison.saliency_maps import MappedFaces
 from agelens.reports.findings import Finding
+from agelens.reports.numbers import Node
 from agelens.reports.rendering import Form
-from agelens.reports.traced_text import Node
 
 FORMAT = 1
 """Version of `report.json`."""
@@ -190,7 +190,7 @@ def sentences(html: str) -> list[dict[str, Any]]:
             "text": one.text,
             "numbers": [{"shown": n.shown, "at": n.at, "times": n.times} for n in one.numbers],
         }
-        for one in traced_text.read(html)
+        for one in numbers.read(html)
         if one.tag in ("p", "li", "figcaption") or (one.tag == "td" and one.text.endswith("."))
     ]
 

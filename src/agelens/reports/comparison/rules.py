@@ -10,7 +10,7 @@ from agelens.evaluation.saliency import TARGETS
 from agelens.reports.comparison import facts
 from agelens.reports.comparison.facts import PROMISE, Named, headline
 from agelens.reports.findings import Finding, finding, strange
-from agelens.reports.traced_text import Node
+from agelens.reports.numbers import Node
 
 FEW_FACES = 200
 """With fewer faces than this the reader is warned."""

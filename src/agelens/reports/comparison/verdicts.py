@@ -10,7 +10,7 @@ from agelens.reports.comparison import facts
 from agelens.reports.comparison.facts import PROMISE, QUALITIES, headline
 from agelens.reports.comparison.rules import GROUP_FIGURES
 from agelens.reports.findings import Finding, finding
-from agelens.reports.traced_text import Node
+from agelens.reports.numbers import Node
 
 KNOWN_WELL = 0.03
 """A calibration that is known no better than this is no strength."""

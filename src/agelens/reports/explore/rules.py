@@ -9,7 +9,7 @@ from agelens.data.exploration.label_statistics import LabelStatistics
 from agelens.data.exploration.picture_statistics import PictureStatistics
 from agelens.data.exploration.shortcuts import Shortcuts
 from agelens.reports.findings import Finding, finding, strange, write
-from agelens.reports.wording import extremes
+from agelens.reports.numbers import extremes
 
 GRADES = ((175, "very rough"), (125, "rough"), (110, "approximate"))
 """What censuses call ages with a Whipple's index from here (United Nations)."""

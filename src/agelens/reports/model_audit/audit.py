@@ -28,7 +28,7 @@ from agelens.reports.comparison import report as reports
 from agelens.reports.comparison.report import Made
 from agelens.reports.comparison.rules import WARNING
 from agelens.reports.model_audit import rules
-from agelens.reports.traced_text import Node
+from agelens.reports.numbers import Node
 
 RECALIBRATED = "recalibrated.onnx"
 PARITY_FACES = 16

@@ -4,10 +4,10 @@ The sentences stand in `templates/model_audit/findings.jinja`.
 """
 
 from agelens.evaluation.calibration import COVERAGE
-from agelens.reports import charts, traced_text
+from agelens.reports import charts, numbers
 from agelens.reports.charts import Axes, Line
 from agelens.reports.findings import Finding
-from agelens.reports.traced_text import Node
+from agelens.reports.numbers import Node
 
 WHEN = ("before", "after")
 FINE = frozenset(("holds", "open", "none"))
@@ -86,8 +86,8 @@ def before_and_after(found: Node) -> list[tuple[str, str, str, str]]:
     rows = []
     for key, name, form, gap in FIGURES:
         place = found["figures"][key]
-        before, after = (traced_text.plain(place[when], form) for when in WHEN)
-        rows.append((name, before, after, traced_text.plain(place["difference"], gap)))
+        before, after = (numbers.traced_interval(place[when], form) for when in WHEN)
+        rows.append((name, before, after, numbers.traced_interval(place["difference"], gap)))
     return rows
 
 

@@ -34,7 +34,7 @@ from agelens.reports.comparison.facts import headline
 from agelens.reports.comparison.report import Made, make_folder
 from agelens.reports.findings import Finding, finding, strange
 from agelens.reports.model_card import provenance as origin
-from agelens.reports.traced_text import Node
+from agelens.reports.numbers import Node
 
 Progress = Callable[[str], None]
 """Called with the current stage."""

@@ -1,35 +1,60 @@
+"""Numbers as sentences show them, and numbers on a page that know their place."""
+
 import re
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.reports import rendering
-from agelens.reports.traced_text import (
+from agelens.reports.numbers import (
     FORMS,
     Node,
     Number,
-    plain,
+    faces_of,
+    listed,
+    number,
     read,
-    resolve,
+    signed,
     traced,
     traced_interval,
     written,
-)
+)  # fmt: skip
+from reported import resolve
 
 TREE = {"a": {"value": -0.9361, "low": -1.05, "high": -0.83}, "b/~": [{"share": 0.72126}]}
 FIGURE = {"value": 4.335, "low": 4.204, "high": 4.468}
-HTML, PLAIN = SimpleNamespace(autoescape=True), SimpleNamespace(autoescape=False)
+SHARE = {"value": 0.721, "low": 0.708, "high": 0.734}
+
+
+@given(st.integers(1, 50000), st.data())
+def test_parts_in_words_are_true(total: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, total))
+    text = faces_of(count, total)
+    names = ["three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    if match := re.fullmatch(r"one face in (\w+) \(([\d,]+)\)", text):
+        assert int(match[2].replace(",", "")) == count
+        assert total / count == pytest.approx(names.index(match[1]) + 3, rel=0.07)
+    else:
+        assert text == "every face" or "%" in text
+
+
+def test_words() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"], joint="or") == "a, b or c"
+    assert listed(list("abcde"), 3) == "a, b, c and two more"
+    assert signed(-0.001, 2) == written(-0.001, "signed years") == "0.00"
+    assert signed(-0.01, 2) == written(-0.006, "signed years") == "-0.01"
+    assert number(100) == "100"
 
 
 def test_a_number_on_a_page_knows_its_place() -> None:
     node = Node(TREE)
-    gap = traced(HTML, node["a"], "years", absolute=True)
+    gap = traced(node["a"], "years", absolute=True, markup=True)
     assert gap == '<data value="-0.9361" data-path="/a/value" data-times="1">0.94</data>'
-    share = traced(HTML, node["b/~"][0]["share"], "share")
+    share = traced(node["b/~"][0]["share"], "share", markup=True)
     assert str(share).endswith('data-path="/b~1~0/0/share" data-times="100">72.1</data>%')
-    assert traced(PLAIN, node["b/~"][0]["share"], "share") == "72.1%"
+    assert traced(node["b/~"][0]["share"], "share") == "72.1%"
     (sentence,) = read(f"<p>run-2 is {gap} better; {share} are.</p>")
     assert sentence.text == "run-2 is 0.94 better; 72.1% are."
     assert sentence.numbers == [Number("0.94", "/a/value"), Number("72.1", "/b~1~0/0/share", 100)]
@@ -45,25 +70,17 @@ def test_a_number_on_a_page_knows_its_place() -> None:
         # seen from the other side
         (TREE["a"], "years", {"unit": " years", "absolute": True}, "0.94 years (0.83 to 1.05)"),
         ({"value": 3.0, "low": None, "high": None}, "years", {}, "3.00"),
-        ({"value": 0.721, "low": 0.708, "high": 0.734}, "share", {}, "72.1% (70.8-73.4)"),
-        ({"value": 0.721, "low": 0.708, "high": 0.734}, "points", {"unit": " points"},
-         "72.10 points (70.80 to 73.40)"),
+        (SHARE, "share", {}, "72.1% (70.8-73.4)"),
+        (SHARE, "points", {"unit": " points"}, "72.10 points (70.80 to 73.40)"),
         ({"value": None, "low": None, "high": None}, "years", {}, "-"),
     ],
 )  # fmt: skip
 def test_a_figure_is_shown_with_its_interval(
     figure: dict[str, float], form: str, options: dict[str, object], text: str
 ) -> None:
-    assert traced_interval(PLAIN, Node(figure), form, **options) == text  # type: ignore[arg-type]
-    shown = traced_interval(HTML, Node(figure), form, **options)  # type: ignore[arg-type]
+    assert traced_interval(Node(figure), form, **options) == text  # type: ignore[arg-type]
+    shown = traced_interval(Node(figure), form, markup=True, **options)  # type: ignore[arg-type]
     assert re.sub("<[^>]*>", "", shown) == text
-    if not options:
-        assert plain(Node(figure), form) == text
-
-
-def test_zero_has_no_sign() -> None:
-    assert written(-0.001, "signed years") == "0.00"
-    assert written(-0.006, "signed years") == "-0.01"
 
 
 def test_a_number_cannot_be_shown_without_its_place() -> None:

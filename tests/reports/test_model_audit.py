@@ -24,11 +24,10 @@ from agelens.evaluation.calibration import fit_levels
 from agelens.evaluation.recalibration.recalibrate import split_in_half
 from agelens.inference import distribution
 from agelens.inference.runtime import Model
-from agelens.reports import charts
+from agelens.reports import charts, model_audit
 from agelens.reports.comparison import report as reports
 from agelens.reports.comparison.photos import Photos
-from agelens.reports.model_audit import audit as model_audit
-from agelens.reports.model_audit.audit import Audited, Plan, audit
+from agelens.reports.model_audit import Audited, Plan, audit
 from labelled import bells
 from reported import DRAWING, bent_model, chip, drawn_once, not_drawn, numbers_are_in
 

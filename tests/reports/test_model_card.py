@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from agelens.cli.app import app
 from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
 from agelens.inference.runtime import Model
-from agelens.reports.model_card.card import Plan, find_evaluation, make
+from agelens.reports.model_card import Plan, find_evaluation, make
 from conftest import build_tiny_model
 from reported import evaluate, texts, write_faces
 

@@ -55,7 +55,7 @@ def audit_model(
 
     from agelens import provenance
     from agelens.cli.progress import stages
-    from agelens.reports.model_audit.audit import Plan, audit
+    from agelens.reports.model_audit import Plan, audit
 
     if saliency_faces == 1:
         raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
@@ -75,7 +75,7 @@ def audit_model(
 def _print_before_and_after(found: "Node") -> None:
     from rich.table import Table
 
-    from agelens.reports.model_audit.rules import before_and_after
+    from agelens.reports.model_audit import before_and_after
 
     faces = f"{found['faces'].value:,}"
     table = Table(

@@ -41,7 +41,7 @@ def card(
     from agelens.cli.extras import need
 
     need("data", "polars", "jinja2", "matplotlib")
-    from agelens.reports.model_card.card import Plan, write
+    from agelens.reports.model_card import Plan, write
 
     made = write(Plan(model, output, evaluation, timing, threads), console.note)
     for finding in made.opening:

@@ -32,7 +32,7 @@ class Finding:
 
 
 def finding(
-    name: str, at: str, importance: int = 0, *, strange: bool = False, **values: Any
+    name: str, at: str, importance: int = 0, /, *, strange: bool = False, **values: Any
 ) -> Finding:
     """Make a finding of the values that its macro takes."""
     return Finding(name, at, importance, strange, values)
@@ -59,5 +59,6 @@ def write(
 
 
 def foremost(found: Iterable[Finding], most: int = 5) -> list[Finding]:
-    """Give the most important findings, the most important first."""
-    return sorted(found, key=lambda one: -one.importance)[:most]
+    """Return the most important findings, the most important first."""
+    important = (one for one in found if one.importance)
+    return sorted(important, key=lambda one: -one.importance)[:most]

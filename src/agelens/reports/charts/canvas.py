@@ -63,7 +63,7 @@ def fill(number: int) -> dict[str, Any]:
     return {"facecolor": PALETTE[place], "hatch": HATCHES[place], "edgecolor": "#ffffff", "lw": 0}
 
 
-def percent(value: float, _: int) -> str:
+def percent(value: float, _: float) -> str:
     """Write a share in percent, as the formatter of an axis does."""
     return f"{100 * value:.3g}%"
 

@@ -4,11 +4,9 @@ The templates and the rules share these functions.
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from agelens import provenance
-from agelens.evaluation.groups import AGE
-from agelens.evaluation.saliency import TARGETS, Target
 from agelens.reports.numbers import Node
 
 PROMISE = 0.9
@@ -17,19 +15,17 @@ QUALITIES = ("light", "contrast", "sharpness", "detail", "pose", "colour", "size
 """Measures of picture quality by which faces are grouped."""
 SHOWN_CROSSINGS = 8
 ATTRIBUTES = {
-    "age": "age", "gender": "gender label", "race": "race label", "light": "light",
-    "contrast": "contrast", "sharpness": "sharpness", "detail": "detail", "pose": "pose",
-    "colour": "colour", "size": "picture size",
+    "age": "age", "gender": "gender label", "race": "race label", "size": "picture size"
 }  # fmt: skip
-"""What faces are grouped by, as charts and tables name it."""
+"""What faces are grouped by, as charts and tables name it; a measure of quality by its own name."""
 
 Named = tuple[str, Node]
 """A model's name and its node."""
 
 
-def answered(tree: Node) -> list[Named]:
+def answered(tree: Node) -> tuple[Named, ...]:
     """Return the models that answered enough faces for figures, in their order."""
-    return [(name, model) for name, model in tree["models"].items() if "mistakes" in model]
+    return tuple((name, model) for name, model in tree["models"].items() if "mistakes" in model)
 
 
 def best_first(tree: Node, figure: str = "age_mae") -> list[Named]:
@@ -73,18 +69,10 @@ def other_of(pair: Node, name: str) -> str:
     return second if name == first else first
 
 
-def decades(model: Node) -> list[Node]:
-    """Return the decades of the label with enough faces for an interval."""
-    return [r for r in model["by_decade"] if r["figures"]["age_mae"]["low"].value is not None]
-
-
-def pulled_ages(model: Node) -> tuple[Node | None, Node | None]:
-    """Return the decade that is predicted most too young, and the one most too old."""
-    rows = [row for row in decades(model) if excludes(row["figures"]["age_bias"], 0)]
-    rows.sort(key=lambda row: row["figures"]["age_bias"].figure.value)
-    young = rows[0] if rows and rows[0]["figures"]["age_bias"].figure.value < 0 else None
-    old = rows[-1] if rows and rows[-1]["figures"]["age_bias"].figure.value > 0 else None
-    return young, old
+def value(row: Node, figure: str, of: str = "") -> float:
+    """Return the value of a figure of a group of faces, or of what it has under the name `of`."""
+    found = row["figures"][figure]
+    return (found[of] if of else found).figure.value
 
 
 def excludes(place: Node, value: float) -> bool:
@@ -92,134 +80,83 @@ def excludes(place: Node, value: float) -> bool:
     return place.figure.low > value or place.figure.high < value
 
 
-def short_intervals(model: Node) -> list[Node]:
+def decades(model: Node) -> list[Node]:
+    """Return the decades of the label with enough faces for an interval."""
+    return [r for r in model["by_decade"] if r["figures"]["age_mae"]["low"].value is not None]
+
+
+def biased(rows: Iterable[Node]) -> list[Node]:
+    """Return the groups that are predicted too young or too old beyond chance."""
+    return [row for row in rows if excludes(row["figures"]["age_bias"], 0)]
+
+
+def pulled_ages(model: Node) -> tuple[Node | None, Node | None]:
+    """Return the decade that is predicted most too young, and the one most too old."""
+    rows = sorted(biased(decades(model)), key=lambda row: value(row, "age_bias"))
+    young, old = rows[:1], rows[-1:]
+    return (
+        young[0] if young and value(young[0], "age_bias") < 0 else None,
+        old[0] if old and value(old[0], "age_bias") > 0 else None,
+    )
+
+
+def short_intervals(rows: Iterable[Node]) -> list[Node]:
     """Return the groups whose intervals cover less than promised, the lowest coverage first."""
-    rows = [
-        row
-        for row in model["against_rest"]
-        if row["figures"]["interval_coverage"].figure.high < PROMISE
-    ]
-    return sorted(rows, key=lambda row: row["figures"]["interval_coverage"].figure.value)
+    short = [r for r in rows if r["figures"]["interval_coverage"].figure.high < PROMISE]
+    return sorted(short, key=lambda row: value(row, "interval_coverage"))
 
 
 def groups_apart(
-    model: Node, figure: str, *, less: bool, by: tuple[str, ...] = (AGE, *QUALITIES)
+    model: Node, figure: str, *, less: bool, by: tuple[str, ...] = ("age", *QUALITIES)
 ) -> list[Node]:
     """Return the groups whose figure is less, or more, than of all other faces; widest first."""
     rows = [
         row
         for row in model["against_rest"]
         if row["figures"][figure]["more_than_chance"]
-        and (row["figures"][figure]["against_rest"].figure.value < 0) == less
+        and (value(row, figure, "against_rest") < 0) == less
         and row["by"].value in by
     ]
-    return sorted(rows, key=lambda row: -abs(row["figures"][figure]["against_rest"].figure.value))
-
-
-def single_groups(model: Node) -> list[tuple[str, Node]]:
-    """Return the groups by one attribute, each with the attribute."""
-    return [
-        (breakdown["by"].value[0], group)
-        for breakdown in model["by_group"]
-        if len(breakdown["by"]) == 1
-        for group in breakdown["groups"]
-    ]
+    return sorted(rows, key=lambda row: -abs(value(row, figure, "against_rest")))
 
 
 def label(by: str, name: str) -> str:
     """Return the name of a group in a chart or a table: "race label: asian"."""
-    return f"{ATTRIBUTES[by]}: {name}"
+    return f"{ATTRIBUTES.get(by, by)}: {name}"
 
 
-def crossings(model: Node) -> list[tuple[list[str], Node]]:
-    """Return the crossings of groups with the largest age errors, each with its attributes."""
+def single_groups(model: Node) -> list[tuple[str, Node]]:
+    """Return the groups by one attribute, each with its name."""
+    return [
+        (label(by, group["group"][by].value), group)
+        for breakdown in model["by_group"]
+        if len(breakdown["by"]) == 1
+        for by in breakdown["by"].value
+        for group in breakdown["groups"]
+    ]
+
+
+def crossings(model: Node) -> list[Node]:
+    """Return the crossings of groups with the largest age errors."""
     rows = [
-        (breakdown["by"].value, group)
+        group
         for breakdown in model["by_group"]
         if len(breakdown["by"]) > 1
         for group in breakdown["groups"]
         if group["figures"]["age_mae"]["low"].value is not None
     ]
-    rows.sort(key=lambda row: -row[1]["figures"]["age_mae"].figure.value)
-    return rows[:SHOWN_CROSSINGS]
+    return sorted(rows, key=lambda row: -value(row, "age_mae"))[:SHOWN_CROSSINGS]
 
 
-def better_member(tree: Node, name: str, model: Node) -> str | None:
-    """Return the shown member of an ensemble with the lowest age error; None without one."""
-    listed = model["about"]["card"].value.get("members", ())
-    members = {one.get("name") for one in listed if isinstance(one, dict)}
-    shown = {
-        other: found.figure.value
-        for other, theirs in tree["models"].items()
-        if {other, str(theirs["about"]["card"].value.get("name"))} & members
-        and (found := headline(theirs, "age_mae")) is not None
-    }
-    if not shown or name in shown:
-        return None
-    best = min(shown, key=shown.__getitem__)
-    return best if pair_of(tree, name, best) is not None else None
-
-
-def leaks(tree: Node) -> Iterator[tuple[str, Node]]:
-    """Give the models that have seen some of the faces in training.
-
-    With each comes the number of such faces, where all faces were measured, or else the split
-    that the model was trained on.
-    """
-    whole = tree["data"]["part"].value == "all"
-    for name, model in tree["models"].items():
-        data = model["about"]["card"].get("data")
-        split = None if data is None else data.get("split")
-        if whole and model["learnt_from"]:
-            yield name, model["learnt_from"]
-        elif not whole and split is not None and split.value != tree["data"]["split"].value:
-            yield name, split
-
-
-def training_records(tree: Node) -> list[Named]:
-    """Return the training records of the models, where there are any."""
+def training_records(tree: Node, *, by_epoch: bool = False) -> tuple[Named, ...]:
+    """Return the training records of the models, all or those with a history by epoch."""
     known = ((name, model["training"]) for name, model in tree["models"].items())
-    return [(name, record) for name, record in known if record]
-
-
-def recorded_epochs(tree: Node) -> list[Named]:
-    """Return the training records that have a history by epoch."""
-    return [(name, record) for name, record in training_records(tree) if record["epochs"]]
+    return tuple((name, r) for name, r in known if r and (r["epochs"] or not by_epoch))
 
 
 def has_curve(record: Node, key: str) -> bool:
     """Tell whether a training record has a figure in any epoch."""
     return any(key in row for row in record["epochs"])
-
-
-def without_training_accuracy(tree: Node) -> list[str]:
-    """Return the models whose records lack the accuracy on training faces by epoch."""
-    return [name for name, r in recorded_epochs(tree) if not has_curve(r, "train_gender_accuracy")]
-
-
-def settings(tree: Node, key: str) -> list[bool]:
-    """Return the different values of a setting of the evaluations, such as `flip`."""
-    return sorted({bool(model[key]) for _, model in tree["models"].items()})
-
-
-def any_answers(tree: Node) -> bool:
-    """Tell whether any model answered any face."""
-    return any(m["subsets"]["all"]["faces"] for _, m in tree["models"].items())
-
-
-def sound_targets(model: Node) -> list[Target]:
-    """Return the targets whose saliency maps pass the deletion test."""
-    return [one for one in TARGETS if model["saliency"][one]["means_something"]]
-
-
-def dense_regions(place: Node) -> list[Named]:
-    """Return the two regions of a face with the most salience for their area, densest first."""
-    dense = [
-        (region["share"].figure.value / region["area"].value, name, region)
-        for name, region in place["regions"].items()
-        if region["share"].figure.low > region["area"].value
-    ]
-    return [(name, region) for _, name, region in sorted(dense, key=lambda one: -one[0])[:2]]
 
 
 def shown_command(command: str) -> str:

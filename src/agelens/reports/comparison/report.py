@@ -8,7 +8,7 @@ A report folder holds
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,18 @@ from agelens import provenance
 from agelens.errors import SourceError
 from agelens.evaluation import data_quality, saliency
 from agelens.evaluation.comparison_facts import measure
-from agelens.evaluation.evaluation_folder import Evaluated, load_all
+from agelens.evaluation.evaluate import Progress
+from agelens.evaluation.evaluation_folder import load_all
 from agelens.output.tables import replacing
 from agelens.reports import findings, numbers, rendering
-from agelens.reports.comparison import charts, facts, rules, saliency_maps, verdicts
-from agelens.reports.comparison.photos import Photos, Progress
-from agelens.reports.comparison.saliency_maps import MappedFaces
+from agelens.reports.comparison import charts, facts, rules, verdicts
+from agelens.reports.comparison.photos import Photos, map_saliency
 from agelens.reports.findings import Finding
 from agelens.reports.numbers import Node
 from agelens.reports.rendering import Form
 
 FORMAT = 1
 """Version of `report.json`."""
-
-SALIENCY_FACES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Plan:
     output: Path
     data: Path | None = None  # the dataset, for all that needs the pictures
     models: Sequence[str] = ()  # model files that do not lie beside their evaluation
-    saliency_faces: int = SALIENCY_FACES  # 0: no saliency
+    saliency_faces: int = 32  # 0: no saliency
     threads: int | None = None  # None: one per core
 
 
@@ -55,12 +53,12 @@ class Made:
     template: str = "comparison/page.jinja"
     words: str = "comparison/findings.jinja"  # the template of the findings
     verdicts: Mapping[str, Mapping[str, list[Finding]]] = field(default_factory=dict)
-    in_short: list[Finding] = field(default_factory=list)
+    in_short: Sequence[Finding] = ()
 
     def page(self, form: Form = "html") -> dict[str, Any]:
         """Return the context of the page, with the text of the findings in one form."""
 
-        def write(found: list[Finding]) -> list[Finding]:
+        def write(found: Sequence[Finding]) -> list[Finding]:
             return findings.write(self.words, found, form=form)
 
         return self.context | {
@@ -80,7 +78,7 @@ class Made:
     @property
     def opening(self) -> list[Finding]:
         """The findings that the page opens with, as plain text."""
-        return self.page("markdown")["foremost"]  # type: ignore[no-any-return]
+        return findings.write(self.words, self.foremost)
 
 
 def write(plan: Plan, progress: Progress, command: str = "") -> Made:
@@ -95,106 +93,6 @@ def write(plan: Plan, progress: Progress, command: str = "") -> Made:
     return made
 
 
-def save(made: Made, folder: Path) -> None:
-    """Write the page and its figures into a report folder."""
-    html = made.html()
-    with replacing(folder / "report.html") as file:
-        file.write(html)
-    rendering.write_markdown(folder / "report.md", made.template, **made.page("markdown"))
-    with replacing(folder / "report.json") as file:
-        tree = made.tree | {"text": sentences(html)}
-        json.dump(tree, file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-
-
-def make(plan: Plan, progress: Progress, command: str = "") -> Made:
-    """Measure, and decide what to say, without writing."""
-    evaluated = load_all(plan.evaluations)
-    pictures = None if plan.data is None else Photos(plan.data, evaluated[0])
-    named, parts = (
-        (None, None) if pictures is None else pictures.group_by_quality(plan.threads, progress)
-    )
-    tree: dict[str, Any] = {
-        "format": FORMAT,
-        "command": command,
-        "date": provenance.now(),
-        "versions": provenance.versions(),
-        **measure(evaluated, named, lambda stage: progress(stage, 0, 0)),
-    }
-    if pictures is not None:
-        tree["quality"] = {"units": data_quality.UNITS, "parts": parts}
-        tree["data"]["label_noise"] = data_quality.label_noise(pictures.dataset.samples)
-    mapped = _map(evaluated, pictures, plan, tree, progress)
-    progress("page", 0, 0)
-    return describe(tree, evaluated, pictures, mapped)
-
-
-def describe(
-    tree: dict[str, Any],
-    evaluated: Sequence[Evaluated],
-    pictures: Photos | None,
-    mapped: MappedFaces | None,
-) -> Made:
-    """Decide what a page says about a tree of figures, and gather what it shows."""
-    node = Node(tree)
-    found = rules.find(node)
-    context = {
-        "tree": node,
-        "models": facts.answered(node),
-        "facts": facts,
-        "draw": charts.Drawn(),
-        "ages": {one.name: (one.faces.age, one.faces.age_median) for one in evaluated},
-        "album": None if pictures is None else pictures.thumbnail,
-        "overlays": None if mapped is None else mapped.overlays,
-        "grid": saliency.GRID,
-    }
-    lists = {
-        name: {
-            "Strengths": list(verdicts.strengths(node, name, model)),
-            "Weaknesses": list(verdicts.weaknesses(node, name, model)),
-            "What to improve": list(verdicts.improvements(node, name, model)),
-        }
-        for name, model in facts.answered(node)
-    }
-    foremost = findings.foremost([one for one in found if one.importance])
-    return Made(tree, context, found, foremost, verdicts=lists)
-
-
-def _map(
-    evaluated: Sequence[Evaluated],
-    pictures: Photos | None,
-    plan: Plan,
-    tree: dict[str, Any],
-    progress: Progress,
-) -> MappedFaces | None:
-    """Map the models' saliency, and add what the maps say to the tree."""
-    files = saliency_maps.find_models(evaluated, plan.models)
-    tree["saliency_left_out"] = saliency_maps.reason_left_out(
-        evaluated, files, pictures, plan.saliency_faces
-    )
-    if pictures is None or any(one.about["pipeline"] for one in evaluated):
-        return None
-    mapped = saliency_maps.map_models(
-        evaluated, files, pictures, plan.saliency_faces, plan.threads, progress
-    )
-    for name, maps in mapped.maps.items() if mapped else ():
-        tree["models"][name]["saliency"] = saliency.measure(maps)
-    return mapped
-
-
-def sentences(html: str) -> list[dict[str, Any]]:
-    """Return the sentences of a page, each with the places of its numbers in the JSON file."""
-    return [
-        {
-            "section": one.section,
-            "text": one.text,
-            "numbers": [{"shown": n.shown, "at": n.at, "times": n.times} for n in one.numbers],
-        }
-        for one in numbers.read(html)
-        if one.tag in ("p", "li", "figcaption") or (one.tag == "td" and one.text.endswith("."))
-    ]
-
-
 def make_folder(folder: Path) -> None:
     """Make a folder to write to. Raises SourceError where that cannot be."""
     try:
@@ -203,3 +101,59 @@ def make_folder(folder: Path) -> None:
         raise SourceError(
             f"cannot write to {str(folder)!r}: {error.strerror or error}; expected a folder"
         ) from error
+
+
+def save(made: Made, folder: Path) -> None:
+    """Write the page and its figures into a report folder."""
+    html = made.html()
+    sentences = [
+        {"section": one.section, "text": one.text, "numbers": [asdict(n) for n in one.numbers]}
+        for one in numbers.read(html)
+        if one.tag in ("p", "li", "figcaption") or (one.tag == "td" and one.text.endswith("."))
+    ]
+    with replacing(folder / "report.html") as file:
+        file.write(html)
+    rendering.write_markdown(folder / "report.md", made.template, **made.page("markdown"))
+    with replacing(folder / "report.json") as file:
+        tree = made.tree | {"text": sentences}
+        json.dump(tree, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def make(plan: Plan, progress: Progress, command: str = "") -> Made:
+    """Measure, and decide what to say, without writing."""
+    evaluated = load_all(plan.evaluations)
+    photos = None if plan.data is None else Photos(plan.data, evaluated[0])
+    named, parts = photos.group_by_quality(plan.threads, progress) if photos else (None, None)
+    tree: dict[str, Any] = {
+        "format": FORMAT,
+        "command": command,
+        "date": provenance.now(),
+        "versions": provenance.versions(),
+        **measure(evaluated, named, lambda stage: progress(stage, 0, 0)),
+    }
+    if photos is not None:
+        tree["quality"] = {"units": data_quality.UNITS, "parts": parts}
+        tree["data"]["label_noise"] = data_quality.label_noise(photos.dataset.samples)
+    overlays = map_saliency(
+        tree, evaluated, plan.models, photos, plan.saliency_faces, plan.threads, progress
+    )
+    progress("page", 0, 0)
+    node = Node(tree)
+    models = facts.answered(node)
+    ages = {one.name: (one.faces.age, one.faces.age_median) for one in evaluated}
+    context = {
+        "tree": node, "models": models, "facts": facts, "draw": charts.Drawn(),
+        "ages": ages.__getitem__, "album": None if photos is None else photos.thumbnail,
+        "overlays": overlays, "grid": saliency.GRID,
+    }  # fmt: skip
+    lists = {
+        name: {
+            "Strengths": list(verdicts.strengths(node, name, model)),
+            "Weaknesses": list(verdicts.weaknesses(node, name, model)),
+            "What to improve": list(verdicts.improvements(node, name, model)),
+        }
+        for name, model in models
+    }
+    found = list(rules.find(node))
+    return Made(tree, context, found, findings.foremost(found), verdicts=lists)

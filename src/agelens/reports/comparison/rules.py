@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from agelens.evaluation.saliency import TARGETS
 from agelens.reports.comparison import facts
-from agelens.reports.comparison.facts import PROMISE, Named, headline
+from agelens.reports.comparison.facts import PROMISE, headline
 from agelens.reports.findings import Finding, finding, strange
 from agelens.reports.numbers import Node
 
@@ -22,30 +22,52 @@ WARNING = 110  # cautions come before every other finding
 GROUP_FIGURES = ("age_mae", "gender_accuracy")
 
 
-def find(tree: Node) -> list[Finding]:
-    """Return the findings of a whole report; those of the best model are the important ones."""
-    found = [*cautions(tree), *label_noise(tree)]
+def find(tree: Node) -> Iterator[Finding]:
+    """Find what holds of a whole report; findings on the best model are the important ones."""
+    yield from _cautions(tree)
+    yield from label_noise(tree)
     models = facts.best_first(tree)
     if not models:
-        return [*found, strange("too_few_answers", "faces", WARNING)]
-    found += [*_leads(tree, models), *_ensembles(tree)]
+        yield strange("too_few_answers", "faces", WARNING)
+        return
+    yield from _leads(tree)
+    yield from _ensembles(tree)
     gender_best = facts.best_first(tree, "gender_accuracy")[0][0]
-    for named in models:
-        best = named is models[0]
-        found += [
-            *_age_error(*named, best), *by_age(*named, best),
-            *gender_accuracy(*named, named[0] == gender_best), *group_gaps(*named, best),
-            *coverage(*named, best), *_confidence(*named),
-        ]  # fmt: skip
+    for name, model in models:
+        best = name == models[0][0]
+        yield from _age_error(name, model, best)
+        yield from by_age(name, model, best)
+        yield from gender_accuracy(name, model, name == gender_best)
+        yield from group_gaps(name, model, best)
+        yield from coverage(name, model, best)
+        yield from _confidence(name, model)
     for pair in facts.pairs(tree):
-        found += _pair(pair, alone=len(models) == 2)
-    return [*found, *_doubtful_labels(tree), *_training(tree), *_saliency(tree)]
+        yield from _pair(pair, alone=len(models) == 2)
+    comparison = tree.get("comparison")
+    if comparison is not None and comparison["doubtful_labels"]["faces"]:
+        yield finding("doubtful_labels", "doubtful labels", found=comparison["doubtful_labels"])
+    yield from _training(tree)
+    for name, model in tree["models"].items():
+        for target in TARGETS if "saliency" in model else ():
+            found = model["saliency"][target]
+            yield finding(
+                "saliency", f"saliency {name} {target}", model=name, target=target, found=found,
+                regions=_dense_regions(found),
+            )  # fmt: skip
 
 
-def cautions(tree: Node) -> Iterator[Finding]:
+def _cautions(tree: Node) -> Iterator[Finding]:
     """Find what makes the figures too good, or too uncertain to rely on."""
     data = tree["data"]
-    leaks = list(facts.leaks(tree))
+    leaks = []  # with the faces that a model learnt from, or the split that it was trained on
+    for name, model in tree["models"].items():
+        card = model["about"]["card"].get("data")
+        split = None if card is None else card.get("split")
+        if data["part"].value == "all":
+            if model["learnt_from"]:
+                leaks.append((name, model["learnt_from"]))
+        elif split is not None and split.value != data["split"].value:
+            leaks.append((name, split))
     if leaks:
         yield strange("leaks", "faces", WARNING + 2, leaks=leaks, data=data)
     if data["faces"].value < FEW_FACES:
@@ -62,26 +84,33 @@ def label_noise(tree: Node) -> Iterator[Finding]:
         yield finding("label_noise", "faces", 35 if differ else 0, noise=noise)
 
 
-def _leads(tree: Node, models: list[Named]) -> Iterator[Finding]:
+def _leads(tree: Node) -> Iterator[Finding]:
     """Hold the best model in age, and the best in gender, against each of the others."""
     for figure, importance in (("age_mae", 95), ("gender_accuracy", 65)):
-        order = facts.best_first(tree, figure)
-        best = order[0][0]
-        pairs = [(other, facts.pair_of(tree, best, other)) for other, _ in order[1:]]
+        (best, _), *others = facts.best_first(tree, figure)
+        pairs = [(other, facts.pair_of(tree, best, other)) for other, _ in others]
         gaps = [(other, pair["figures"][figure]) for other, pair in pairs if pair is not None]
         if gaps:
-            at = "comparison" if len(models) > 2 else facts.place_of(facts.pairs(tree)[0])
-            proven = any(gap["better"] for _, gap in gaps)
-            yield finding(
-                "lead", at, importance if proven else 45, model=best, figure=figure, gaps=gaps
-            )
+            at = "comparison" if len(others) > 1 else facts.place_of(facts.pairs(tree)[0])
+            rank = importance if any(gap["better"] for _, gap in gaps) else 45
+            yield finding("lead", at, rank, model=best, figure=figure, gaps=gaps)
 
 
 def _ensembles(tree: Node) -> Iterator[Finding]:
     """Hold each ensemble against its best member that is shown."""
     for name, model in tree["models"].items():
-        member = facts.better_member(tree, name, model)
-        pair = None if member is None else facts.pair_of(tree, name, member)
+        listed = model["about"]["card"].value.get("members", ())
+        members = {one.get("name") for one in listed if isinstance(one, dict)}
+        shown = {
+            other: found.figure.value
+            for other, theirs in tree["models"].items()
+            if {other, str(theirs["about"]["card"].value.get("name"))} & members
+            and (found := headline(theirs, "age_mae")) is not None
+        }
+        if not shown or name in shown:
+            continue
+        member = min(shown, key=shown.__getitem__)
+        pair = facts.pair_of(tree, name, member)
         if pair is not None:
             gap = pair["figures"]["age_mae"]
             yield finding("ensemble", "comparison", 85, model=name, member=member, gap=gap)
@@ -92,16 +121,15 @@ def _age_error(name: str, model: Node, best: bool) -> Iterator[Finding]:
     if mae is None or near is None:
         return
     half, _, nine, _ = model["mistakes"]["error_quantiles"]
-    yield finding(
-        "age_error", f"ages {name}", 100 * best, model=name, mae=mae, half=half, nine=nine
-    )
+    at = f"ages {name}"
+    yield finding("age_error", at, 100 * best, model=name, mae=mae, half=half, nine=nine)
     exact, far = headline(model, "age_exact"), model["mistakes"]["far_off"]
     yield finding("within_years", "cumulative score", model=name, near=near, exact=exact, far=far)
 
 
 def by_age(name: str, model: Node, best: bool) -> Iterator[Finding]:
     """Name the decades with the lowest and highest error, and those predicted too old or young."""
-    rows = sorted(facts.decades(model), key=lambda row: row["figures"]["age_mae"].figure.value)
+    rows = sorted(facts.decades(model), key=lambda row: facts.value(row, "age_mae"))
     if len(rows) > 1:
         low, high = (rows[place]["figures"]["age_mae"].figure for place in (0, -1))
         if low.high < high.low:
@@ -132,9 +160,9 @@ def gender_accuracy(name: str, model: Node, best: bool) -> Iterator[Finding]:
 def group_gaps(name: str, model: Node, best: bool) -> Iterator[Finding]:
     """Find the gaps between genders and race labels, and whether they are due to age alone."""
     for breakdown in model["by_group"]:
-        if breakdown["by"].value not in (["gender"], ["race"]):
-            continue
         by = breakdown["by"].value[0]
+        if len(breakdown["by"]) > 1 or by not in ("gender", "race"):
+            continue
         equal = next((one for one in model["equal_ages"] if one["by"].value == by), None)
         for figure in GROUP_FIGURES:
             rows = [g for g in breakdown["groups"] if g["figures"][figure].get("gap") is not None]
@@ -156,13 +184,8 @@ def coverage(name: str, model: Node, best: bool) -> Iterator[Finding]:
     seen = headline(model, "interval_coverage")
     if seen is None:
         return
-
-    def covered(row: Node) -> float:
-        return row["figures"]["interval_coverage"].figure.value
-
-    decades = sorted(facts.decades(model), key=covered)
-    short = [r for r in decades if r["figures"]["interval_coverage"].figure.high < PROMISE]
-    far = bool(short) and covered(short[0]) < FAR_BELOW
+    short = facts.short_intervals(facts.decades(model))
+    far = bool(short) and facts.value(short[0], "interval_coverage") < FAR_BELOW
     yield finding(
         "coverage", f"coverage {name}", (75 if far else 40) * best, strange=far, model=name,
         seen=seen, holds=seen.figure.low <= PROMISE <= seen.figure.high,
@@ -171,15 +194,14 @@ def coverage(name: str, model: Node, best: bool) -> Iterator[Finding]:
 
 
 def _confidence(name: str, model: Node) -> Iterator[Finding]:
-    right = headline(model, "gender_accuracy")
-    gender, errors = model["reliability"]["gender"], model["reliability"]["doubt"]
+    right, gender = headline(model, "gender_accuracy"), model["reliability"]["gender"]
     if right is not None:
         gap = gender["accuracy_minus_confidence"]["all"].figure
         yield finding(
             "gender_confidence", f"gender reliability {name}", model=name, right=right,
             confidence=gender["confidence"], modest=gap.low > 0, sure=gap.high < 0,
         )  # fmt: skip
-    yield finding("large_errors", "surest faces", model=name, found=errors)
+    yield finding("large_errors", "surest faces", model=name, found=model["reliability"]["doubt"])
 
 
 def _pair(pair: Node, *, alone: bool) -> Iterator[Finding]:
@@ -191,9 +213,9 @@ def _pair(pair: Node, *, alone: bool) -> Iterator[Finding]:
         ahead = False
         for figure in GROUP_FIGURES:
             rows = [r for r in pair["by_group"] if r["figures"][figure]["better"].value == name]
-            rows.sort(key=lambda row: -abs(row["figures"][figure].figure.value))
-            ahead = ahead or bool(rows)
+            rows.sort(key=lambda row: -abs(facts.value(row, figure)))
             if rows:
+                ahead = True
                 yield finding(
                     "better_groups", f"{figure}: {at}", model=name, figure=figure,
                     other=facts.other_of(pair, name), rows=rows[:MOST_GROUPS],
@@ -201,12 +223,6 @@ def _pair(pair: Node, *, alone: bool) -> Iterator[Finding]:
                 )  # fmt: skip
         if not ahead:
             yield finding("no_better_group", f"groups: {at}", model=name)
-
-
-def _doubtful_labels(tree: Node) -> Iterator[Finding]:
-    comparison = tree.get("comparison")
-    if comparison is not None and comparison["doubtful_labels"]["faces"]:
-        yield finding("doubtful_labels", "doubtful labels", found=comparison["doubtful_labels"])
 
 
 def _training(tree: Node) -> Iterator[Finding]:
@@ -225,11 +241,11 @@ def _training(tree: Node) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _saliency(tree: Node) -> Iterator[Finding]:
-    for name, model in tree["models"].items():
-        for target in TARGETS if "saliency" in model else ():
-            found = model["saliency"][target]
-            yield finding(
-                "saliency", f"saliency {name} {target}", model=name, target=target, found=found,
-                regions=facts.dense_regions(found),
-            )  # fmt: skip
+def _dense_regions(place: Node) -> list[tuple[str, Node]]:
+    """Return the two regions of a face with the most salience for their area, densest first."""
+    dense = [
+        (region["share"].figure.value / region["area"].value, name, region)
+        for name, region in place["regions"].items()
+        if region["share"].figure.low > region["area"].value
+    ]
+    return [(name, region) for _, name, region in sorted(dense, key=lambda one: -one[0])[:2]]

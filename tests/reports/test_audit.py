@@ -16,7 +16,7 @@ from agelens.data.audit.out_of_fold import ModelOutputs
 from agelens.data.dataset import Dataset
 from agelens.data.importer import import_dataset
 from agelens.errors import DatasetError, MissingExtra, TrainingError
-from agelens.reports.audit.audit import audit
+from agelens.reports.audit import audit
 from agelens.training.experiments import out_of_fold
 from agelens.training.networks import backbones
 from conftest import draw_chip
@@ -87,7 +87,7 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     assert next(iter(facts["made"]["seconds"])) == "asked"
     assert set(reported) <= set(facts["made"]["seconds"])
 
-    lines = pl.read_csv(audited.actions)
+    lines = pl.read_csv(audited.table)
     excluded = lines.filter(pl.col("suggestion") == "exclude")
     assert excluded.filter(pl.col("problem") == "copy").height == 2
     age = lines.filter(pl.col("problem") == "age")

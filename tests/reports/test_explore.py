@@ -25,8 +25,8 @@ from agelens.data.exploration.shortcuts import Shortcuts
 from agelens.data.importer import import_dataset
 from agelens.data.landmarks import write_line
 from agelens.errors import DatasetError
-from agelens.reports.explore.explore import explore
-from agelens.reports.explore.rules import findings, label_rules, split_rules
+from agelens.reports.explore import explore
+from agelens.reports.explore_rules import findings, label_rules, split_rules
 from agelens.reports.findings import write
 from explored import HEAPED, LEVEL, labels_of, measured, samples, shape
 from labelled import drawn, faces, table, write_folder

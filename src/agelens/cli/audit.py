@@ -54,7 +54,7 @@ def audit(
 
     from agelens import provenance
     from agelens.cli.progress import bar
-    from agelens.reports.audit.audit import audit as audit_dataset
+    from agelens.reports.audit import audit as audit_dataset
     from agelens.reports.dataset_page import prepare
 
     prepare(data, output)  # before anything long

@@ -39,7 +39,7 @@ def explore(
 
     from agelens import provenance
     from agelens.cli.progress import bar
-    from agelens.reports.explore.explore import explore as explore_dataset
+    from agelens.reports.explore import explore as explore_dataset
 
     with bar() as progress:
         task = progress.add_task("read the dataset", total=None)

@@ -1,30 +1,37 @@
-"""What the pages about a data set share: timed steps, a folder to write to, pictures, files."""
+"""What the pages about a data set share: timed steps, a folder to write to, the files written."""
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Generic, TypeVar
 
 from agelens import provenance
+from agelens.data.storage import write_atomic
 from agelens.data.dataset import Dataset
 from agelens.data.exploration.formats import as_json
-from agelens.data.storage import write_atomic
-from agelens.errors import DatasetError, PictureError
+from agelens.errors import DatasetError
 from agelens.reports import rendering
 from agelens.reports.findings import Finding, foremost
-
-SIDE = 120  # pixels of a shown picture
 
 Report = Callable[[str, int, int], None]
 """Called with the step, what is done of it, and of how many; 0 of 0 where it does not count."""
 
-Pixels = NDArray[np.uint8]
+Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport(Generic[Facts]):
+    """What was found about a data set, and the files that were written."""
+
+    facts: Facts
+    findings: list[Finding]
+    page: Path
+    json: Path
+    table: Path  # weights.csv or actions.csv
+    seconds: dict[str, float]  # by step
 
 
 class Steps:
@@ -63,50 +70,33 @@ def prepare(data: Path, output: Path) -> Dataset:
     return dataset
 
 
-def provenance_of(dataset: Dataset, command: str) -> dict[str, Any]:
-    """Give how a page is made: the key "made" of its JSON."""
-    return {
-        "command": command, "data": dataset.folder.resolve().name,
+def write(
+    output: Path, name: str, table_name: str, save_table: Callable[[Path], None], *,
+    dataset: Dataset, facts: Facts, found: list[Finding], seconds: dict[str, float],
+    about: Mapping[str, str], **context: Any,
+) -> DatasetReport[Facts]:  # fmt: skip
+    """Write the page `name`, the same facts as JSON, and a table, each whole or not at all.
+
+    `about` joins what is told of how the page was made; `context` goes to its template. Raises
+    DatasetError for a file that cannot be written.
+    """
+    page, facts_file, table = output / f"{name}.html", output / f"{name}.json", output / table_name
+    made = {
+        "command": about["command"], "data": dataset.folder.resolve().name,
         "fingerprint": dataset.fingerprint, "date": provenance.now(),
-        "versions": provenance.versions(), "machine": provenance.machine(),
+        "versions": provenance.versions(), "machine": provenance.machine(), **about,
+        "seconds": seconds,
     }  # fmt: skip
-
-
-def write_html(
-    path: Path, template: str, made: dict[str, Any], facts: Any, found: Sequence[Finding],
-    **context: Any,
-) -> None:  # fmt: skip
-    """Write the page about a data set, opening with its most important findings."""
-    about = {"made": made, "facts": facts, "findings": found, "foremost": foremost(found)}
-    rendering.write_html(path, template, **about, **context)
-
-
-def write_json(path: Path, made: dict[str, Any], facts: Any, found: Sequence[Finding]) -> None:
-    """Write the same facts as JSON, whole or not at all. Raises OSError."""
     texts = [{"text": one.text, "kind": one.kind} for one in found]
-    table = {"made": made, "findings": texts, **as_json(facts)}
-    write_atomic(path, (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-@contextmanager
-def writing(output: Path) -> Iterator[None]:
-    """Turn an OSError of a block that writes files into a DatasetError that names the file."""
+    tree = {"made": made, "findings": texts, **as_json(facts)}
     try:
-        yield
+        rendering.write_html(
+            page, f"{name}/page.jinja", made=made, facts=facts, findings=found,
+            foremost=foremost(found), **context,
+        )  # fmt: skip
+        write_atomic(facts_file, (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode())
+        save_table(table)
     except OSError as error:
-        raise DatasetError(
-            f"cannot write {error.filename or str(output)!r}: {error.strerror or error}"
-        ) from error
-
-
-def read_chip(read: Callable[[int], Pixels], row: int) -> Pixels | None:
-    """Read a chip; None where its file is gone or damaged."""
-    try:
-        return read(row)
-    except PictureError:
-        return None
-
-
-def shrink(chip: Pixels) -> Pixels:
-    """Shrink a chip to the size at which pages show it."""
-    return np.asarray(cv2.resize(chip, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+        file = error.filename or str(output)
+        raise DatasetError(f"cannot write {file!r}: {error.strerror or error}") from error
+    return DatasetReport(facts, found, page, facts_file, table, seconds)

@@ -1,7 +1,9 @@
-"""Audit a data set folder: check, compare, judge, and write the page, the JSON and the actions."""
+"""Audit a data set folder: check, compare, judge, and write the page, the JSON and the actions.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+The sentences stand in `templates/audit/findings.jinja`.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +21,17 @@ from agelens.data.audit import (
     perceptual_hash,
 )
 from agelens.data.audit import out_of_fold as predictions
+from agelens.data.audit.facts import Facts
 from agelens.data.audit.label_errors import ScoredLabels
 from agelens.data.audit.out_of_fold import ModelOutputs
 from agelens.reports import charts, dataset_page
-from agelens.reports.audit import gallery
-from agelens.reports.audit.rules import findings
 from agelens.reports.charts import Axes
-from agelens.reports.dataset_page import Report, Steps
-from agelens.reports.findings import Finding
+from agelens.reports.dataset_page import DatasetReport, Report, Steps
+from agelens.reports.findings import Finding, finding, strange
+from agelens.reports.findings import write as write_findings
+from agelens.reports.galleries import audited_faces
 
 _LEAST = 20  # faces from which an age group is drawn
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """What an audit found, and the files it wrote."""
-
-    facts: facts.Facts
-    findings: list[Finding]
-    page: Path
-    json: Path
-    actions: Path
-    seconds: dict[str, float]  # by step
 
 
 def audit(
@@ -52,7 +43,7 @@ def audit(
     before: Mapping[str, float] | None = None,
     threads: int | None = None,
     report: Report | None = None,
-) -> Audited:
+) -> DatasetReport[Facts]:
     """Write `audit.html`, `audit.json` and `actions.csv` in OUTPUT for a data set folder.
 
     `before` has the seconds of steps that were done already, such as running models; `threads`
@@ -83,7 +74,7 @@ def audit(
         *actions.for_faces(samples, problems),
     ]
     suggestions, by_problem, left_out = facts.count_actions(to_do)
-    found = facts.Facts(
+    found = Facts(
         samples=len(dataset),
         rejects=checked.rejects,
         faults=checked.faults,
@@ -97,25 +88,20 @@ def audit(
         left_out=left_out,
     )
     with steps.step("pick the pictures"):
-        pictures = gallery.gather(dataset, copies, problems, scored)
+        gallery = audited_faces(dataset, copies, problems, scored)
     with steps.step("draw the charts"):
-        drawn = draw(found, samples, scored)
-    texts = findings(found)
-    made = dataset_page.provenance_of(dataset, command) | {"seconds": steps.seconds}
-    page, table, lines = (output / name for name in ("audit.html", "audit.json", "actions.csv"))
-    with dataset_page.writing(output):
-        dataset_page.write_html(
-            page, "audit/page.jinja", made, found, texts, charts=drawn, gallery=pictures,
-            window=label_errors.WINDOW, reach=perceptual_hash.REACH, bits=perceptual_hash.BITS,
-            backbone=paintings.BACKBONE, disputed_weight=actions.DISPUTED_WEIGHT,
-            relabel_below=actions.RELABEL_BELOW,
-        )  # fmt: skip
-        dataset_page.write_json(table, made, found, texts)
-        actions.write(to_do, lines)
-    return Audited(found, texts, page, table, lines, steps.seconds)
+        drawn = _draw(found, samples, scored)
+    texts = write_findings("audit/findings.jinja", _find(found), found)
+    return dataset_page.write(
+        output, "audit", "actions.csv", lambda path: actions.write(to_do, path),
+        dataset=dataset, facts=found, found=texts, seconds=steps.seconds, about={"command": command}, charts=drawn, gallery=gallery,
+        window=label_errors.WINDOW, reach=perceptual_hash.REACH, bits=perceptual_hash.BITS,
+        backbone=paintings.BACKBONE, disputed_weight=actions.DISPUTED_WEIGHT,
+        relabel_below=actions.RELABEL_BELOW,
+    )  # fmt: skip
 
 
-def draw(found: facts.Facts, samples: pl.DataFrame, scored: ScoredLabels | None) -> dict[str, str]:
+def _draw(found: Facts, samples: pl.DataFrame, scored: ScoredLabels | None) -> dict[str, str]:
     """Draw every chart that the facts allow as SVG text; the others are ""."""
     drawn = dict.fromkeys(("problems", "problems_narrow", "labels", "suspects"), "")
     if found.problems:
@@ -139,3 +125,25 @@ def draw(found: facts.Facts, samples: pl.DataFrame, scored: ScoredLabels | None)
         axes = Axes("labelled age, years", "share of labels", found.labels.faces)
         drawn["suspects"] = charts.bars(list(bands), shares, axes, share=True)
     return drawn
+
+
+def _find(facts: Facts) -> Iterator[Finding]:
+    """Find what to say of the files, copies, faces, labels and actions."""
+    yield strange("unusable", "files", 95) if facts.faults else finding("sound", "files", 40)
+    if facts.rejects:
+        yield finding("rejects", "files", 30)
+    copies = facts.copies
+    if not copies.every.groups:
+        yield finding("no_copies", "copies", 35)
+    if copies.identical.groups:
+        yield strange("identical_copies", "copies", 80)
+    if copies.near.groups:
+        yield strange("near_copies", "copies", 78)
+    if copies.every.conflicts.other_fold:
+        yield strange("copies_across_folds", "copies", 92)
+    yield finding("faces", "faces", 60)
+    if facts.labels is not None:
+        yield finding("agreement", "labels", 50)
+        some = bool(facts.labels.age_suspects or facts.labels.gender_suspects)
+        yield finding("suspects", "suspects", 85 if some else 45, strange=some)
+    yield finding("actions" if facts.suggestions else "no_actions", "actions", 75)

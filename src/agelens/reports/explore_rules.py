@@ -1,6 +1,7 @@
 """Which findings about a data set hold, and how important they are; the words are a template's."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from agelens.data.exploration.age_bands import UNLABELLED
 from agelens.data.exploration.balance import LEAST, Balance
@@ -41,9 +42,7 @@ def findings(facts: Facts) -> list[Finding]:
 
 def label_rules(labels: LabelStatistics) -> Iterator[Finding]:
     """Give what holds for the labels, without words."""
-    yield from _ages(labels)
-    yield from _genders(labels)
-    yield from _races(labels)
+    return chain(_ages(labels), _genders(labels), _races(labels))
 
 
 def _ages(labels: LabelStatistics) -> Iterator[Finding]:
@@ -62,9 +61,8 @@ def _ages(labels: LabelStatistics) -> Iterator[Finding]:
         grade = next((word for least, word in GRADES if (labels.whipple or 0) >= least), "")
         yield strange("round_heaps", "digits", 90, heaps=rounded, grade=grade)
     if others := [heap for heap in heaps if heap.age % 5]:
-        yield strange(
-            "other_heaps", "heaps", 45, heaps=others, also=len(others) < len(labels.heaps)
-        )
+        also = len(others) < len(labels.heaps)
+        yield strange("other_heaps", "heaps", 45, heaps=others, also=also)
     if labels.dips:
         yield strange("dips", "heaps", 40)
     yield finding("missing_ages", "oldest", 20)
@@ -84,14 +82,8 @@ def _genders(labels: LabelStatistics) -> Iterator[Finding]:
         return
     women, men = labels.age_by_gender["female"], labels.age_by_gender["male"]
     apart = abs(women.median - men.median) >= _YEARS and not labels.ranged
-    yield finding(
-        "genders",
-        "gender",
-        50,
-        women=women,
-        men=men,
-        apart=apart and min(women.faces, men.faces) >= _FEW,
-    )
+    apart = apart and min(women.faces, men.faces) >= _FEW
+    yield finding("genders", "gender", 50, women=women, men=men, apart=apart)
     counts = (labels.band_by_gender["female"], labels.band_by_gender["male"])
     both = zip(labels.bands, *counts, strict=True)
     shares = {band: w / (w + m) for band, w, m in both if w + m >= _FEW}
@@ -121,17 +113,9 @@ def _races(labels: LabelStatistics) -> Iterator[Finding]:
     leads = count >= _FEW and share - usual >= _UNEVEN
     if apart or leads:
         yield strange(
-            "race_by_age",
-            "race",
-            80,
-            old=old if apart else "",
-            young=young,
-            medians=medians,
-            top=top if leads else "",
-            count=count,
-            share=share,
-            usual=usual,
-        )
+            "race_by_age", "race", 80, old=old if apart else "", young=young, medians=medians,
+            top=top if leads else "", count=count, share=share, usual=usual,
+        )  # fmt: skip
 
 
 def _pictures(pixels: PictureStatistics, shortcuts: Shortcuts) -> Iterator[Finding]:
@@ -196,9 +180,8 @@ def _training(facts: Facts) -> Iterator[Finding]:
         yield finding("imbalance", "imbalance", 48, age=age)
         if age.ratio >= _UNEQUAL:
             schemes = {scheme.name: scheme for scheme in age.schemes}
-            yield finding(
-                "weights", "weights", 38, inverse=schemes["inverse"], mild=schemes[facts.weights]
-            )
+            inverse, mild = schemes["inverse"], schemes[facts.weights]
+            yield finding("weights", "weights", 38, inverse=inverse, mild=mild)
     yield from split_rules(facts.balance)
     if facts.balance.identical_across_folds:
         yield strange("copies_across_folds", "splits", 97)
@@ -215,15 +198,13 @@ def split_rules(balance: Balance) -> Iterator[Finding]:
         yield finding("small_splits", "splits", 22)
     elif differing:
         large = differing[0].effect >= _LARGE
-        yield strange(
-            "splits_differ", "splits", 92 if large else 42, differing=differing, large=large
-        )
+        rank = 92 if large else 42
+        yield strange("splits_differ", "splits", rank, differing=differing, large=large)
     else:
         parts = [part for split in balance.splits.values() for part in split]
         ages = [part.mean_age for part in parts if part.mean_age is not None]
         women = [part.female for part in parts if part.female is not None]
         tested = [of for of in ("age", "gender", "race") if of not in balance.untested]
         points = 100 * (max(women) - min(women)) if women and "gender" in tested else None
-        yield finding(
-            "splits_alike", "splits", 33, tested=tested, years=max(ages) - min(ages), points=points
-        )
+        years = max(ages) - min(ages)
+        yield finding("splits_alike", "splits", 33, tested=tested, years=years, points=points)

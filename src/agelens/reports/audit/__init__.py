@@ -1,4 +1,0 @@
-"""The page of `agelens data audit`.
-
-Facts come from `agelens.data.audit`.
-"""

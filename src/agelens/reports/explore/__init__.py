@@ -1,4 +1,0 @@
-"""The page of `agelens data explore`.
-
-Facts come from `agelens.data.exploration`.
-"""

@@ -50,34 +50,23 @@ def audit(
     from agelens.cli.extras import need
 
     need("data", "polars", "scipy", "matplotlib", "jinja2")
-    import sys
-
-    from agelens import provenance
-    from agelens.cli.progress import bar
+    from agelens.cli.progress import bar, stages
     from agelens.reports.audit import audit as audit_dataset
     from agelens.reports.dataset_page import prepare
 
     prepare(data, output)  # before anything long
     with bar() as progress:
         outputs, before = _outputs(data, out_of_fold, models, threads, progress)
-        task = progress.add_task("read the dataset", total=None)
-
-        def report(step: str, done: int, total: int) -> None:
-            progress.update(task, description=step, completed=done, total=total or None)
-
-        command = provenance.command(["agelens", *sys.argv[1:]])
+    with stages() as report:
         audited = audit_dataset(
-            data, output, outputs, command=command, before=before, threads=threads, report=report
-        )
+            data, output, outputs, command=console.command_line(), before=before,
+            threads=threads, report=report,
+        )  # fmt: skip
     for step, seconds in audited.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")
-    for finding in audited.findings:
-        mark = "!" if finding.kind == "strange" else "-"
-        console.out.print(f"{mark} {finding.text}", highlight=False, markup=False)
+    console.report(audited.findings, audited.page, audited.json, audited.table)
     if audited.facts.no_labels:
         console.warn(f"labels were not judged: {audited.facts.no_labels}")
-    for file in (audited.page, audited.json, audited.actions):
-        console.out.print(str(file), soft_wrap=True, highlight=False, markup=False)
 
 
 def _outputs(
@@ -89,9 +78,8 @@ def _outputs(
     from agelens.errors import MissingExtra
 
     if not wanted:
-        return ModelOutputs(
-            given, missing="--no-models was given; leave it out to have them judged."
-        ), {}
+        missing = "--no-models was given; leave it out to have them judged."
+        return ModelOutputs(given, missing=missing), {}
     try:
         need_train()
     except MissingExtra as error:

@@ -1,14 +1,11 @@
 """`agelens audit-model`: whether a model's certainty holds on the user's own labelled faces."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from agelens.cli import console, options
-
-if TYPE_CHECKING:
-    from agelens.reports.numbers import Node
 
 
 def audit_model(
@@ -51,39 +48,19 @@ def audit_model(
     need("data", "polars", "jinja2", "matplotlib", "scipy")
     if recalibrate:
         need("train", "onnx")
-    import sys
-
-    from agelens import provenance
     from agelens.cli.progress import stages
-    from agelens.reports.model_audit import Plan, audit
+    from agelens.reports.model_audit import Plan, audit, before_and_after
 
-    if saliency_faces == 1:
-        raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
     plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
     with stages() as progress:
-        done = audit(plan, progress, provenance.command(["agelens", *sys.argv[1:]]))
-    for finding in done.made.opening:
-        mark = "!" if finding.kind == "strange" else "-"
-        console.out.print(f"{mark} {finding.text}", highlight=False, markup=False)
+        done = audit(plan, progress, console.command_line())
+    console.report(done.made.opening)
     if recalibrate:
-        _print_before_and_after(done.audit["recalibration"])
-    for file in (output / "report.html", done.recalibrated):
-        if file is not None:
-            console.out.print(str(file), soft_wrap=True, highlight=False, markup=False)
-
-
-def _print_before_and_after(found: "Node") -> None:
-    from rich.table import Table
-
-    from agelens.reports.model_audit import before_and_after
-
-    faces = f"{found['faces'].value:,}"
-    table = Table(
-        title=f"on the {faces} faces that it was not fitted on, with 95 % intervals",
-        title_justify="left",
-    )
-    for heading in ("", "before", "after", "difference"):
-        table.add_column(heading)
-    for row in before_and_after(found):
-        table.add_row(*row)
-    console.out.print(table)
+        found = done.audit["recalibration"]
+        console.table(
+            ("", "before", "after", "difference"), {},
+            [(row, {}) for row in before_and_after(found)], title_justify="left",
+            title=f"on the {found['faces'].value:,} faces that it was not fitted on, "
+            "with 95 % intervals",
+        )  # fmt: skip
+    console.report((), output / "report.html", done.recalibrated)

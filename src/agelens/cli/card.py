@@ -46,4 +46,4 @@ def card(
     made = write(Plan(model, output, evaluation, timing, threads), console.note)
     for finding in made.opening:
         console.note(f"- {finding.text}")
-    console.out.print(str(output / "model-card.md"), soft_wrap=True, highlight=False)
+    console.result(output / "model-card.md")

@@ -8,12 +8,16 @@ warnings and errors. NO_COLOR is honoured.
 import json
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from agelens import provenance
 
 out = Console()
 err = Console(stderr=True)
@@ -52,6 +56,20 @@ def note(message: str) -> None:
 def result(text: object) -> None:
     """Print one line of a command's result, such as a path, as it is."""
     out.print(str(text), soft_wrap=True, highlight=False, markup=False)
+
+
+def report(findings: Iterable[Any], *files: Path | None) -> None:
+    """Print findings of a page, "!" before what to look into, then the files written."""
+    for one in findings:
+        out.print(f"{'!' if one.strange else '-'} {one.text}", highlight=False, markup=False)
+    for file in files:
+        if file is not None:
+            result(file)
+
+
+def command_line() -> str:
+    """Return the command that runs, as records of results have it."""
+    return provenance.command(["agelens", *sys.argv[1:]])
 
 
 def table(

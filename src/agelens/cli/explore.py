@@ -35,24 +35,11 @@ def explore(
     from agelens.cli.extras import need
 
     need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
-    import sys
-
-    from agelens import provenance
-    from agelens.cli.progress import bar
+    from agelens.cli.progress import stages
     from agelens.reports.explore import explore as explore_dataset
 
-    with bar() as progress:
-        task = progress.add_task("read the dataset", total=None)
-
-        def report(step: str, done: int, total: int) -> None:
-            progress.update(task, description=step, completed=done, total=total or None)
-
-        command = provenance.command(["agelens", *sys.argv[1:]])
-        explored = explore_dataset(data, output, landmarks, command, report)
+    with stages() as report:
+        explored = explore_dataset(data, output, landmarks, console.command_line(), report)
     for step, seconds in explored.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")
-    for finding in explored.findings:
-        mark = "!" if finding.kind == "strange" else "-"
-        console.out.print(f"{mark} {finding.text}", highlight=False, markup=False)
-    for file in (explored.page, explored.json, explored.weights):
-        console.out.print(str(file), soft_wrap=True, highlight=False, markup=False)
+    console.report(explored.findings, explored.page, explored.json, explored.table)

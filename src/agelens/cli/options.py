@@ -91,8 +91,19 @@ PerFrame = Annotated[
 MinViews = Annotated[
     int, typer.Option(min=1, help="Leave out people who appear in fewer frames of a clip.")
 ]
+
+
+def _two_or_none(faces: int) -> int:
+    if faces == 1:
+        raise typer.BadParameter("1: expected 0, or 2 or more")
+    return faces
+
+
 SaliencyFaces = Annotated[
-    int, typer.Option(min=0, help="Number of faces for saliency maps; 0 for none.")
+    int,
+    typer.Option(
+        min=0, callback=_two_or_none, help="Number of faces for saliency maps; 0 for none."
+    ),
 ]
 
 

@@ -52,17 +52,12 @@ def report(
     from agelens.cli.extras import need
 
     need("data", "polars", "jinja2", "matplotlib")
-    import sys
-
-    from agelens import provenance
     from agelens.cli.progress import stages
     from agelens.reports.comparison.report import Plan, write
 
-    if saliency_faces == 1:
-        raise typer.BadParameter("1: expected 0, or 2 or more", param_hint="--saliency-faces")
     plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
     with stages() as progress:
-        made = write(plan, progress, provenance.command(["agelens", *sys.argv[1:]]))
+        made = write(plan, progress, console.command_line())
     for finding in made.opening:
         console.note(f"- {finding.text}")
-    console.out.print(str(output / "report.html"), soft_wrap=True, highlight=False)
+    console.result(output / "report.html")

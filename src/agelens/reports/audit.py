@@ -94,7 +94,8 @@ def audit(
     texts = write_findings("audit/findings.jinja", _find(found), found)
     return dataset_page.write(
         output, "audit", "actions.csv", lambda path: actions.write(to_do, path),
-        dataset=dataset, facts=found, found=texts, seconds=steps.seconds, about={"command": command}, charts=drawn, gallery=gallery,
+        dataset=dataset, facts=found, found=texts, seconds=steps.seconds,
+        about={"command": command}, charts=drawn, gallery=gallery,
         window=label_errors.WINDOW, reach=perceptual_hash.REACH, bits=perceptual_hash.BITS,
         backbone=paintings.BACKBONE, disputed_weight=actions.DISPUTED_WEIGHT,
         relabel_below=actions.RELABEL_BELOW,

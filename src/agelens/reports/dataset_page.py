@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from agelens import provenance
-from agelens.data.storage import write_atomic
 from agelens.data.dataset import Dataset
 from agelens.data.exploration.formats import as_json
+from agelens.data.storage import write_atomic
 from agelens.errors import DatasetError
 from agelens.reports import rendering
 from agelens.reports.findings import Finding, foremost

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from agelens.data import quality
-from agelens.data.storage import write_atomic
 from agelens.data.exploration.age_bands import UNLABELLED, bands_of
 from agelens.data.exploration.balance import compare_splits
 from agelens.data.exploration.class_weights import SMOOTHED, face_weights, measure_imbalance
@@ -27,6 +26,7 @@ from agelens.data.exploration.picture_statistics import (
     with_width,
 )
 from agelens.data.exploration.shortcuts import measure_shortcuts
+from agelens.data.storage import write_atomic
 from agelens.faces.alignment import TEMPLATE
 from agelens.inference.distribution import AGES
 from agelens.reports import charts, dataset_page

@@ -99,14 +99,14 @@ def make(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Made:
     node = Node(tree)
     found = list(_findings(name, node, node["models"][name]))
     noise = node["data"].get("label_noise") if measured else None
-    trained_on = model.card.get("data", {}).get("name")
+    on_utkface = model.card.get("data", {}).get("name") == "UTKFace"
     context = {
         "tree": node, "name": name, "model": node["models"][name], "measured": bool(measured),
         "own": model.card, "facts": facts, "draw": charts.Drawn(),
         "noise": bool(noise and noise["pairs"]),
         "starts": [STARTS.get(one, one) for one in _starts(model.card)],
         "steps": _commands(model.card, described.get("command")),
-        "terms": tree.get("data", {}).get("terms") or (UTKFACE_TERMS if trained_on == "UTKFace" else None),
+        "terms": tree.get("data", {}).get("terms") or (UTKFACE_TERMS if on_utkface else None),
     }  # fmt: skip
     return Made(tree, context, found, foremost(found), "model_card/page.jinja")
 

@@ -115,10 +115,9 @@ def test_output_shift_of_an_age_is_in_years() -> None:
     ages = np.zeros((3, 117))
     ages[0, 30] = ages[1, 37] = 1
     ages[2, [30, 40]] = 0.5
-    before = saliency.Outputs(ages[:1], np.array([0.9]))
-    after = saliency.Outputs(ages, np.array([0.9, 0.4, 1.0]))
-    assert saliency.output_shift(before, after, "age") == pytest.approx([0, 7, 5])
-    assert saliency.output_shift(before, after, "gender") == pytest.approx([0, 0.5, 0.1])
+    female = np.array([0.9, 0.4, 1.0])
+    assert saliency.output_shift(ages[:1], ages, "age") == pytest.approx([0, 7, 5])
+    assert saliency.output_shift(female[:1], female, "gender") == pytest.approx([0, 0.5, 0.1])
 
 
 def test_regions_divide_the_grid() -> None:

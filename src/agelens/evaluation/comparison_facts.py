@@ -27,10 +27,7 @@ BY_GROUP = ("age_mae", "gender_accuracy")
 AGREE_YEARS = 5.0  # within which models agree
 APART_YEARS = 15.0  # from the label, for a label to be suspected
 SHOWN = 16
-
-COPIED = (
-    "command", "date", "flip", "pipeline", "subsets", "by_decade", "by_group", "missed",
-)  # fmt: skip
+COPIED = ("command", "date", "flip", "pipeline", "subsets", "by_decade", "by_group", "missed")
 """What is taken over from evaluation.json."""
 
 Values = dict[str, Floats]
@@ -46,11 +43,11 @@ def measure(
     `progress` is called with what is being measured. For a model that answered fewer than
     MIN_GROUP_SIZE faces nothing is measured beyond its evaluation.
     """
-    weights = bootstrap.resample(evaluated[0].clusters)
-    first = evaluated[0].about
+    first = evaluated[0]
+    weights = bootstrap.resample(first.clusters)
     facts: dict[str, Any] = {
-        "data": {**first["data"], "faces": len(evaluated[0].samples)},
-        "methods": {**first["methods"], "groups": bootstrap.SIMULTANEOUS_METHOD},
+        "data": {**first.about["data"], "faces": len(first.samples)},
+        "methods": {**first.about["methods"], "groups": bootstrap.SIMULTANEOUS_METHOD},
         "models": {},
     }
     for one in evaluated:
@@ -58,7 +55,12 @@ def measure(
         facts["models"][one.name] = _model_facts(one, quality, weights)
     if len(evaluated) > 1:
         progress("comparison")
-        facts["comparison"] = _compare(evaluated, quality, weights)
+        both = np.logical_and.reduce([one.found for one in evaluated])
+        samples, groups, drawn = _select(first, both, quality, weights)
+        names, files = list(facts["models"]), samples["file"].to_list()
+        faces = [one.faces.take(both[one.found]) for one in evaluated]
+        enough = both.sum() >= MIN_GROUP_SIZE
+        facts["comparison"] = compare(names, faces, files, groups, drawn) if enough else None
     return facts
 
 
@@ -94,18 +96,6 @@ def _select(
     samples = one.samples.filter(pl.Series(rows))
     some = None if quality is None else {by: names[rows] for by, names in quality.items()}
     return samples, face_groups(samples, some), weights if rows.all() else weights[:, rows]
-
-
-def _compare(
-    evaluated: Sequence[Evaluated], quality: Mapping[str, Names] | None, weights: Weights
-) -> dict[str, Any] | None:
-    both = np.logical_and.reduce([one.found for one in evaluated])
-    if both.sum() < MIN_GROUP_SIZE:
-        return None
-    samples, groups, drawn = _select(evaluated[0], both, quality, weights)
-    names, files = [one.name for one in evaluated], samples["file"].to_list()
-    faces = [one.faces.take(both[one.found]) for one in evaluated]
-    return compare(names, faces, files, groups, drawn)
 
 
 def compare(
@@ -187,11 +177,7 @@ def _suspect_labels(faces: Sequence[Faces], files: Sequence[str]) -> dict[str, A
         "faces": len(rows),
         "share": len(rows) / max(len(label), 1),
         "worst": [
-            {
-                "file": files[row],
-                "age": int(label[row]),
-                "said_age": float(metrics.whole_years(middle[row])),
-            }
-            for row in rows[:SHOWN].tolist()
-        ],
+            {"file": files[row], "age": int(label[row]), "said_age": float(said)}
+            for row, said in zip(rows.tolist(), metrics.whole_years(middle[rows]), strict=True)
+        ][:SHOWN],
     }

@@ -58,12 +58,8 @@ def confusion(faces: Faces, weights: Weights) -> dict[str, Any]:
 def _matrix(label: Ints, predicted: Ints, names: tuple[str, ...]) -> dict[str, Any]:
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (label, predicted), 1)
-    shares = divide(counts, counts.sum(axis=1, keepdims=True))
-    return {
-        "names": list(names),
-        "counts": counts.tolist(),
-        "shares": [_none_for_nan(row) for row in shares],
-    }
+    shares = map(_none_for_nan, divide(counts, counts.sum(axis=1, keepdims=True)))
+    return {"names": list(names), "counts": counts.tolist(), "shares": list(shares)}
 
 
 def _none_for_nan(values: Floats) -> list[float | None]:
@@ -90,12 +86,12 @@ def largest_errors(samples: pl.DataFrame, faces: Faces, weights: Weights) -> dic
             "female_probability": float(faces.female_probability[row]),
         }
 
-    quantiles = {level: bootstrap.quantile(error, level) for level in ERROR_LEVELS}
+    quantiles = [
+        {"level": one, **bootstrap.estimate(bootstrap.quantile(error, one), weights)[0].as_dict()}
+        for one in ERROR_LEVELS
+    ]
     return {
-        "error_quantiles": [
-            {"level": level, **bootstrap.estimate(quantile, weights)[0].as_dict()}
-            for level, quantile in quantiles.items()
-        ],
+        "error_quantiles": quantiles,
         "far_off": {
             "years": uncertainty.LARGE_ERROR,
             **estimate_mean(error > uncertainty.LARGE_ERROR, weights).as_dict(),
@@ -110,17 +106,15 @@ def reliability(faces: Faces, weights: Weights) -> dict[str, Any]:
 
     All are JSON values; weights (R, N).
     """
-    values = face_values(faces)
-    predicted_decades = groups.decades(metrics.whole_years(faces.age_median))
+    predicted = groups.decades(metrics.whole_years(faces.age_median))
+    all_values = face_values(faces)
+    values = {name: all_values[name] for name in BY_PREDICTED_AGE}
+    rows = groups.group_rows(groups.partition(("predicted age",), [predicted]), values, weights)
     return {
         "gender": _gender(faces, weights),
         "age": _age(faces, weights),
         "doubt": _uncertainty(faces, weights),
-        "by_predicted_age": groups.by_group(
-            groups.partition(("predicted age",), [predicted_decades]),
-            {name: values[name] for name in BY_PREDICTED_AGE},
-            weights,
-        ),
+        "by_predicted_age": [row for row, _ in rows],
     }
 
 

@@ -1,7 +1,7 @@
 """Measure a model on a part of a dataset: the function behind `agelens evaluate`.
 
 An evaluation folder holds
-  predictions.parquet  one row for each face (for the columns see predictions.prediction_table)
+  predictions.parquet  one row for each face (columns: `predictions.prediction_table`)
   evaluation.json      all figures, and what is needed to measure them again
 """
 
@@ -21,14 +21,9 @@ from agelens import provenance
 from agelens.data.dataset import Dataset
 from agelens.data.folds import SPLITS, published_fold, split_folds
 from agelens.errors import DatasetError
-from agelens.evaluation import bootstrap, data_quality, figures, groups, metrics
-from agelens.evaluation.predictions import (
-    ModelOutputs,
-    labelled_faces,
-    predict_chips,
-    predict_pictures,
-    prediction_table,
-)
+from agelens.evaluation import bootstrap, data_quality, figures, groups, metrics, predictions
+from agelens.evaluation.figures import Faces
+from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference.runtime import Model, shipped
 from agelens.output.tables import replacing
 
@@ -90,7 +85,7 @@ class Evaluator:
                 f"{str(gone[0].parent)!r}, such as {gone[0].name!r}: import the dataset again"
             )
         self._weights = bootstrap.resample(self._samples["sha256"].to_numpy())
-        self._first: tuple[str, ModelOutputs, figures.Faces] | None = None
+        self._first: tuple[str, ModelOutputs, Faces] | None = None
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -104,12 +99,12 @@ class Evaluator:
         plan, began = self.plan, time.monotonic()
         flip = uses_flip(model, plan.flip)
         levels = model.interval_levels()
-        predict = predict_pictures if plan.pipeline else predict_chips
+        predict = predictions.predict_pictures if plan.pipeline else predictions.predict_chips
         outputs = predict(
             model, self._paths, flip, plan.threads, lambda done: progress(name, done, len(self))
         )
         predicted = time.monotonic()
-        faces = labelled_faces(self._samples, outputs, levels)
+        faces = predictions.labelled_faces(self._samples, outputs, levels)
         about = {
             "format": FORMAT,
             "command": self._command,
@@ -134,12 +129,12 @@ class Evaluator:
         file = folder / "evaluation.json"
         file.unlink(missing_ok=True)  # so that it never stands beside other predictions
         with replacing(folder / "predictions.parquet", "wb") as stream:
-            prediction_table(self._samples, outputs, faces).write_parquet(stream)
+            predictions.prediction_table(self._samples, outputs, faces).write_parquet(stream)
         with replacing(file) as stream:
             stream.write(json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         return Evaluation(name, folder, about)
 
-    def _measure(self, outputs: ModelOutputs, faces: figures.Faces) -> dict[str, Any]:
+    def _measure(self, outputs: ModelOutputs, faces: Faces) -> dict[str, Any]:
         found = outputs.found
         weights = self._weights if found.all() else self._weights[:, found]
         values = figures.face_values(faces)
@@ -148,7 +143,7 @@ class Evaluator:
         known = groups.intersections(groups.attributes(self._samples.filter(pl.Series(found))))
         about: dict[str, Any] = {
             "subsets": figures.subsets(faces, weights),
-            "by_decade": groups.by_group(decades, values, weights),
+            "by_decade": [row for row, _ in groups.group_rows(decades, values, weights)],
             "by_group": groups.compare_groups(known, values, weights),
         }
         if self.plan.pipeline:
@@ -161,18 +156,16 @@ class Evaluator:
             }
         return about
 
-    def _compare(self, name: str, outputs: ModelOutputs, faces: figures.Faces) -> dict[str, Any]:
+    def _compare(self, name: str, outputs: ModelOutputs, faces: Faces) -> dict[str, Any]:
         """Return the differences from the first model, on the faces that both answered."""
         if self._first is None:
             self._first = name, outputs, faces
             return {}
         first, others, theirs = self._first
         both = outputs.found & others.found
-        gaps = figures.differences(
-            faces.take(both[outputs.found]), theirs.take(both[others.found]), self._weights[:, both]
-        )
-        table = {"from": first, "faces": int(both.sum()), "figures": bootstrap.tables(gaps)}
-        return {"difference": table}
+        ours, theirs = faces.take(both[outputs.found]), theirs.take(both[others.found])
+        gaps = bootstrap.tables(figures.differences(ours, theirs, self._weights[:, both]))
+        return {"difference": {"from": first, "faces": int(both.sum()), "figures": gaps}}
 
     def _describe_data(self) -> dict[str, Any]:
         plan, whole = self.plan, self.plan.part == "all"
@@ -197,13 +190,11 @@ def _select(dataset: Dataset, plan: Plan) -> pl.DataFrame:
     if plan.part not in PARTS:
         raise DatasetError(f"no part {plan.part!r}: expected {', '.join(PARTS)}")
     dataset.need_genders()
-    samples: pl.DataFrame = dataset.samples
-    problem = ": import some"
+    samples, problem = dataset.samples, ": import some"
     if plan.part != "all":
         samples = samples[getattr(dataset.split(plan.split), plan.part)]
-        problem = (
-            f" in the {plan.part} folds of split {plan.split}: choose another --split or --part"
-        )
+        where = f"in the {plan.part} folds of split {plan.split}"
+        problem = f" {where}: choose another --split or --part"
     if not len(samples):
         raise DatasetError(f"{str(plan.data)!r} has no faces{problem}")
     return samples

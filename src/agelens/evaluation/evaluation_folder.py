@@ -15,11 +15,10 @@ from agelens.errors import DatasetError, SourceError
 from agelens.evaluation.bootstrap import Mask
 from agelens.evaluation.evaluate import FORMAT
 from agelens.evaluation.figures import Faces
+from agelens.inference.distribution import AGES
 
-COLUMNS = (
-    "file", "age", "gender", "race", "age_median", "age_mean", "age_low", "age_high",
-    "female_probability", "age_probabilities",
-)  # fmt: skip
+PREDICTIONS = ("age_median", "age_mean", "age_low", "age_high", "female_probability")
+COLUMNS = ("file", "age", "gender", "race", *PREDICTIONS, "age_probabilities")
 """Columns that `predictions.parquet` must have; `sha256` is read too, where it is there."""
 
 
@@ -80,7 +79,13 @@ def load(folder: Path, name: str | None = None) -> Evaluated:
             f"{about['faces']:,}: its files do not belong together; evaluate again"
         )
     found = samples["age_median"].is_not_null().to_numpy()
-    faces = _faces(samples.filter(pl.Series(found)))
+    rows = samples.filter(pl.Series(found))
+    faces = Faces(
+        age=rows["age"].to_numpy().astype(np.int64),
+        female=(rows["gender"] == "female").to_numpy(),
+        probabilities=np.reshape(rows["age_probabilities"].to_numpy(), (-1, AGES)),
+        **{name: rows[name].to_numpy().astype(np.float64) for name in PREDICTIONS},
+    )
     _check_figures(folder, about, faces)
     return Evaluated(
         name or about["model"]["name"], folder, about, samples, found, faces,
@@ -160,26 +165,13 @@ def _training_figures(folder: Path, about: dict[str, Any]) -> dict[str, Any] | N
     return None
 
 
-def _faces(table: pl.DataFrame) -> Faces:
-    names = ("age_median", "age_mean", "age_low", "age_high", "female_probability")
-    distributions = table["age_probabilities"].to_numpy()
-    return Faces(
-        age=table["age"].to_numpy().astype(np.int64),
-        female=(table["gender"] == "female").to_numpy(),
-        probabilities=distributions if len(table) else np.zeros((0, 117), np.float32),
-        **{name: table[name].to_numpy().astype(np.float64) for name in names},
-    )
-
-
 def _check_figures(folder: Path, about: dict[str, Any], faces: Faces) -> None:
     """Check that figures and predictions are of one evaluation, by the age MAE of both."""
     recorded = about["subsets"]["all"].get("figures", {}).get("age_mae", {}).get("value")
-    if recorded is None:
-        if len(faces):
-            raise DatasetError(f"{str(folder)!r} has predictions but no figures: evaluate again")
-        return
-    computed = float(np.abs(faces.age_median - faces.age).mean()) if len(faces) else float("nan")
-    if not abs(computed - recorded) < 1e-6:
+    computed = np.abs(faces.age_median - faces.age).mean() if len(faces) else np.nan
+    if recorded is None and len(faces):
+        raise DatasetError(f"{str(folder)!r} has predictions but no figures: evaluate again")
+    if recorded is not None and not abs(computed - recorded) < 1e-6:
         raise DatasetError(
             f"{str(folder)!r} has predictions with an age MAE of {computed:.4f} and figures that "
             f"say {recorded:.4f}: its files do not belong together; evaluate again"
@@ -228,19 +220,20 @@ def describe_record(record: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     run, epochs = record["run"], record["epochs"]
     parameters = run.get("parameters")
+    kept = ("members", "chosen", "ways", "against_best_member")
     about: dict[str, Any] = {
         "parameters_millions": None if parameters is None else parameters / 1e6,
         "precision": run.get("precision"),
         "epochs": epochs,
         "planned_epochs": run.get("config", {}).get("schedule", {}).get("epochs"),
+        **{key: run[key] for key in kept if key in run},
     }
     if epochs:
         about["hours"] = sum(row.get("train_seconds", 0) for row in epochs) / 3600
         about["done_epochs"] = len(epochs)
     maes = [row["validation_mae"] for row in epochs if "validation_mae" in row]
-    if epochs and len(maes) == len(epochs):
-        about["best_epoch"] = 1 + min(range(len(maes)), key=maes.__getitem__)
+    if maes and len(maes) == len(epochs):
+        about["best_epoch"] = 1 + maes.index(min(maes))
         about["best_validation_mae"] = min(maes)
         about["last_gain"] = maes[-2] - maes[-1] if len(maes) > 1 else None
-    kept = ("members", "chosen", "ways", "against_best_member")
-    return about | {key: run[key] for key in kept if key in run}
+    return about

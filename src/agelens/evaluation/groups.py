@@ -9,6 +9,7 @@ Chung and Romano, 2013). The p-value is multiplied by the number of breakdowns (
 """
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,14 +91,13 @@ def partition(by: tuple[str, ...], names: Sequence[Names]) -> Breakdown:
     for row, key in enumerate(zip(*names, strict=True)):
         if None not in key:
             members.setdefault(key, []).append(row)
-    keys = sorted(members, key=lambda key: [_natural(word) for word in key])
+
+    def natural(words: tuple[str, ...]) -> list[tuple[int, str]]:
+        """Sort "8-12" before "13-20", and words by the alphabet."""
+        return [(int((re.findall(r"^\d+", word) or [-1])[0]), word) for word in words]
+
+    keys = sorted(members, key=natural)
     return Breakdown(by, keys, [np.array(members[key], np.int64) for key in keys])
-
-
-def _natural(word: str) -> tuple[int, str]:
-    """Sort "8-12" before "13-20", and words by the alphabet."""
-    digits = "".join(itertools.takewhile(str.isdigit, word))
-    return (int(digits) if digits else -1, word)
 
 
 def intersections(names: dict[str, Names]) -> list[Breakdown]:
@@ -105,10 +105,9 @@ def intersections(names: dict[str, Names]) -> list[Breakdown]:
 
     Breakdowns with a single group are left out.
     """
-    depths = range(1, len(names) + 1)
     breakdowns = [
         partition(by, [names[name] for name in by])
-        for depth in depths
+        for depth in range(1, len(names) + 1)
         for by in itertools.combinations(names, depth)
     ]
     return [breakdown for breakdown in breakdowns if len(breakdown.groups) > 1]
@@ -120,18 +119,13 @@ def face_groups(samples: pl.DataFrame, quality: Mapping[str, Names] | None = Non
     `quality` gives the group name of each face, (N,), by the measure. Attributes that do not
     divide the faces are left out.
     """
-    known = attributes(samples)
-    orders = {
-        by: (known[by], [name for (name,) in partition((by,), [known[by]]).groups])
-        for by in (AGE, GENDER, RACE)
-    }
-    orders |= {by: (names, ordered_names(by, names)) for by, names in (quality or {}).items()}
-    return [
-        Group(by, name, names == name)
-        for by, (names, order) in orders.items()
-        if len(order) > 1
-        for name in order
-    ]
+    known, groups = attributes(samples), []
+    for by, names in ({by: known[by] for by in (AGE, GENDER, RACE)} | dict(quality or {})).items():
+        natural = [name for (name,) in partition((by,), [names]).groups]
+        order = ordered_names(by, names) if by not in known else natural
+        if len(order) > 1:
+            groups += [Group(by, name, names == name) for name in order]
+    return groups
 
 
 def group_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
@@ -142,20 +136,14 @@ def group_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
-def by_group(
-    breakdown: Breakdown, values: dict[str, Floats], weights: Weights
-) -> list[dict[str, Any]]:
-    """Return each group's count and figures as JSON values, without gaps.
-
-    `values` are one value per face, (N,), by the figure's name; `weights` (R, N).
-    """
-    return [row for row, _ in _group_rows(breakdown, values, weights)]
-
-
-def _group_rows(
+def group_rows(
     breakdown: Breakdown, values: dict[str, Floats], weights: Weights
 ) -> list[tuple[dict[str, Any], Draws]]:
-    """Return each group's row of JSON values with its draws (R, figures); NaN where too small."""
+    """Return each group's count and figures as JSON values, and its draws (R, figures).
+
+    `values` are one value per face, (N,), by the figure's name; `weights` (R, N). Draws are NaN
+    where the group is too small.
+    """
     columns = np.column_stack(list(values.values()))
     rows = []
     for key, members in zip(breakdown.groups, breakdown.rows, strict=True):
@@ -179,7 +167,7 @@ def compare_groups(
     `gap`, `gap_low`, `gap_high` (in the figure's unit, 0 for the best group itself), `p` and
     `more_than_chance`; all None for groups too small to test.
     """
-    tables = [_group_rows(breakdown, values, weights) for breakdown in breakdowns]
+    tables = [group_rows(breakdown, values, weights) for breakdown in breakdowns]
     for column, name in enumerate(values):
         if name in BETTER:
             tests = [
@@ -204,12 +192,9 @@ _Test = tuple[Ints, list[tuple[dict[str, Any], float]]]
 
 
 def _add_gaps(
-    figures: list[dict[str, Any]],
-    draws: list[Draws],
-    values: list[Floats],
-    better: int,
+    figures: list[dict[str, Any]], draws: list[Draws], values: list[Floats], better: int,
     pooled: float,
-) -> _Test:
+) -> _Test:  # fmt: skip
     """Write the gaps into the groups' figures, where two groups or more can be tested."""
     for figure in figures:
         figure.update(dict.fromkeys(("gap", "gap_low", "gap_high", "p", "more_than_chance")))

@@ -59,14 +59,6 @@ class SaliencyMaps:
     curves: Floats  # (N, len(ORDERS), STEPS + 1): how far it has moved
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
-    """A model's predictions of B chips."""
-
-    age: Floats  # (B, 117)
-    female: Floats  # (B,)
-
-
 def occlusion_saliency(
     model: Model, chips: Chips, advance: Callable[[int], None] = lambda _: None
 ) -> dict[Target, SaliencyMaps]:
@@ -87,7 +79,7 @@ def occlusion_saliency(
     for place, chip in enumerate(chips):
         covered = _predict(model, _cover(chip, windows))
         for target in TARGETS:
-            shift = output_shift(plain[place], covered, target)
+            shift = output_shift(plain[place][target], covered[target], target)
             maps[target][place] = (shift @ windows / windows.sum(axis=0)).reshape(GRID, GRID)
         advance(1)
     curves = {target: np.zeros((len(chips), len(ORDERS), STEPS + 1)) for target in TARGETS}
@@ -98,30 +90,29 @@ def occlusion_saliency(
             ranks = np.argsort(_orders(maps[target], place, chance), axis=1)[:, None]
             masks = ranks < (np.arange(1, STEPS + 1) * (GRID * GRID // STEPS))[:, None]
             covered = _predict(model, _cover(chip, masks.reshape(-1, GRID * GRID)))
-            shift = output_shift(plain[place], covered, target)
+            shift = output_shift(plain[place][target], covered[target], target)
             curves[target][place, :, 1:] = shift.reshape(len(ORDERS), STEPS)
         advance(1)
     return {target: SaliencyMaps(maps[target], curves[target]) for target in TARGETS}
 
 
-def _predict(model: Model, chips: Chips) -> Outputs:
+def _predict(model: Model, chips: Chips) -> dict[Target, Floats]:
     outputs = [model.run(chips[start : start + BATCH]) for start in range(0, len(chips), BATCH)]
-    return Outputs(
-        np.concatenate([one.age_probabilities for one in outputs]).astype(np.float64),
-        np.concatenate([one.female_probability for one in outputs]).astype(np.float64),
-    )
+    return {
+        "age": np.concatenate([one.age_probabilities for one in outputs]).astype(np.float64),
+        "gender": np.concatenate([one.female_probability for one in outputs]).astype(np.float64),
+    }
 
 
-def output_shift(before: Outputs, after: Outputs, target: Target) -> Floats:
-    """Return how far B predictions are from the one before, (B,).
+def output_shift(before: Floats, after: Floats, target: Target) -> Floats:
+    """Return how far B predictions, (B, 117) or (B,), are from the one before, (B,).
 
     Age: the Wasserstein distance of the distributions, in years. Gender: the change of its
     probability.
     """
     if target == "gender":
-        change: Floats = np.abs(after.female - before.female[0])
-        return change
-    gaps = np.cumsum(after.age, axis=1) - np.cumsum(before.age, axis=1)
+        return np.abs(after - before)
+    gaps = np.cumsum(after, axis=1) - np.cumsum(before, axis=1)
     years: Floats = np.abs(gaps[:, :-1]).sum(axis=1)
     return years
 

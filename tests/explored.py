@@ -7,8 +7,7 @@ import polars as pl
 
 from agelens.data import quality
 from agelens.data.dataset import SCHEMA
-from agelens.data.exploration.age_bands import bands_of
-from agelens.data.exploration.label_statistics import LabelStatistics, describe_labels
+from agelens.data.exploration.label_statistics import LabelStatistics, bands_of, describe_labels
 from agelens.faces.alignment import TEMPLATE
 
 LEVEL = [age for age in range(20, 61) for _ in range(100)]

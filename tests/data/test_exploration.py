@@ -10,14 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.data.exploration.age_bands import bands_of
 from agelens.data.exploration.balance import Comparison, compare_splits, holm
 from agelens.data.exploration.class_weights import face_weights, measure_imbalance
-from agelens.data.exploration.formats import as_json, percent
-from agelens.data.exploration.label_statistics import describe_labels
+from agelens.data.exploration.facts import as_json, percent
+from agelens.data.exploration.label_statistics import bands_of, describe_labels
 from agelens.data.exploration.landmark_statistics import describe_landmarks, read_points
-from agelens.data.exploration.picture_statistics import describe_pictures
-from agelens.data.exploration.shortcuts import measure_shortcuts
+from agelens.data.exploration.picture_statistics import describe_pictures, measure_shortcuts
 from agelens.data.landmarks import LandmarkList, write_line
 from agelens.data.storage import write_parquet
 from agelens.errors import DatasetError

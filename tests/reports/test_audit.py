@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from agelens.cli import extras
 from agelens.cli.app import app
-from agelens.data.audit.out_of_fold import ModelOutputs
+from agelens.data.audit.facts import ModelOutputs
 from agelens.data.dataset import Dataset
 from agelens.data.importer import import_dataset
 from agelens.errors import DatasetError, MissingExtra, TrainingError

@@ -15,13 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
-from agelens.data.exploration.age_bands import bands_of
 from agelens.data.exploration.balance import compare_splits
 from agelens.data.exploration.class_weights import measure_imbalance
 from agelens.data.exploration.facts import Facts
-from agelens.data.exploration.label_statistics import describe_labels
-from agelens.data.exploration.picture_statistics import Place, describe_pictures
-from agelens.data.exploration.shortcuts import Shortcuts
+from agelens.data.exploration.label_statistics import bands_of, describe_labels
+from agelens.data.exploration.picture_statistics import Place, Shortcuts, describe_pictures
 from agelens.data.importer import import_dataset
 from agelens.data.landmarks import write_line
 from agelens.errors import DatasetError

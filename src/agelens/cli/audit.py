@@ -11,7 +11,7 @@ from agelens.cli.options import Dataset, Output, Threads
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from agelens.data.audit.out_of_fold import ModelOutputs
+    from agelens.data.audit.facts import ModelOutputs
 
 
 def audit(
@@ -74,7 +74,7 @@ def _outputs(
 ) -> "tuple[ModelOutputs, dict[str, float]]":
     """Run the networks that are installed; where there are none, say what to install."""
     from agelens.cli.extras import need_train
-    from agelens.data.audit.out_of_fold import ModelOutputs
+    from agelens.data.audit.facts import ModelOutputs
     from agelens.errors import MissingExtra
 
     if not wanted:

@@ -10,20 +10,9 @@ import numpy as np
 import polars as pl
 
 from agelens.data import quality
-from agelens.data.audit import (
-    actions,
-    duplicates,
-    face_problems,
-    facts,
-    files,
-    label_errors,
-    paintings,
-    perceptual_hash,
-)
-from agelens.data.audit import out_of_fold as predictions
-from agelens.data.audit.facts import Facts
+from agelens.data.audit import duplicates, face_problems, facts, files, label_errors, paintings
+from agelens.data.audit.facts import Facts, ModelOutputs
 from agelens.data.audit.label_errors import ScoredLabels
-from agelens.data.audit.out_of_fold import ModelOutputs
 from agelens.reports import charts, dataset_page
 from agelens.reports.charts import Axes
 from agelens.reports.dataset_page import DatasetReport, Report, Steps
@@ -53,7 +42,9 @@ def audit(
     steps = Steps(report, before)
     dataset = dataset_page.prepare(data, output)
     samples = dataset.samples
-    predicted = predictions.read(models.out_of_fold, samples) if models.out_of_fold else None
+    predicted = (
+        label_errors.read_predictions(models.out_of_fold, samples) if models.out_of_fold else None
+    )
     with steps.step("check the files") as counted:
         checked = files.check(dataset, counted, threads)
     with steps.step("find copies"):
@@ -68,10 +59,10 @@ def audit(
         with steps.step("judge the labels"):
             scored = label_errors.score_labels(samples, predicted)
     to_do = [
-        *actions.for_files(checked.faults),
-        *actions.for_copies(samples, copies, predicted),
-        *(actions.for_labels(samples, scored) if scored is not None else ()),
-        *actions.for_faces(samples, problems),
+        *facts.actions_for_files(checked.faults),
+        *facts.actions_for_copies(samples, copies, predicted),
+        *(facts.actions_for_labels(samples, scored) if scored is not None else ()),
+        *facts.actions_for_faces(samples, problems),
     ]
     suggestions, by_problem, left_out = facts.count_actions(to_do)
     found = Facts(
@@ -93,12 +84,12 @@ def audit(
         drawn = _draw(found, samples, scored)
     texts = write_findings("audit/findings.jinja", _find(found), found)
     return dataset_page.write(
-        output, "audit", "actions.csv", lambda path: actions.write(to_do, path),
+        output, "audit", "actions.csv", lambda path: facts.write_actions(to_do, path),
         dataset=dataset, facts=found, found=texts, seconds=steps.seconds,
         about={"command": command}, charts=drawn, gallery=gallery,
-        window=label_errors.WINDOW, reach=perceptual_hash.REACH, bits=perceptual_hash.BITS,
-        backbone=paintings.BACKBONE, disputed_weight=actions.DISPUTED_WEIGHT,
-        relabel_below=actions.RELABEL_BELOW,
+        window=label_errors.WINDOW, reach=duplicates.REACH, bits=duplicates.BITS,
+        backbone=paintings.BACKBONE, disputed_weight=facts.DISPUTED_WEIGHT,
+        relabel_below=facts.RELABEL_BELOW,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
-from agelens.data.exploration.formats import as_json
+from agelens.data.exploration.facts import as_json
 from agelens.data.storage import write_atomic
 from agelens.errors import DatasetError
 from agelens.reports import rendering

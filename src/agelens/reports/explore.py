@@ -10,11 +10,16 @@ import numpy as np
 import polars as pl
 
 from agelens.data import quality
-from agelens.data.exploration.age_bands import UNLABELLED, bands_of
 from agelens.data.exploration.balance import compare_splits
 from agelens.data.exploration.class_weights import SMOOTHED, face_weights, measure_imbalance
 from agelens.data.exploration.facts import Facts
-from agelens.data.exploration.label_statistics import LabelStatistics, around_each, describe_labels
+from agelens.data.exploration.label_statistics import (
+    UNLABELLED,
+    LabelStatistics,
+    around_each,
+    bands_of,
+    describe_labels,
+)
 from agelens.data.exploration.landmark_statistics import PARTS, describe_landmarks, read_points
 from agelens.data.exploration.picture_statistics import (
     FACE,
@@ -23,9 +28,9 @@ from agelens.data.exploration.picture_statistics import (
     PictureStatistics,
     Range,
     describe_pictures,
+    measure_shortcuts,
     with_width,
 )
-from agelens.data.exploration.shortcuts import measure_shortcuts
 from agelens.data.storage import write_atomic
 from agelens.faces.alignment import TEMPLATE
 from agelens.inference.distribution import AGES

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from agelens.data.exploration.age_bands import UNLABELLED
 from agelens.data.exploration.balance import LEAST, Balance
 from agelens.data.exploration.facts import Facts
-from agelens.data.exploration.label_statistics import LabelStatistics
-from agelens.data.exploration.picture_statistics import PictureStatistics
-from agelens.data.exploration.shortcuts import Shortcuts
+from agelens.data.exploration.label_statistics import UNLABELLED, LabelStatistics
+from agelens.data.exploration.picture_statistics import PictureStatistics, Shortcuts
 from agelens.reports.findings import Finding, finding, strange, write
 from agelens.reports.numbers import extremes
 

@@ -15,7 +15,7 @@ from agelens.data.audit.duplicates import Copies
 from agelens.data.audit.face_problems import FaceProblem
 from agelens.data.audit.label_errors import ScoredLabels
 from agelens.data.dataset import Dataset
-from agelens.data.exploration.age_bands import UNLABELLED, Bands, label_words
+from agelens.data.exploration.label_statistics import UNLABELLED, Bands, label_words
 from agelens.errors import PictureError
 from agelens.inference.runtime import CHIP
 from agelens.reports.rendering import Picture

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from agelens.data.exploration.formats import percent
+from agelens.data.exploration.facts import percent
 from agelens.data.exploration.picture_statistics import NOSE_DEPTH
 from agelens.evaluation.bootstrap import Estimate
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.data.audit import duplicates, perceptual_hash
+from agelens.data.audit import duplicates
 from agelens.images import decode
 from photos import encoded, photo
 
@@ -17,20 +17,20 @@ def bits(a: np.ndarray, b: np.ndarray) -> int:
 
 
 def test_a_hash_survives_encoding_and_scaling_and_differs_between_photos() -> None:
-    hashes = [perceptual_hash.perceptual(photo(seed)) for seed in range(12)]
+    hashes = [duplicates.perceptual_hash(photo(seed)) for seed in range(12)]
     for seed, own in enumerate(hashes):
         worse = decode.read(encoded(photo(seed), 40))
         small = np.asarray(cv2.resize(photo(seed), (120, 120), interpolation=cv2.INTER_AREA))
-        assert bits(own, perceptual_hash.perceptual(worse)) <= perceptual_hash.REACH
-        assert bits(own, perceptual_hash.perceptual(small)) <= perceptual_hash.REACH
+        assert bits(own, duplicates.perceptual_hash(worse)) <= duplicates.REACH
+        assert bits(own, duplicates.perceptual_hash(small)) <= duplicates.REACH
         brighter = np.clip(photo(seed) * 0.8 + 30, 0, 255).astype(np.uint8)
-        assert bits(own, perceptual_hash.perceptual(brighter)) <= perceptual_hash.REACH
+        assert bits(own, duplicates.perceptual_hash(brighter)) <= duplicates.REACH
     apart = [bits(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
     assert min(apart) > 80
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(0, perceptual_hash.REACH))
+@given(st.integers(0, 2**32 - 1), st.integers(0, duplicates.REACH))
 def test_neighbours_are_those_of_a_comparison_of_all_with_all(seed: int, reach: int) -> None:
     random = np.random.default_rng(seed)
     hashes = random.integers(0, 2**64, (12, 4), np.uint64)
@@ -38,7 +38,7 @@ def test_neighbours_are_those_of_a_comparison_of_all_with_all(seed: int, reach: 
     for row in range(0, 40, 2):  # let some differ in a few bits
         for bit in random.choice(256, random.integers(0, 20), replace=False):
             hashes[row, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
-    pairs, apart = perceptual_hash.neighbours(hashes, reach)
+    pairs, apart = duplicates.neighbours(hashes, reach)
     every = [
         (a, b, d)
         for a in range(40)
@@ -50,12 +50,12 @@ def test_neighbours_are_those_of_a_comparison_of_all_with_all(seed: int, reach: 
 
 def test_a_larger_reach_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 0 to 15 bits"):
-        perceptual_hash.neighbours(np.zeros((2, 4), np.uint64), 16)
+        duplicates.neighbours(np.zeros((2, 4), np.uint64), 16)
 
 
 def test_no_and_one_picture_have_no_neighbours() -> None:
     for count in (0, 1):
-        pairs, apart = perceptual_hash.neighbours(np.zeros((count, 4), np.uint64))
+        pairs, apart = duplicates.neighbours(np.zeros((count, 4), np.uint64))
         assert pairs.shape == (0, 2)
         assert apart.shape == (0,)
 
@@ -68,7 +68,7 @@ def hashed() -> np.ndarray:
     first = photo(0)
     return np.stack(
         [
-            perceptual_hash.perceptual(pixels)
+            duplicates.perceptual_hash(pixels)
             for pixels in (first, first, decode.read(encoded(first, 60)), photo(1), photo(2))
         ]
     )

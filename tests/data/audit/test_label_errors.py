@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from agelens.data.audit import label_errors, out_of_fold
-from agelens.data.audit.out_of_fold import OutOfFoldPredictions
+from agelens.data.audit import label_errors
+from agelens.data.audit.label_errors import OutOfFoldPredictions
 from agelens.errors import DatasetError
 from agelens.inference import distribution
 from labelled import bells
@@ -102,7 +102,7 @@ def test_predictions_are_joined_by_file_name(tmp_path) -> None:
         pl.Series("female_probability", [0.1, 0.2, 0.3]),
     )
     table[[2, 0]].write_parquet(tmp_path / "predicted.parquet")
-    predicted = out_of_fold.read(tmp_path / "predicted.parquet", table)
+    predicted = label_errors.read_predictions(tmp_path / "predicted.parquet", table)
     assert predicted.available.tolist() == [True, False, True]
     assert predicted.female_probability[[0, 2]].tolist() == [0.1, 0.3]
     assert predicted.age_probabilities[2] == pytest.approx(spread[2])
@@ -125,6 +125,10 @@ def test_predictions_are_joined_by_file_name(tmp_path) -> None:
 def test_files_without_predictions_are_refused(tmp_path, columns, predicted) -> None:
     pl.DataFrame(columns).write_parquet(tmp_path / "predicted.parquet")
     with pytest.raises(DatasetError, match=predicted):
-        out_of_fold.read(tmp_path / "predicted.parquet", frame(np.array([1, 2]), ["male"] * 2))
+        label_errors.read_predictions(
+            tmp_path / "predicted.parquet", frame(np.array([1, 2]), ["male"] * 2)
+        )
     with pytest.raises(DatasetError, match="cannot read out-of-fold answers"):
-        out_of_fold.read(tmp_path / "none.parquet", frame(np.array([1, 2]), ["male"] * 2))
+        label_errors.read_predictions(
+            tmp_path / "none.parquet", frame(np.array([1, 2]), ["male"] * 2)
+        )

@@ -1,24 +1,107 @@
-"""Photos that are there more than once, byte for byte or re-encoded, and labels that differ."""
+"""Photos that are there more than once, byte for byte or re-encoded, and labels that differ.
 
-from collections.abc import Iterator
+A perceptual hash has 256 bits that hardly change when a photo is re-encoded or scaled. A bit says
+whether one of the 16 x 16 lowest frequencies of the grey picture (discrete cosine transform) is
+above their median (pHash; Zauner, 2010, with more bits than his 64, since aligned faces are much
+alike).
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from agelens.data.audit import perceptual_hash
+from agelens.images.decode import Picture
+
+BITS, WORDS = 256, 4
+REACH = 15
+"""The largest number of differing bits that `neighbours` finds for certain."""
 
 SAME_PHOTO = 0.15
 """Distance of dlib's face descriptors below which two chips show one photo (by UTKFace)."""
 SAME_FACE = 0.6
 """Distance from which dlib's descriptors are of two people (King, 2017)."""
+_HASH_SIDE, _HASH_KEPT = 64, 16
 _BLOCK = 1024  # rows of the table of distances that are computed at a time
 
 Group = NDArray[np.int64]
 """Rows that show one photo, ascending."""
+
+
+def perceptual_hash(picture: Picture) -> NDArray[np.uint64]:
+    """Hash uint8 (H, W, 3) RGB to uint64 (4,)."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
+    low = cv2.dct(small)[:_HASH_KEPT, :_HASH_KEPT].ravel()
+    # the first is the brightness, which says nothing of the picture
+    bits = low > np.median(low[1:])
+    # neighbouring frequencies go to different words, which makes these alike in worth
+    return np.packbits(bits.reshape(-1, BITS // _HASH_KEPT).T.ravel()).view(np.uint64)
+
+
+def neighbours(
+    hashes: NDArray[np.uint64], reach: int = REACH
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give all pairs of rows that differ in at most `reach` bits, (P, 2), and in how many, (P,).
+
+    Takes uint64 (N, 4). Two hashes of 256 bits that differ in 15 at most agree in at least one
+    of 16 parts, so only rows that share a part are compared (multi-index hashing; Norouzi,
+    Punjani and Fleet, CVPR 2012). Rows with the same hash are compared once for all.
+    Raises ValueError for a reach beyond 15.
+    """
+    if not 0 <= reach <= REACH:
+        raise ValueError(f"reach {reach!r}: expected 0 to {REACH} bits")
+    unique, member = np.unique(hashes, axis=0, return_inverse=True)
+    parts = np.ascontiguousarray(unique).view(np.uint16)  # (U, 16)
+    found = [np.empty((0, 2), np.int64)]
+    for part in parts.T:
+        order = np.argsort(part, kind="stable")
+        starts = np.flatnonzero(np.diff(part[order], prepend=-1, append=-1))
+        # in each run of equal values every row meets those after it
+        ends = np.repeat(starts[1:], np.diff(starts))
+        for step in range(1, int(np.diff(starts).max(initial=1))):
+            left = np.flatnonzero(np.arange(len(order)) + step < ends)
+            pair = np.column_stack([order[left], order[left + step]])
+            found.append(np.sort(pair[differing(unique, pair) <= reach], axis=1))
+    pairs = _rows_of(np.unique(np.concatenate(found), axis=0), member.ravel(), len(unique))
+    return pairs, differing(hashes, pairs)
+
+
+def differing(hashes: NDArray[np.uint64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the number of differing bits, (P,), of pairs of rows (P, 2) of hashes (N, 4)."""
+    differ = hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]
+    bits: NDArray[np.int64] = np.bitwise_count(differ).sum(axis=1, dtype=np.int64)
+    return bits
+
+
+def pairs_within(groups: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Give every pair of rows within each group, (P, 2)."""
+    made = [np.empty((0, 2), np.int64)]
+    for group in groups:
+        i, j = np.triu_indices(len(group), 1)
+        made.append(np.column_stack([group[i], group[j]]))
+    return np.concatenate(made)
+
+
+def _rows_of(pairs: NDArray[np.int64], member: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Turn pairs of different hashes into pairs of rows, and add rows with one hash."""
+    order = np.argsort(member, kind="stable")
+    bounds = np.searchsorted(member[order], np.arange(count + 1))
+    rows = [order[a:b] for a, b in itertools.pairwise(bounds)]
+    made = [np.empty((0, 2), np.int64)]
+    for a, b in pairs:
+        grid = np.meshgrid(rows[a], rows[b], indexing="ij")
+        made.append(np.column_stack([one.ravel() for one in grid]))
+    whole = np.sort(np.concatenate([*made, pairs_within(rows)]), axis=1)
+    return whole[np.lexsort((whole[:, 1], whole[:, 0]))]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +109,7 @@ class Copies:
     """What is there more than once."""
 
     identical: list[Group]  # byte for byte
-    near: list[
-        Group
-    ]  # re-encoded or re-cropped: two different files or more in each, with their copies
+    near: list[Group]  # re-encoded or re-cropped: of two different files or more, with their copies
     pairs: pl.DataFrame  # of different files: a, b (rows), bits, distance (null: not measured)
 
     def groups(self) -> Iterator[Group]:
@@ -56,19 +137,22 @@ def find(
     identical = _groups(original, np.arange(len(digests)))
     # one of each set of identical files stands for all
     rows = np.flatnonzero(sound & (original == np.arange(len(digests))))
-    pairs = rows[perceptual_hash.neighbours(hashes[rows])[0]]
+    pairs = rows[neighbours(hashes[rows])[0]]
     distance = np.full(len(pairs), np.nan)
     if descriptors is not None:
         pairs = pairs[_distances(descriptors, pairs) < SAME_FACE]
         close = rows[_close(descriptors[rows])]
         pairs = np.unique(np.concatenate([pairs, close]), axis=0)
         distance = _distances(descriptors, pairs)
-    parent = _components(pairs, len(digests))
+    links = coo_array(
+        (np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (len(digests), len(digests))
+    )
+    parent = connected_components(links, directed=False)[1].astype(np.int64)
     whole = parent[original]  # the copies of a file go where it goes
     changed = np.isin(whole, np.unique(parent[pairs]))
     near = _groups(whole[changed], np.flatnonzero(changed))
     table = pl.DataFrame(
-        {"a": pairs[:, 0], "b": pairs[:, 1], "bits": perceptual_hash.differing(hashes, pairs)}
+        {"a": pairs[:, 0], "b": pairs[:, 1], "bits": differing(hashes, pairs)}
     ).with_columns(pl.Series("distance", distance).fill_nan(None))
     return Copies(identical, near, table)
 
@@ -105,7 +189,7 @@ class Conflicts:
 
 def conflicts(samples: pl.DataFrame, groups: list[Group]) -> Conflicts:
     """Compare the labels of every pair within each group."""
-    pairs = perceptual_hash.pairs_within(groups)
+    pairs = pairs_within(groups)
     a, b = samples[pairs[:, 0]], samples[pairs[:, 1]]
     years = np.abs(a["age"].to_numpy().astype(int) - b["age"].to_numpy().astype(int))
 
@@ -116,12 +200,6 @@ def conflicts(samples: pl.DataFrame, groups: list[Group]) -> Conflicts:
         len(pairs), int((years > 0).sum()), float(years.mean()) if len(years) else 0.0,
         int((years > 5).sum()), differ("gender"), differ("race"), differ("fold"),
     )  # fmt: skip
-
-
-def _components(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
-    found: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
-    return found
 
 
 def _groups(number: NDArray[np.int64], rows: NDArray[np.int64]) -> list[Group]:

@@ -1,19 +1,22 @@
 """Faces that a model can hardly learn from, found by what was measured on every chip."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from agelens.data.audit import paintings
-from agelens.data.exploration.formats import percent
+from agelens.data.exploration.facts import percent
 from agelens.data.quality import POINTS
 from agelens.faces.alignment import TEMPLATE
 from agelens.inference.runtime import CHIP
 
-_SIDES = (("left", "right"), ("top", "bottom"))
+_COLUMNS = (
+    "left", "right", "top", "bottom", "score", "roll", "sharpness", "colours", "faces",
+    *(f"{point}_{axis}" for point in POINTS for axis in "xy"),
+)  # fmt: skip
 TINY = 0.4  # share of the chip's side
 CUT_OFF = 0.03  # share of the face's place that is fill
 BLURRED = 6.0  # variance of the Laplacian; of UTKFace's chips one in 350 is below
@@ -58,69 +61,48 @@ def find(
     Takes the table of `quality.measure`, how much of each face is beyond the photo's edge (N,),
     by `files.beyond_edge`, and how much each looks painted (N,), by `paintings.score`.
     """
-    side = np.maximum(*(_column(quality, b) - _column(quality, a) for a, b in _SIDES))
-    roll, off = _column(quality, "roll"), _misplaced(quality)
-    sharp, colours = _column(quality, "sharpness"), _column(quality, "colours")
-    faces = quality["faces"].to_numpy().astype(np.float64)
-    tinted = ~quality["grey"].fill_null(True).to_numpy() & (colours < ONE_TINT)
+    columns = {name: quality[name].cast(pl.Float64).to_numpy() for name in _COLUMNS}
+    side = np.maximum(columns["right"] - columns["left"], columns["bottom"] - columns["top"])
+    points = [[columns[f"{point}_{axis}"] for axis in "xy"] for point in POINTS]
+    off = np.linalg.norm(np.array(points).transpose(2, 0, 1) - TEMPLATE, axis=2).mean(axis=1)
+    roll, sharp, colours = columns["roll"], columns["sharpness"], columns["colours"]
+    faces, angle = columns["faces"], np.abs(columns["roll"])
     one = faces == 1
-    over = (np.abs(roll) > UPSIDE_DOWN) & (_column(quality, "score") >= UPSIDE_SCORE)
-    turned = (np.abs(roll) > TURNED) & (np.abs(roll) <= UPSIDE_DOWN)
-    found = {
-        "no face": _problems(faces == 0, -sharp, lambda row: "no face found"),
-        "several faces": _problems(faces > 1, faces, lambda row: f"{faces[row]:.0f} faces found"),
-        "tiny": _problems(
-            side < TINY * CHIP, -side,
-            lambda row: f"a face of {side[row]:.0f} px in a chip of {CHIP}",
-        ),
-        "upside down": _problems(
-            over, np.abs(roll),
-            lambda row: f"seen turned by {roll[row]:+.0f} degrees",
-        ),
-        "turned": _problems(
-            turned, np.abs(roll),
-            lambda row: f"seen turned by {roll[row]:+.0f} degrees",
-        ),
-        "misplaced": _problems(
+    over = (angle > UPSIDE_DOWN) & (columns["score"] >= UPSIDE_SCORE)
+    turned = (angle > TURNED) & (angle <= UPSIDE_DOWN)
+    tinted = ~quality["grey"].fill_null(True).to_numpy() & (colours < ONE_TINT)
+    # which faces, how bad, the evidence and its value; no comparison finds NaN (not measured)
+    rules: dict[str, tuple[Any, Any, str, Any]] = {
+        "no face": (faces == 0, -sharp, "no face found", faces),
+        "several faces": (faces > 1, faces, "{:.0f} faces found", faces),
+        "tiny": (side < TINY * CHIP, -side, f"a face of {{:.0f}} px in a chip of {CHIP}", side),
+        "upside down": (over, angle, "seen turned by {:+.0f} degrees", roll),
+        "turned": (turned, angle, "seen turned by {:+.0f} degrees", roll),
+        "misplaced": (
             (off >= MISPLACED) & ~over & ~turned, off,
-            lambda row: f"five points {off[row]:.0f} px off the template",
+            "five points {:.0f} px off the template", off,
         ),
-        "cut off": _problems(
+        "cut off": (
             beyond >= CUT_OFF, beyond,
-            lambda row: f"{percent(beyond[row])} of the face's place is beyond the photo's edge",
+            "{} of the face's place is beyond the photo's edge", [percent(b) for b in beyond],
         ),
-        "blurred": _problems(
+        "blurred": (
             one & (sharp < BLURRED), -sharp,
-            lambda row: f"sharpness {sharp[row]:.1f}, where {BLURRED:.0f} is little",
+            f"sharpness {{:.1f}}, where {BLURRED:.0f} is little", sharp,
         ),
-        "one tint": _problems(
-            tinted, -colours, lambda row: f"colours spread by {colours[row]:.1f}"
-        ),
+        "one tint": (tinted, -colours, "colours spread by {:.1f}", colours),
     }  # fmt: skip
     if looks_painted is not None:
         score, limit = looks_painted, paintings.shipped().limit
-        found["looks painted"] = _problems(
-            one & (score > limit), score,
-            lambda row: f"looks painted or drawn: {score[row]:.1f}, where {limit:.1f} is much",
-        )  # fmt: skip
-    return found
-
-
-def _problems(
-    wrong: NDArray[np.bool_], degree: NDArray[np.floating], evidence: Callable[[int], str]
-) -> list[FaceProblem]:
-    # what was not measured is NaN, which no comparison finds
-    rows = np.flatnonzero(wrong).tolist()
-    found = [FaceProblem(row, evidence(row), float(degree[row])) for row in rows]
-    return sorted(found, key=lambda problem: (-problem.degree, problem.row))
-
-
-def _misplaced(quality: pl.DataFrame) -> NDArray[np.float64]:
-    """Give how far the five points stand off the template on average, pixels (N,)."""
-    points = [[_column(quality, f"{point}_{axis}") for axis in "xy"] for point in POINTS]
-    off = np.array(points).transpose(2, 0, 1) - TEMPLATE
-    return np.asarray(np.linalg.norm(off, axis=2).mean(axis=1), np.float64)
-
-
-def _column(quality: pl.DataFrame, name: str) -> NDArray[np.float64]:
-    return quality[name].cast(pl.Float64).to_numpy()
+        evidence = f"looks painted or drawn: {{:.1f}}, where {limit:.1f} is much"
+        rules["looks painted"] = (one & (score > limit), score, evidence, score)
+    return {
+        name: sorted(
+            (
+                FaceProblem(row, evidence.format(values[row]), float(degree[row]))
+                for row in np.flatnonzero(wrong).tolist()
+            ),
+            key=lambda problem: (-problem.degree, problem.row),
+        )
+        for name, (wrong, degree, evidence, values) in rules.items()
+    }

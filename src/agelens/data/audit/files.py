@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.data.audit import perceptual_hash
+from agelens.data.audit.duplicates import WORDS, perceptual_hash
 from agelens.data.dataset import Dataset
 from agelens.errors import PictureError
 from agelens.faces.prefetch import prefetch
@@ -25,9 +25,6 @@ _y, _x = np.mgrid[:_SIDE, :_SIDE] * (200 / _SIDE)
 _FACE: NDArray[np.bool_] = ((_x - 98) / 70) ** 2 + ((_y - 100) / 90) ** 2 <= 1
 """Where the template has the face."""
 
-Report = Callable[[int, int], None]
-"""Called with the pictures done, and of how many."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Files:
@@ -40,16 +37,17 @@ class Files:
     sound: NDArray[np.bool_]  # (N,)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Checked:
-    hash: NDArray[np.uint64]
-    beyond: float
+def check(
+    dataset: Dataset,
+    report: Callable[[int, int], None] = lambda done, total: None,
+    threads: int | None = None,
+) -> Files:
+    """Read every picture of a dataset and compare it with what was imported.
 
-
-def check(dataset: Dataset, report: Report | None = None, threads: int | None = None) -> Files:
-    """Read every picture of a dataset and compare it with what was imported."""
+    `report` gets the pictures done, and of how many.
+    """
     rows = list(dataset.samples.select("file", "sha256").iter_rows())
-    hashes = np.zeros((len(rows), perceptual_hash.WORDS), np.uint64)
+    hashes = np.zeros((len(rows), WORDS), np.uint64)
     beyond = np.zeros(len(rows))
     faults: dict[str, str] = {}
     done = prefetch(lambda row: _check(dataset, *row), rows, threads or os.cpu_count() or 1)
@@ -57,15 +55,19 @@ def check(dataset: Dataset, report: Report | None = None, threads: int | None = 
         if isinstance(checked, str):
             faults[rows[place][0]] = checked
         else:
-            hashes[place], beyond[place] = checked.hash, checked.beyond
-        if report is not None and place % 64 == 63:
+            hashes[place], beyond[place] = checked
+        if place % 64 == 63:
             report(place + 1, len(rows))
     sound = np.array([file not in faults for file, _ in rows], bool)
-    return Files(faults, _rejects(dataset), hashes, beyond, sound)
+    rejects: dict[str, str] = {}
+    if (path := dataset.folder / "rejects.csv").is_file():
+        with path.open(encoding="utf-8", newline="") as stream:
+            rejects = {row["file"]: row["reason"] for row in csv.DictReader(stream)}
+    return Files(faults, rejects, hashes, beyond, sound)
 
 
-def _check(dataset: Dataset, file: str, expected: str) -> _Checked | str:
-    """Measure a picture, or say what is wrong with it."""
+def _check(dataset: Dataset, file: str, expected: str) -> tuple[NDArray[np.uint64], float] | str:
+    """Give a picture's hash and share beyond the photo's edge, or what is wrong with it."""
     try:
         content = dataset.image_path(file).read_bytes()
         picture = decode.read(content)
@@ -77,15 +79,7 @@ def _check(dataset: Dataset, file: str, expected: str) -> _Checked | str:
         return str(error)
     if hashlib.sha256(content).hexdigest() != expected:
         return "its bytes have changed since the import"
-    return _Checked(perceptual_hash.perceptual(picture), beyond_edge(picture))
-
-
-def _rejects(dataset: Dataset) -> dict[str, str]:
-    path = dataset.folder / "rejects.csv"
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+    return perceptual_hash(picture), beyond_edge(picture)
 
 
 def beyond_edge(chip: Picture) -> float:

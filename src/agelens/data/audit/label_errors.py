@@ -1,4 +1,4 @@
-"""Rank labels by how implausible a model that never saw the face finds them.
+"""Rank labels by how implausible a model that never saw the face (out of fold) finds them.
 
 Confident learning (Northcutt, Jiang and Chuang, 2021) estimates how many labels are wrong by how
 often the model is as sure of another label as it commonly is of right ones; which, by ranking
@@ -12,13 +12,14 @@ wrong, 66 %, where the best of the others had 67 % (benchmarks/label_errors.py).
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.audit.out_of_fold import OutOfFoldPredictions
-from agelens.data.exploration.formats import percent
+from agelens.data.exploration.facts import percent
+from agelens.errors import DatasetError
 from agelens.inference import distribution
 from agelens.results import Gender
 
@@ -27,6 +28,55 @@ WINDOW = 10
 
 _NEAR = 5.0  # years around an age over which the usual sureness of it is averaged
 _LEAST = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutOfFoldPredictions:
+    """Predictions of N faces; rows of NaN where there is none."""
+
+    age_probabilities: NDArray[np.float64]  # (N, 117)
+    female_probability: NDArray[np.float64]  # (N,)
+
+    @property
+    def available(self) -> NDArray[np.bool_]:
+        """Which faces have a prediction, (N,)."""
+        return np.isfinite(self.female_probability)
+
+
+def read_predictions(path: Path, samples: pl.DataFrame) -> OutOfFoldPredictions:
+    """Read the predictions for the samples of a data set, by file name.
+
+    Raises DatasetError for a file without the columns of  agelens data out-of-fold,  or that
+    knows none of the faces.
+    """
+    try:
+        columns = ["file", "age_probabilities", "female_probability"]
+        table = pl.read_parquet(path, columns=columns).drop_nulls()
+    except Exception as error:  # polars' exceptions share no public base class
+        raise DatasetError(
+            f"cannot read out-of-fold answers from {str(path)!r} ({error}): expected the file "
+            "that  agelens data out-of-fold DATA  writes"
+        ) from error
+    place = {file: row for row, file in enumerate(samples["file"])}
+    table = table.filter(pl.col("file").is_in(list(place)))
+    if not table.height:
+        raise DatasetError(
+            f"{str(path)!r} answers none of the {len(samples):,} faces of this dataset: make it "
+            "with  agelens data out-of-fold DATA"
+        )
+    try:
+        spread = table["age_probabilities"].cast(pl.Array(pl.Float64, distribution.AGES))
+    except pl.exceptions.PolarsError as error:
+        raise DatasetError(
+            f"{str(path)!r}: expected {distribution.AGES} age_probabilities for each face"
+        ) from error
+    rows = [place[file] for file in table["file"]]
+    predicted = OutOfFoldPredictions(
+        np.full((len(samples), distribution.AGES), np.nan), np.full(len(samples), np.nan)
+    )
+    predicted.age_probabilities[rows] = spread.to_numpy()
+    predicted.female_probability[rows] = table["female_probability"].to_numpy()
+    return predicted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +107,11 @@ class ScoredLabels:
     age_low: NDArray[np.float64]  # (N,), years; a tenth of the mass is below
     age_high: NDArray[np.float64]  # (N,), years; a tenth of the mass is above
     female_probability: NDArray[np.float64]  # (N,)
+
+    def predicted_age(self, row: int) -> str:
+        """Write the predicted age of a face, with the range that holds it 8 times in 10."""
+        low, high = self.age_low[row], self.age_high[row]
+        return f"{self.age_median[row]:.0f} (8 in 10: {low:.0f} to {high:.0f})"
 
     def predicted_gender(self, row: int) -> str:
         """Write the predicted gender of a face, with its probability."""
@@ -136,12 +191,13 @@ def _scores(
 
 
 def _placed(scores: LabelScores, rows: NDArray[np.bool_]) -> LabelScores:
-    suspect = np.zeros(len(rows), bool)
-    suspect[rows] = scores.suspect
-    return LabelScores(_spread(scores.score, rows), _spread(scores.plausibility, rows), suspect)
+    score, plausibility = _spread(scores.score, rows), _spread(scores.plausibility, rows)
+    return LabelScores(score, plausibility, _spread(scores.suspect, rows) == 1)
 
 
-def _spread(values: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _spread(
+    values: NDArray[np.float64] | NDArray[np.bool_], rows: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     whole = np.full(len(rows), np.nan)
     whole[rows] = values
     return whole

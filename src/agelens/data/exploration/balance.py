@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import UNLABELLED, label_words
+from agelens.data.exploration.label_statistics import UNLABELLED, label_words
 from agelens.data.folds import FOLDS, SPLITS, split_folds
 from agelens.data.labels import RACES
 from agelens.results import Gender
@@ -76,26 +76,18 @@ def compare_splits(samples: pl.DataFrame) -> Balance:
     tests: list[Comparison] = []
     splits = {}
     for number in range(SPLITS):
-        folds = split_folds(number)
+        folds, where = split_folds(number), f"split {number}"
         rows = {
-            name: np.flatnonzero(np.isin(fold, part))
-            for name, part in (
-                ("train", folds.train), ("validation", folds.validation), ("test", folds.test)
-            )
-        }  # fmt: skip
+            name: np.flatnonzero(np.isin(fold, getattr(folds, name)))
+            for name in ("train", "validation", "test")
+        }
         splits[number] = [_part(name, ages, words, part) for name, part in rows.items()]
-        where = f"split {number}"
-        tests += [
-            _ages(where, f"train and {other}", ages[rows["train"]], ages[rows[other]])
-            for other in ("validation", "test")
-            if min(len(rows["train"]), len(rows[other])) >= LEAST
-        ]
+        for other in ("validation", "test"):
+            tests += _ages(where, f"train and {other}", ages[rows["train"]], ages[rows[other]])
         tests += _mixes(where, "train, validation and test", words, list(rows.values()))
     alone = [np.flatnonzero(fold == number) for number in range(FOLDS)]
-    for number, rows_ in enumerate(alone):
-        others = np.flatnonzero(fold != number)
-        if min(len(rows_), len(others)) >= LEAST:
-            tests.append(_ages("folds", f"{number} and the others", ages[rows_], ages[others]))
+    for number, own in enumerate(alone):
+        tests += _ages("folds", f"{number} and the others", ages[own], ages[fold != number])
     tests += _mixes("folds", "all ten", words, alone)
     tested = {test.of for test in tests}
     copies = samples.filter(pl.col("sha256").is_duplicated())
@@ -112,13 +104,10 @@ def compare_splits(samples: pl.DataFrame) -> Balance:
 
 def holm(tests: Sequence[Comparison]) -> list[Comparison]:
     """Correct for their number: no more than a 5 % chance that any is called by chance."""
-    order = sorted(range(len(tests)), key=lambda i: tests[i].p)
-    corrected = [1.0] * len(tests)
-    least = 0.0
-    for place, i in enumerate(order):
-        least = max(least, min(1.0, (len(tests) - place) * tests[i].p))
-        corrected[i] = least
-    return [replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True)]
+    p = np.array([test.p for test in tests])
+    order = np.argsort(p, kind="stable")
+    p[order] = np.maximum.accumulate(np.minimum(1, p[order] * np.arange(len(p), 0, -1)))
+    return [replace(test, p_holm=float(one)) for test, one in zip(tests, p, strict=True)]
 
 
 def _part(name: str, ages: Rows, words: dict[str, Words], rows: Rows) -> Part:
@@ -134,12 +123,14 @@ def _part(name: str, ages: Rows, words: dict[str, Words], rows: Rows) -> Part:
     )  # fmt: skip
 
 
-def _ages(where: str, between: str, a: Rows, b: Rows) -> Comparison:
+def _ages(where: str, between: str, a: Rows, b: Rows) -> list[Comparison]:
     from scipy.stats import ks_2samp
 
+    if min(len(a), len(b)) < LEAST:
+        return []
     found = ks_2samp(a, b, method="asymp")
     years = float(a.mean() - b.mean())
-    return Comparison(where, "age", between, float(found.pvalue), float(found.statistic), years)
+    return [Comparison(where, "age", between, float(found.pvalue), float(found.statistic), years)]
 
 
 def _mixes(
@@ -151,8 +142,7 @@ def _mixes(
     for of, column in words.items():
         classes = [word for word in np.unique(column.astype(str)) if word != UNLABELLED]
         table = np.array([[(column[rows] == word).sum() for word in classes] for rows in parts])
-        tested = _homogeneity(table)
-        if tested is not None:
+        if tested := _homogeneity(table):
             found.append(Comparison(where, of, between, *tested, years=None))
     return found
 
@@ -160,21 +150,15 @@ def _mixes(
 def _homogeneity(table: NDArray[np.int64]) -> tuple[float, float] | None:
     """Give p and Cramér's V of counts (parts, classes); None where it cannot be tested."""
     from scipy.stats import chi2_contingency
+    from scipy.stats.contingency import association, expected_freq
 
     # The rarest classes go together until every one is expected often enough in every part.
-    table = table[:, np.argsort(-table.sum(axis=0))]
-    while table.shape[1] > 1 and _rarest(table) < _EXPECTED:
-        table = np.column_stack([table[:, :-2], table[:, -2:].sum(axis=1)])
+    while True:
         table = table[:, np.argsort(-table.sum(axis=0))]
-    if table.shape[1] < 2 or _rarest(table) < _EXPECTED:
-        return None
+        if table.shape[1] < 2:
+            return None
+        if expected_freq(table).min() >= _EXPECTED:
+            break
+        table = np.column_stack([table[:, :-2], table[:, -2:].sum(axis=1)])
     found = chi2_contingency(table, correction=False)
-    size = float(np.sqrt(found.statistic / (table.sum() * (min(table.shape) - 1))))
-    return float(found.pvalue), size
-
-
-def _rarest(table: NDArray[np.int64]) -> float:
-    """Give the smallest count to be expected in any cell."""
-    if not table.size or not table.sum():
-        return 0.0
-    return float(np.outer(table.sum(axis=1), table.sum(axis=0)).min() / table.sum())
+    return float(found.pvalue), float(association(table, method="cramer"))

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import UNLABELLED, Bands, label_words
+from agelens.data.exploration.label_statistics import UNLABELLED, Bands, label_words
 from agelens.inference.distribution import AGES
 
 Counts = NDArray[np.int64]
@@ -57,17 +57,15 @@ def measure_imbalance(samples: pl.DataFrame, bands: Bands) -> list[Imbalance]:
     """Describe every label that has two classes or more, the age first."""
     gender, race = label_words(samples["gender"]), label_words(samples["race"])
     band = np.array(bands.names, object)[bands.of]
-    whole = np.array([str(age) for age in samples["age"]], object)
-    crossed = np.array([f"{b}, {g}" for b, g in zip(band, gender, strict=True)], object)
     known = gender != UNLABELLED
-    labels = [
-        ("age range", band) if bands.ranged else ("age", whole),
-        ("gender", gender[known]),
-        ("race", race[race != UNLABELLED]),
-        ("age band and gender", crossed[known]),
-    ]
+    labels = {
+        "age range" if bands.ranged else "age": band if bands.ranged else samples["age"].to_numpy(),
+        "gender": gender[known],
+        "race": race[race != UNLABELLED],
+        "age band and gender": (band + ", " + gender)[known],
+    }
     found = []
-    for by, words in labels:
+    for by, words in labels.items():
         classes, counts = np.unique(words.astype(str), return_counts=True)
         if len(classes) > 1:
             found.append(_imbalance(by, classes.tolist(), counts.astype(np.int64)))
@@ -107,8 +105,7 @@ def _scheme(name: str, classes: list[str], counts: Counts, weights: Weights) -> 
     level = weights * total / float((counts * weights).sum())
     worth = float((counts * level).sum() ** 2 / (counts * level**2).sum())
     by_class = dict(zip(classes, level.tolist(), strict=True))
-    ratio = float(weights.max() / weights.min())
-    return Scheme(name, worth, worth / total, ratio, by_class)
+    return Scheme(name, worth, worth / total, float(weights.max() / weights.min()), by_class)
 
 
 def _smoothed(counts: NDArray[np.number]) -> Weights:

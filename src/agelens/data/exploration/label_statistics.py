@@ -1,4 +1,4 @@
-"""Statistics of the labels: counts, spread, heaps at favourite ages, gaps, and groups.
+"""Statistics of the labels: bands of age, counts, spread, heaps at favourite ages, and groups.
 
 A heap is an age labelled far more often than the ages around it: labels that were guessed
 gather there. Whipple's index measures how many ages end in 0 or 5, as censuses do (United Nations,
@@ -12,14 +12,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import UNLABELLED, Bands, label_words
-from agelens.data.labels import RACES
+from agelens.data.labels import OLDEST, RACES
 from agelens.inference.distribution import AGES
 from agelens.results import Gender
 
+UNLABELLED = "not told"  # as a key of JSON files
 GENDERS = (Gender.FEMALE.value, Gender.MALE.value, UNLABELLED)
-_RACES = (*RACES, UNLABELLED)
 
+LAST = 90  # years from which there is one band: few faces are older
+MOST = 20  # more ranges than this are too many to show
 _AROUND = 3  # years to either side that an age is compared with
 _RATIO = 1.5  # of a heap, to the median of its neighbours (a dip: the inverse)
 _EDGE_RATIO = 2.0  # of a heap with neighbours on one side only, where counts may just fall
@@ -27,6 +28,49 @@ _SIGMAS = 4.0  # by which a count must leave what chance does to the neighbours'
 _LEAST = 20  # faces in a heap
 _WHIPPLE = (23, 62)  # years, both included; the index is defined on these
 _WHIPPLE_LEAST = 200  # faces in there
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """The band of every face: decades, or the source's own ranges where it has no exact ages."""
+
+    names: list[str]  # youngest first; only bands with faces
+    of: NDArray[np.int64]  # (N,), place in `names`
+    ranges: int  # faces with a range for an age
+
+    @property
+    def ranged(self) -> bool:
+        """Whether some ages are ranges, so that single years mean nothing."""
+        return self.ranges > 0
+
+    def rows(self, band: int) -> NDArray[np.int64]:
+        """Give the rows of a band."""
+        return np.flatnonzero(self.of == band)
+
+
+def bands_of(samples: pl.DataFrame) -> Bands:
+    """Put every face of a dataset's table in its band."""
+    age = samples["age"]
+    low, high = (
+        samples[name].fill_null(age) if name in samples.columns else age
+        for name in ("age_low", "age_high")
+    )
+    ends = np.column_stack([low.to_numpy(), high.to_numpy()]).astype(np.int64)
+    ranges = int((ends[:, 0] < ends[:, 1]).sum())
+    if ranges < len(ends) or len(np.unique(ends, axis=0)) > MOST:
+        start = np.minimum(age.to_numpy().astype(np.int64) // 10 * 10, LAST)
+        ends = np.column_stack([start, np.where(start == LAST, OLDEST, start + 9)])
+    found, of = np.unique(ends, axis=0, return_inverse=True)
+    names = [
+        f"{first}+" if last >= OLDEST else f"{first}-{last}" if first < last else str(first)
+        for first, last in found.tolist()
+    ]
+    return Bands(names, of.reshape(-1).astype(np.int64), ranges)
+
+
+def label_words(column: pl.Series) -> NDArray[np.object_]:
+    """Give the words of a label column, with "not told" for nulls."""
+    return column.fill_null(UNLABELLED).to_numpy().astype(object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,51 +138,47 @@ def describe_labels(samples: pl.DataFrame, bands: Bands) -> LabelStatistics:
     """Count the labels of a dataset's table (N rows, at least one)."""
     ages = samples["age"].to_numpy().astype(np.int64)
     counts = np.bincount(ages, minlength=AGES)
+    by_year = {int(age): int(counts[age]) for age in np.flatnonzero(counts)}
     heaps, dips = ([], []) if bands.ranged else _odd(counts)
-    missing = [a for a in range(ages.min(), ages.max() + 1) if not counts[a] and not bands.ranged]
-    first, last = _WHIPPLE
-    inside = ages[(ages >= first) & (ages <= last)]
+    years = () if bands.ranged else range(ages.min(), ages.max() + 1)
+    inside = ages[(ages >= _WHIPPLE[0]) & (ages <= _WHIPPLE[1])]
     indexed = not bands.ranged and len(inside) >= _WHIPPLE_LEAST
-    digits = np.bincount(inside % 10, minlength=10) if indexed else None
+    digits = np.bincount(inside % 10, minlength=10).tolist() if indexed else None
     gender, race = label_words(samples["gender"]), label_words(samples["race"])
-    by_gender, by_race = _crossed(gender, GENDERS, bands), _crossed(race, _RACES, bands)
-    women = gender == Gender.FEMALE.value
-    known = gender != UNLABELLED
+    by_gender, by_race = _crossed(gender, GENDERS, bands), _crossed(race, RACES, bands)
+    gendered = {name: race[gender != UNLABELLED] == name for name in RACES}
+    women = gender[gender != UNLABELLED] == Gender.FEMALE.value
     return LabelStatistics(
         faces=len(ages),
         people=samples["subject"].n_unique() if "subject" in samples.columns else None,
         ranges=bands.ranges,
-        age=spread(ages),
+        age=_spread(ages),
         median_guess_mae=float(np.abs(ages - np.median(ages)).mean()),
-        ages={int(a): int(counts[a]) for a in np.flatnonzero(counts)},
+        ages=by_year,
         ages_of_half=int(np.searchsorted(np.cumsum(np.sort(counts)[::-1]), len(ages) / 2) + 1),
         heaps=heaps,
         dips=dips,
-        missing=missing,
-        beyond_90={int(a): int(counts[a]) for a in np.flatnonzero(counts) if a > 90},
-        last_digits=None if digits is None else [int(count) for count in digits],
-        whipple=None if digits is None else float(500 * (digits[0] + digits[5]) / digits.sum()),
+        missing=[age for age in years if age not in by_year],
+        beyond_90={age: count for age, count in by_year.items() if age > 90},
+        last_digits=digits,
+        whipple=500 * (digits[0] + digits[5]) / sum(digits) if digits else None,
         whipple_faces=len(inside) if indexed else 0,
         genders={word: sum(counts) for word, counts in by_gender.items()},
         races={word: sum(counts) for word, counts in by_race.items()},
         bands=bands.names,
         band_by_gender=by_gender,
         band_by_race=by_race,
-        age_by_gender={word: spread(ages[gender == word]) for word in by_gender},
-        age_by_race={word: spread(ages[race == word]) for word in by_race},
+        age_by_gender={word: _spread(ages[gender == word]) for word in by_gender},
+        age_by_race={word: _spread(ages[race == word]) for word in by_race},
         female_by_race={
-            r: float(women[(race == r) & known].mean())
-            for r in RACES
-            if ((race == r) & known).sum() >= _LEAST
+            name: float(women[own].mean()) for name, own in gendered.items() if own.sum() >= _LEAST
         },
-    )  # fmt: skip
+    )
 
 
-def spread(ages: NDArray[np.int64]) -> Spread:
-    """Describe ages (N,), at least one."""
-    low, quarter, median, upper, high = np.percentile(ages, [0, 25, 50, 75, 100]).tolist()
-    mean, deviation = float(ages.mean()), float(ages.std())
-    return Spread(len(ages), mean, deviation, low, quarter, median, upper, high)
+def _spread(ages: NDArray[np.int64]) -> Spread:
+    ends = np.percentile(ages, [0, 25, 50, 75, 100]).tolist()
+    return Spread(len(ages), float(ages.mean()), float(ages.std()), *ends)
 
 
 def around_each(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -146,14 +186,14 @@ def around_each(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
     Only years from the youngest to the oldest face count; NaN where fewer than 3 of them are near.
     """
-    there = np.flatnonzero(counts)
-    first, last = int(there.min()), int(there.max())
+    years, there = np.arange(len(counts)), np.flatnonzero(counts)
+    inside = (years >= there.min()) & (years <= there.max())
+    padded = np.pad(np.where(inside, counts, np.nan), _AROUND, constant_values=np.nan)
+    near = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1).copy()
+    near[:, _AROUND] = np.nan  # not the age itself
+    enough = inside & (np.isfinite(near).sum(axis=1) >= _AROUND)
     medians = np.full(len(counts), np.nan)
-    for age in range(first, last + 1):
-        near = range(max(first, age - _AROUND), min(last, age + _AROUND) + 1)
-        others = [int(counts[other]) for other in near if other != age]
-        if len(others) >= _AROUND:
-            medians[age] = np.median(others)
+    medians[enough] = np.nanmedian(near[enough], axis=1)
     return medians
 
 
@@ -179,9 +219,9 @@ def _odd(counts: NDArray[np.int64]) -> tuple[list[OddAge], list[OddAge]]:
 def _crossed(
     words: NDArray[np.object_], order: tuple[str, ...], bands: Bands
 ) -> dict[str, list[int]]:
-    """Count faces by word and band, for the words that occur."""
+    """Count faces by word, the unlabelled last, and band, for the words that occur."""
     return {
         word: np.bincount(bands.of[words == word], minlength=len(bands.names)).tolist()
-        for word in order
+        for word in dict.fromkeys((*order, UNLABELLED))
         if (words == word).any()
     }

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.exploration.age_bands import Bands
+from agelens.data.exploration.label_statistics import Bands
 from agelens.data.exploration.picture_statistics import LEAST, TURNED, Range, range_of
 from agelens.data.landmarks import POINTS, SCHEMA, join, read_list
 from agelens.data.quality import pose
@@ -74,7 +74,11 @@ def describe_landmarks(
         )
     shapes = joined.drop_nulls().to_numpy().astype(np.float64).reshape(-1, POINTS, 2)
     five = five_points(shapes)
-    poses = _poses(five)
+    turns = [pose(points) for points in five]
+    poses = {
+        name: np.array([turn.get(name, np.nan) for turn in turns], np.float64)
+        for name in ("yaw", "pitch", "roll")
+    }
     aligned = bool((np.abs(np.median(five[:, :2], axis=0) - TEMPLATE[:2]) > _NEAR).any())
     if aligned:
         shapes = np.stack([_onto(shape, own) for shape, own in zip(shapes, five, strict=True)])
@@ -111,14 +115,6 @@ def _chin(shape: Shape) -> float:
     right, left = five_points(shape[None])[0, :2]
     down = shape[8] - (right + left) / 2
     return float(np.hypot(*down) / np.hypot(*(left - right)))
-
-
-def _poses(five: Shape) -> dict[str, NDArray[np.float64]]:
-    rows = [pose(points) for points in five]
-    return {
-        name: np.array([row.get(name, np.nan) for row in rows], np.float64)
-        for name in ("yaw", "pitch", "roll")
-    }
 
 
 def _onto(shape: Shape, five: Shape) -> Shape:

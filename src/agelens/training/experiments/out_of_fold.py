@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from agelens.data.audit import paintings
-from agelens.data.audit.out_of_fold import ModelOutputs as AuditInputs
+from agelens.data.audit.facts import ModelOutputs as AuditInputs
 from agelens.data.dataset import Dataset
 from agelens.errors import AgelensError, DatasetError
 from agelens.evaluation import metrics, predictions

@@ -6,10 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from agelens.data.audit import actions, duplicates
+from agelens.data.audit import duplicates, facts
 from agelens.data.audit.face_problems import FaceProblem
-from agelens.data.audit.label_errors import LabelScores, ScoredLabels
-from agelens.data.audit.out_of_fold import OutOfFoldPredictions
+from agelens.data.audit.label_errors import LabelScores, OutOfFoldPredictions, ScoredLabels
 from agelens.data.dataset import Dataset
 from agelens.training.batches import sample_weights
 from agelens.training.recipes.config import DataConfig
@@ -33,7 +32,7 @@ THREE = samples(
 
 
 def test_the_copy_whose_labels_agree_with_the_others_is_kept() -> None:
-    found = actions.for_copies(THREE, group(0, 1, 2), None)
+    found = facts.actions_for_copies(THREE, group(0, 1, 2), None)
     excluded = {one.file: one.evidence for one in found if one.suggestion == "exclude"}
     # ages: the median is 30; gender: two of three are female
     assert set(excluded) == {"a.jpg", "b.jpg"}
@@ -49,13 +48,13 @@ def test_the_copy_whose_labels_agree_with_the_others_is_kept() -> None:
 
 def test_predictions_overrule_the_other_copies() -> None:
     predicted = OutOfFoldPredictions(bells(np.array([21, 21, 21])), np.full(3, 0.05))
-    found = actions.for_copies(THREE, group(0, 1, 2), predicted)
+    found = facts.actions_for_copies(THREE, group(0, 1, 2), predicted)
     assert {one.file for one in found if one.suggestion == "exclude"} == {"b.jpg", "c.jpg"}
 
 
 def test_copies_that_agree_are_only_excluded() -> None:
     same = samples(("a.jpg", 20, None, "x"), ("b.jpg", 22, None, "x"), ("c.jpg", 5, None, "z"))
-    found = actions.for_copies(same, group(0, 1), None)
+    found = facts.actions_for_copies(same, group(0, 1), None)
     assert [(one.file, one.suggestion, one.weight) for one in found] == [("b.jpg", "exclude", 0)]
     assert "byte for byte; labelled 22 not told, there 20 not told" in found[0].evidence
 
@@ -72,7 +71,7 @@ def scored() -> ScoredLabels:
 
 
 def test_suspect_labels_are_weighted_by_plausibility() -> None:
-    found = actions.for_labels(THREE, scored())
+    found = facts.actions_for_labels(THREE, scored())
     assert [(one.file, one.problem, one.suggestion, one.weight) for one in found] == [
         ("a.jpg", "age", "relabel", 0.02),
         ("c.jpg", "age", "downweight", 0.3),
@@ -87,7 +86,7 @@ def test_pictures_without_a_face_are_excluded_and_others_looked_at() -> None:
         "no face": [FaceProblem(1, "no face found", 0)],
         "blurred": [FaceProblem(0, "dull", 0)],
     }
-    found = actions.for_faces(THREE, faults)
+    found = facts.actions_for_faces(THREE, faults)
     assert [(one.file, one.suggestion, one.weight) for one in found] == [
         ("b.jpg", "exclude", 0), ("a.jpg", "look", 1),
     ]  # fmt: skip
@@ -97,14 +96,14 @@ def test_training_reads_the_actions(tmp_path: Path) -> None:
     dataset = Dataset(write_dataset(tmp_path, 40))
     first, second, third, fourth = dataset.samples["file"].to_list()[:4]
     found = [
-        actions.Action(first, "copy", 'the photo of "x", encoded anew; labelled 1', "exclude", 0),
-        actions.Action(second, "age", "labelled 1", "relabel", 0.02),
-        actions.Action(second, "gender", "labelled male", "downweight", 0.3),
-        actions.Action(third, "blurred", "sharpness 1", "look", 1),
-        *actions.for_files({fourth: "missing from images/"}),
+        facts.Action(first, "copy", 'the photo of "x", encoded anew; labelled 1', "exclude", 0),
+        facts.Action(second, "age", "labelled 1", "relabel", 0.02),
+        facts.Action(second, "gender", "labelled male", "downweight", 0.3),
+        facts.Action(third, "blurred", "sharpness 1", "look", 1),
+        *facts.actions_for_files({fourth: "missing from images/"}),
     ]
     path = tmp_path / "actions.csv"
-    actions.write(found, path)
+    facts.write_actions(found, path)
     left_out = sample_weights.read_weights(DataConfig(exclude=str(path)), dataset)
     weighed = sample_weights.read_weights(DataConfig(downweight=str(path)), dataset)
     assert left_out is not None
@@ -116,7 +115,7 @@ def test_training_reads_the_actions(tmp_path: Path) -> None:
 def test_training_reads_an_empty_list_of_actions(tmp_path: Path) -> None:
     dataset = Dataset(write_dataset(tmp_path, 12))
     path = tmp_path / "actions.csv"
-    actions.write([], path)
+    facts.write_actions([], path)
     assert path.read_text("utf-8").strip() == "file,problem,evidence,suggestion,weight"
     weights = sample_weights.read_weights(
         DataConfig(exclude=str(path), downweight=str(path)), dataset

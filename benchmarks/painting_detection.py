@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 import record
 from agelens.data import chips, quality
-from agelens.data.audit import paintings
+from agelens.data.audit import face_problems
 from agelens.data.dataset import Dataset
 from agelens.training.batches.features import INPUT_VIEWS, backbone_features, preprocess
 from agelens.training.networks import backbones
@@ -64,12 +64,12 @@ def main() -> None:
     lines = fitted(own[faces & learnt], {
         name: drawn[(kinds == names.index(name)) & fit] for name in FITTED
     })  # fmt: skip
-    score = paintings.by_lines(own, lines)
+    score = face_problems.by_lines(own, lines)
     photo_score = score[faces & ~learnt]
     limits = {share: float(np.quantile(photo_score, 1 - share)) for share in (0.01, LISTED)}
-    planted_score = paintings.by_lines(drawn, lines)
+    planted_score = face_problems.by_lines(drawn, lines)
     held = ~fit
-    np.savez(paintings.FILE, mean=lines.mean, weights=lines.weights,
+    np.savez(face_problems.FILE, mean=lines.mean, weights=lines.weights,
              limit=np.float32(limits[LISTED]))  # fmt: skip
     first = [i for i in np.argsort(-score) if faces[i]][:FIRST]
     files = [dataset.samples["file"][int(i)] for i in first]
@@ -81,7 +81,7 @@ def main() -> None:
         "limits": {
             f"{share:.1%} of photos": {
                 "limit": round(limit, 3),
-                "photos_encoded_anew": share_of(paintings.by_lines(anew, lines) > limit),
+                "photos_encoded_anew": share_of(face_problems.by_lines(anew, lines) > limit),
                 "recall": share_of(planted_score[held] > limit),
                 "recall_by_filter": {
                     name: share_of(planted_score[held & (kinds == kind)] > limit)
@@ -96,16 +96,16 @@ def main() -> None:
     record.show(record.write(given, figures, threads=1))
 
 
-def fitted(photos: NDArray, drawn: dict[str, NDArray]) -> paintings.Lines:
+def fitted(photos: NDArray, drawn: dict[str, NDArray]) -> face_problems.Lines:
     """Fit a linear discriminant for each filter, scaled to unit deviation over photos."""
-    photos = paintings.flat(photos)
+    photos = face_problems.flat(photos)
     mean = photos.mean(axis=0)
     spread = np.cov(photos.T)
     spread[np.diag_indices_from(spread)] += RIDGE * np.trace(spread) / len(spread)
-    apart = np.stack([paintings.flat(one).mean(axis=0) - mean for one in drawn.values()])
+    apart = np.stack([face_problems.flat(one).mean(axis=0) - mean for one in drawn.values()])
     weights = np.linalg.solve(spread, apart.T).T
     weights /= ((photos - mean) @ weights.T).std(axis=0)[:, None]
-    return paintings.Lines(mean.astype(np.float32), weights.astype(np.float32), 0.0)
+    return face_problems.Lines(mean.astype(np.float32), weights.astype(np.float32), 0.0)
 
 
 def describe(pictures: list[Chip]) -> NDArray[np.float32]:

@@ -13,8 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 
 from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.data.storage import write_atomic, write_parquet
+from agelens.data.storage import read_object, write_atomic, write_parquet
 from agelens.errors import PictureError
 from agelens.faces.detector import Detector
 from agelens.images.decode import Picture
@@ -59,6 +58,9 @@ SCHEMA: dict[str, Any] = {
 }
 """The columns of the table, a row for each sample in the dataset's order."""
 
+Geometry = NDArray[np.float64]
+"""A face: (14,), the columns from `left` to the last point's."""
+
 _GEOMETRY = tuple(SCHEMA)[tuple(SCHEMA).index("left") : tuple(SCHEMA).index("score")]
 FILE = "quality.parquet"
 BORDER = 40  # pixels of black around a chip: a face that fills it is found less well
@@ -72,69 +74,95 @@ _ALIKE = 0.7  # overlap of the two glances' boxes
 _PART = 1024  # rows measured between two saves
 _MIDDLE = slice(CHIP // 8, CHIP - CHIP // 8)  # without the rim, where chips are filled up
 
-Report = Callable[[int, int], None]
-"""Called with the pictures done, and of how many."""
-
 
 def measure(
-    dataset: Dataset, report: Report | None = None, threads: int | None = None
+    dataset: Dataset,
+    report: Callable[[int, int], None] = lambda done, total: None,
+    threads: int | None = None,
 ) -> pl.DataFrame:
     """Return the table (columns: SCHEMA), measured now or by an earlier run.
 
     It is kept in the dataset folder (`quality.parquet`, where that can be written) for the
     dataset as it is: its fingerprint is checked. An interrupted run goes on. The chips come from
-    `chips.npy` where that is there. `threads`: one a core by default.
+    `chips.npy` where that is there. `report` gets the pictures done, and of how many; `threads`
+    are one a core by default.
     """
-    store = _Store(dataset)
-    kept = store.whole()
-    if kept is not None:
-        return kept
-    total = len(dataset)
-    tables = []
-    done = 0
-    read = chips.reader(dataset)
-    look = _Look()
-    with _one_thread_each(), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    file, parts = dataset.folder / FILE, dataset.folder / ".quality"
+    stamp, part_stamp = file.with_suffix(".json"), parts / "stamp.json"
+    about = {"fingerprint": dataset.fingerprint, "version": _VERSION}
+    whole = _stored(file, stamp, about)
+    if whole is not None:
+        return whole
+    tables = [pl.DataFrame(schema=SCHEMA)]
+    total, files = len(dataset), dataset.samples["file"].to_list()
+    read, own = chips.reader(dataset), threading.local()
 
-        def one(row: int) -> dict[str, Any]:
-            return _measured(str(dataset.samples["file"][row]), lambda: read(row), look)
+    def measured(row: int) -> dict[str, Any]:
+        try:
+            chip = read(row)
+        except PictureError as error:
+            return {"file": files[row], "problem": str(error)}
+        return {"file": files[row]} | measure_chip(chip, own.detector)
 
+    def start_thread() -> None:
+        own.detector = Detector()
+
+    with (
+        _one_thread_each(),
+        ThreadPoolExecutor(threads or os.cpu_count(), initializer=start_thread) as pool,
+    ):
         for start in range(0, total, _PART):
             rows = range(start, min(start + _PART, total))
-            table = store.part(start, len(rows))
-            if table is None:
-                measured = []
-                for count, row in enumerate(pool.map(one, rows), 1):
-                    measured.append(row)
-                    if report is not None and count % 32 == 0:
-                        report(done + count, total)
-                table = pl.DataFrame(measured, schema=SCHEMA)
-                store.keep_part(start, table)
+            part = parts / f"{start}.parquet"
+            table = _stored(part, part_stamp, about)
+            if table is None or table.height != len(rows):
+                found = []
+                for done, row in enumerate(pool.map(measured, rows), start + 1):
+                    found.append(row)
+                    if done % 32 == 0:
+                        report(done, total)
+                table = pl.DataFrame(found, schema=SCHEMA)
+                with suppress(OSError):  # a folder that cannot be written to: measured anew
+                    if read_object(part_stamp) != about:
+                        shutil.rmtree(parts, ignore_errors=True)
+                        parts.mkdir()
+                        write_atomic(part_stamp, json.dumps(about).encode())
+                    write_parquet(part, table)
             tables.append(table)
-            done += len(rows)
-            if report is not None:
-                report(done, total)
-    whole = pl.concat(tables) if tables else pl.DataFrame(schema=SCHEMA)
-    store.keep(whole)
+            report(rows.stop, total)
+    whole = pl.concat(tables)
+    with suppress(OSError):
+        write_parquet(file, whole)
+        write_atomic(stamp, json.dumps(about).encode())
+        shutil.rmtree(parts, ignore_errors=True)
     return whole
+
+
+def _stored(file: Path, stamp: Path, about: dict[str, Any]) -> pl.DataFrame | None:
+    """Read a table that an earlier run stored; None unless it is of the data set as it is."""
+    if read_object(stamp) != about:
+        return None
+    try:
+        table = pl.read_parquet(file)
+    except Exception:  # polars' exceptions share no public base class
+        return None
+    return table if dict(table.schema) == SCHEMA else None
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep OpenCV from splitting single pictures: the threads here have one each."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def measure_chip(chip: Picture, detector: Detector) -> dict[str, Any]:
     """Measure one chip, uint8 (200, 200, 3) RGB: SCHEMA's columns from `brightness` on."""
-    found = _faces(chip, detector)
-    figures = _pixels(chip) | {"faces": found.count, "checked": found.checked}
-    if not found.count:
-        return figures
-    largest = dict(zip(_GEOMETRY, found.geometry, strict=True))
-    return figures | largest | {"score": found.score, **pose(found.geometry[4:].reshape(5, 2))}
-
-
-def _measured(file: str, read: Callable[[], Picture], look: "_Look") -> dict[str, Any]:
-    try:
-        chip = read()
-    except PictureError as error:
-        return {"file": file, "problem": str(error)}
-    return {"file": file} | measure_chip(chip, look.detector)
+    return _pixels(chip) | _faces(chip, detector)
 
 
 def _pixels(chip: Picture) -> dict[str, Any]:
@@ -154,43 +182,39 @@ def _pixels(chip: Picture) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    count: int  # faces found; the rest is of the largest
-    geometry: NDArray[np.float64]  # (14,), the columns _GEOMETRY, in pixels of the chip
-    score: float
-    checked: bool
-
-
-def _faces(chip: Picture, detector: Detector) -> _Found:
+def _faces(chip: Picture, detector: Detector) -> dict[str, Any]:
     side = round(CHIP * _GLANCE / (CHIP + 2 * BORDER))
     rim = (_GLANCE - side) // 2
-    small = cv2.resize(chip, (side, side), interpolation=cv2.INTER_AREA)
-    framed = _framed(small, rim)
+    framed = _framed(cv2.resize(chip, (side, side), interpolation=cv2.INTER_AREA), rim)
     seen = detector.detect_upright(framed)
     mirrored = detector.detect_upright(np.ascontiguousarray(framed[:, ::-1]))
     if len(seen) == len(mirrored) == 1:
         a, b = _geometry(seen[0]), _mirror(_geometry(mirrored[0]), _GLANCE)
         scores = seen[0].score, mirrored[0].score
         if min(scores) >= _SURE and Box(*a[:4]).overlap(Box(*b[:4])) >= _ALIKE:
-            mean = ((a + b) / 2 - rim) * (CHIP / side)
-            return _Found(1, mean, sum(scores) / 2, checked=False)
+            return _found(1, ((a + b) / 2 - rim) * (CHIP / side), sum(scores) / 2, checked=False)
     found = detector.detect(_framed(chip, BORDER))
     if not found:
-        return _Found(0, np.empty(0), 0.0, checked=True)
-    return _Found(len(found), _geometry(found[0]) - BORDER, found[0].score, checked=True)
+        return {"faces": 0, "checked": True}
+    return _found(len(found), _geometry(found[0]) - BORDER, found[0].score, checked=True)
+
+
+def _found(count: int, largest: Geometry, score: float, checked: bool) -> dict[str, Any]:
+    """Describe the faces by the geometry of the largest, in pixels of the chip."""
+    figures = dict(zip(_GEOMETRY, largest, strict=True)) | pose(largest[4:].reshape(5, 2))
+    return figures | {"faces": count, "score": score, "checked": checked}
 
 
 def _framed(picture: NDArray[Any], rim: int) -> Picture:
     return np.pad(picture, ((rim, rim), (rim, rim), (0, 0)))
 
 
-def _geometry(face: Face) -> NDArray[np.float64]:
+def _geometry(face: Face) -> Geometry:
     box = face.box
     return np.array([box.left, box.top, box.right, box.bottom, *face.landmarks.array().ravel()])
 
 
-def _mirror(geometry: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+def _mirror(geometry: Geometry, width: float) -> Geometry:
     points = geometry.reshape(7, 2)[[0, 1, 3, 2, 4, 6, 5]]  # two corners of the box, then POINTS
     points[:, 0] = width - points[:, 0]
     points[:2, 0] = points[1::-1, 0]  # the left side was the right one
@@ -211,74 +235,3 @@ def pose(points: NDArray[np.float64]) -> dict[str, Any]:
         "pitch": float((nose - eyes) @ down / high),
         "roll": float(np.degrees(np.arctan2(across[1], across[0]))),
     }
-
-
-class _Look(threading.local):
-    """A detector for each thread."""
-
-    def __init__(self) -> None:
-        self.detector = Detector()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Keep OpenCV from splitting single pictures: the threads here have one each."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-class _Store:
-    """The table on disk: whole, or in the parts that an interrupted run has done."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._stamp = {"fingerprint": dataset.fingerprint, "version": _VERSION}
-        self._file = dataset.folder / FILE
-        self._parts = dataset.folder / ".quality"
-
-    def whole(self) -> pl.DataFrame | None:
-        if not self._stamped(self._file.with_suffix(".json")):
-            return None
-        return _read(self._file)
-
-    def part(self, start: int, rows: int) -> pl.DataFrame | None:
-        if not self._stamped(self._parts / "stamp.json"):
-            return None
-        table = _read(self._parts / f"{start}.parquet")
-        return table if table is not None and table.height == rows else None
-
-    def keep_part(self, start: int, table: pl.DataFrame) -> None:
-        stamp = self._parts / "stamp.json"
-        try:
-            if not self._stamped(stamp):
-                shutil.rmtree(self._parts, ignore_errors=True)
-                self._parts.mkdir()
-                write_atomic(stamp, json.dumps(self._stamp).encode())
-            write_parquet(self._parts / f"{start}.parquet", table)
-        except OSError:  # a folder that cannot be written to: measured anew the next time
-            return
-
-    def keep(self, table: pl.DataFrame) -> None:
-        try:
-            write_parquet(self._file, table)
-            write_atomic(self._file.with_suffix(".json"), json.dumps(self._stamp).encode())
-        except OSError:
-            return
-        shutil.rmtree(self._parts, ignore_errors=True)
-
-    def _stamped(self, file: Path) -> bool:
-        try:
-            return bool(json.loads(file.read_text("utf-8")) == self._stamp)
-        except (OSError, ValueError):
-            return False
-
-
-def _read(file: Path) -> pl.DataFrame | None:
-    try:
-        table = pl.read_parquet(file)
-    except Exception:  # polars' exceptions share no public base class
-        return None
-    return table if dict(table.schema) == SCHEMA else None

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from agelens.data import quality
-from agelens.data.audit import duplicates, face_problems, facts, files, label_errors, paintings
+from agelens.data.audit import duplicates, face_problems, facts, files, label_errors
 from agelens.data.audit.facts import Facts, ModelOutputs
 from agelens.data.audit.label_errors import ScoredLabels
 from agelens.reports import charts, dataset_page
@@ -88,7 +88,7 @@ def audit(
         dataset=dataset, facts=found, found=texts, seconds=steps.seconds,
         about={"command": command}, charts=drawn, gallery=gallery,
         window=label_errors.WINDOW, reach=duplicates.REACH, bits=duplicates.BITS,
-        backbone=paintings.BACKBONE, disputed_weight=facts.DISPUTED_WEIGHT,
+        backbone=face_problems.BACKBONE, disputed_weight=facts.DISPUTED_WEIGHT,
         relabel_below=facts.RELABEL_BELOW,
     )  # fmt: skip
 

@@ -1,17 +1,21 @@
 """Files that changed, faces beyond the photo's edge, and faces that are hard to learn from."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import polars as pl
 import pytest
 
-from agelens.data.audit import face_problems, files, paintings
+from agelens.data.audit import face_problems, files
 from agelens.data.dataset import Dataset
 from agelens.data.quality import POINTS, SCHEMA
 from agelens.faces.alignment import TEMPLATE
 from conftest import draw_chip
 from drawn import write_dataset
 from photos import encoded, photo
+
+PORTRAIT = Path(__file__).parents[2] / "portrait_features.npz"
 
 
 def test_files_that_are_not_what_was_imported(tmp_path) -> None:
@@ -109,7 +113,7 @@ def test_an_uncertain_face_upside_down_is_misplaced_at_most() -> None:
 
 
 def test_faces_that_look_painted_are_ranked_where_the_network_was_run() -> None:
-    limit = paintings.shipped().limit
+    limit = face_problems.shipped_lines().limit
     table = pl.concat([*(measured() for _ in range(3)), measured(faces=0, **UNSEEN)])
     found = face_problems.find(
         table, np.zeros(4), np.array([limit + 1, limit, limit + 2, limit + 9])
@@ -128,3 +132,30 @@ def test_grey_and_unreadable_pictures_have_no_fault() -> None:
 def test_the_worst_comes_first() -> None:
     table = pl.concat([measured(sharpness=s) for s in (5, 2, 5.5)])
     assert [one.row for one in face_problems.find(table, np.zeros(3))["blurred"]] == [1, 0, 2]
+
+
+def test_the_furthest_along_any_line_counts() -> None:
+    lines = face_problems.Lines(np.ones(2, np.float32), np.array([[2, 0], [0, 3]], np.float32), 1.0)
+    found = face_problems.by_lines(np.array([[1, 1], [4, 1], [1, 9], [0, -5]]), lines)
+    assert found.tolist() == [0, 2, 6, -2]  # of roots 1 and 1, 2 and 1, 1 and 3, 0 and 0
+
+
+def test_the_shipped_lines_are_whole() -> None:
+    lines = face_problems.shipped_lines()
+    assert lines.weights.shape == (6, 1024)
+    assert lines.mean.shape == (1024,)
+    assert np.isfinite(lines.weights).all()
+    assert (lines.mean >= 0).all()
+    assert 2 < lines.limit < 10
+
+
+def test_a_portrait_is_a_photo_and_its_drawings_are_none() -> None:
+    """Features by faceres-deep of NASA's portrait, and of it as cv2 makes drawings of it.
+
+    They were taken once, so that the backbone need not be at hand: the chip as it is, its
+    `cv2.pencilSketch` and its `cv2.stylization`.
+    """
+    with np.load(PORTRAIT, allow_pickle=False) as kept:
+        shown = np.stack([kept["photo"], kept["pencil"], kept["watercolour"]])
+    photo, *pictures = face_problems.painting_score(shown)
+    assert photo < face_problems.shipped_lines().limit < min(pictures)

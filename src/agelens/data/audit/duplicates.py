@@ -6,7 +6,6 @@ above their median (pHash; Zauner, 2010, with more bits than his 64, since align
 alike).
 """
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -47,22 +46,17 @@ def perceptual_hash(picture: Picture) -> NDArray[np.uint64]:
     return np.packbits(bits.reshape(-1, BITS // _HASH_KEPT).T.ravel()).view(np.uint64)
 
 
-def neighbours(
-    hashes: NDArray[np.uint64], reach: int = REACH
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give all pairs of rows that differ in at most `reach` bits, (P, 2), and in how many, (P,).
+def neighbours(hashes: NDArray[np.uint64], reach: int = REACH) -> NDArray[np.int64]:
+    """Give all pairs of rows of hashes (N, 4) that differ in at most `reach` bits, (P, 2).
 
-    Takes uint64 (N, 4). Two hashes of 256 bits that differ in 15 at most agree in at least one
-    of 16 parts, so only rows that share a part are compared (multi-index hashing; Norouzi,
-    Punjani and Fleet, CVPR 2012). Rows with the same hash are compared once for all.
-    Raises ValueError for a reach beyond 15.
+    Two hashes of 256 bits that differ in 15 at most agree in at least one of 16 parts, so only
+    rows that share a part are compared (multi-index hashing; Norouzi, Punjani and Fleet, CVPR
+    2012). Raises ValueError for a reach beyond 15.
     """
     if not 0 <= reach <= REACH:
         raise ValueError(f"reach {reach!r}: expected 0 to {REACH} bits")
-    unique, member = np.unique(hashes, axis=0, return_inverse=True)
-    parts = np.ascontiguousarray(unique).view(np.uint16)  # (U, 16)
     found = [np.empty((0, 2), np.int64)]
-    for part in parts.T:
+    for part in np.ascontiguousarray(hashes).view(np.uint16).T:
         order = np.argsort(part, kind="stable")
         starts = np.flatnonzero(np.diff(part[order], prepend=-1, append=-1))
         # in each run of equal values every row meets those after it
@@ -70,9 +64,8 @@ def neighbours(
         for step in range(1, int(np.diff(starts).max(initial=1))):
             left = np.flatnonzero(np.arange(len(order)) + step < ends)
             pair = np.column_stack([order[left], order[left + step]])
-            found.append(np.sort(pair[differing(unique, pair) <= reach], axis=1))
-    pairs = _rows_of(np.unique(np.concatenate(found), axis=0), member.ravel(), len(unique))
-    return pairs, differing(hashes, pairs)
+            found.append(np.sort(pair[differing(hashes, pair) <= reach], axis=1))
+    return np.unique(np.concatenate(found), axis=0)
 
 
 def differing(hashes: NDArray[np.uint64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -89,19 +82,6 @@ def pairs_within(groups: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
         i, j = np.triu_indices(len(group), 1)
         made.append(np.column_stack([group[i], group[j]]))
     return np.concatenate(made)
-
-
-def _rows_of(pairs: NDArray[np.int64], member: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Turn pairs of different hashes into pairs of rows, and add rows with one hash."""
-    order = np.argsort(member, kind="stable")
-    bounds = np.searchsorted(member[order], np.arange(count + 1))
-    rows = [order[a:b] for a, b in itertools.pairwise(bounds)]
-    made = [np.empty((0, 2), np.int64)]
-    for a, b in pairs:
-        grid = np.meshgrid(rows[a], rows[b], indexing="ij")
-        made.append(np.column_stack([one.ravel() for one in grid]))
-    whole = np.sort(np.concatenate([*made, pairs_within(rows)]), axis=1)
-    return whole[np.lexsort((whole[:, 1], whole[:, 0]))]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +117,7 @@ def find(
     identical = _groups(original, np.arange(len(digests)))
     # one of each set of identical files stands for all
     rows = np.flatnonzero(sound & (original == np.arange(len(digests))))
-    pairs = rows[neighbours(hashes[rows])[0]]
+    pairs = rows[neighbours(hashes[rows])]
     distance = np.full(len(pairs), np.nan)
     if descriptors is not None:
         pairs = pairs[_distances(descriptors, pairs) < SAME_FACE]

@@ -1,17 +1,30 @@
-"""Faces that a model can hardly learn from, found by what was measured on every chip."""
+"""Faces that a model can hardly learn from, found by what was measured on every chip.
+
+Faces that look drawn or painted are found by the features of a frozen face network.
+`paintings.npz` holds a line through the 1,024 features of the backbone faceres-deep for each of six
+ways in which photos were turned into pictures (watercolour, pencil, poster, cartoon, ...). It was
+fitted and measured by benchmarks/painting_detection.py. What it finds is what a face network sees
+as unlike a photo: also prints in dots, masks and strongly edited photos; soft oil paintings and
+statues often escape it. Being fitted on UTKFace, the file is for non-commercial research only.
+"""
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.audit import paintings
 from agelens.data.exploration.facts import percent
 from agelens.data.quality import POINTS
 from agelens.faces.alignment import TEMPLATE
 from agelens.inference.runtime import CHIP
+
+FILE = Path(__file__).with_name("paintings.npz")
+BACKBONE = "faceres-deep"
+"""The network whose features are taken."""
 
 _COLUMNS = (
     "left", "right", "top", "bottom", "score", "roll", "sharpness", "colours", "faces",
@@ -59,7 +72,7 @@ def find(
     """Give the problems by name, the worst first, an empty list where there is none.
 
     Takes the table of `quality.measure`, how much of each face is beyond the photo's edge (N,),
-    by `files.beyond_edge`, and how much each looks painted (N,), by `paintings.score`.
+    by `files.beyond_edge`, and how much each looks painted (N,), by `painting_score`.
     """
     columns = {name: quality[name].cast(pl.Float64).to_numpy() for name in _COLUMNS}
     side = np.maximum(columns["right"] - columns["left"], columns["bottom"] - columns["top"])
@@ -93,7 +106,7 @@ def find(
         "one tint": (tinted, -colours, "colours spread by {:.1f}", colours),
     }  # fmt: skip
     if looks_painted is not None:
-        score, limit = looks_painted, paintings.shipped().limit
+        score, limit = looks_painted, shipped_lines().limit
         evidence = f"looks painted or drawn: {{:.1f}}, where {limit:.1f} is much"
         rules["looks painted"] = (one & (score > limit), score, evidence, score)
     return {
@@ -106,3 +119,35 @@ def find(
         )
         for name, (wrong, degree, evidence, values) in rules.items()
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Lines through features, each scaled to unit deviation over photos."""
+
+    mean: NDArray[np.float32]  # (F,), of photos
+    weights: NDArray[np.float32]  # (K, F)
+    limit: float  # of the score, which one photo in 500 passes
+
+
+def painting_score(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Give how much faces look painted, (N,), of the backbone's features (N, 1024)."""
+    return by_lines(features, shipped_lines())
+
+
+def by_lines(features: NDArray[np.floating], lines: Lines) -> NDArray[np.float64]:
+    """Give the furthest that features (N, F) are along any of the lines, in deviations (N,)."""
+    along = (flat(features) - lines.mean) @ lines.weights.T
+    return np.asarray(along.max(axis=1), np.float64)
+
+
+def flat(features: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Take the root of features, which are skewed and never below 0."""
+    return np.sqrt(np.maximum(np.asarray(features, np.float32), 0))
+
+
+@cache
+def shipped_lines() -> Lines:
+    """Read the lines that come with the package."""
+    with np.load(FILE, allow_pickle=False) as kept:
+        return Lines(kept["mean"], kept["weights"], float(kept["limit"]))

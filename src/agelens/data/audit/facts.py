@@ -39,7 +39,7 @@ class ModelOutputs:
 
     out_of_fold: Path | None = None  # file of predictions
     descriptors: NDArray[np.float32] | None = None  # (N, 128), dlib's, in the dataset's order
-    looks_painted: NDArray[np.float64] | None = None  # (N,), by `paintings.score`
+    looks_painted: NDArray[np.float64] | None = None  # (N,), by `painting_score`
     missing: str = ""  # why there are no predictions, and what to do
 
 

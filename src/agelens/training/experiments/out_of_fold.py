@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from agelens.data.audit import paintings
+from agelens.data.audit import face_problems
 from agelens.data.audit.facts import ModelOutputs as AuditInputs
 from agelens.data.dataset import Dataset
 from agelens.errors import AgelensError, DatasetError
@@ -167,8 +167,11 @@ def audit_inputs(
         for backbone in installed:
             began = time.perf_counter()
             features = backbone_features(dataset, backbone, progress)
-            if backbone == paintings.BACKBONE:
-                step, painting_scores = "look for painted faces", paintings.score(features[:, 0])
+            if backbone == face_problems.BACKBONE:
+                step, painting_scores = (
+                    "look for painted faces",
+                    face_problems.painting_score(features[:, 0]),
+                )
             else:
                 step, descriptors = "describe the faces", face_descriptors(features)
             seconds[f"{step} ({backbone})"] = round(time.perf_counter() - began, 2)

@@ -1,9 +1,8 @@
 """What the output of a run says about it: what it is, its plan, and which parts are committed.
 
-The plan is the listing, made once and cut into units. A unit is what one worker processes at a
-time: some pictures, one tar shard, or some rows of a table. It is stored as a sequence of Parquet
-files, so that no process holds more than one of them in memory. `manifest.json` summarises the
-parts of a finished or stopped run, so that the next run only reads the footers of newer parts.
+The plan is the listing, made once and cut into units. It is stored as a sequence of Parquet files,
+so that no process holds more than one of them in memory. `manifest.json` summarises the parts of
+a finished or stopped run, so that the next run only reads the footers of newer parts.
 """
 
 import io
@@ -14,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -25,9 +25,7 @@ from agelens.batch.parts import Part, read_part
 from agelens.batch.storage import Store
 from agelens.errors import BatchError
 
-RUN = "run.json"
-MANIFEST = "manifest.json"
-PLAN = "plan.json"
+RUN, PLAN, MANIFEST = "run.json", "plan.json", "manifest.json"
 CHUNK = 50_000  # entries in one file of the plan
 MAX_PICTURES = 1000  # of a unit: what a killed worker does again
 MIN_PICTURES = 16
@@ -93,19 +91,15 @@ class Plan:
 
     def __init__(self, store: Store) -> None:
         """Open the plan of a run. Raises FileNotFoundError if it is missing or incomplete."""
-        self._store = store
         plan = json.loads(store.read(PLAN))
         self.totals = Totals(**plan["totals"])
         self._firsts: list[int] = plan["firsts"]  # the first unit of each file
-        self._loaded: tuple[int, pl.DataFrame] | None = None
+        self._read = lru_cache(1)(lambda name: pl.read_parquet(io.BytesIO(store.read(name))))
 
     def unit(self, number: int) -> Unit:
         """Return one unit by its number; fastest in rising order."""
-        chunk = bisect_right(self._firsts, number) - 1
-        if self._loaded is None or self._loaded[0] != chunk:
-            data = self._store.read(_chunk_name(chunk))
-            self._loaded = chunk, pl.read_parquet(io.BytesIO(data))
-        rows = self._loaded[1].filter(pl.col("unit") == number)
+        chunk = self._read(_chunk_name(bisect_right(self._firsts, number) - 1))
+        rows = chunk.filter(pl.col("unit") == number)
         _, kind, _, start, stop = rows.row(0)
         return Unit(number, Kind(kind), tuple(rows["place"]), start, stop)
 
@@ -117,8 +111,8 @@ def make_plan(store: Store, listed: Iterable[Entry], report: Callable[[int], Non
     """
     source = iter(listed)
     firsts: list[int] = []
-    units = pictures = shards = entries = 0
     size = MAX_PICTURES
+    units = pictures = shards = entries = 0
     while block := list(itertools.islice(source, CHUNK)):
         if not firsts and len(block) < CHUNK:
             size = min(MAX_PICTURES, max(MIN_PICTURES, -(-len(block) // _MIN_UNITS)))

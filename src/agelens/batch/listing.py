@@ -33,8 +33,7 @@ ROWS = 1000  # of a local table in one entry, so that several workers share a la
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_MANIFEST_BYTES = 2**32
 
-Files = Iterator[tuple[str, int | None]]
-"""Places with their sizes in bytes, where the listing has them."""
+Files = Iterator[tuple[str, int | None]]  # places with their sizes in bytes, where known
 
 
 class Kind(StrEnum):
@@ -96,21 +95,20 @@ def root(source: str, base: str) -> str:
 
 def _expand_ranges(source: str) -> Iterator[str]:
     """Expand `{000..123}`, as WebDataset does."""
-    match = _RANGE.search(source)
-    if match is None:
+    before, *bounds = _RANGE.split(source, maxsplit=1)
+    if not bounds:
         yield source
         return
-    before, after = source[: match.start()], source[match.end() :]
-    for number in range(int(match[1]), int(match[2]) + 1):
-        yield from _expand_ranges(f"{before}{number:0{len(match[1])}}{after}")
+    first, last, after = bounds
+    for number in range(int(first), int(last) + 1):
+        yield from _expand_ranges(f"{before}{number:0{len(first)}}{after}")
 
 
 def _list_path(place: str, base: str) -> Iterator[Entry]:
     place = storage.local_path(place)
-    path = Path(base, place)
-    if path.is_dir():
+    if Path(base, place).is_dir():
         yield from _list_folder(_walk(place, base), base)
-    elif os.path.lexists(path):
+    elif os.path.lexists(Path(base, place)):
         yield from _list_file(place, base)
     elif glob.has_magic(place):
         # Path.glob knows no absolute patterns
@@ -175,10 +173,8 @@ def _list_folder(files: Files, base: str) -> Iterator[Entry]:
 
 def _kind(place: str) -> Kind | None:
     name = place.lower()
-    if name.endswith(SHARDS):
-        return Kind.SHARD
-    if name.endswith(TABLE):
-        return Kind.TABLE
+    if name.endswith((*SHARDS, TABLE)):
+        return Kind.TABLE if name.endswith(TABLE) else Kind.SHARD
     return Kind.PICTURE if PurePosixPath(name).suffix in SUFFIXES else None
 
 
@@ -227,9 +223,8 @@ def _count_pictures(place: str, full: str) -> int | None:
 def picture_column(columns: Mapping[str, pl.DataType]) -> str | None:
     """Return the column of pictures: bytes, or a struct with bytes as Hugging Face writes it."""
     for name, kind in columns.items():
-        if kind == pl.Binary or (
-            isinstance(kind, pl.Struct) and "bytes" in {field.name for field in kind.fields}
-        ):
+        fields = kind.fields if isinstance(kind, pl.Struct) else []
+        if kind == pl.Binary or any(field.name == "bytes" for field in fields):
             return name
     return None
 

@@ -108,12 +108,15 @@ class Progress:
         self._uncommitted: dict[str, Counts] = {}  # by worker
         self._memory: dict[str, float] = {}
         for part in committed:
-            self._committed.add(part)
-            self.parts += 1
-            self.units_done += part.last
+            self._commit(part)
         self._clock, self._started = clock, clock()
         self._share_before = self.share
         self._samples = deque([(self._started, 0, 0)])  # pictures and faces of this run
+
+    def _commit(self, part: Part) -> None:
+        self._committed.add(part)
+        self.parts += 1
+        self.units_done += part.last
 
     def update(self, event: Event) -> None:
         """Count an event of the engine."""
@@ -126,9 +129,7 @@ class Progress:
                 known = self._uncommitted.pop(event.worker, Counts())
                 self._measure(part.pictures - known.pictures, part.faces - known.faces)
                 self._memory[event.worker] = event.memory
-                self._committed.add(part)
-                self.parts += 1
-                self.units_done += part.last
+                self._commit(part)
                 for stage, seconds in part.seconds.items():
                     self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
             case WorkerLost():
@@ -172,10 +173,8 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """The expected seconds to the end, None before anything is finished."""
-        share = self.share - self._share_before
-        if share <= 0:
-            return None
-        return (self._clock() - self._started) * (1 - self.share) / share
+        done = self.share - self._share_before
+        return (self._clock() - self._started) * (1 - self.share) / done if done > 0 else None
 
     def to_dict(self, state: str) -> dict[str, Any]:
         """Return all of it as plain values; `state` is running, stopped, failed or finished."""

@@ -181,17 +181,17 @@ def estimate(
 
     for _ in predict_items(predictor, items(), rows, options.chips):
         report(rows.pictures)
+    seconds = time.perf_counter() - start
     tried = max(1, rows.pictures)
-    seconds = (time.perf_counter() - start) / tried
     if sample_pictures:
         pictures += round(shard_bytes / (sample_bytes / sample_pictures))
     return Estimate(
-        pictures=pictures,
-        shards=shards,
-        sample=rows.pictures,
+        pictures,
+        shards,
+        rows.pictures,
         faces=rows.faces / tried,
         errors=rows.errors / tried,
-        seconds=seconds,
+        seconds=seconds / tried,
         bytes=len(rows.parquet()) / tried,
         stages={stage: (t - before[stage]) / tried for stage, t in predictor.seconds.items()},
     )

@@ -9,13 +9,13 @@ results/alignment_accuracy.json.
     python benchmarks/alignment_accuracy.py --data utkface
 """
 
-import csv
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 import record
@@ -67,8 +67,7 @@ def one_scale(
                 cv2.imwrite(str(source / name), picture[..., ::-1])
                 pasted[name] = (picture, matrix)
         align_pictures(source, target, workers=1, detector=Detector())
-        with (target / "chips.csv").open(encoding="utf-8", newline="") as file:
-            found = {row["picture"]: row for row in csv.DictReader(file)}
+        found = pl.read_csv(target / "chips.csv").rows_by_key("picture", named=True, unique=True)
     return [
         eye_errors(picture, matrix, found[name], cutter) if name in found else None
         for name, (picture, matrix) in pasted.items()
@@ -76,10 +75,10 @@ def one_scale(
 
 
 def eye_errors(
-    picture: NDArray[np.uint8], matrix: NDArray[np.float64], row: dict[str, str], cutter: Cutter
+    picture: NDArray[np.uint8], matrix: NDArray[np.float64], row: dict[str, float], cutter: Cutter
 ) -> dict[str, float]:
     """Return how far the worse eye is from its place in the chip, in pixels, by each way to cut."""
-    points = np.array([(float(row[p + "_x"]), float(row[p + "_y"])) for p in POINTS])
+    points = np.array([(row[p + "_x"], row[p + "_y"]) for p in POINTS])
     five = np.linalg.inv(np.vstack([similarity(points, TEMPLATE), [0, 0, 1]]))
     ways = {"as_cut": cutter.place(picture, Landmarks.from_array(points)), "by_five_points": five}
     eyes = moved(TEMPLATE[:2], matrix)
@@ -111,14 +110,13 @@ def paste(
 
 def figures(rows: list[dict[str, float] | None]) -> dict[str, Any]:
     """Sum up distances in pixels, of the worse eye of each face."""
-    there = [row for row in rows if row is not None]
-    summed: dict[str, Any] = {"pictures": len(rows), "without_a_face": len(rows) - len(there)}
-    for name in ("as_cut", "by_five_points"):
-        off = np.array([row[name] for row in there])
-        summed[name] = {
-            "median_px": round(float(np.median(off)), 2),
-            "p90_px": round(float(np.percentile(off, 90)), 2),
-            f"within_{NEAR:g}_px": round(float((off <= NEAR).mean()), 4),
+    table = pl.DataFrame([row for row in rows if row is not None])
+    summed: dict[str, Any] = {"pictures": len(rows), "without_a_face": len(rows) - len(table)}
+    for off in table:
+        summed[off.name] = {
+            "median_px": round(off.median(), 2),
+            "p90_px": round(off.quantile(0.9, "linear"), 2),
+            f"within_{NEAR:g}_px": round((off <= NEAR).mean(), 4),
         }
     return summed
 

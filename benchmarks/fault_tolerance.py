@@ -29,13 +29,14 @@ def main() -> int:
     parser = record.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     given = parser.parse_args()
-    results: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    results: dict[str, list[tuple[bool, float]]] = defaultdict(list)
     with bar() as progress:
         for number in progress.track(range(1, given.rounds + 1), description="rounds"):
             for case in one_round():
                 name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
-                results[name].append((outcome(case), float(case.get("time", 0))))
-            failed = [name for name, all_rounds in results.items() if all_rounds[-1][0] != "passed"]
+                passed = not {"failure", "error", "skipped"} & {part.tag for part in case}
+                results[name].append((passed, float(case.get("time", 0))))
+            failed = [name for name, all_rounds in results.items() if not all_rounds[-1][0]]
             print(f"round {number}: {len(results) - len(failed)} passed", *failed, flush=True)
             tests = {name: summary(all_rounds) for name, all_rounds in sorted(results.items())}
             record.write(given, {"rounds": number, "tests": tests})
@@ -53,17 +54,11 @@ def one_round() -> list[Element]:
         return list(parse(report).iter("testcase"))  # noqa: S314 - written by our own pytest
 
 
-def outcome(case: Element) -> str:
-    """Return how a test ended."""
-    ways = ("failure", "error", "skipped")
-    return next((way for way in ways if case.find(way) is not None), "passed")
-
-
-def summary(rounds: list[tuple[str, float]]) -> dict[str, Any]:
+def summary(rounds: list[tuple[bool, float]]) -> dict[str, Any]:
     """Return how often a test passed, and its median and longest time in seconds."""
     seconds = [second for _, second in rounds]
     return {
-        "passed": sum(how == "passed" for how, _ in rounds),
+        "passed": sum(passed for passed, _ in rounds),
         "median_seconds": round(median(seconds), 1),
         "longest_seconds": round(max(seconds), 1),
     }

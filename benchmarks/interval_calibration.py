@@ -10,7 +10,6 @@ of a year; counted is the share in which an end of the interval moves by more th
 Writes results/interval_calibration.json.
 """
 
-import itertools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -71,25 +70,22 @@ def judge(
     fit: Fit, spreads: NDArray[np.float64], ages: NDArray[np.int64], orders: list[NDArray[np.intp]]
 ) -> dict[str, Any]:
     """Measure one way."""
-    covered: list[float] = []
-    widths: list[float] = []
-    decades: list[list[float]] = []
+    found = []
     for order in orders:
         halves = np.array_split(order, 2)
         for fitted, fresh in (halves, halves[::-1]):
             low, high = fit(spreads[fitted], ages[fitted]).ends(spreads[fresh])
-            inside = metrics.interval_hits(low, high, ages[fresh])
-            covered.append(float(inside.mean()))
-            widths.append(float((high - low).mean()))
-            decade = np.minimum(ages[fresh] // 10, 9)
-            decades.append([float(inside[decade == ten].mean()) for ten in range(10)])
+            inside, decade = metrics.interval_hits(low, high, ages[fresh]), ages[fresh] // 10
+            by_decade = [inside[np.minimum(decade, 9) == ten].mean() for ten in range(10)]
+            found.append([inside.mean(), (high - low).mean(), *by_decade])
+    coverage, width, *by_decade = np.mean(found, axis=0)
     levels, medians = fit(spreads, ages), distribution.median(spreads)
     leapt = leaps(levels, spreads)
     heap = (medians > HEAP[0]) & (medians < HEAP[1])
     return {
-        "coverage": round(float(np.mean(covered)), 4),
-        "width_years": round(float(np.mean(widths)), 2),
-        "coverage_by_decade": np.mean(decades, axis=0).round(4).tolist(),  # the last: from 90 on
+        "coverage": round(float(coverage), 4),
+        "width_years": round(float(width), 2),
+        "coverage_by_decade": np.round(by_decade, 4).tolist(),  # the last: from 90 on
         "leaps": round(float(leapt.mean()), 4),
         "leaps_from_22_to_36": round(float(leapt[heap].mean()), 4),
     }
@@ -100,12 +96,9 @@ def leaps(levels: Levels, spreads: NDArray[np.float64]) -> NDArray[np.bool_]:
     older = np.zeros_like(spreads)
     older[:, 1:] = spreads[:, :-1]
     older[:, -1] += spreads[:, -1]
-    steps = [levels.ends((1 - by) * spreads + by * older) for by in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    leapt = np.zeros(len(spreads), np.bool_)
-    for one, following in itertools.pairwise(steps):
-        for end, moved in zip(one, following, strict=True):
-            leapt |= np.abs(moved - end) > LEAP
-    return leapt
+    parts = (0.0, 0.25, 0.5, 0.75, 1.0)
+    steps = np.array([levels.ends((1 - by) * spreads + by * older) for by in parts])
+    return (np.abs(np.diff(steps, axis=0)) > LEAP).any(axis=(0, 1))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ planted; some of the others are wrong too. Writes results/label_errors.json.
 
 import json
 import time
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -142,11 +143,9 @@ def other_scores(
         "mass within 5 years of the label": -np.where(near, spread, 0).sum(axis=1),
         "probability of the label": -spread[rows, ages],
     }
-    try:
+    if find_spec("cleanlab"):
         from cleanlab.rank import get_label_quality_scores
-    except ModuleNotFoundError:
-        pass
-    else:
+
         p = spread.astype(np.float64) / spread.sum(axis=1, keepdims=True, dtype=np.float64)
         for method in ("self_confidence", "normalized_margin", "confidence_weighted_entropy"):
             scores[f"cleanlab {method}"] = -get_label_quality_scores(ages, p, method=method)

@@ -94,12 +94,10 @@ def measure(
 
 def fit(features: NDArray[np.floating]) -> None:
     """Fit the mean and the principal components of features (N, 576), and write them."""
-    mean = features.mean(axis=0)
-    off = features - mean
+    mean, off = features.mean(axis=0), features - features.mean(axis=0)
     _, components = np.linalg.eigh(off.T @ off / len(off))
     first = components[:, ::-1][:, :WAYS].T
-    half = np.float16
-    np.savez(quality.FITTED, mean=mean.astype(half), ways=first.astype(half))
+    np.savez(quality.FITTED, mean=mean.astype(np.float16), ways=first.astype(np.float16))
 
 
 def share_found(faces: Chip, limit: float) -> float:
@@ -111,12 +109,9 @@ def errors(model: Model, faces: Faces) -> dict[str, float]:
     """Return the errors of the model on some faces."""
     answers = run(model, faces.chips)
     off = np.abs(distribution.median(answers.age_probabilities) - faces.ages)
-    return {
-        "faces": len(off),
-        "age_mae": float(off.mean()),
-        "far_off": float((off > uncertainty.LARGE_ERROR).mean()),
-        "gender_errors": float(((answers.female_probability >= 0.5) != faces.female).mean()),
-    }
+    wrong = (answers.female_probability >= 0.5) != faces.female
+    means = {"age_mae": off, "far_off": off > uncertainty.LARGE_ERROR, "gender_errors": wrong}
+    return {"faces": len(off), **{key: float(values.mean()) for key, values in means.items()}}
 
 
 if __name__ == "__main__":

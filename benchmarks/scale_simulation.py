@@ -53,15 +53,13 @@ def main() -> None:
     rows = []
     for name, world in WORLDS.items():
         for workers in (8, 64, 512, 4096):
-            runs = [
+            over, twice = zip(*(
                 simulate(given.pictures, workers, each, world, seed) for seed in range(given.seeds)
-            ]
+            ), strict=True)  # fmt: skip
+            hours = round(given.pictures * each / workers / 3600, 2)
             rows.append({
-                "world": name,
-                "workers": workers,
-                "hours_ideal": round(given.pictures * each / workers / 3600, 2),
-                "over_ideal": round(fmean(run["over_ideal"] for run in runs), 3),
-                "done_twice": round(fmean(run["done_twice"] for run in runs), 5),
+                "world": name, "workers": workers, "hours_ideal": hours,
+                "over_ideal": round(fmean(over), 3), "done_twice": round(fmean(twice), 5),
             })  # fmt: skip
             print(json.dumps(rows[-1]))
     figures = {
@@ -76,8 +74,7 @@ def main() -> None:
 def measured_seconds_per_picture() -> float:
     """Take the time of one worker that batch.py measured."""
     if not BATCH.is_file():
-        sys.exit(f"no {BATCH.name}: run  python benchmarks/batch.py,  or give "
-                 "--seconds-per-picture")  # fmt: skip
+        sys.exit("no batch.json: run  python benchmarks/batch.py,  or give --seconds-per-picture")
     runs = json.loads(BATCH.read_text("utf-8"))["runs"]
     one = next(run for run in runs if run["engine"] == "local-1")
     return sum(one["seconds_by_stage"].values()) / float(one["pictures"])
@@ -85,17 +82,14 @@ def measured_seconds_per_picture() -> float:
 
 def simulate(
     pictures: int, workers: int, seconds_per_picture: float, world: World, seed: int
-) -> dict[str, float]:
+) -> tuple[float, float]:
     """Run the hand-out once; return the time over the ideal, and the share of work done twice."""
     chance = random.Random(seed)  # noqa: S311  (a simulation)
     units = -(-pictures // world.unit)
     mean = world.unit * seconds_per_picture
     shift = -(world.spread**2) / 2  # so that the mean of the log-normal is 1
-    factor = [
-        world.slow_factor if chance.random() < world.slow_share else 1.0 for _ in range(workers)
-    ]
-    free = [(0.0, worker) for worker in range(workers)]
-    heapq.heapify(free)
+    slow = [chance.random() < world.slow_share for _ in range(workers)]
+    free = [(0.0, worker) for worker in range(workers)]  # a heap, as all are equal
     death = 1 / (world.days_between_deaths * 86400)
     waiting, end, work, lost = units, 0.0, 0.0, 0.0
     again: list[float] = []  # when units of dead workers are handed out again
@@ -105,7 +99,8 @@ def simulate(
             waiting -= 1
         else:
             now = max(now, heapq.heappop(again))
-        takes = mean * factor[worker] * chance.lognormvariate(shift, world.spread)
+        pace = world.slow_factor if slow[worker] else 1.0
+        takes = mean * pace * chance.lognormvariate(shift, world.spread)
         dies = chance.expovariate(death)
         if dies < takes:
             lost += dies
@@ -115,8 +110,7 @@ def simulate(
         work += takes
         end = max(end, now + takes)
         heapq.heappush(free, (now + takes, worker))
-    ideal = units * mean / workers
-    return {"over_ideal": end / ideal, "done_twice": lost / (work + lost)}
+    return end / (units * mean / workers), lost / (work + lost)
 
 
 if __name__ == "__main__":

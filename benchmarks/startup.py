@@ -13,6 +13,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import record
@@ -40,8 +41,8 @@ def main() -> None:
             "environment_megabytes": round(megabytes(Path(folder))),
             "of_it_empty_environment": round(empty),
             "install_seconds": round(installed, 1),
-            "import_seconds": median(lambda: import_seconds(programs / "python")),
-            "predict_one_photo_seconds": median(lambda: seconds_of(predict)),
+            "import_seconds": median(partial(import_seconds, programs / "python")),
+            "predict_one_photo_seconds": median(partial(seconds_of, predict)),
         }
     record.show(record.write(given, figures))
 

@@ -20,6 +20,7 @@ from agelens.images.decode import read
 from agelens.inference.distribution import median
 from agelens.predictor import load
 from agelens.video.fusion import FLOOR, OpinionPool
+from corruptions import jpeg
 
 VIEWS = 8
 TEST_FOLDS = [8, 9]
@@ -34,18 +35,15 @@ def seen_again(chip: NDArray[np.uint8], random: np.random.Generator) -> NDArray[
     turn[:, 2] += random.normal(0, 0.015 * side, 2)
     corners = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
     moved = corners + random.normal(0, 0.02 * side, (4, 2)).astype(np.float32)
-    edge = {"borderMode": cv2.BORDER_REPLICATE}
-    seen = cv2.warpAffine(chip, turn, (side, side), **edge)
-    seen = cv2.warpPerspective(
-        seen, cv2.getPerspectiveTransform(corners, moved), (side, side), **edge
-    )
+    sheared = cv2.getPerspectiveTransform(corners, moved)
+    seen = cv2.warpAffine(chip, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.warpPerspective(seen, sheared, (side, side), borderMode=cv2.BORDER_REPLICATE)
     light = 255 * (seen / 255) ** np.exp(random.normal(0, 0.2)) * np.exp(random.normal(0, 0.1))
     blur = abs(random.normal(0, 1.2))
     if blur > 0.3:
         light = cv2.GaussianBlur(light, (0, 0), blur)
     noisy = np.clip(light + random.normal(0, 5, light.shape), 0, 255).astype(np.uint8)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(30, 90))]
-    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", noisy, quality)[1], 1), np.uint8)
+    return jpeg(noisy, int(random.integers(30, 90)), random)
 
 
 def main() -> None:
@@ -66,16 +64,13 @@ def main() -> None:
         people = [one for (one,) in predictor.predict(views, chips=True)]
         pool = OpinionPool()
         for one in people:
-            pool.add(
-                one.age_probabilities,
-                one.age,
-                one.female_probability,
-                max(0.05, 1 - one.error_probability),
-            )
+            weight = max(0.05, 1 - one.error_probability)
+            pool.add(one.age_probabilities, one.age, one.female_probability, weight)
         truth.append(age)
         singles.append([one.age_probabilities for one in people])
-        joined.append(pool.fused().age_probabilities)
-        worths.append(pool.fused().effective_views)
+        fused = pool.fused()
+        joined.append(fused.age_probabilities)
+        worths.append(fused.effective_views)
         log = np.log(np.maximum(singles[-1], FLOOR)).sum(axis=0)
         products.append(np.exp(log - log.max()))
     each = np.repeat(truth, VIEWS)

@@ -38,18 +38,15 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=8, help="of each kind, in each round")
     given = parser.parse_args()
     dataset = Dataset(given.data)
-    changes = {
-        "run.threads": given.threads, "model.weights": None, "data.teacher": None,
-        "loss.teacher": 0.0,
-    }  # fmt: skip
+    changes = {"run.threads": given.threads, "loss.teacher": 0.0}
+    changes |= {"model.weights": None, "data.teacher": None}
     rows = []
     for recipe in given.recipe:
         config = Config.read(recipe, changes)
         with bar() as progress, tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(config, dataset, Path(folder), progress)
-            rows.append(
-                {"recipe": Path(recipe).stem} | measure(trainer, given.rounds, given.batches)
-            )
+            figures = measure(trainer, given.rounds, given.batches)
+        rows.append({"recipe": Path(recipe).stem, **figures})
         record.show(rows[-1])
     figures = {"rounds": given.rounds, "batches": given.batches, "recipes": rows}
     record.write(given, figures, threads=given.threads)

@@ -7,7 +7,6 @@ from rich.progress import Progress
 from agelens.errors import ConfigError
 from agelens.training.experiments import tuning
 from agelens.training.recipes.config import Config
-from drawn import write_dataset
 
 RECIPE = Config.read("tiny", {"schedule.epochs": 2, "model.widths": [8, 8]})
 SPACE = {
@@ -16,18 +15,17 @@ SPACE = {
 }
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("drawn"), 80)
-
-
 def trials(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "trials.csv").read_text("utf-8").splitlines()))
 
 
-def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(data: Path, tmp_path: Path) -> None:
-    quiet = Progress(disable=True)
-    best = tuning.tune(RECIPE, SPACE, data, tmp_path, 3, quiet)
+def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(
+    small_data: Path, tmp_path: Path
+) -> None:
+    def tune(count: int) -> Path:
+        return tuning.tune(RECIPE, SPACE, small_data, tmp_path, count, Progress(disable=True))
+
+    best = tune(3)
     rows = trials(tmp_path)
     assert len(rows) == 3
     values = [float(row["validation_mae"]) for row in rows if row["state"] == "complete"]
@@ -38,9 +36,9 @@ def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(data: Path, tmp_pat
     assert (tmp_path / "history.svg").read_text("utf-8").startswith("<?xml")
     assert not list(tmp_path.rglob("*.safetensors"))
 
-    tuning.tune(RECIPE, SPACE, data, tmp_path, 3, quiet)
+    tune(3)
     assert trials(tmp_path) == rows  # nothing left to do
-    tuning.tune(RECIPE, SPACE, data, tmp_path, 5, quiet)
+    tune(5)
     after = trials(tmp_path)
     assert after[:3] == rows
     assert len(after) == 5
@@ -53,11 +51,6 @@ def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(data: Path, tmp_pat
 )
 def test_a_shipped_space_is_found_by_name_and_fits_the_recipes(space: str, recipe: str) -> None:
     assert "optimizer.rate" in tuning.read_space(space, Config.read(recipe))
-
-
-def test_an_unknown_space_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown search space 'spce'.* space, space-frozen"):
-        tuning.read_space("spce", RECIPE)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +71,5 @@ def test_a_fault_in_a_space_is_named(tmp_path: Path, text: str, said: str) -> No
     path.write_text(text)
     with pytest.raises(ConfigError, match=said):
         tuning.read_space(path, RECIPE)
+    with pytest.raises(ConfigError, match=r"unknown search space 'spce'.* space, space-frozen"):
+        tuning.read_space("spce", RECIPE)

@@ -62,32 +62,14 @@ def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_the_split_is_put_into_the_names_of_files() -> None:
-    member = {"backbone": "dlib", "weights": "{split}/a"}
-    table = {
-        "model": {"backbone": "hybrid", "members": [member]},
-        "data": {"teacher": "t-{split}"},
-    }
-    recipe = Config.check(table, "test")
+    model = {"backbone": "hybrid", "members": [{"backbone": "dlib", "weights": "{split}/a"}]}
+    recipe = Config.check({"model": model, "data": {"teacher": "t-{split}"}}, "test")
     filled = recipe.changed({"data.split": 3}, "test").filled()
     assert (filled.data.split, filled.data.teacher) == (3, "t-3")
     assert filled.model.members[0].weights == "3/a"
     assert recipe.filled().data.teacher == "t-0"
     assert recipe.data.teacher == "t-{split}"
     assert filled.filled() == filled
-
-
-def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.toml"):
-        Config.read(tmp_path / "none.toml")
-
-
-def test_overrides_replace_values_and_are_checked(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.toml"
-    path.write_text("[schedule]\nepochs = 3\n")
-    config = Config.read(path, {"schedule.epochs": 5, "data.share": 0.5})
-    assert (config.schedule.epochs, config.data.share) == (5, 0.5)
-    with pytest.raises(ConfigError, match=r"schedule\.epoch'"):
-        Config.read(path, {"schedule.epoch": 5})
 
 
 @given(st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.booleans(), max_size=4))

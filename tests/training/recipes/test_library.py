@@ -25,11 +25,8 @@ def test_a_recipe_extends_another_value_by_value(tmp_path: Path) -> None:
     assert (config.optimizer.rate, config.optimizer.batch, config.model.size) == (0.5, 32, 64)
     assert config.model.widths == tiny.model.widths
     assert config.augment == tiny.augment
-
-
-def test_a_recipe_may_extend_the_shipped_one_of_its_name(tmp_path: Path) -> None:
-    mine = write(tmp_path, tiny='extends = "tiny"\n[model]\nsize = 64')
-    assert Config.read(mine).model.size == 64
+    of_its_name = write(tmp_path, tiny='extends = "tiny"\n[model]\nsize = 64')
+    assert Config.read(of_its_name).model.size == 64
 
 
 @pytest.mark.parametrize(
@@ -64,11 +61,8 @@ def test_a_recipe_holds_every_stage_it_needs_in_order() -> None:
 
 
 def test_a_stage_may_be_written_in_the_recipe(tmp_path: Path) -> None:
-    text = """combine = ["small", "tiny"]
-    [stages.small]
-    extends = "tiny"
-    model.widths = [8, 8]
-    """
+    small = '[stages.small]\nextends = "tiny"\nmodel.widths = [8, 8]'
+    text = f'combine = ["small", "tiny"]\n{small}'
     stages = Config.read(write(tmp_path, mine=text)).stages
     assert stages["small"].model.widths == [8, 8]
     assert stages["tiny"] == Config.read("tiny")
@@ -87,10 +81,7 @@ def test_changes_reach_the_stages_they_are_meant_for() -> None:
     assert stage.data.teacher is None
     every = Config.read("hybrid", {"schedule.epochs": 1}).stages.values()
     assert [one.schedule.epochs for one in every] == [1, 1, 1, 1]
-    with pytest.raises(
-        ConfigError,
-        match="unknown stage; expected one of finetune",
-    ):
+    with pytest.raises(ConfigError, match="unknown stage; expected one of finetune"):
         Config.read("finetune-distilled", {"stages.finetun.schedule.epochs": 1})
 
 

@@ -5,10 +5,10 @@ from agelens import __version__, provenance
 
 
 def test_versions_are_those_installed() -> None:
-    said = provenance.versions()
-    assert said["agelens"] == __version__
-    assert said["python"] == platform.python_version()
-    assert "numpy" in said
+    found = provenance.versions()
+    assert found["agelens"] == __version__
+    assert found["python"] == platform.python_version()
+    assert "numpy" in found
 
 
 def test_the_machine_is_described_without_its_name() -> None:
@@ -18,9 +18,9 @@ def test_the_machine_is_described_without_its_name() -> None:
 
 
 def test_now_is_utc_to_the_second() -> None:
-    said = datetime.fromisoformat(provenance.now())
-    assert said.utcoffset().total_seconds() == 0
-    assert said.microsecond == 0
+    now = datetime.fromisoformat(provenance.now())
+    assert now.utcoffset().total_seconds() == 0
+    assert now.microsecond == 0
 
 
 def test_a_recorded_command_hides_folders() -> None:

@@ -24,20 +24,16 @@ def tiny(tiny_model) -> Predictor:
     return load(tiny_model, threads=1, flip=True, longest=640, gender_threshold=0.6, min_face=5)
 
 
-def again(value: Any) -> Any:
+def unpickled(value: Any) -> Any:
     return pickle.loads(pickle.dumps(value))  # noqa: S301  (its own bytes)
 
 
-def told(predictions: list[Prediction]) -> list[str]:
+def as_json(predictions: list[Prediction]) -> list[str]:
     return [one.to_json(distribution=True) for one in predictions]
 
 
-def ask(predictor: Predictor, picture: object) -> list[str]:
-    return told(predictor.predict(picture))
-
-
-def refuse(predictor: Predictor, picture: object) -> None:
-    predictor.predict(picture)
+def predict_json(predictor: Predictor, picture: object) -> list[str]:
+    return as_json(predictor.predict(picture))
 
 
 @pytest.fixture
@@ -46,17 +42,17 @@ def chips(drawn_chip) -> list[np.ndarray]:
 
 
 def test_many_threads_get_what_one_gets(tiny: Predictor, chips, astronaut_path: Path) -> None:
-    photo = ask(tiny, astronaut_path)
-    alone = [told(one) for one in tiny.predict(chips, chips=True)]
+    photo = predict_json(tiny, astronaut_path)
+    alone = [as_json(one) for one in tiny.predict(chips, chips=True)]
     assert len({str(one) for one in alone}) == len(chips)
     together = threading.Barrier(8)
 
     def hammer(start: int) -> list[tuple[int, list[str]]]:
         together.wait(60)
         order = [(start + k) % len(chips) for k in range(len(chips))]
-        seen = [(k, told(tiny.predict([chips[k]], chips=True)[0])) for k in order]
+        seen = [(k, as_json(tiny.predict([chips[k]], chips=True)[0])) for k in order]
         if start < 2:  # a whole photo among them
-            assert ask(tiny, astronaut_path) == photo
+            assert predict_json(tiny, astronaut_path) == photo
         return seen
 
     with ThreadPoolExecutor(8) as pool:
@@ -67,12 +63,12 @@ def test_many_threads_get_what_one_gets(tiny: Predictor, chips, astronaut_path: 
 def test_a_pickled_predictor_keeps_its_settings_and_answers(
     tiny: Predictor, astronaut_path: Path
 ) -> None:
-    other = again(tiny)
+    other = unpickled(tiny)
     for name in ("threads", "flip", "gender_threshold", "min_face", "max_faces", "card"):
         assert getattr(other, name) == getattr(tiny, name), name
     assert other.longest == 640
     assert other.model.path == tiny.model.path
-    assert ask(other, astronaut_path) == ask(tiny, astronaut_path)
+    assert predict_json(other, astronaut_path) == predict_json(tiny, astronaut_path)
 
 
 def test_a_shipped_model_is_pickled_by_name() -> None:
@@ -84,15 +80,15 @@ def test_a_shipped_model_is_pickled_by_name() -> None:
 
 def test_answers_can_be_pickled(tiny: Predictor, astronaut_path: Path) -> None:
     answers = tiny.predict(astronaut_path)
-    assert told(again(answers)) == told(answers)
+    assert as_json(unpickled(answers)) == as_json(answers)
 
 
 @pytest.mark.parametrize("way", [*(["fork"] if FORKS else []), "spawn"])
 def test_a_process_pool_answers_alike(tiny: Predictor, astronaut_path: Path, way: str) -> None:
-    here = ask(tiny, astronaut_path)
+    here = predict_json(tiny, astronaut_path)
     with ProcessPoolExecutor(2, multiprocessing.get_context(way)) as pool:
-        waiting = [pool.submit(ask, tiny, astronaut_path) for _ in range(2)]
-        failing = pool.submit(refuse, tiny, "no such file.jpg")
+        waiting = [pool.submit(predict_json, tiny, astronaut_path) for _ in range(2)]
+        failing = pool.submit(predict_json, tiny, "no such file.jpg")
         assert all(one.result(120) == here for one in waiting)
         with pytest.raises(errors.SourceError, match=r"no such file\.jpg"):
             failing.result(120)
@@ -101,11 +97,11 @@ def test_a_process_pool_answers_alike(tiny: Predictor, astronaut_path: Path, way
 @pytest.mark.skipif(not FORKS, reason="this system does not fork")
 def test_a_forked_process_uses_what_it_inherits(tiny_model, astronaut_path: Path) -> None:
     predictor = load(tiny_model, threads=2)  # its session has a thread that no child inherits
-    here = ask(predictor, astronaut_path)
+    here = predict_json(predictor, astronaut_path)
     session = predictor.model._session
 
     def child(pipe) -> None:
-        pipe.send((ask(predictor, astronaut_path), predictor.model._session is session))
+        pipe.send((predict_json(predictor, astronaut_path), predictor.model._session is session))
         pipe.close()
 
     near, far = multiprocessing.Pipe()
@@ -118,7 +114,7 @@ def test_a_forked_process_uses_what_it_inherits(tiny_model, astronaut_path: Path
     assert answer == here
     assert not kept
     assert predictor.model._session is session
-    assert ask(predictor, astronaut_path) == here
+    assert predict_json(predictor, astronaut_path) == here
 
 
 def test_an_event_loop_goes_on_while_it_predicts(tiny: Predictor, astronaut_path: Path) -> None:
@@ -134,17 +130,17 @@ def test_an_event_loop_goes_on_while_it_predicts(tiny: Predictor, astronaut_path
         heart = asyncio.create_task(beat())
         answers = await asyncio.gather(*(tiny.apredict(astronaut_path) for _ in range(3)))
         heart.cancel()
-        return [told(one) for one in answers], beats
+        return [as_json(one) for one in answers], beats
 
     answers, beats = asyncio.run(ask_three())
-    assert answers == [ask(tiny, astronaut_path)] * 3
+    assert answers == [predict_json(tiny, astronaut_path)] * 3
     assert beats > 20  # a blocked loop beats a few times around each call
 
 
 def test_apredict_takes_several_and_raises_as_predict_does(tiny: Predictor, chips) -> None:
     answers = asyncio.run(tiny.apredict(chips[:3], chips=True))
-    assert [told(one) for one in answers] == [
-        told(one) for one in tiny.predict(chips[:3], chips=True)
+    assert [as_json(one) for one in answers] == [
+        as_json(one) for one in tiny.predict(chips[:3], chips=True)
     ]
     with pytest.raises(errors.SourceError):
         asyncio.run(tiny.apredict("no such file.jpg"))
@@ -152,14 +148,11 @@ def test_apredict_takes_several_and_raises_as_predict_does(tiny: Predictor, chip
 
 @pytest.mark.parametrize(
     "error",
-    [
-        errors.MissingExtra("polars", "data"),
-        errors.BadLabel(Path("x.jpg")),
-        errors.PictureTooLarge("too large"),
-    ],
+    [errors.MissingExtra("polars", "data"), errors.BadLabel(Path("x.jpg")),
+     errors.PictureTooLarge("too large")],
     ids=lambda error: type(error).__name__,
-)
+)  # fmt: skip
 def test_errors_travel_between_processes(error: errors.AgelensError) -> None:
-    other = again(error)
+    other = unpickled(error)
     assert type(other) is type(error)
     assert str(other) == str(error)

@@ -84,8 +84,8 @@ def test_files_and_pictures_must_agree_in_number() -> None:
 def test_frames_agree_with_to_json(ages: list[float]) -> None:
     people = [person(age) for age in ages]
     frame = frames.to_polars(people)
-    told = [json.loads(one.to_json()) for one in people]
-    assert frame["age"].to_list() == [one["age"] for one in told]
+    dicts = [json.loads(one.to_json()) for one in people]
+    assert frame["age"].to_list() == [one["age"] for one in dicts]
 
 
 def test_supervision_gets_boxes_scores_and_labels() -> None:

@@ -33,14 +33,8 @@ HEAD = 512
 """Number of bytes that `is_clip` needs."""
 _STILLS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"jpeg")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
-_CLIPS = (
-    b"\x1aE\xdf\xa3",
-    b"FLV\x01",
-    b"OggS",
-    b"\0\0\x01\xba",
-    b"\0\0\x01\xb3",
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
-)  # fmt: skip  (the last: WMV)
+_CLIPS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\x01\xba", b"\0\0\x01\xb3",
+          b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,4 +150,3 @@ def test_a_single_worker_changes_nothing() -> None:
     network = small()
     assert SINGLE_WORKER.parallelise(network) is network
     assert SINGLE_WORKER.all_reduce_sum(1, 2.5) == [1, 2.5]
-    assert SINGLE_WORKER.seed_offset == 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from agelens.training.batches.augmentation import Augment
@@ -30,7 +32,7 @@ def test_a_loader_gives_each_face_once_and_the_same_order_for_a_seed() -> None:
 def test_the_shards_of_all_workers_make_the_whole_batch() -> None:
     rows = np.arange(10)
     whole = Loader(np.zeros((10, 200, 200, 3), np.uint8), rows, rows, rows % 2, 4)
-    shards = [whole.for_worker(Worker(rank, 3)) for rank in range(3)]
+    shards = [replace(whole, worker=Worker(rank, 3)) for rank in range(3)]
     augment = Augment(AugmentConfig())
     together = zip(*(one.shuffled(augment, 32, 0, 0) for one in shards), strict=True)
     for batches, of_one in zip(together, whole.shuffled(augment, 32, 0, 0), strict=False):

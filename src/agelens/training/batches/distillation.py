@@ -18,8 +18,8 @@ from agelens.training.recipes.config import Config
 def read_teacher(config: Config, dataset: Dataset) -> Targets | None:
     """Read the teacher's predictions, one row per face of the data set; None without a teacher.
 
-    Faces without a prediction have rows of zeros. Raises TrainingError for predictions that lack
-    a training face, or where only one of data.teacher and loss.teacher is set.
+    Faces without one have zeros. Raises TrainingError for predictions that lack a training face,
+    or where only one of data.teacher and loss.teacher is set.
     """
     file = config.data.teacher
     if (file is None) != (config.loss.teacher == 0):

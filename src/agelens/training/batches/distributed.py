@@ -31,11 +31,6 @@ class Worker:
         """Whether this worker writes the files of the run."""
         return self.rank == 0
 
-    @property
-    def seed_offset(self) -> int:
-        """Added to the seed of a worker's own random numbers; 0 for the main worker."""
-        return self.rank << 40
-
     def shard(self, batch: NDArray[Number]) -> NDArray[Number]:
         """Return this worker's part of a batch, or of any other array."""
         return batch[self.rank :: self.world_size]
@@ -61,10 +56,9 @@ class Worker:
         return self.all_reduce_sum(value if self.is_main else 0)[0] > 0
 
     def parallelise(self, network: nn.Module) -> nn.Module:
-        """Wrap a network so that its gradients become means over the workers.
+        """Wrap a network: gradients become means over the workers, batch statistics those of all.
 
-        Batch statistics that are not frozen become those of all workers. Raises TrainingError
-        for a kind of batch normalisation that cannot be synchronised.
+        Raises TrainingError for a kind of batch normalisation that cannot be synchronised.
         """
         if self.world_size == 1:
             return network

@@ -47,11 +47,9 @@ INPUT_VIEWS = {"faceres-deep": InputView(224, 0.1), "dlib": InputView(dlib_resne
 
 
 def backbone_features(dataset: Dataset, backbone: str, progress: Progress) -> NDArray[np.float16]:
-    """Return a pre-trained backbone's features of every chip and its mirror image.
+    """Return the features of a pre-trained backbone, cached as `features-NAME.npy`.
 
-    The array is float16 (N, 2, F), memory-mapped, and cached as `features-NAME.npy`; see
-    `cached_features`. Raises TrainingError for an unknown backbone or one whose files are
-    missing, DatasetError for a picture that cannot be read.
+    See `cached_features`. Raises TrainingError for an unknown backbone or missing files.
     """
     if backbone not in INPUT_VIEWS:
         known = ", ".join(INPUT_VIEWS)
@@ -65,27 +63,22 @@ def backbone_features(dataset: Dataset, backbone: str, progress: Progress) -> ND
         maps: Tensor = net(torch.from_numpy(preprocess(batch, view)).permute(0, 3, 1, 2).float())
         return maps.float().mean((2, 3))
 
-    fingerprint = {"backbone": backbone, **view._asdict()}
-    title = f"features by {backbone}"
-    extractor = FeatureExtractor(
-        f"features-{backbone}", title, fingerprint, net.num_features, extract
-    )
+    name, fingerprint = f"features-{backbone}", {"backbone": backbone, **view._asdict()}
+    extractor = FeatureExtractor(name, fingerprint, net.num_features, extract)
     return cached_features(dataset, extractor, progress)
 
 
 def network_features(dataset: Dataset, network: Network, progress: Progress) -> NDArray[np.float16]:
-    """Return the features of every chip by a network with a frozen backbone, float16 (N, 2, F).
+    """Return the features of a network with a frozen backbone; see `cached_features`.
 
-    They are cached under the SHA-256 of backbone and pooling; see `cached_features`. The features
-    of concatenated members are cached for each member, so that other combinations share them.
+    Their name is the SHA-256 of backbone and pooling. Those of concatenated members are cached for
+    each member, so that other combinations share them.
     """
     network.eval()
-    fusion, kind = network.backbone, network.pool.kind
-    if not isinstance(fusion, FeatureFusion) or fusion.mode != "concat" or kind != "mean":
-        padding = f" {network.padding}" if network.padding else ""
-        key = f"{network.size}{padding} {network.backbone}"
-        modules, extract = (network.backbone, network.pool), network.extract_features
-        extractor = _by_digest(key, modules, network.num_features, extract)
+    fusion, pool = network.backbone, network.pool
+    if not isinstance(fusion, FeatureFusion) or fusion.mode != "concat" or pool.kind != "mean":
+        key = f"{network.size}{f' {network.padding}' if network.padding else ''} {fusion}"
+        extractor = _by_digest(key, (fusion, pool), network.num_features, network.extract_features)
         return cached_features(dataset, extractor, progress)
 
     def extract_member(index: int, x: Tensor) -> Tensor:
@@ -123,13 +116,12 @@ class FeatureExtractor:
     """A frozen network that turns chips into features."""
 
     name: str  # of the cache file, without suffix
-    title: str  # for the progress display
     fingerprint: dict[str, Any]  # JSON values that identify the network and its preprocessing
     width: int  # F
     extract: Callable[[NDArray[np.uint8]], Tensor]  # uint8 (B, 200, 200, 3) RGB to (B, F)
 
     def run(self, batch: NDArray[np.uint8], precision: str) -> NDArray[np.float32]:
-        """Return the features of a batch, computed in "float32" or under "bfloat16" autocast."""
+        """Return the features of a batch, in "float32" or under "bfloat16" autocast."""
         bfloat16 = precision == "bfloat16"
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             return self.extract(batch).float().numpy()
@@ -137,10 +129,8 @@ class FeatureExtractor:
     def faster_precision(self) -> str:
         """Time both precisions on blank chips; return the faster one."""
         blank = np.zeros((16, CHIP, CHIP, 3), np.uint8)
-        return min(
-            ("bfloat16", "float32"),
-            key=lambda precision: best_seconds(lambda: self.run(blank, precision)),
-        )
+        seconds = {p: best_seconds(partial(self.run, blank, p)) for p in ("bfloat16", "float32")}
+        return min(seconds, key=seconds.__getitem__)
 
 
 def _by_digest(
@@ -152,11 +142,10 @@ def _by_digest(
         for name, tensor in module.state_dict().items():
             digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
     return FeatureExtractor(
-        name=f"features-{digest.hexdigest()[:12]}",
-        title="features by the frozen backbone",
-        fingerprint={"network": digest.hexdigest()},
-        width=width,
-        extract=lambda batch: extract(torch.from_numpy(batch)),
+        f"features-{digest.hexdigest()[:12]}",
+        {"network": digest.hexdigest()},
+        width,
+        lambda batch: extract(torch.from_numpy(batch)),
     )
 
 
@@ -165,9 +154,8 @@ def cached_features(
 ) -> NDArray[np.float16]:
     """Return the features of every chip and its mirror image, float16 (N, 2, F), memory-mapped.
 
-    Rows are those of the data set. The first call computes the features, in bfloat16 where that
-    is faster; it can be interrupted, and a second process waits for the first. Raises
-    DatasetError for a picture that cannot be read.
+    The first call computes them, in bfloat16 where that is faster; it can be interrupted, and a
+    second process waits for the first. Raises DatasetError for a picture that cannot be read.
     """
     file = dataset.folder / f"{extractor.name}.npy"
     rows = dataset.samples.select("file", "sha256").iter_rows()
@@ -202,7 +190,7 @@ def _compute(
         np.lib.format.open_memmap(unfinished, "w+", np.float16, shape).flush()
     array, precision = np.lib.format.open_memmap(unfinished, "r+"), state["precision"]
     done = state["done"]  # first all chips, then all mirror images
-    task = progress.add_task(extractor.title, total=2 * len(dataset), completed=done)
+    task = progress.add_task(extractor.name, total=2 * len(dataset), completed=done)
     for side in (0, 1):
         row = done - side * len(dataset)
         paths = map(dataset.image_path, range(row, len(dataset)))
@@ -216,9 +204,8 @@ def _compute(
                     array.flush()
                     checkpoint.write_json(state_file, state | {"done": done})
         except PictureError as error:
-            raise DatasetError(
-                f"a picture of the dataset cannot be used: {error}; import the data again"
-            ) from error
+            message = f"a picture of the dataset cannot be used: {error}; import the data again"
+            raise DatasetError(message) from error
     array.flush()
     progress.remove_task(task)
     unfinished.replace(file)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,7 @@ VALIDATION_BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B faces: their rows in the data set, chips and labels.
-
-    With a frozen backbone `chips` may be its features instead, float16 (B, F).
-    """
+    """B faces: their rows in the data set, chips (or their features, float16 (B, F)) and labels."""
 
     rows: NDArray[np.int64]  # (B,)
     chips: NDArray[np.uint8] | NDArray[np.float16]  # (B, S, S, 3) RGB
@@ -43,19 +40,14 @@ class Loader:
     female: NDArray[np.int64]  # (N,) 0 or 1
     batch_size: int
     weights: NDArray[np.float32] | None = None  # (N,)
-    worker: Worker = SINGLE_WORKER
+    worker: Worker = SINGLE_WORKER  # yields its part of each batch
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
-    def for_worker(self, worker: Worker) -> Self:
-        """Return a loader of the same batches that yields one worker's part of each."""
-        return replace(self, worker=worker)
-
     def with_features(self, features: NDArray[np.float16]) -> "FeatureLoader":
         """Return a loader of the same faces that yields features (N, 2, F) in place of chips."""
-        labels = self.ages, self.female, self.batch_size, self.weights
-        return FeatureLoader(features, self.rows, *labels, self.worker)
+        return FeatureLoader(**{**vars(self), "chips": features})
 
     def in_order(self) -> Iterator[Batch]:
         """Yield every face once, in order and unchanged."""
@@ -104,10 +96,9 @@ class Loader:
 
 
 class FeatureLoader(Loader):
-    """Batches of a frozen backbone's features, of chips and of their mirror images.
+    """Batches of features of chips and mirror images: `chips` are float16 (N, 2, F).
 
-    `chips` are the features of the whole data set, float16 (N, 2, F). For recipes whose only
-    augmentation is mirroring.
+    For recipes whose only augmentation is mirroring.
     """
 
     def _unchanged(self, rows: NDArray[np.int64]) -> Any:
@@ -141,8 +132,8 @@ def make_loaders(
 ) -> tuple[Loader, Loader]:
     """Return loaders of a recipe's training faces and of its validation faces.
 
-    `weights` (N,) are the sample weights of the data set's faces; training faces of weight 0 are
-    left out. Raises TrainingError where fewer than two training faces are left.
+    `weights` (N,) are the sample weights of all faces; training faces of weight 0 are left out.
+    Raises TrainingError where fewer than two are left.
     """
     chips, split = cached(dataset, progress), dataset.split(config.data.split)
     shuffled = np.random.default_rng(config.run.seed).permutation(split.train)

@@ -1,8 +1,4 @@
-"""Export a network to the one file that is evaluated and shipped: ONNX with its card.
-
-Preprocessing is part of the graph, outputs are probabilities and years; see
-`agelens.inference.runtime`.
-"""
+"""Export a network, with its preprocessing, to the file that is evaluated and shipped: ONNX."""
 
 import contextlib
 import hashlib

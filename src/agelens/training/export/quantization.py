@@ -1,8 +1,7 @@
 """Quantise a model: convolutions in 8 bits, by the setting that costs the least accuracy.
 
-The quantiser is ONNX Runtime's (static, QDQ, weights per channel), calibrated on training chips.
-Several settings are tried; the one that stays nearest to the full model on validation faces is
-kept, and its intervals are calibrated anew.
+ONNX Runtime's quantiser (static, QDQ, per channel) is calibrated on training chips. The setting
+that stays nearest to the full model on validation faces is kept, with intervals calibrated anew.
 """
 
 import tempfile
@@ -73,6 +72,18 @@ class _Measured(NamedTuple):
     probabilities: NDArray[np.float32]  # (N, 117)
     figures: dict[str, float]
 
+    def age_shift(self, before: "_Measured") -> float:
+        medians = [distribution.median(one.probabilities) for one in (self, before)]
+        return float(np.abs(medians[0] - medians[1]).mean())
+
+    def cost(self, before: "_Measured") -> float:
+        """Sum the losses of accuracy: 0.05 years of MAE count like 0.2 % of gender accuracy."""
+        years, share = (
+            self.figures[key] - before.figures[key]
+            for key in ("validation_mae", "validation_gender_accuracy")
+        )
+        return max(years, 0) / 0.05 + max(-share, 0) / 0.002
+
 
 def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[str, Any]:
     """Write the 8-bit variant of a run's model into another run folder; return its record.
@@ -98,7 +109,7 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
             _quantize_file(full.path, file, chips[picked], setting)
             trials.append((file, setting, _measure(Model(file), faces)))
             progress.advance(task)
-        file, setting, after = min(trials, key=lambda one: _cost(one[2].figures, before.figures))
+        file, setting, after = min(trials, key=lambda one: one[2].cost(before))
         levels = calibration.fit_levels(after.probabilities, faces.ages)
         card = {
             **full.card,
@@ -114,8 +125,8 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
         "sha256_of_whole": exporter.sha256(full.path),
         "whole": before.figures,
         "tries": [
-            {**asdict(setting), **tried.figures, "age_moved": _age_shift(tried, before)}
-            for _, setting, tried in trials
+            {**asdict(tried), **measured.figures, "age_moved": measured.age_shift(before)}
+            for _, tried, measured in trials
         ],
         "chosen": asdict(setting),
         "data": {"fingerprint": dataset.fingerprint, "split": split, "part": "validation"},
@@ -134,18 +145,6 @@ def _measure(model: Model, faces: Loader) -> _Measured:
     female = np.concatenate([one.female_probability for one in outputs])
     figures = accuracy("validation", probabilities, female, faces.ages, faces.female)
     return _Measured(probabilities, figures)
-
-
-def _cost(after: dict[str, float], before: dict[str, float]) -> float:
-    """Sum the losses of accuracy: 0.05 years of MAE cost as much as 0.2 % of gender accuracy."""
-    years = after["validation_mae"] - before["validation_mae"]
-    share = before["validation_gender_accuracy"] - after["validation_gender_accuracy"]
-    return max(years, 0) / 0.05 + max(share, 0) / 0.002
-
-
-def _age_shift(after: _Measured, before: _Measured) -> float:
-    shift = distribution.median(after.probabilities) - distribution.median(before.probabilities)
-    return float(np.abs(shift).mean())
 
 
 def _quantize_file(full: Path, file: Path, chips: NDArray[np.uint8], setting: Setting) -> None:

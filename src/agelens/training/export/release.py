@@ -22,9 +22,8 @@ FIGURES = ("age_mae", "age_within_5", "gender_accuracy", "interval_coverage", "g
 def ship(run: Path, name: str) -> Path:
     """Copy `run/model.onnx` to the package's weights as NAME, with its test figures in the card.
 
-    The run must have been evaluated on the test folds. The old and the new model are compared on
-    validation figures, so that test folds choose nothing. Raises TrainingError when the run may
-    not be released.
+    Raises TrainingError for a run that is too large, not evaluated on the test folds, or worse
+    than the shipped one on validation faces, so that test folds choose nothing.
     """
     model = Model(run)
     size = model.path.stat().st_size
@@ -45,16 +44,11 @@ def ship(run: Path, name: str) -> Path:
     exporter.write_card(partial, card)
     partial.replace(file)
     checkpoint.write_json(file.with_suffix(".json"), card)
-    record(file)
+    recorded_file = WEIGHTS / "recorded.json"  # what `agelens doctor` expects
+    recorded = json.loads(recorded_file.read_text("utf-8")) if recorded_file.is_file() else {}
+    recorded[name] = {"sha256": exporter.sha256(file), "self_test": doctor.answers(file)}
+    checkpoint.write_json(recorded_file, recorded)
     return file
-
-
-def record(file: Path) -> None:
-    """Write the hash and the predictions of a shipped model that `agelens doctor` expects."""
-    path = file.with_name("recorded.json")
-    recorded = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    recorded[file.stem] = {"sha256": exporter.sha256(file), "self_test": doctor.answers(file)}
-    checkpoint.write_json(path, recorded)
 
 
 def _test_figures(run: Path, model: Model) -> dict[str, Any]:

@@ -64,8 +64,7 @@ def train_head(
 ) -> Head:
     """Train a head on the features (N, 2, F) of chips and mirror images, one of both at random.
 
-    `teacher` are targets for the N faces, mixed into the labels by `recipe.loss.teacher`;
-    `weights` (N,) are sample weights.
+    `teacher` holds targets that `recipe.loss.teacher` mixes in, `weights` (N,) sample weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

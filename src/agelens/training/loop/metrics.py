@@ -17,10 +17,7 @@ from agelens.training.batches.loader import Batch, Loader
 def predict(
     network: nn.Module, faces: Loader, progress: Progress, title: str
 ) -> tuple[Tensor, Tensor]:
-    """Return the age logits (N, 117) and female logits (N,) of a network for all faces, in order.
-
-    `title` is for the progress display.
-    """
+    """Return a network's age logits (N, 117) and female logits (N,) for all faces, in order."""
     task = progress.add_task(title, total=len(faces))
     outputs = []
     with torch.no_grad():  # not inference mode, whose tensors cannot be fitted on

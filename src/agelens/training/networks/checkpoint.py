@@ -37,10 +37,7 @@ def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the tensors and the metadata that `save` wrote.
-
-    Raises TrainingError for a missing or broken file.
-    """
+    """Read what `save` wrote. Raises TrainingError for a missing or broken file."""
     tensors, header = read_tensors(path)
     try:
         return tensors, json.loads(header["about"])
@@ -60,10 +57,7 @@ def load_best(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read any safetensors file: its tensors and the metadata in its header.
-
-    Raises TrainingError for a missing or broken file.
-    """
+    """Read the tensors and header of a safetensors file. Raises TrainingError for a broken one."""
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -72,9 +66,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the state of an optimizer as named tensors, `optimizer.INDEX.NAME`."""
+    """Return the state of an optimizer as named tensors, `INDEX.NAME`."""
     return {
-        f"optimizer.{index}.{name}": torch.as_tensor(value)
+        f"{index}.{name}": torch.as_tensor(value)
         for index, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
@@ -84,6 +78,6 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     """Load the state that `flatten_optimizer` returned."""
     whole = optimizer.state_dict() | {"state": {}}
     for key, tensor in tensors.items():
-        _, index, name = key.split(".")
+        index, name = key.split(".")
         whole["state"].setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict(whole)

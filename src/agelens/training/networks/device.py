@@ -1,7 +1,7 @@
 """How training uses the machine: device, numeric precision, memory of the C library."""
 
 import ctypes
-import time
+import timeit
 from collections.abc import Callable
 
 import torch
@@ -14,8 +14,8 @@ from agelens.training.recipes.config import Config
 def keep_freed_memory() -> bool:
     """Make the C library reuse freed memory; return whether it could be set (glibc only).
 
-    A training step frees and allocates some hundred megabytes of activations. By default glibc
-    returns blocks of that size to the system at once, which then hands out zeroed pages anew.
+    By default glibc returns large blocks, such as a step's activations, to the system at once,
+    which then hands out zeroed pages anew.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -28,10 +28,7 @@ def keep_freed_memory() -> bool:
 
 
 def select_device(config: Config) -> torch.device:
-    """Return the device of a recipe; "auto" takes a GPU where there is one.
-
-    Raises TrainingError for a GPU that is not there.
-    """
+    """Return the device of a recipe. Raises TrainingError for a GPU that is not there."""
     if config.run.device != "cpu" and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if config.run.device == "cuda":
@@ -43,10 +40,7 @@ def select_device(config: Config) -> torch.device:
 
 
 def use_bfloat16(config: Config, network: Network) -> bool:
-    """Decide whether to train under bfloat16 autocast; "auto" times a step in each precision.
-
-    A GPU that supports bfloat16 uses it without being timed.
-    """
+    """Decide whether to train under bfloat16 autocast; "auto" times it on a CPU."""
     if config.run.precision != "auto":
         return config.run.precision == "bfloat16"
     if select_device(config).type == "cuda":
@@ -73,9 +67,4 @@ def step_seconds(network: Network, *, bfloat16: bool, batch: int = 8) -> float:
 
 def best_seconds(call: Callable[[], object]) -> float:
     """Time a call in seconds: the better of two runs after one to warm up."""
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])
+    return min(timeit.repeat(call, number=1, repeat=3)[1:])

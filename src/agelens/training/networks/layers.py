@@ -30,9 +30,8 @@ class Backbone(nn.Module):
 class FeatureFusion(Backbone):
     """Join the pooled features of several backbones into a map of one position.
 
-    concat: the features are concatenated as they are. gated: each member's features are
-    normalised first and weighted by a gate that sees the features of all members (gated fusion;
-    Arevalo et al., 2017).
+    concat: the features are concatenated as they are. gated: they are normalised first, and
+    weighted by a gate that sees the features of all members (Arevalo et al., 2017).
     """
 
     def __init__(
@@ -74,9 +73,9 @@ class FeatureFusion(Backbone):
 class Pooling(nn.Module):
     """Pool a feature map (B, C, H, W) into one row of features per face (B, `num_features`).
 
-    mean: the mean over all positions. gem: the generalised mean with a learned power (Radenović
-    et al., 2019). attention: a mean with weights computed from the map itself. regions: the mean
-    of the whole map, followed by the means of its four quadrants.
+    mean: over all positions. gem: the generalised mean with a learned power (Radenović et al.,
+    2019). attention: a mean with weights computed from the map. regions: the mean of the map,
+    followed by those of its four quadrants.
     """
 
     def __init__(self, channels: int, kind: Literal["mean", "gem", "attention", "regions"]) -> None:

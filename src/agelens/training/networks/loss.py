@@ -30,7 +30,7 @@ class Targets(NamedTuple):
 def age_targets(ages: Tensor, sigma: float) -> Tensor:
     """Return label distributions (B, 117): a normal curve of `sigma` years around each age.
 
-    This is label distribution learning (Geng et al., 2013). With sigma 0 rows are one-hot.
+    See Geng et al., 2013. With sigma 0 rows are one-hot.
     """
     if sigma == 0:
         return functional.one_hot(ages.long(), AGES).float()
@@ -83,9 +83,6 @@ def face_losses(
 
 
 def batch_loss(each: Tensor, trim: float) -> Tensor:
-    """Average the losses of a batch, without the share `trim` of the largest.
-
-    A large loss often means a wrong label (the small-loss trick; Han et al., 2018).
-    """
+    """Average the losses of a batch, without the largest (the share `trim`; Han et al., 2018)."""
     kept = max(round(len(each) * (1 - trim)), 1)
     return each.mean() if kept == len(each) else each.sort().values[:kept].mean()

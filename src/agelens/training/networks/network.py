@@ -19,8 +19,8 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, *, pretrained: bool = True) -> None:
         """Build the network of a recipe; with `pretrained`, with the weights it starts from.
 
-        Raises ConfigError for a size or a number of frozen stages that the backbone cannot have,
-        TrainingError or MissingExtra where the weights cannot be read.
+        Raises ConfigError for a size or a number of frozen stages that the backbone cannot have;
+        see `backbones.build`.
         """
         super().__init__()
         self.size, self.padding = config.size, config.padding
@@ -48,10 +48,7 @@ class Network(nn.Module):
 
     @classmethod
     def from_run(cls, run: Path) -> tuple["Network", Config, dict[str, Any]]:
-        """Load the best checkpoint of a run folder; return its recipe and metadata too.
-
-        Raises TrainingError where there is none.
-        """
+        """Load the best checkpoint of a run folder, with its recipe and metadata."""
         tensors, about = checkpoint.load_best(run)
         config = Config.check(about["config"], str(run / "best.json"))
         network = cls(config.model, pretrained=False)
@@ -60,8 +57,7 @@ class Network(nn.Module):
 
     def _load_heads(self, file: Path) -> None:
         """Load neck and heads too, where the file of the backbone's weights has the same ones."""
-        tensors, _ = checkpoint.read_tensors(file)
-        own = self.state_dict()
+        tensors, own = checkpoint.read_tensors(file)[0], self.state_dict()
         heads = {n: t for n, t in tensors.items() if n in own and not n.startswith("backbone.")}
         if all(own[name].shape == tensor.shape for name, tensor in heads.items()):
             self.load_state_dict(heads, strict=False)
@@ -94,20 +90,14 @@ class Network(nn.Module):
         return resize(chips.permute(0, 3, 1, 2).float(), self.size, self.padding)
 
     def extract_features(self, chips: Tensor) -> Tensor:
-        """Turn uint8 (B, H, W, 3) RGB chips into features (B, num_features).
-
-        Features that were computed before, (B, num_features), are returned as they are.
-        """
+        """Turn uint8 (B, H, W, 3) RGB into features (B, num_features), which stay as they are."""
         if chips.ndim == 2:
             return chips.float()
         features: Tensor = self.pool(self.backbone(self.preprocess(chips)))
         return features
 
     def forward(self, chips: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn uint8 (B, H, W, 3) RGB chips into age logits (B, 117) and female logits (B,).
-
-        Features that `extract_features` computed before may stand in for their chips.
-        """
+        """Turn chips, uint8 (B, H, W, 3) RGB, or their features into logits (B, 117) and (B,)."""
         features = self.neck(self.drop(self.norm(self.extract_features(chips))))
         return self.age(features), self.gender(features)[:, 0]
 

@@ -1,8 +1,7 @@
 """A CNN that is trained from scratch: a small residual network with squeeze-and-excitation.
 
-It uses plain 3x3 convolutions, which on a CPU run several times faster than depthwise ones.
-Residual blocks: He et al., 2016; squeeze-and-excitation: Hu et al., 2018; stochastic depth: Huang
-et al., 2016.
+Plain 3x3 convolutions run several times faster on a CPU than depthwise ones. See He et al., 2016;
+Hu et al., 2018 (squeeze-and-excitation); Huang et al., 2016 (stochastic depth).
 """
 
 import torch

@@ -42,11 +42,14 @@ def test_a_text_manifest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("l.csv", 'id,Path\n1,"a,1.jpg"\n2,b.jpg\n'), ("l.tsv", "id\tpath\n1\ta,1.jpg\n2\tb.jpg\n")],
+    [
+        ("l.csv", 'id,Path\n1,"a,1.jpg",x\n2\n3,b"2.jpg\n'),
+        ("l.tsv", 'id\tpath\n1\ta,1.jpg\n2\tb"2.jpg\n'),
+    ],
 )
 def test_csv_manifests(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    assert places(tmp_path / name) == [str(tmp_path / "a,1.jpg"), str(tmp_path / "b.jpg")]
+    assert places(tmp_path / name) == [str(tmp_path / "a,1.jpg"), str(tmp_path / 'b"2.jpg')]
 
 
 def test_parquet_with_paths_and_with_pictures(tmp_path: Path) -> None:

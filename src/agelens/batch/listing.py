@@ -6,6 +6,7 @@ any of these behind a URL. `{000..123}` in it stands for each of these numbers. 
 manifests and Parquet footers are read.
 """
 
+import csv
 import glob
 import io
 import os
@@ -239,22 +240,27 @@ def _read_names(place: str, full: str) -> pl.Series:
         raise SourceError(f"{place!r} is over {_MAX_MANIFEST_BYTES:,} bytes: split it")
     ending = PurePosixPath(place.lower()).suffix
     try:
-        if ending in (".txt", ".lst"):
-            lines = data.decode("utf-8-sig").splitlines()
-            return pl.Series([line for line in lines if not line.startswith("#")], dtype=pl.String)
         if ending == TABLE:
             table = pl.scan_parquet(io.BytesIO(data))
-        else:
-            separator = "\t" if ending == ".tsv" else ","
-            table = pl.scan_csv(io.BytesIO(data), separator=separator, infer_schema=False)
-        columns = [name for name, kind in table.collect_schema().items() if kind == pl.String]
-        known = {column.lower().strip(): column for column in reversed(columns)}
-        for name in PATH_COLUMNS:
-            if name in known:
-                return table.select(known[name]).collect().to_series()
-    except (UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+            strings = [name for name, kind in table.collect_schema().items() if kind == pl.String]
+            return table.select(_path_column(place, strings)).collect().to_series()
+        text = data.decode("utf-8-sig")
+        if ending in (".txt", ".lst"):
+            lines = [line for line in text.splitlines() if not line.startswith("#")]
+            return pl.Series(lines, dtype=pl.String)
+        rows = csv.DictReader(io.StringIO(text), delimiter="\t" if ending == ".tsv" else ",")
+        column = _path_column(place, list(rows.fieldnames or ()))
+        return pl.Series([row[column] for row in rows], dtype=pl.String)
+    except (UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
         raise SourceError(f"manifest {place!r} is not UTF-8 text or Parquet: {error}") from error
+
+
+def _path_column(manifest: str, columns: list[str]) -> str:
+    known = {column.lower().strip(): column for column in reversed(columns)}
+    for name in PATH_COLUMNS:
+        if name in known:
+            return known[name]
     raise SourceError(
-        f"manifest {place!r} has the columns {', '.join(columns) or '(none)'}: expected one of "
+        f"manifest {manifest!r} has the columns {', '.join(columns) or '(none)'}: expected one of "
         f"{', '.join(PATH_COLUMNS)} with the path of a picture in each row"
     )

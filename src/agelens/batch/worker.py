@@ -132,20 +132,18 @@ class Worker:
             except Exception as error:  # whatever one picture does, the others are predicted
                 if not self._current:  # it was not a picture
                     raise
-                reason = f"{type(error).__name__}: {error}"
-                self._failures[self._current] += 1
-                if self._failures[self._current] > MAX_FAILURES:
-                    raise BatchError(
-                        f"{self._current!r} fails again and again: {reason}"
-                    ) from error
-                if self._failures[self._current] > 1:
-                    excluded[self._current] = f"reading this picture failed twice: {reason}"
+                name, reason = self._current, f"{type(error).__name__}: {error}"
+                self._failures[name] += 1
+                if self._failures[name] > MAX_FAILURES:
+                    raise BatchError(f"{name!r} fails again and again: {reason}") from error
+                if self._failures[name] > 1:
+                    excluded[name] = f"reading this picture failed twice: {reason}"
 
     def _slices(self, unit: Unit, first: int, excluded: Mapping[str, str]) -> Iterator[Event]:
         items = itertools.islice(self._items(unit, excluded), first * MAX_PICTURES, None)
+        before = self._fetching | self._predictor.seconds
         following = next(items, None)
         for number in itertools.count(first):
-            before = self._fetching | self._predictor.seconds
             rows = Rows(self._job.model_sha256)
             slice_ = itertools.chain(
                 filter(None, [following]), itertools.islice(items, MAX_PICTURES - 1)
@@ -158,6 +156,7 @@ class Worker:
             following = next(items, None)
             after = self._fetching | self._predictor.seconds
             seconds = {stage: round(after[stage] - before[stage], 4) for stage in after}
+            before = after
             part = Part(
                 unit.number, number, following is None,
                 rows.pictures, rows.faces, rows.errors, len(rows), seconds,
@@ -190,5 +189,5 @@ def memory_mb() -> float:
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     except (OSError, ValueError, IndexError):
-        return 0.0
+        return 0
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

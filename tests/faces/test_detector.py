@@ -128,6 +128,5 @@ def test_a_missing_or_changed_weights_file_is_an_error(
     if content is not None:
         file.write_bytes(content)
     monkeypatch.setattr(module, "WEIGHTS", file)
-    module._check_weights.cache_clear()
     with pytest.raises(ModelError, match=message):
         Detector()

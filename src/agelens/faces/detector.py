@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -114,7 +113,14 @@ class Detector:
             raise ConfigError(f"longest {longest!r}: expected at least {COARSE} pixels")
         if not 0 < threshold < 1:
             raise ConfigError(f"threshold {threshold!r}: expected more than 0 and less than 1")
-        _check_weights()
+        digest = (
+            hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else "no file"
+        )
+        if digest != SHA256:
+            raise ModelError(
+                f"the face detector {WEIGHTS.name} has SHA-256 {digest}: expected {SHA256}; "
+                "run  pip install --force-reinstall agelens"
+            )
         self.longest = longest
         self.threshold = threshold
         self._local = threading.local()  # YuNet keeps state, so each thread has its own
@@ -252,17 +258,6 @@ def silent_opencv() -> Iterator[None]:
         yield
     finally:
         log.setLogLevel(before)
-
-
-@cache
-def _check_weights() -> None:
-    """Raise ModelError if YuNet's file is missing or is not the one on record."""
-    digest = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else "no file"
-    if digest != SHA256:
-        raise ModelError(
-            f"the face detector {WEIGHTS.name} has SHA-256 {digest}: expected {SHA256}; "
-            "run  pip install --force-reinstall agelens"
-        )
 
 
 def _best_first(candidates: list[_Candidate]) -> list[_Candidate]:

@@ -10,7 +10,6 @@ import os
 import threading
 import warnings
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,18 +121,14 @@ def _load(path: Path, limits: Limits) -> bytes:
         raise BadPicture(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    Image.init()  # loads the plugins; a build of Pillow may lack some
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
 def _open(data: bytes, limits: Limits) -> Image.Image:
     """Read only the header, without Pillow's warnings about size and metadata."""
     with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        Image.init()  # loads the plugins once; a build of Pillow may lack some
+        formats = [name for name in FORMATS if name in Image.OPEN]
         try:
-            image = Image.open(io.BytesIO(data), formats=_formats())
+            image = Image.open(io.BytesIO(data), formats=formats)
         except Image.DecompressionBombError:
             raise PictureTooLarge(
                 f"picture of far more than {limits.pixels:,} pixels: make it smaller first"

@@ -200,9 +200,7 @@ class Model:
                     box=face.box if face else None,
                     landmarks=face.landmarks if face else None,
                     detection_score=face.score if face else None,
-                    status=assessment.status,
-                    reasons=assessment.reasons,
-                    error_probability=assessment.error_probability,
+                    **assessment._asdict(),
                 )
             )
         return predictions

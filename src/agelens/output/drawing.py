@@ -19,8 +19,7 @@ COLOURS: dict[Gender | None, tuple[int, int, int]] = {
 }
 TEXT = (255, 255, 255)
 BACKGROUND = (24, 24, 24)
-SMALLEST_TEXT = 9
-"""Points: smaller letters are unreadable."""
+SMALLEST_TEXT = 9  # points: smaller letters are unreadable
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 

@@ -12,7 +12,6 @@ from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config, ModelConfig, RunConfig
 from processes import FORKSERVER
 
-TINY = "tiny"
 MODEL = ModelConfig(size=32, widths=[8], depths=[1])
 RECIPES = {
     "scratch": {"pool": "attention"},
@@ -28,23 +27,19 @@ RECIPES = {
 }
 
 
-def recipe(wanted: str) -> Config:
-    return Config.read(TINY, {"run.device": wanted})
+def recipe(device: str) -> Config:
+    return Config(model=MODEL, run=RunConfig(device=device))
 
 
 def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device.select_device(recipe("auto")).type == "cpu"
+    with pytest.raises(TrainingError, match=r"run\.device = 'cuda': torch .* sees no GPU here"):
+        device.select_device(recipe("cuda"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert device.select_device(recipe("auto")) == torch.device("cuda", 1)
     assert device.select_device(recipe("cpu")).type == "cpu"
-
-
-def test_a_missing_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainingError, match=r"run\.device = 'cuda': torch .* sees no GPU here"):
-        device.select_device(recipe("cuda"))
 
 
 @pytest.mark.parametrize("backbone", RECIPES)

@@ -9,21 +9,15 @@ from agelens.training.networks.network import expectation
 def drawn(count: int = 600) -> MemberLogits:
     """Two members: the first errs by 4 years and is overconfident, the second errs by 8."""
     random = np.random.default_rng(0)
-    ages = random.integers(10, 90, count)
-    female = random.integers(0, 2, count)
-    grid = np.arange(117)
+    ages, female = random.integers(10, 90, count), random.integers(0, 2, count)
     logits = []
     for error, width in ((4, 2), (8, 8)):
         centre = ages + random.normal(0, error, count)
-        logits.append(-((grid - centre[:, None]) ** 2) / (2 * width**2))
-    sure = (2 * female - 1) * 2 + random.normal(0, 2, count)
-    guess = random.normal(0, 1, count)
-    return MemberLogits(
-        torch.tensor(np.stack(logits), dtype=torch.float32),
-        torch.tensor(np.stack([sure, guess]), dtype=torch.float32),
-        torch.tensor(ages),
-        torch.tensor(female),
-    )
+        logits.append(-((np.arange(117) - centre[:, None]) ** 2) / (2 * width**2))
+    informed = (2 * female - 1) * 2 + random.normal(0, 2, count)
+    genders = np.stack([informed, random.normal(0, 1, count)])
+    tensors = torch.tensor(np.stack(logits)).float(), torch.tensor(genders).float()
+    return MemberLogits(*tensors, torch.tensor(ages), torch.tensor(female))
 
 
 def test_a_new_pool_is_the_plain_mean() -> None:

@@ -16,10 +16,8 @@ def drawn_tensors() -> dict[str, np.ndarray]:
     def draw(*shape: int) -> np.ndarray:
         return random.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape).astype(np.float32)
 
-    tensors = {
-        "conv1/convolution/merged_input": draw(3, 3, 3, 32),
-        "conv1_bn/batchnorm_1/sub": draw(32),
-    }
+    tensors = {"conv1/convolution/merged_input": draw(3, 3, 3, 32)}
+    tensors["conv1_bn/batchnorm_1/sub"] = draw(32)
     inputs = 32
     for number, (outputs, _) in enumerate(BLOCKS, 1):
         tensors[f"conv_dw_{number}/depthwise_kernel"] = draw(3, 3, inputs, 1)
@@ -32,25 +30,20 @@ def drawn_tensors() -> dict[str, np.ndarray]:
 
 
 def write_graph(folder: Path, tensors: dict[str, np.ndarray]) -> Path:
-    weights = [
-        {"name": name, "shape": list(value.shape), "dtype": "float32"}
-        for name, value in tensors.items()
-    ]
-    manifest = [{"paths": ["net.bin"], "weights": weights}]
+    weights = [{"name": name, "shape": v.shape, "dtype": "float32"} for name, v in tensors.items()]
     (folder / "net.bin").write_bytes(b"".join(v.astype("<f4").tobytes() for v in tensors.values()))
     path = folder / "net.json"
-    path.write_text(json.dumps({"weightsManifest": manifest}))
+    path.write_text(json.dumps({"weightsManifest": [{"paths": ["net.bin"], "weights": weights}]}))
     return path
 
 
 def reference(tensors: dict[str, np.ndarray], picture: np.ndarray) -> np.ndarray:
     """Run the same graph the slow way, in NumPy: (H, W, 3) RGB to 1,024 features."""
 
-    def same(x: np.ndarray, stride: int) -> np.ndarray:
-        return np.pad(x, ((0, 1), (0, 1), (0, 0)) if stride == 2 else ((1, 1), (1, 1), (0, 0)))
-
     def windows(x: np.ndarray, stride: int) -> np.ndarray:
-        view = np.lib.stride_tricks.sliding_window_view(same(x, stride), (3, 3), (0, 1))
+        edge = (0, 1) if stride == 2 else (1, 1)
+        padded = np.pad(x, (edge, edge, (0, 0)))
+        view = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))
         return view[::stride, ::stride]  # (H', W', C, 3, 3)
 
     x = picture[..., ::-1].astype(np.float64) - (103.939, 116.779, 123.68)
@@ -85,10 +78,9 @@ def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
         FaceRes().load_tensorflow(write_graph(tmp_path, tensors))
 
 
-def test_a_cut_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
     path = write_graph(tmp_path, {"a": np.zeros((4, 4), np.float32)})
-    with (tmp_path / "net.bin").open("ab") as file:
-        file.write(b"\0\0\0\0")
+    (tmp_path / "net.bin").write_bytes(b"\0" * 68)
     with pytest.raises(TrainingError, match="names 64 bytes, its files hold 68"):
         read_tensors(path)
     (tmp_path / "net.bin").write_bytes(b"\0" * 12)

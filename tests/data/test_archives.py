@@ -18,19 +18,18 @@ KINDS = ["set.tar", "set.tar.gz", "set.tgz", "set.zip"]
 CALM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
-@pytest.mark.parametrize("file", KINDS)
-def test_reads_files_in_order(tmp_path: Path, file: str) -> None:
-    assert list(read_archive(write_any(tmp_path / file, FILES))) == list(FILES.items())
-
-
 @pytest.mark.parametrize(
     ("file", "kind"),
     [("a.tar", "tar"), ("a.tar.gz", "tar.gz"), ("a.tgz", "tar.gz"), ("a.zip", "zip")],
 )
-def test_kind_is_told_by_content_not_by_name(tmp_path: Path, file: str, kind: str) -> None:
+def test_reads_files_in_order_whatever_the_archives_name(
+    tmp_path: Path, file: str, kind: str
+) -> None:
     path = write_any(tmp_path / file, FILES).rename(tmp_path / "download")
     assert archive_kind(path) == kind
-    assert dict(read_archive(path)) == FILES
+    assert list(read_archive(path)) == list(FILES.items())
+    at_the_limits = Limits(files=3, member_bytes=30_000, total_bytes=50_000)
+    assert dict(read_archive(path, at_the_limits)) == FILES
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all", b"\xff\xd8\xff\xe0" + b"x" * 600])
@@ -41,12 +40,9 @@ def test_other_files_are_no_archives(tmp_path: Path, content: bytes) -> None:
         list(read_archive(path))
 
 
-def test_missing_archive(tmp_path: Path) -> None:
+def test_missing_archives_and_empty_ones(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file"):
         list(read_archive(tmp_path / "none.zip"))
-
-
-def test_folders_and_empty_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.mkdir("folder")
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
@@ -59,15 +55,11 @@ def test_folders_and_empty_archives(tmp_path: Path) -> None:
 
 
 HOSTILE_NAMES = [
-    ("../out.jpg", "leaves the folder"),
-    ("a/../../out.jpg", "leaves the folder"),
-    ("a\\..\\..\\out.jpg", "leaves the folder"),
-    ("..", "leaves the folder"),
-    ("/etc/out.jpg", "absolute"),
-    ("\\\\host\\out.jpg", "absolute"),
-    ("C:\\out.jpg", "absolute"),
-    ("c:out.jpg", "absolute"),
-]
+    ("../out.jpg", "leaves the folder"), ("a/../../out.jpg", "leaves the folder"),
+    ("a\\..\\..\\out.jpg", "leaves the folder"), ("..", "leaves the folder"),
+    ("/etc/out.jpg", "absolute"), ("\\\\host\\out.jpg", "absolute"),
+    ("C:\\out.jpg", "absolute"), ("c:out.jpg", "absolute"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("file", KINDS)
@@ -114,18 +106,14 @@ def test_refuses_tar_members_that_are_no_files(tmp_path: Path, kind: bytes, why:
 
 @pytest.mark.parametrize(
     ("mode", "why"),
-    [
-        (stat.S_IFLNK, "is a link"),
-        (stat.S_IFCHR, "is a device"),
-        (stat.S_IFIFO, "is a device or a pipe"),
-    ],
+    [(stat.S_IFLNK, "is a link"), (stat.S_IFCHR, "is a device"), (stat.S_IFIFO, "or a pipe")],
 )
 def test_refuses_zip_members_that_are_no_files(tmp_path: Path, mode: int, why: str) -> None:
     member = zipfile.ZipInfo("odd.jpg")
     member.external_attr = (mode | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(member, "/etc/passwd")
-    with pytest.raises(ArchiveRefused, match=f"'odd.jpg' {why}"):
+    with pytest.raises(ArchiveRefused, match=f"'odd.jpg' .*{why}"):
         list(read_archive(tmp_path / "a.zip"))
 
 
@@ -155,12 +143,6 @@ def test_limits_name_the_member(tmp_path: Path, file: str, limits: Limits, why: 
     path = write_any(tmp_path / file, FILES | {"d.jpg": b"x"})
     with pytest.raises(ArchiveRefused, match=why):
         list(read_archive(path, limits))
-
-
-@pytest.mark.parametrize("file", KINDS)
-def test_at_the_limits_is_within_them(tmp_path: Path, file: str) -> None:
-    limits = Limits(files=3, member_bytes=30_000, total_bytes=50_000)
-    assert dict(read_archive(write_any(tmp_path / file, FILES), limits)) == FILES
 
 
 @pytest.mark.parametrize("file", ["set.tar.gz", "set.zip"])
@@ -207,20 +189,19 @@ def test_refuses_a_header_that_swells(tmp_path: Path) -> None:
         list(read_archive(path))
 
 
-def test_thousands_of_chained_headers_are_damage(tmp_path: Path) -> None:
-    link = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 2) + b"x".ljust(512, b"\0")
-    path = tmp_path / "a.tar"
-    path.write_bytes(link * 900 + header("a.jpg", tarfile.REGTYPE, 0) + bytes(1024))
-    with pytest.raises(DatasetError, match="damaged"):
-        list(read_archive(path))
-
-
 @pytest.mark.parametrize("size", [-1, -512, -(2**60)])
-def test_negative_sizes_are_damage(tmp_path: Path, size: int) -> None:
+def test_negative_sizes_and_thousands_of_chained_headers_are_damage(
+    tmp_path: Path, size: int
+) -> None:
     path = tmp_path / "a.tar"
-    path.write_bytes(header("a.jpg", tarfile.REGTYPE, size) + bytes(10_240))
-    with pytest.raises(DatasetError, match="damaged"):
-        list(read_archive(path))
+    link = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 2) + b"x".ljust(512, b"\0")
+    for content in (
+        header("a.jpg", tarfile.REGTYPE, size) + bytes(10_240),
+        link * 900 + header("a.jpg", tarfile.REGTYPE, 0) + bytes(1024),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DatasetError, match="damaged"):
+            list(read_archive(path))
 
 
 def test_tar_with_a_broken_header_inside_is_not_taken_for_a_short_one(tmp_path: Path) -> None:

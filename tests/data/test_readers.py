@@ -1,9 +1,8 @@
-"""Every form that `agelens data import` reads, each imported from drawn faces, and a new one."""
+"""Every form that `agelens data import` reads, each imported from drawn faces."""
 
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,23 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from agelens.data.archives import Limits
-from agelens.data.dataset import Dataset
 from agelens.data.folds import hashed_fold, published
 from agelens.data.importer import Imported, import_dataset
-from agelens.data.labels import Label
-from agelens.data.readers import registry
 from agelens.data.readers.csv_rows import rows
 from agelens.data.readers.pixel_csv import pixels
-from agelens.data.readers.reader import Labelled, Survey, flat_name
+from agelens.data.readers.reader import flat_name
 from agelens.errors import DatasetError
 from labelled import drawn, faces, table, write_any, write_folder
 
 
 def labels(imported: Imported) -> dict[str, tuple[Any, ...]]:
-    columns = [c for c in ("file", "age", "gender", "race", "age_low", "age_high")
-               if c in imported.dataset.samples.columns]  # fmt: skip
-    return {row[0]: row[1:] for row in imported.dataset.samples.select(columns).iter_rows()}
+    wanted = ("file", "age", "gender", "race", "age_low", "age_high")
+    samples = imported.dataset.samples
+    rows = samples.select([column for column in wanted if column in samples.columns]).iter_rows()
+    return {row[0]: row[1:] for row in rows}
 
 
 def rejects(dest: Path) -> dict[str, str]:
@@ -49,32 +47,31 @@ KNOWN = next(name for name in sorted(published()) if name.startswith("26_1_3_"))
 TIME = KNOWN.split("_")[3].split(".")[0]
 
 
+def stored(dest: Path, name: str) -> tuple[str, list[int]]:
+    with Image.open(dest / "images" / name) as picture:
+        return picture.mode, np.asarray(picture).ravel().tolist()
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_pixel_csv_in_grey_with_names(tmp_path: Path, inside: bool) -> None:
     first = number(48, 1, 0)
-    content = table(
-        "age,ethnicity,gender,img_name,pixels",
-        [
-            (26, 3, 1, f"{TIME}.jpg.chip.jpg", text(first)),
-            (40, 9, 0, "20170112213500903.jpg.chip.jpg", text(number(48, 1, 1))),
-            (40, 0, 0, "20170112213500904.jpg.chip.jpg", text(number(48, 1, 2)[:-1])),
-            (130, 0, 0, "20170112213500905.jpg.chip.jpg", text(number(48, 1, 3))),
-        ],
-    )
+    rows = [
+        (26, 3, 1, f"{TIME}.jpg.chip.jpg", text(first)),
+        (40, 9, 0, "20170112213500903.jpg.chip.jpg", text(number(48, 1, 1))),
+        (40, 0, 0, "20170112213500904.jpg.chip.jpg", text(number(48, 1, 2)[:-1])),
+        (130, 0, 0, "20170112213500905.jpg.chip.jpg", text(number(48, 1, 3))),
+    ]
+    content = table("age,ethnicity,gender,img_name,pixels", rows)
     source = write_folder(tmp_path / "s", {"age_gender.csv": content})
     imported = import_dataset(source if inside else source / "age_gender.csv", tmp_path / "d")
-    assert imported.recognised == (
-        "a CSV of pixels as text (age_gender.csv: 4 rows of 48 x 48 grey)"
-    )
+    form = "a CSV of pixels as text (age_gender.csv: 4 rows of 48 x 48 grey)"
+    assert imported.recognised == form
     named = f"26_1_3_{TIME}.png"
     assert labels(imported) == {
         named: (26, "female", "indian"),
         "40_0_9_20170112213500903.png": (40, "male", None),
     }
-    from PIL import Image
-
-    stored = np.asarray(Image.open(tmp_path / "d" / "images" / named))
-    assert stored.ravel().tolist() == first
+    assert stored(tmp_path / "d", named) == ("L", first)
     folds = dict(imported.dataset.samples.select("file", "fold").iter_rows())
     assert folds[named] == published()[KNOWN]  # the photo keeps its fold in any form
     why = rejects(tmp_path / "d")
@@ -82,18 +79,17 @@ def test_pixel_csv_in_grey_with_names(tmp_path: Path, inside: bool) -> None:
     assert "age '130'" in why["row 000004"]
 
 
-def test_pixel_csv_in_colour_without_names(tmp_path: Path) -> None:
+def test_pixel_csv_in_colour_without_names_twice(tmp_path: Path) -> None:
     values = number(50, 3, 0)
     source = tmp_path / "faces.csv"
     source.write_bytes(table("age,gender,ethnicity,image", [(1, 0, 2, text(values))]))
     imported = import_dataset(source, tmp_path / "d")
     assert "1 rows of 50 x 50 colour" in imported.recognised
     assert labels(imported) == {"row_000001.png": (1, "male", "asian")}
-    from PIL import Image
-
-    with Image.open(tmp_path / "d/images/row_000001.png") as picture:
-        assert picture.mode == "RGB"
-        assert np.asarray(picture).ravel().tolist() == values
+    assert stored(tmp_path / "d", "row_000001.png") == ("RGB", values)
+    again = import_dataset(source, tmp_path / "d")
+    assert again.already
+    assert (again.recognised, again.terms) == (imported.recognised, imported.terms)
 
 
 @given(st.integers(1, 12), st.sampled_from([1, 3]), st.integers(0, 9))
@@ -124,27 +120,19 @@ def test_crop_part1_beside_utkface(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["s", "s.zip", "s.tar.gz"])
 def test_labels_csv_with_ages_and_ranges(tmp_path: Path, kind: str) -> None:
-    listed = table(
-        "File,Age,age_low,age_high,Gender",
-        [
-            ("a.jpg", 31, "", "", "female"),
-            ("sub/b.png", "", 20, 29, "Male"),
-            ("gone.jpg", 5, "", "", "male"),
-            ("c.jpg", "old", "", "", "male"),
-            ("d.jpg", 5, "", "", "1"),
-            ("e.jpg", 5, "", "", "male"),
-            ("e.jpg", 6, "", "", "male"),
-            ("f.jpg", 44, "", "", ""),
-        ],
-    )
-    pictures = {name: drawn(seed) for seed, name in enumerate(
-        ["a.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "stray.jpg"])}  # fmt: skip
+    rows = [
+        ("a.jpg", 31, "", "", "female"), ("sub/b.png", "", 20, 29, "Male"),
+        ("gone.jpg", 5, "", "", "male"), ("c.jpg", "old", "", "", "male"),
+        ("d.jpg", 5, "", "", "1"), ("e.jpg", 5, "", "", "male"),
+        ("e.jpg", 6, "", "", "male"), ("f.jpg", 44, "", "", ""),
+    ]  # fmt: skip
+    listed = table("File,Age,age_low,age_high,Gender", rows)
     files = {"top/labels.csv": b"\xef\xbb\xbf" + listed, "top/sub/b.png": drawn(9, kind="PNG")}
-    files |= {"top/images/" + name: data for name, data in pictures.items()}
+    for seed, name in enumerate(("a", "c", "d", "e", "f", "stray")):
+        files[f"top/images/{name}.jpg"] = drawn(seed)
     imported = import_dataset(write_any(tmp_path / kind, files), tmp_path / "d")
-    assert (
-        imported.recognised
-    ) == "a folder of pictures with a label table (top/labels.csv: 7 rows)"
+    form = "a folder of pictures with a label table (top/labels.csv: 7 rows)"
+    assert imported.recognised == form
     assert labels(imported) == {
         "a.jpg": (31, "female", None, None, None),
         "sub_b.png": (24, "male", None, 20, 29),
@@ -233,16 +221,11 @@ def write_parquet(path: Path, pictures: list[bytes | None], **columns: list[Any]
 def test_hugging_face_parquet(tmp_path: Path, alone: bool) -> None:
     pictures: list[bytes | None] = [drawn(n) for n in range(150)]
     pictures[3] = None
-    path = write_parquet(
-        tmp_path / "s/data/train-00000.parquet",
-        pictures,
-        age=[n % 90 for n in range(150)],
-        gender=[n % 2 for n in range(150)],
-    )
+    columns = {"age": [n % 90 for n in range(150)], "gender": [n % 2 for n in range(150)]}
+    path = write_parquet(tmp_path / "s/data/train-00000.parquet", pictures, **columns)
     imported = import_dataset(path if alone else tmp_path / "s", tmp_path / "d")
-    assert (
-        imported.recognised
-    ) == "Hugging Face Parquet (1 file, 150 rows, pictures in the column image)"
+    form = "Hugging Face Parquet (1 file, 150 rows, pictures in the column image)"
+    assert imported.recognised == form
     assert (len(imported.dataset), imported.rejects) == (149, 1)
     prefix = "" if alone else "data_"
     assert labels(imported)[f"{prefix}train-00000_149.jpg"] == (59, "female", None)
@@ -290,16 +273,6 @@ def test_paths_in_a_table_never_leave_the_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "d/images").iterdir()] == ["a.jpg"]
 
 
-def test_a_second_run_tells_the_form_again(tmp_path: Path) -> None:
-    source = tmp_path / "faces.csv"
-    source.write_bytes(table("age,gender,ethnicity,image", [(1, 0, 2, text(number(50, 3, 0)))]))
-    first = import_dataset(source, tmp_path / "d")
-    second = import_dataset(source, tmp_path / "d")
-    assert second.already
-    assert (second.recognised, second.terms) == (first.recognised, first.terms)
-    assert len(Dataset(tmp_path / "d")) == 1
-
-
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -341,36 +314,3 @@ def test_flat_names_are_plain_file_names(path: str) -> None:
     assert not set(name) & set('/\\:*?"<>|\x00 ')
     assert name not in (".png", "..png")
     assert len(name.encode()) <= 210
-
-
-class AgeFolders:
-    """A dummy reader: the first folder of a path is the age."""
-
-    expected = "folders named by age"
-    description = "folders named by age"
-    terms = "none"
-
-    def __init__(self, survey: Survey) -> None:
-        self._source, self.total = survey.source, len(survey.names)
-
-    @classmethod
-    def recognise(cls, survey: Survey) -> "AgeFolders | None":
-        ages = [name.split("/")[0] for name in survey.names]
-        return cls(survey) if ages and all(map(str.isdigit, ages)) else None
-
-    def pictures(self, limits: Limits) -> Iterator[Labelled]:
-        for member in self._source.members(limits):
-            label = Label(int(member.name.split("/")[0]), None, None)
-            yield Labelled(member.name, flat_name(member.name), member.content, label)
-
-
-def test_a_new_reader_is_one_class_and_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "READERS", [AgeFolders, *registry.READERS])
-    source = write_folder(tmp_path / "s", {"30/a.jpg": drawn(1), "7/a.jpg": drawn(2)})
-    imported = import_dataset(source, tmp_path / "d")
-    assert imported.recognised == "folders named by age"
-    assert labels(imported) == {"30_a.jpg": (30, None, None), "7_a.jpg": (7, None, None)}
-    with pytest.raises(DatasetError, match=r"a CSV of pixels, folders named by age$"):
-        import_dataset(write_folder(tmp_path / "t", {"a.jpg": drawn(1)}), tmp_path / "e")

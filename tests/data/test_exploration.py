@@ -31,31 +31,22 @@ def test_a_planted_heap_and_dip_are_found() -> None:
     assert [(dip.age, dip.faces) for dip in labels.dips] == [(47, 20)]
 
 
-def test_a_level_set_has_no_heap() -> None:
+def test_level_and_falling_counts_have_no_heap() -> None:
     labels = labels_of(samples(LEVEL))
     assert labels.heaps == labels.dips == labels.missing == []
     assert labels.whipple == pytest.approx(500 * 800 / 3800)  # ages 60 to 62 are not all there
-
-
-def test_falling_counts_are_no_heap() -> None:
     ages = [age for age in range(1, 40) for _ in range(round(900 * 0.88**age))]
     assert labels_of(samples(ages)).heaps == []
 
 
-def test_whipples_index() -> None:
-    once = list(range(23, 63)) * 10
-    assert labels_of(samples(once)).whipple == pytest.approx(100)
+def test_whipples_index_missing_ages_and_a_constant_guess() -> None:
+    once = list(range(23, 63))
+    assert labels_of(samples(once * 10)).whipple == pytest.approx(100)
     assert labels_of(samples([25, 40, 55, 60] * 60)).whipple == pytest.approx(500)
-    assert labels_of(samples(list(range(23, 63)))).whipple is None  # too few to tell
-
-
-def test_missing_ages_and_the_oldest() -> None:
+    assert labels_of(samples(once)).whipple is None  # too few to tell
     labels = labels_of(samples([3, 4, 6, 91, 91, 93, 115]))
     assert labels.missing[:3] == [5, 7, 8]
     assert labels.beyond_90 == {91: 2, 93: 1, 115: 1}
-
-
-def test_the_error_of_a_constant_guess() -> None:
     assert labels_of(samples([10, 20, 60])).median_guess_mae == pytest.approx(50 / 3)
 
 
@@ -135,22 +126,20 @@ def test_holm() -> None:
 
 
 def test_identical_files_in_two_folds_are_counted() -> None:
-    frame = samples([20] * 6, folds=[0, 1, 2, 2, 3, 4]).with_columns(
-        sha256=pl.Series(["a", "a", "b", "b", "c", "d"])
-    )
-    found = compare_splits(frame)
+    digests = pl.Series(["a", "a", "b", "b", "c", "d"])
+    found = compare_splits(samples([20] * 6, folds=[0, 1, 2, 2, 3, 4]).with_columns(sha256=digests))
     assert (found.identical, found.identical_across_folds) == (4, 2)
     assert found.tests == []  # too few to be compared
 
 
 def test_ranges_are_bands_of_their_own() -> None:
-    ends = [(0, 2), (3, 9), (70, 116), (3, 9)]
     frame = samples([1, 6, 70, 6]).with_columns(
-        age_low=pl.Series([low for low, _ in ends], dtype=pl.Int16),
-        age_high=pl.Series([high for _, high in ends], dtype=pl.Int16),
+        age_low=pl.Series([0, 3, 70, 3], dtype=pl.Int16),
+        age_high=pl.Series([2, 9, 116, 9], dtype=pl.Int16),
     )
     bands = bands_of(frame)
     assert bands.names == ["0-2", "3-9", "70+"]
+    assert bands_of(samples([0, 9, 10, 89, 90, 116])).names == ["0-9", "10-19", "80-89", "90+"]
     assert bands.of.tolist() == [0, 1, 2, 1]
     labels = describe_labels(frame, bands)
     assert labels.ranged
@@ -158,10 +147,6 @@ def test_ranges_are_bands_of_their_own() -> None:
     name, weights = face_weights(frame, bands)
     assert name == "square root"
     assert weights["weight"].to_list() == pytest.approx([1, 0.5**0.5, 1, 0.5**0.5], abs=1e-5)
-
-
-def test_decades_end_with_one_for_the_very_old() -> None:
-    assert bands_of(samples([0, 9, 10, 89, 90, 116])).names == ["0-9", "10-19", "80-89", "90+"]
 
 
 def test_pictures_are_summed_up() -> None:
@@ -230,11 +215,10 @@ def test_a_list_of_other_faces_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"first is 'other\.jpg'"):
         describe_landmarks(frame, points, measured(frame), bands_of(frame))
     frame.write_parquet(tmp_path / "wrong.parquet")
-    with pytest.raises(DatasetError, match="expected file and points"):
-        read_points(tmp_path / "wrong.parquet")
     (tmp_path / "no.parquet").write_bytes(b"nothing")
-    with pytest.raises(DatasetError, match="cannot read"):
-        read_points(tmp_path / "no.parquet")
+    for name, why in (("wrong", "expected file and points"), ("no", "cannot read")):
+        with pytest.raises(DatasetError, match=why):
+            read_points(tmp_path / f"{name}.parquet")
 
 
 @given(st.floats(0, 1))

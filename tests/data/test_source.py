@@ -9,16 +9,15 @@ from labelled import write_any, write_folder
 
 FILES = {"set/b.jpg": b"b", "set/a.jpg": b"a", "set/notes.txt": b"n"}
 HIDDEN = {".DS_Store": b"x", "set/.thumbs/a.jpg": b"x", "__MACOSX/set/._a.jpg": b"x"}
-NO_LIMITS = Limits()
 
 
 @pytest.mark.parametrize("file", ["s", "s.zip", "s.tar", "s.tar.gz"])
 def test_visible_files_only(tmp_path: Path, file: str) -> None:
     source = Source.open(write_any(tmp_path / file, FILES | HIDDEN))
-    members = list(source.members(NO_LIMITS))
+    members = list(source.members(Limits()))
     assert {m.name: m.content for m in members if not m.problem} | {"set/notes.txt": b"n"} == FILES
     assert sorted(m.name for m in members) == sorted(FILES)
-    assert sorted(name for name, _ in source.survey(NO_LIMITS)) == sorted(FILES)
+    assert sorted(name for name, _ in source.survey(Limits())) == sorted(FILES)
 
 
 def test_a_folder_is_read_in_order_and_only_its_pictures(tmp_path: Path) -> None:

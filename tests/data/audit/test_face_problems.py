@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import explored
 from agelens.data.audit import face_problems, files
 from agelens.data.dataset import Dataset
 from agelens.data.quality import POINTS, SCHEMA
@@ -56,20 +57,19 @@ def test_black_beyond_the_edge_differs_from_a_dark_wall() -> None:
     assert files.beyond_edge(np.zeros_like(chip)) == 1
 
 
-def measured(**changes: object) -> pl.DataFrame:
-    """Make the measurements of a sound face, with changes."""
-    row: dict[str, object] = {
-        "file": "a.jpg", "problem": None, "brightness": 120, "contrast": 40, "sharpness": 50,
-        "saturation": 60, "colours": 9, "grey": False, "faces": 1, "left": 20, "top": -20,
-        "right": 180, "bottom": 195, "score": 0.93, "yaw": 0, "pitch": 0.5, "roll": 0,
-        "checked": False,
-    }  # fmt: skip
-    for point, (x, y) in zip(POINTS, TEMPLATE.tolist(), strict=True):
-        row |= {f"{point}_x": x, f"{point}_y": y}
-    nothing = dict.fromkeys(SCHEMA)
-    return pl.DataFrame([nothing | row | changes], schema=SCHEMA)
+def measured(*changes: dict[str, object]) -> pl.DataFrame:
+    """Make the measurements of sound faces, with changes to each."""
+    frame = explored.samples([30] * len(changes))
+    sound = explored.measured(frame, sharpness=[50] * len(changes)).to_dicts()
+    rows = [row | change for row, change in zip(sound, changes, strict=True)]
+    return pl.DataFrame(rows, schema=SCHEMA)
 
 
+def rows_of(found: dict[str, list[face_problems.FaceProblem]]) -> dict[str, list[int]]:
+    return {name: [one.row for one in some] for name, some in found.items() if some}
+
+
+OFF = {f"{p}_x": x + 30 for p, (x, _) in zip(POINTS, TEMPLATE.tolist(), strict=True)}
 UNSEEN = dict.fromkeys(
     [name for name in SCHEMA if name in ("left", "top", "right", "bottom", "score", "roll")]
     + [f"{point}_{axis}" for point in POINTS for axis in "xy"]
@@ -84,54 +84,40 @@ UNSEEN = dict.fromkeys(
         ({"left": 60, "right": 130, "top": 70, "bottom": 145}, 0, "tiny", "a face of 75 px"),
         ({"roll": -170}, 0, "upside down", "seen turned by -170 degrees"),
         ({"roll": 40}, 0, "turned", "seen turned by +40 degrees"),
-        (
-            {f"{p}_x": x + 30 for p, (x, _) in zip(POINTS, TEMPLATE.tolist(), strict=True)},
-            0, "misplaced", "five points 30 px off the template",
-        ),
+        (OFF, 0, "misplaced", "five points 30 px off the template"),
         ({}, 0.12, "cut off", "12 % of the face's place"),
         ({"sharpness": 3.2}, 0, "blurred", "sharpness 3.2"),
         ({"colours": 0.5}, 0, "one tint", "colours spread by 0.5"),
     ],
 )  # fmt: skip
 def test_each_problem_is_found_alone(changes, beyond, problem, evidence) -> None:
-    table = pl.concat([measured(), measured(**changes)])
-    found = face_problems.find(table, np.array([0.0, beyond]))
+    found = face_problems.find(measured({}, changes), np.array([0.0, beyond]))
     assert list(found) == [name for name in face_problems.MEANINGS if name != "looks painted"]
-    assert {name: [one.row for one in some] for name, some in found.items() if some} == {
-        problem: [1]
-    }
+    assert rows_of(found) == {problem: [1]}
     assert evidence in found[problem][0].evidence
 
 
 def test_an_uncertain_face_upside_down_is_misplaced_at_most() -> None:
-    off = {f"{p}_x": x + 30 for p, (x, _) in zip(POINTS, TEMPLATE.tolist(), strict=True)}
-    table = pl.concat([measured(roll=-170, score=0.81), measured(roll=-170, score=0.81, **off)])
-    found = face_problems.find(table, np.zeros(2))
-    assert {name: [one.row for one in some] for name, some in found.items() if some} == {
-        "misplaced": [1]
-    }
+    uncertain = {"roll": -170, "score": 0.81}
+    table = measured(uncertain, uncertain | OFF)
+    assert rows_of(face_problems.find(table, np.zeros(2))) == {"misplaced": [1]}
 
 
 def test_faces_that_look_painted_are_ranked_where_the_network_was_run() -> None:
     limit = face_problems.shipped_lines().limit
-    table = pl.concat([*(measured() for _ in range(3)), measured(faces=0, **UNSEEN)])
-    found = face_problems.find(
-        table, np.zeros(4), np.array([limit + 1, limit, limit + 2, limit + 9])
-    )
+    score = np.array([limit + 1, limit, limit + 2, limit + 9])
+    found = face_problems.find(measured({}, {}, {}, {"faces": 0, **UNSEEN}), np.zeros(4), score)
     assert [one.row for one in found["looks painted"]] == [2, 0]  # a face must be there
     assert list(found) == list(face_problems.MEANINGS)
     assert "looks painted or drawn" in found["looks painted"][0].evidence
 
 
-def test_grey_and_unreadable_pictures_have_no_fault() -> None:
-    unread = pl.DataFrame([dict.fromkeys(SCHEMA) | {"file": "b.jpg", "problem": "cut"}], SCHEMA)
-    table = pl.concat([measured(grey=True, colours=0), unread])
+def test_grey_and_unreadable_pictures_have_no_fault_and_the_worst_comes_first() -> None:
+    unread = dict.fromkeys(SCHEMA) | {"file": "b.jpg", "problem": "cut"}
+    table = measured({"grey": True, "colours": 0}, unread)
     assert not any(face_problems.find(table, np.zeros(2)).values())
-
-
-def test_the_worst_comes_first() -> None:
-    table = pl.concat([measured(sharpness=s) for s in (5, 2, 5.5)])
-    assert [one.row for one in face_problems.find(table, np.zeros(3))["blurred"]] == [1, 0, 2]
+    blurred = measured(*({"sharpness": s} for s in (5, 2, 5.5)))
+    assert rows_of(face_problems.find(blurred, np.zeros(3))) == {"blurred": [1, 0, 2]}
 
 
 def test_the_furthest_along_any_line_counts() -> None:

@@ -110,15 +110,9 @@ def test_training_reads_the_actions(tmp_path: Path) -> None:
     assert left_out[:5].tolist() == [0, 1, 1, 0, 1]
     assert weighed is not None
     assert weighed[:5].tolist() == pytest.approx([0, 0.02, 1, 0, 1])
-
-
-def test_training_reads_an_empty_list_of_actions(tmp_path: Path) -> None:
-    dataset = Dataset(write_dataset(tmp_path, 12))
-    path = tmp_path / "actions.csv"
     facts.write_actions([], path)
     assert path.read_text("utf-8").strip() == "file,problem,evidence,suggestion,weight"
-    weights = sample_weights.read_weights(
-        DataConfig(exclude=str(path), downweight=str(path)), dataset
-    )
+    both = DataConfig(exclude=str(path), downweight=str(path))
+    weights = sample_weights.read_weights(both, dataset)
     assert weights is not None
     assert (weights == 1).all()

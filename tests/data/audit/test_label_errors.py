@@ -10,8 +10,6 @@ from agelens.errors import DatasetError
 from agelens.inference import distribution
 from labelled import bells
 
-GRID = np.arange(distribution.AGES)
-
 
 def planted(count: int = 2000, wrong: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give ages of which the first are wrong by 25 to 40 years, predictions, and the truth."""
@@ -33,22 +31,15 @@ def test_planted_ages_come_first_and_about_as_many_are_suspect() -> None:
     assert scores.suspects().tolist() == [row for row in scores.order() if scores.suspect[row]]
 
 
-def test_sound_labels_are_hardly_suspect() -> None:
+def test_sound_labels_are_hardly_suspect_and_a_confident_model_suspects_more() -> None:
     ages, predicted, _ = planted(wrong=0)
     assert label_errors.score_ages(ages, predicted).suspect.sum() <= 2
-
-
-def test_a_confident_model_suspects_a_smaller_error_than_an_unsure_one() -> None:
-    ages = np.array([30, 30])
-    predicted = np.concatenate([bells(np.array([45]), 2), bells(np.array([45]), 15)])
-    scores = label_errors.score_ages(ages, predicted)
+    unsure = np.concatenate([bells(np.array([45]), 2), bells(np.array([45]), 15)])
+    scores = label_errors.score_ages(np.array([30, 30]), unsure)
     assert scores.score[0] > scores.score[1]
     assert scores.plausibility[0] < scores.plausibility[1]
-
-
-def test_the_ranked_score_of_a_certain_answer_is_its_error() -> None:
-    predicted = np.eye(distribution.AGES)[[40, 40, 40]]
-    assert label_errors.ranked_score(np.array([40, 47, 12]), predicted).tolist() == [0, 7, 28]
+    certain = np.eye(distribution.AGES)[[40, 40, 40]]  # its score is its error
+    assert label_errors.ranked_score(np.array([40, 47, 12]), certain).tolist() == [0, 7, 28]
 
 
 def test_flipped_genders_are_suspect() -> None:
@@ -108,18 +99,15 @@ def test_predictions_are_joined_by_file_name(tmp_path) -> None:
     assert predicted.age_probabilities[2] == pytest.approx(spread[2])
 
 
+SHORT = {"age_probabilities": [[1.0]], "female_probability": [0.5]}
+
+
 @pytest.mark.parametrize(
     ("columns", "predicted"),
     [
         ({"file": ["0.jpg"]}, "cannot read out-of-fold answers"),
-        (
-            {"file": ["x"], "age_probabilities": [[1.0]], "female_probability": [0.5]},
-            "answers none of the 2 faces",
-        ),
-        (
-            {"file": ["0.jpg"], "age_probabilities": [[1.0]], "female_probability": [0.5]},
-            "expected 117 age_probabilities",
-        ),
+        ({"file": ["x"], **SHORT}, "answers none of the 2 faces"),
+        ({"file": ["0.jpg"], **SHORT}, "expected 117 age_probabilities"),
     ],
 )
 def test_files_without_predictions_are_refused(tmp_path, columns, predicted) -> None:

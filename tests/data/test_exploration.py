@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.data.exploration.balance import Comparison, compare_splits, holm
-from agelens.data.exploration.class_weights import face_weights, measure_imbalance
+from agelens.data.exploration.balance import (
+    Comparison,
+    compare_splits,
+    face_weights,
+    holm,
+    measure_imbalance,
+)
 from agelens.data.exploration.facts import as_json, percent
 from agelens.data.exploration.label_statistics import bands_of, describe_labels
 from agelens.data.exploration.landmark_statistics import describe_landmarks, read_points

@@ -16,8 +16,7 @@ from PIL import Image
 from agelens.data.archives import Limits
 from agelens.data.folds import hashed_fold, published
 from agelens.data.importer import Imported, import_dataset
-from agelens.data.readers.csv_rows import rows
-from agelens.data.readers.pixel_csv import pixels
+from agelens.data.readers.csv_files import pixels, rows
 from agelens.data.readers.reader import flat_name
 from agelens.errors import DatasetError
 from labelled import drawn, faces, table, write_any, write_folder

@@ -15,8 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
-from agelens.data.exploration.balance import compare_splits
-from agelens.data.exploration.class_weights import measure_imbalance
+from agelens.data.exploration.balance import compare_splits, measure_imbalance
 from agelens.data.exploration.facts import Facts
 from agelens.data.exploration.label_statistics import bands_of, describe_labels
 from agelens.data.exploration.picture_statistics import Place, Shortcuts, describe_pictures

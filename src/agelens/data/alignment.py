@@ -28,7 +28,14 @@ from agelens.data.archives import Limits
 from agelens.data.landmarks import Predictor
 from agelens.data.readers.reader import not_a_picture
 from agelens.data.source import Member, Report, Source
-from agelens.data.storage import Journal, JournalEntry, resumable, write_atomic, write_csv
+from agelens.data.storage import (
+    Journal,
+    JournalEntry,
+    is_finished,
+    resumable,
+    write_atomic,
+    write_csv,
+)
 from agelens.errors import DatasetError, PictureError, SourceError
 from agelens.faces.alignment import SIDE, TEMPLATE, similarity
 from agelens.faces.detector import Detector
@@ -174,13 +181,9 @@ def chip_name(picture: str, face: int) -> str:
 
 def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
     """Return what a complete DEST says; None if it is still to do or to go on."""
-    if dest.exists() and not dest.is_dir():
-        raise DatasetError(f"{str(dest)!r} is a file: expected a new or empty folder")
-    file = dest / "align.json"
-    if not file.is_file():
-        if not (dest / ".align").is_dir() and dest.is_dir() and any(dest.iterdir()):
-            raise DatasetError(f"{str(dest)!r} is not empty: choose a new folder")
+    if not is_finished(dest, "align.json", ".align"):
         return None
+    file = dest / "align.json"
     try:
         facts = json.loads(file.read_text("utf-8"))
         pictures, chips, rejects = (int(facts[name]) for name in ("pictures", "chips", "rejects"))

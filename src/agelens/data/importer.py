@@ -25,6 +25,7 @@ from agelens.data.source import Report, Source
 from agelens.data.storage import (
     Journal,
     JournalEntry,
+    is_finished,
     resumable,
     write_atomic,
     write_csv,
@@ -106,15 +107,9 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
 
     Raises DatasetError when DEST holds anything else.
     """
-    if dest.exists() and not dest.is_dir():
-        raise DatasetError(f"{str(dest)!r} is a file: expected a new or empty folder")
-    table, about = dest / "samples.parquet", dest / "dataset.json"
-    if not about.is_file():
-        if not (dest / ".import").is_dir() and dest.is_dir() and any(dest.iterdir()):
-            raise DatasetError(
-                f"{str(dest)!r} is not empty and not a dataset folder: choose a new folder"
-            )
+    if not is_finished(dest, "dataset.json", ".import", " and not a dataset folder"):
         return None
+    table, about = dest / "samples.parquet", dest / "dataset.json"
     try:
         facts = json.loads(about.read_text("utf-8"))
         known, source = facts["source"]["sha256"], facts["source"]["name"]

@@ -71,6 +71,21 @@ def resumable(target: Path) -> Iterator[None]:
         ) from error
 
 
+def is_finished(dest: Path, about: str, journal: str, kind: str = "") -> bool:
+    """Return whether DEST is complete, as the file `about` says that is written last.
+
+    It is not when it is new or empty, or has a journal of what was begun. Raises DatasetError when
+    it is a file, or holds other things: not `kind`.
+    """
+    if dest.exists() and not dest.is_dir():
+        raise DatasetError(f"{str(dest)!r} is a file: expected a new or empty folder")
+    if (dest / about).is_file():
+        return True
+    if not (dest / journal).is_dir() and dest.is_dir() and any(dest.iterdir()):
+        raise DatasetError(f"{str(dest)!r} is not empty{kind}: choose a new folder")
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """The outcome of one file of a source, in JSON values."""

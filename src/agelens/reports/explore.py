@@ -10,8 +10,12 @@ import numpy as np
 import polars as pl
 
 from agelens.data import quality
-from agelens.data.exploration.balance import compare_splits
-from agelens.data.exploration.class_weights import SMOOTHED, face_weights, measure_imbalance
+from agelens.data.exploration.balance import (
+    SMOOTHED,
+    compare_splits,
+    face_weights,
+    measure_imbalance,
+)
 from agelens.data.exploration.facts import Facts
 from agelens.data.exploration.label_statistics import (
     UNLABELLED,

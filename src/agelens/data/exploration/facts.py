@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agelens.data.exploration.balance import Balance
-from agelens.data.exploration.class_weights import Imbalance
+from agelens.data.exploration.balance import Balance, Imbalance
 from agelens.data.exploration.label_statistics import LabelStatistics
 from agelens.data.exploration.landmark_statistics import LandmarkStatistics
 from agelens.data.exploration.picture_statistics import PictureStatistics, Shortcuts

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from agelens.data.archives import Limits, open_file
 from agelens.data.labels import Label
-from agelens.data.readers.csv_rows import Columns, first_rows, rows
+from agelens.data.readers.csv_files import Columns, first_rows, rows
 from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey, flat_name, not_a_picture
 from agelens.errors import DatasetError
 
@@ -28,10 +28,15 @@ class LabelTable:
     name: ClassVar[str]  # of the form, a phrase
     terms = YOUR_TERMS
 
+    @staticmethod
+    def fits(table: str, row: dict[str, str]) -> bool:
+        """Return whether a CSV file with this first row is a label table of this form."""
+        raise NotImplementedError
+
     @classmethod
     def tables(cls, survey: Survey) -> list[str]:
         """Choose the label tables of a source of this form; none of another source."""
-        raise NotImplementedError
+        return [table for table, row in first_rows(survey) if cls.fits(table, row)]
 
     @classmethod
     def recognise(cls, survey: Survey) -> Self | None:
@@ -124,15 +129,12 @@ class FairFaceTables(LabelTable):
         "Its ages are ranges."
     )
 
-    @classmethod
-    def tables(cls, survey: Survey) -> list[str]:
-        """Choose the tables whose ages are ranges."""
-        return [
-            table
-            for table, row in first_rows(survey)
-            if {"file", "age", "gender", "race"} <= row.keys() and row["file"]
-            if "-" in row["age"] or row["age"].strip().lower().startswith("more than")
-        ]
+    @staticmethod
+    def fits(table: str, row: dict[str, str]) -> bool:
+        """Return whether the ages are ranges."""
+        if not ({"file", "age", "gender", "race"} <= row.keys() and row["file"]):
+            return False
+        return "-" in row["age"] or row["age"].strip().lower().startswith("more than")
 
 
 class ImageFolder(LabelTable):
@@ -141,14 +143,11 @@ class ImageFolder(LabelTable):
     expected = "a metadata.csv with file_name and age"
     name = "a Hugging Face image folder"
 
-    @classmethod
-    def tables(cls, survey: Survey) -> list[str]:
-        """Choose every metadata.csv."""
-        return [
-            table
-            for table, row in first_rows(survey)
-            if basename(table) == "metadata.csv" and "file_name" in row and Columns.of(row).has_age
-        ]
+    @staticmethod
+    def fits(table: str, row: dict[str, str]) -> bool:
+        """Return whether it is such a metadata.csv."""
+        named = basename(table) == "metadata.csv" and "file_name" in row
+        return named and Columns.of(row).has_age
 
 
 class LabelledFolder(LabelTable):
@@ -157,13 +156,15 @@ class LabelledFolder(LabelTable):
     expected = "a labels.csv with file and age"
     name = "a folder of pictures with a label table"
 
+    @staticmethod
+    def fits(table: str, row: dict[str, str]) -> bool:
+        """Return whether it names files and ages."""
+        columns = Columns.of(row)
+        return columns.file is not None and columns.has_age
+
     @classmethod
     def tables(cls, survey: Survey) -> list[str]:
         """Choose every labels.csv, or else the one table there is."""
-        found = [
-            table
-            for table, row in first_rows(survey)
-            if (columns := Columns.of(row)).file and columns.has_age
-        ]
+        found = super().tables(survey)
         named = [table for table in found if basename(table) == "labels.csv"]
         return named or (found if len(found) == 1 else [])

@@ -9,7 +9,7 @@ from typing import Any, Self
 import polars as pl
 
 from agelens.data.archives import Limits
-from agelens.data.readers.csv_rows import Columns
+from agelens.data.readers.csv_files import Columns
 from agelens.data.readers.reader import YOUR_TERMS, Labelled, Survey, flat_name
 from agelens.errors import DatasetError
 

@@ -1,9 +1,9 @@
 """The list of readers: a new one is a file in this folder and a line here."""
 
+from agelens.data.readers.csv_files import PixelCsv
 from agelens.data.readers.file_names import FgNetNames, UtkFaceNames
 from agelens.data.readers.label_table import FairFaceTables, ImageFolder, LabelledFolder
 from agelens.data.readers.parquet import ParquetFiles
-from agelens.data.readers.pixel_csv import PixelCsv
 from agelens.data.readers.reader import Reader, Survey
 from agelens.errors import DatasetError
 

@@ -145,6 +145,8 @@ def test_resume_gives_the_same_result(
 
     assert figures(run) == figures(whole)
     ours, theirs = (checkpoint.load(one / "last.safetensors")[0] for one in (run, whole))
+    assert {name.partition(".")[0] for name in ours} == {"network", "averaged", "optimizer"}
+    assert "optimizer.0.exp_avg_sq" in ours
     assert all(torch.equal(ours[name], theirs[name]) for name in ours.keys() | theirs.keys())
 
 
@@ -187,6 +189,8 @@ def test_a_frozen_backbone_trains_on_cached_features(
     dataset = Dataset(small_data)
     trainer = Trainer(config, dataset, tmp_path, QUIET)
     assert isinstance(trainer.train_loader, FeatureLoader)
+    augmented = Trainer(tiny(**{**FROZEN, "augment__rotate": 5.0}), dataset, tmp_path, QUIET)
+    assert not isinstance(augmented.train_loader, FeatureLoader)
     batch = next(trainer.train_loader.shuffled(Augment(config.augment), 32, 0, 0))
     assert batch.chips.shape == (16, trainer.network.num_features)
     assert trainer.network.norm.scale.std() > 0  # type: ignore[operator,union-attr]
@@ -209,9 +213,3 @@ def test_a_frozen_backbone_trains_on_cached_features(
 
     monkeypatch.setattr(exporter, "export", export)
     assert train(config, small_data, tmp_path / "run", QUIET)["parity_years"] == 1e-6
-
-
-def test_augmented_chips_are_not_cached_as_features(small_data: Path, tmp_path: Path) -> None:
-    config = tiny(**{**FROZEN, "augment__rotate": 5.0})
-    trainer = Trainer(config, Dataset(small_data), tmp_path, QUIET)
-    assert not isinstance(trainer.train_loader, FeatureLoader)

@@ -40,22 +40,3 @@ def test_a_broken_or_missing_file_is_named(tmp_path: Path, content: bytes | None
         path.write_bytes(content)
     with pytest.raises(TrainingError, match=r"last\.safetensors"):
         checkpoint.load(path)
-
-
-def test_an_optimizer_goes_on_where_it_was() -> None:
-    def steps(count: int, start: dict | None = None) -> tuple[torch.Tensor, dict]:
-        weight = torch.nn.Parameter(torch.ones(3) if start is None else start["weight"].clone())
-        optimizer = torch.optim.AdamW([weight], lr=0.1)
-        if start:
-            checkpoint.restore_optimizer(optimizer, start["state"])
-        for _ in range(count):
-            optimizer.zero_grad()
-            (weight**3).sum().backward()
-            optimizer.step()
-        return weight.detach(), checkpoint.flatten_optimizer(optimizer)
-
-    whole, _ = steps(6)
-    half, state = steps(3)
-    assert set(state) == {"0.step", "0.exp_avg", "0.exp_avg_sq"}
-    rest, _ = steps(3, {"weight": half, "state": state})
-    assert torch.equal(whole, rest)

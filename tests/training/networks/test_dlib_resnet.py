@@ -55,9 +55,6 @@ def test_weights_and_embedding_are_those_of_the_file(drawn_net: DlibResNet, tmp_
     for name, tensor in drawn_net.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name]), name
     assert np.array_equal(read_embedding(path), EMBEDDING)
-
-
-def test_it_has_29_convolutions(drawn_net: DlibResNet) -> None:
     convolutions = [m for m in drawn_net.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 29
     assert sum(p.numel() for p in convolutions[0].parameters()) == 32 * (7 * 7 * 3 + 1)

@@ -80,12 +80,10 @@ def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
     path = write_graph(tmp_path, {"a": np.zeros((4, 4), np.float32)})
-    (tmp_path / "net.bin").write_bytes(b"\0" * 68)
-    with pytest.raises(TrainingError, match="names 64 bytes, its files hold 68"):
-        read_tensors(path)
-    (tmp_path / "net.bin").write_bytes(b"\0" * 12)
-    with pytest.raises(TrainingError, match=r"cannot read .*net\.json"):
-        read_tensors(path)
+    for size in (68, 12):
+        (tmp_path / "net.bin").write_bytes(b"\0" * size)
+        with pytest.raises(TrainingError, match=f"names 64 bytes, its files hold {size}"):
+            read_tensors(path)
 
 
 def test_a_graph_cannot_point_outside_its_folder(tmp_path: Path) -> None:

@@ -9,11 +9,9 @@ from agelens.training.networks.scratch import ResidualBlock, ScratchResNet
 @pytest.mark.parametrize("size", [32, 75, 100])
 def test_a_map_for_any_size(size: int) -> None:
     net = ScratchResNet([8, 16, 24], [1, 2, 1]).eval()
-    features = net(torch.rand(2, 3, size, size) * 255)
     side = math.ceil(size / 16)  # the stem and three stages halve it
-    assert features.shape == (2, 24, side, side)
-    assert net.num_features == 24
-    assert len(net.stages) == 4  # the stem and three
+    assert net(torch.rand(2, 3, size, size) * 255).shape == (2, net.num_features, side, side)
+    assert (net.num_features, len(net.stages)) == (24, 4)
 
 
 def test_a_new_block_is_its_shortcut() -> None:

@@ -59,9 +59,8 @@ def export(
     """Write a network as an ONNX file with its card; return the parity with torch in years.
 
     With `half` the file stores the weights, which `round_to_float16` must have rounded, as float16:
-    half the size, with the same outputs and speed once it is loaded.
-
-    Raises TrainingError, and leaves no file, when ages differ by 0.001 years or more.
+    half the size, with the same outputs and speed once it is loaded. Raises TrainingError, and
+    leaves no file, when ages of torch and ONNX Runtime differ by 0.001 years or more.
     """
     calibrated = CalibratedNetwork(network, scaling).eval()
     example = torch.randint(0, 256, (2, CHIP, CHIP, 3), dtype=torch.uint8)

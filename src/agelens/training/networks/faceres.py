@@ -104,17 +104,15 @@ def read_tensors(graph: Path) -> dict[str, NDArray[np.float32]]:
         for group in json.loads(graph.read_bytes())["weightsManifest"]:
             # only the bare name: a graph file must not point anywhere else
             parts = [(graph.parent / Path(name).name).read_bytes() for name in group["paths"]]
-            content, offset = b"".join(parts), 0
-            for entry in group["weights"]:
-                size = math.prod(entry["shape"])
-                if entry["dtype"] == "float32":
-                    flat = np.frombuffer(content, "<f4", size, offset)
-                    tensors[entry["name"]] = flat.reshape(entry["shape"]).copy()
-                offset += 4 * size  # float32 and int32, the only types the format has here
-            if offset != len(content):
+            values = np.frombuffer(b"".join(parts), "<f4")  # float32 and int32 have 4 bytes each
+            ends = np.cumsum([math.prod(entry["shape"]) for entry in group["weights"]])
+            if ends[-1] != len(values):
                 raise TrainingError(
-                    f"{graph}: its list names {offset} bytes, its files hold {len(content)}"
+                    f"{graph}: its list names {4 * ends[-1]} bytes, its files hold {values.nbytes}"
                 )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            for entry, flat in zip(group["weights"], np.split(values, ends[:-1]), strict=True):
+                if entry["dtype"] == "float32":
+                    tensors[entry["name"]] = flat.reshape(entry["shape"]).copy()
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise TrainingError(f"cannot read {graph} as a TensorFlow.js graph: {error}") from error
     return tensors

@@ -35,16 +35,10 @@ FIGURES = {
 
 
 def five_splits(
-    source: Config | Sequence[Path],
-    data: Path,
-    folder: Path,
-    progress: Progress,
-    *,
-    splits: Sequence[int] = range(SPLITS),
-    flip: bool = True,
-    command: str = "",
+    source: Config | Sequence[Path], data: Path, folder: Path, progress: Progress, *,
+    splits: Sequence[int] = range(SPLITS), flip: bool = True, command: str = "",
     on_split: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Make and measure the models of some splits; return the table of `folder/protocol.json`.
 
     `source` is a recipe to train with its stages, or two or more folders that this function has
@@ -98,12 +92,12 @@ def _measure(
     folder = run / f"evaluation-split{split}-test{'-flip' if flip else ''}"
     evaluation = read_record(folder / "evaluation.json")
     if evaluation.get("model", {}).get("sha256") != exporter.sha256(model.path):
-        evaluator = Evaluator(Plan(data, split=split, flip=flip), command)
-        task = progress.add_task(f"split {split}: test folds", total=len(evaluator))
+        task = progress.add_task(f"split {split}: test folds")
 
         def report(_: str, done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
+        evaluator = Evaluator(Plan(data, split=split, flip=flip), command)
         evaluation = evaluator.run(model, folder, run.name, report).table
         progress.remove_task(task)
     figures = {

@@ -62,12 +62,9 @@ class Labels:
 
 
 def predict_folds(
-    features: NDArray[np.float16],
-    labels: Labels,
-    seeds: int,
-    progress: Progress,
+    features: NDArray[np.float16], labels: Labels, seeds: int, progress: Progress,
     trusted: NDArray[np.bool_] | None = None,
-) -> ModelOutputs:
+) -> ModelOutputs:  # fmt: skip
     """Predict every face by heads trained on the other folds.
 
     Takes the features of chips and mirror images, float16 (N, 2, F), and returns the mean over
@@ -97,12 +94,9 @@ def predict_folds(
 
 
 def predict_out_of_fold(
-    dataset: Dataset,
-    progress: Progress,
-    backbones: tuple[str, ...] = BACKBONES,
-    seeds: int = 2,
+    dataset: Dataset, progress: Progress, backbones: tuple[str, ...] = BACKBONES, seeds: int = 2,
     split: int | None = None,
-) -> tuple[pl.DataFrame, dict[str, Any]]:
+) -> tuple[pl.DataFrame, dict[str, Any]]:  # fmt: skip
     """Return a row per face, as `evaluation.predictions.prediction_table` does, and a record.
 
     With `split` only the training faces of that split are predicted and trained on, so that a
@@ -110,11 +104,11 @@ def predict_out_of_fold(
     age_high are the quantiles 5 % and 95 %. Raises TrainingError where a backbone's files are
     missing, DatasetError for labels or pictures that cannot be used.
     """
-    labels, samples, rows = Labels.of(dataset), dataset.samples, np.arange(len(dataset))
+    labels, rows = Labels.of(dataset), np.arange(len(dataset))
     if split is not None:
         rows = dataset.split(split).train
         labels = Labels(labels.ages[rows], labels.female[rows], labels.folds[rows])
-        samples = samples[rows]
+    samples = dataset.samples[rows]
     began = time.monotonic()
     parts = [backbone_features(dataset, backbone, progress) for backbone in backbones]
     extracted = time.monotonic()
@@ -183,8 +177,8 @@ def audit_inputs(
             seconds["train heads for each fold"] = about["seconds"]["heads"]
     except (AgelensError, OSError) as error:
         missing = f"{error}."
-    models = AuditInputs(predicted, descriptors, painting_scores, "" if predicted else missing)
-    return models, seconds
+    missing = "" if predicted else missing
+    return AuditInputs(predicted, descriptors, painting_scores, missing), seconds
 
 
 def _is_current(file: Path, dataset: Dataset) -> bool:

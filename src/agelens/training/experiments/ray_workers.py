@@ -1,9 +1,8 @@
 """Data-parallel training on several workers, of one machine or of a cluster, by Ray Train.
 
-Each worker builds the whole trainer and takes its part of each batch; see
-`agelens.training.batches.distributed`. The main worker writes the run folder, which, like the data,
-all machines see by the same path. When a worker is lost, all of them start again from the
-checkpoint of the last epoch. The number of workers may change when a run is resumed.
+Each worker builds the whole trainer and takes its part of each batch. The main worker writes the
+run folder, which, like the data, all machines see by the same path. When a worker is lost, all of
+them start again from the last epoch. The number of workers may change when a run is resumed.
 """
 
 import os
@@ -35,16 +34,9 @@ Send = Callable[[str, Any], None]
 
 
 def train(
-    config: Config,
-    data: Path,
-    folder: Path,
-    progress: Progress,
-    workers: int,
-    *,
-    address: str | None = None,
-    resume: bool = False,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> dict[str, Any]:
+    config: Config, data: Path, folder: Path, progress: Progress, workers: int, *,
+    address: str | None = None, resume: bool = False, on_epoch: run.OnEpoch | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Do what `run.train` does on `workers` workers, with `run.threads` (0: one) cores each.
 
     `address` is the cluster's; None is RAY_ADDRESS, or else a Ray that is started here. Raises
@@ -135,9 +127,7 @@ def _use_gpus(config: Config, workers: int, available: float) -> bool:
 class _Messages:
     """Show what the main worker sends."""
 
-    def __init__(
-        self, progress: Progress, on_epoch: Callable[[dict[str, float]], None] | None
-    ) -> None:
+    def __init__(self, progress: Progress, on_epoch: run.OnEpoch | None) -> None:
         self._progress, self._on_epoch = progress, on_epoch
         self._tasks: dict[int, TaskID] = {}
         self.error: str | None = None

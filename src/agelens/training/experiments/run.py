@@ -19,16 +19,14 @@ from agelens.training.networks import checkpoint
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 
+OnEpoch = Callable[[dict[str, float]], None]
+"""Is called with the figures of each epoch."""
+
 
 def train(
-    config: Config,
-    data: Path,
-    folder: Path,
-    progress: Progress,
-    *,
-    resume: bool = False,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> dict[str, Any]:
+    config: Config, data: Path, folder: Path, progress: Progress, *, resume: bool = False,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Train a recipe on a dataset folder into a run folder; give the run's record.
 
     With `resume` a run that was stopped goes on from its last epoch, and one that has finished

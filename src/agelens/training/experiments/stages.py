@@ -159,14 +159,9 @@ def _stage(
 
 
 def run(
-    stages: list[Stage],
-    data: Path,
-    progress: Progress,
-    *,
-    train: Trainer = single.train,
-    on_stage: Callable[[str], None] | None = None,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> dict[str, Any]:
+    stages: list[Stage], data: Path, progress: Progress, *, train: Trainer = single.train,
+    on_stage: Callable[[str], None] | None = None, on_epoch: single.OnEpoch | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Make every stage that is not finished; return the record of the last.
 
     `on_stage` is called with "stage 2 of 5: NAME" and what happens to it. Raises TrainingError,
@@ -185,13 +180,10 @@ def run(
                 (stage.folder / file).unlink(missing_ok=True)
         stage.folder.mkdir(parents=True, exist_ok=True)
         record = {
-            "stage": stage.name,
-            "kind": stage.kind,
+            "stage": stage.name, "kind": stage.kind, "teacher": list(stage.teacher),
             "inputs": {one.name: str(one.folder) for one in stage.inputs},
-            "teacher": list(stage.teacher),
-            "data": dataset.fingerprint,
-            "fingerprint": stage.fingerprint,
-        }
+            "data": dataset.fingerprint, "fingerprint": stage.fingerprint,
+        }  # fmt: skip
         if state in ("new", "stopped") or len(stages) > 1:
             checkpoint.write_json(stage.folder / RECORD, record)
         _make_teacher(stage, dataset, progress)
@@ -211,11 +203,11 @@ def prepare(recipe: Config, data: Path, folder: Path, progress: Progress) -> Con
     This is for a recipe that is then trained in other ways than by `run`, by tuning for example.
     Raises ConfigError for a recipe that trains nothing itself.
     """
-    *before, last = plan(recipe.model_copy(update={"quantize": False}), data, folder)
+    *before, last = planned = plan(recipe.model_copy(update={"quantize": False}), data, folder)
     if last.kind != "train":
         raise ConfigError(f"{recipe.name} trains nothing itself: expected a recipe that does")
     dataset = Dataset(data)
-    check([*before, last], dataset)
+    check(planned, dataset)
     if before:
         run(before, data, progress)
     _make_teacher(last, dataset, progress)
@@ -223,10 +215,7 @@ def prepare(recipe: Config, data: Path, folder: Path, progress: Progress) -> Con
 
 
 def check(stages: list[Stage], dataset: Dataset) -> None:
-    """Raise TrainingError for the first thing that unfinished stages lack.
-
-    That is a file, a pre-trained network, or a run folder that they may write.
-    """
+    """Raise TrainingError for the first file, network or free run folder that stages lack."""
     for stage in stages:
         state = stage.state
         if state == "finished":

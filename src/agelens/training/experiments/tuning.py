@@ -85,16 +85,9 @@ def read_space(source: str | Path, recipe: Config) -> Space:
 
 
 def tune(
-    recipe: Config,
-    space: Space,
-    data: Path,
-    folder: Path,
-    trials: int,
-    progress: Progress,
-    *,
-    workers: int = 1,
-    on_trial: Report | None = None,
-) -> Path:
+    recipe: Config, space: Space, data: Path, folder: Path, trials: int, progress: Progress, *,
+    workers: int = 1, on_trial: Report | None = None,
+) -> Path:  # fmt: skip
     """Run trials until the study has `trials` that ended; return the best recipe's file.
 
     What the recipe needs, a stage or a teacher, is made first. Besides `best.toml` the folder gets
@@ -136,7 +129,6 @@ def _open_study(folder: Path, worker: int = 0) -> optuna.Study:
 
 
 def _ended(study: optuna.Study) -> int:
-    """Count the trials that were completed or pruned."""
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
@@ -209,16 +201,14 @@ def _run_in_processes(
 
 def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
     """Write `best.toml`, `trials.csv` and the plots of a study; return the path of the first."""
-    try:
-        best = study.best_trial
-    except ValueError as error:
-        raise TrainingError(
-            f"no trial of {folder} was completed: run it with more trials"
-        ) from error
+    trials = study.get_trials(deepcopy=False)
+    complete = [trial.value for trial in trials if trial.state == TrialState.COMPLETE]
+    if not complete:
+        raise TrainingError(f"no trial of {folder} was completed: run it with more trials")
+    best = study.best_trial
     summary = f"# Trial {best.number} of {_ended(study)}: validation MAE {best.value:.3f} years.\n"
     table = recipe.changed(best.params, "trial").table()
     checkpoint.write_text(folder / "best.toml", summary + tomli_w.dumps(table))
-    trials = study.get_trials(deepcopy=False)
     rows = [
         {
             "trial": trial.number,
@@ -234,7 +224,6 @@ def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
     csv = pl.DataFrame(rows, infer_schema_length=None).write_csv()
     checkpoint.write_text(folder / "trials.csv", csv)
     pyplot.switch_backend("Agg")
-    complete = [trial.value for trial in trials if trial.state == TrialState.COMPLETE]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # these plots are marked experimental
         plots.plot_optimization_history(study, target_name="validation MAE in years")

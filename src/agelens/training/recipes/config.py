@@ -156,11 +156,7 @@ class RunConfig(_Section):
 
 
 class Config(_Section):
-    """A whole recipe.
-
-    In the names of files (`weights`, `teacher`, ...) `{split}` stands for the run's split, so that
-    one recipe serves all five: see `filled`.
-    """
+    """A whole recipe; `{split}` in its names of files stands for the run's split: see `filled`."""
 
     name: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_\-]*$")
     model: ModelConfig = ModelConfig()

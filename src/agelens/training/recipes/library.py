@@ -23,19 +23,13 @@ SPACES = FOLDER / "spaces"  # search spaces of `agelens tune`
 REFERENCE = "recipe:"
 """Before the name of the recipe whose best checkpoint `weights` stands for."""
 RENAMED = {
-    "finetune-again": "finetune-continued",
-    "finetune-dlib-milder": "finetune-dlib-light",
-    "finetune-milder": "finetune-light",
-    "finetune-taught": "finetune-distilled",
-    "frozen-dlib-tuned-0": "frozen-dlib-tuned",
-    "fused": "concat",
-    "fused-both": "concat-both",
-    "fused-dlib": "concat-dlib",
-    "fused-taught": "concat-distilled",
-    "scratch-milder": "scratch-distilled-112-light",
-    "scratch-taught": "scratch-distilled",
+    "finetune-again": "finetune-continued", "finetune-dlib-milder": "finetune-dlib-light",
+    "finetune-milder": "finetune-light", "finetune-taught": "finetune-distilled",
+    "frozen-dlib-tuned-0": "frozen-dlib-tuned", "fused": "concat", "fused-both": "concat-both",
+    "fused-dlib": "concat-dlib", "fused-taught": "concat-distilled",
+    "scratch-milder": "scratch-distilled-112-light", "scratch-taught": "scratch-distilled",
     "scratch-taught-112": "scratch-distilled-112",
-}
+}  # fmt: skip
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -102,8 +96,7 @@ def extended(path: Path) -> Table:
 
 def _extend(table: Table, path: Path, chain: tuple[Path, ...]) -> Table:
     """Merge a table into the recipe that it extends; `chain` are the files on the way to it."""
-    base = table.pop("extends", None)
-    if base is None:
+    if (base := table.pop("extends", None)) is None:
         return table
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends = {base!r}: expected the name or path of a recipe")
@@ -155,14 +148,12 @@ def gather(table: Table, path: Path) -> None:
             raise ConfigError(f"{path}: recipes start from each other in a circle: {circle}")
         if name in gathered:
             return
-        if name in written:
-            stage, home = written[name], beside
-        else:
+        if (stage := written.get(name)) is None:
             file = find(name, beside=beside)
-            stage, home = extended(file), file.parent
+            stage, beside = extended(file), file.parent
             write_down(stage, file)
         for needed in references(stage):
-            add(needed, home, (*chain, name))
+            add(needed, beside, (*chain, name))
         gathered[name] = stage | {"name": name}
 
     write_down(table, path)

@@ -43,12 +43,10 @@ def main() -> None:
     faces = [read(row) for row in rows]
     by_scale = {str(scale): one_scale(faces, scale, random) for scale in SCALES}
     found = {
-        "faces": given.faces,
-        "turns": TURNS,
-        "near_px": NEAR,
+        "faces": given.faces, "turns": TURNS, "near_px": NEAR,
         "all": figures([row for rows in by_scale.values() for row in rows]),
         "by_scale": {scale: figures(rows) for scale, rows in by_scale.items()},
-    }
+    }  # fmt: skip
     record.show(record.write(given, found, threads=1))
 
 

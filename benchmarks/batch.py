@@ -136,13 +136,9 @@ def measure(source: Path, output: Path, engine: str, model: str | None) -> dict[
     model_seconds = sum(stages[stage] for stage in ("detect", "align", "predict"))
     size = sum(part.stat().st_size for part in (output / "parts").iterdir())
     return {
-        "engine": engine,
-        "pictures": pictures,
-        "faces": final["faces"],
-        "seconds": round(seconds, 1),
-        "pictures_per_second": round(pictures / seconds, 2),
-        "seconds_to_the_first_pictures": first,
-        "seconds_by_stage": stages,
+        "engine": engine, "pictures": pictures, "faces": final["faces"],
+        "seconds": round(seconds, 1), "pictures_per_second": round(pictures / seconds, 2),
+        "seconds_to_the_first_pictures": first, "seconds_by_stage": stages,
         "ms_per_picture_by_stage": {
             stage: round(1000 * took / pictures, 2) for stage, took in stages.items()
         },
@@ -152,7 +148,7 @@ def measure(source: Path, output: Path, engine: str, model: str | None) -> dict[
             str(process): round(max(used) / used[0], 3) for process, used in steady.items()
         },
         "answer_bytes_per_picture": round(size / pictures, 1),
-    }
+    }  # fmt: skip
 
 
 def status(output: Path) -> dict[str, Any]:

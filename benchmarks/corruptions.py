@@ -195,13 +195,9 @@ def main() -> None:
         for name, model in models.items():
             figures = case(run(model, degraded), clean)
             measured[name].append({"kind": kind, "severity": severity, **figures})
-    figures = {
-        "faces": len(clean.ages),
-        "data": {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"},
-        "models": {
-            name: {"summary": summary(cases), "cases": cases} for name, cases in measured.items()
-        },
-    }
+    results = {name: {"summary": summary(each), "cases": each} for name, each in measured.items()}
+    data = {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"}
+    figures = {"faces": len(clean.ages), "data": data, "models": results}
     record.write(given, figures)
     for name, cases in measured.items():
         show(name, cases)
@@ -266,16 +262,14 @@ def case(answers: Output, faces: Faces) -> dict[str, float]:
 
 def summary(cases: list[dict[str, Any]]) -> dict[str, float]:
     """Return the means over the suite, and how they compare with the clean figures."""
-    clean, rest = cases[0], cases[1:]
-    mae, gender = (fmean(one[key] for one in rest) for key in ("age_mae", "gender_accuracy"))
+    keys = ("age_mae", "gender_accuracy")
+    clean_mae, clean_gender = (cases[0][key] for key in keys)
+    mae, gender = (fmean(one[key] for one in cases[1:]) for key in keys)
     return {
-        "clean_age_mae": clean["age_mae"],
-        "mean_age_mae": mae,
-        "mean_age_mae_over_clean": mae / clean["age_mae"],
-        "clean_gender_accuracy": clean["gender_accuracy"],
-        "mean_gender_accuracy": gender,
-        "gender_points_lost": 100 * (clean["gender_accuracy"] - gender),
-    }
+        "clean_age_mae": clean_mae, "mean_age_mae": mae, "mean_age_mae_over_clean": mae / clean_mae,
+        "clean_gender_accuracy": clean_gender, "mean_gender_accuracy": gender,
+        "gender_points_lost": 100 * (clean_gender - gender),
+    }  # fmt: skip
 
 
 def show(name: str, cases: list[dict[str, Any]]) -> None:

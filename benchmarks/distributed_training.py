@@ -32,12 +32,10 @@ def main() -> int:
         one, two = (train(given.recipe, given.data, Path(folder), count) for count in (1, 2))
     apart = abs(one[-1]["validation_mae"] - two[-1]["validation_mae"])
     figures = {
-        "recipe": given.recipe,
-        "settings": SETTINGS,
+        "recipe": given.recipe, "settings": SETTINGS,
         "epochs": {"1 worker": one, "2 workers": two},
-        "mae_apart_at_the_end": round(apart, 4),
-        "limit": MOST_APART,
-    }
+        "mae_apart_at_the_end": round(apart, 4), "limit": MOST_APART,
+    }  # fmt: skip
     record.show(record.write(given, figures))
     return 0 if apart <= MOST_APART else 1
 

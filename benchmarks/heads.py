@@ -190,16 +190,11 @@ def main() -> None:
         }
         print(f"{name}: {table[name]}", flush=True)
     figures = {
-        "plan": PLAN.name,
-        "part": "validation folds of split 0",
-        "faces": len(bench.ages),
-        "seeds": SEEDS,
-        "method": bootstrap.METHOD,
-        "data": bench.fingerprint,
-        "trials": table,
+        "plan": PLAN.name, "part": "validation folds of split 0", "faces": len(bench.ages),
+        "seeds": SEEDS, "method": bootstrap.METHOD, "data": bench.fingerprint, "trials": table,
         "estimators": bench.estimators(logits["baseline"]),
         "joining": bench.fusion({name: logits[name] for name in BACKBONES}, logits["baseline"]),
-    }
+    }  # fmt: skip
     record.write(given, figures, threads=given.threads)
 
 

@@ -44,14 +44,11 @@ def main() -> None:
         features = np.concatenate(parts, axis=-1)
         runs = [one_run(features, own, seed, progress) for seed in range(SEEDS)]
     figures = {
-        "faces": len(dataset),
-        "share_planted": SHARE,
-        "share_looked_at": TOP,
-        "backbones": list(out_of_fold.BACKBONES),
-        "heads_per_fold": 1,
+        "faces": len(dataset), "share_planted": SHARE, "share_looked_at": TOP,
+        "backbones": list(out_of_fold.BACKBONES), "heads_per_fold": 1,
         "mean": mean([{k: v for k, v in run.items() if k != "seed"} for run in runs]),
         "runs": runs,
-    }
+    }  # fmt: skip
     record.write(given, figures, threads=1)
     record.show(figures["mean"])
 
@@ -82,13 +79,11 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
         "gender": genders | suspects(gender, flipped),
         "by_other_scores": other_scores(labels.ages, years, answers.age_probabilities),
         "learning": {
-            "mae_of_unplanted_ages": mae,
-            "mae_with_suspects_left_out": mae_without,
-            "gender_of_unplanted": accuracy,
-            "gender_with_suspects_left_out": accuracy_without,
+            "mae_of_unplanted_ages": mae, "mae_with_suspects_left_out": mae_without,
+            "gender_of_unplanted": accuracy, "gender_with_suspects_left_out": accuracy_without,
         },
         "cpu_seconds": round(time.process_time() - began),
-    }
+    }  # fmt: skip
     print(json.dumps(run), flush=True)
     return run
 

@@ -61,10 +61,7 @@ def main() -> None:
     figures = {
         "data": {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"},
         "sha256": doctor.sha256(quality.FITTED),
-        "fitted_on": len(training),
-        "ways": WAYS,
-        "faces": len(rows),
-        "limit": limit,
+        "fitted_on": len(training), "ways": WAYS, "faces": len(rows), "limit": limit,
         "errors": {
             "model": given.model,
             "flagged": errors(model, Faces.of(dataset, rows[flagged])),
@@ -79,7 +76,7 @@ def main() -> None:
             name: share_found(np.stack([make(chip) for chip in clean]), limit)
             for name, make in ODD.items()
         },
-    }
+    }  # fmt: skip
     record.write(given, figures, threads=1)
     record.show({key: figures[key] for key in ("limit", "errors", "found", "found_of_odd")})
 

@@ -52,10 +52,8 @@ def main() -> None:
     rows = random.choice(np.flatnonzero(faces), PLANTED, replace=False)
     read, names = chips.reader(dataset), list(FILTERS)
     kinds = np.arange(PLANTED) % len(names)
-    pictures = [
-        encoded(FILTERS[names[kind]](read(row), random), random)
-        for row, kind in zip(rows.tolist(), kinds, strict=True)
-    ]
+    pictures = [encoded(FILTERS[names[kind]](read(row), random), random)
+                for row, kind in zip(rows.tolist(), kinds, strict=True)]  # fmt: skip
     photos = [encoded(read(row), random) for row in rows[: PLANTED // 4].tolist()]
     drawn, anew = describe(pictures), describe(photos)
     learnt = np.zeros(len(own), bool)
@@ -75,9 +73,7 @@ def main() -> None:
     files = [dataset.samples["file"][int(i)] for i in first]
     listed = int((score[faces] > limits[LISTED]).sum())
     figures = {
-        "faces": len(dataset),
-        "fitted": list(FITTED),
-        "planted_and_held_out": int(held.sum()),
+        "faces": len(dataset), "fitted": list(FITTED), "planted_and_held_out": int(held.sum()),
         "limits": {
             f"{share:.1%} of photos": {
                 "limit": round(limit, 3),
@@ -92,7 +88,7 @@ def main() -> None:
         },
         "listed_by_the_audit": listed,
         "by_eye": by_eye(files) | {"listed": by_eye(files[:listed])},
-    }
+    }  # fmt: skip
     record.show(record.write(given, figures, threads=1))
 
 

@@ -85,16 +85,12 @@ def predict(folder: str, threads: int, model: str | None) -> None:
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
     figures = {
-        "threads": threads,
-        "pictures": pictures,
-        "faces": faces,
-        "seconds": round(seconds, 2),
+        "threads": threads, "pictures": pictures, "faces": faces, "seconds": round(seconds, 2),
         "faces_per_second": round(faces / seconds, 1),
         "pictures_per_second": round(pictures / seconds, 1),
-        "peak_rss_mb": round(peak),
-        "seconds_at_every_100_pictures": marks,
+        "peak_rss_mb": round(peak), "seconds_at_every_100_pictures": marks,
         "model": predictor.card.get("name"),
-    }
+    }  # fmt: skip
     print(json.dumps(figures))
 
 

@@ -96,8 +96,7 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     answered = many["statuses"].get("200", 0)
     statuses = {status for load in (full, over, many) for status in load["statuses"]}
     return {
-        "load_average_before": round(busy, 2),
-        "cores": available_cores(),
+        "load_average_before": round(busy, 2), "cores": available_cores(),
         "photos": {"count": given.pictures, "long_side": 640},
         "in_process": {"before": before, "after": after, "pictures_per_second": round(rate, 2)},
         "clients": full,
@@ -128,7 +127,7 @@ def make_mixed(folder: Path, photos: Path) -> None:
     collage = Image.open(COLLAGE).convert("RGB")
     for group, photo in enumerate(sorted(photos.iterdir())[:10]):
         for number in range(SMALL):
-            wide, high = (int(side) for side in random.integers(64, 161, 2))
+            wide, high = random.integers(64, 161, 2).tolist()
             left = int(random.integers(0, collage.width - wide))
             top = int(random.integers(0, collage.height - high))
             small = collage.crop((left, top, left + wide, top + high))
@@ -161,21 +160,18 @@ def run_locust(
     seconds = ends.max() - first if requests else seconds
     within, accepted = ends <= first + seconds, statuses == 200
     return {
-        "clients": clients,
-        "seconds": round(float(seconds), 1),
-        "requests": len(ends),
+        "clients": clients, "seconds": round(float(seconds), 1), "requests": len(ends),
         "statuses": dict(Counter(str(int(status)) for status in statuses)),
         "answered_per_second": round(float((within & accepted).sum() / seconds), 2),
         "accepted_ms": percentiles(took[accepted]),
         "refused_ms": percentiles(took[statuses == 429]),
-    }
+    }  # fmt: skip
 
 
 def percentiles(took: np.ndarray) -> dict[str, float]:
-    """Return the median and high percentiles of some times."""
-    if not len(took):
-        return {}
-    return {f"p{q}": round(float(np.percentile(took, q)), 1) for q in (50, 90, 99, 100)}
+    """Return the median and high percentiles of some times; none where there are none."""
+    levels = (50, 90, 99, 100) if len(took) else ()
+    return {f"p{q}": round(float(np.percentile(took, q)), 1) for q in levels}
 
 
 def in_process(photos: Path, model: str | None) -> float:

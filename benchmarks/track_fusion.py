@@ -88,13 +88,10 @@ def main() -> None:
             "interval_width": round(float((high - low).mean()), 2),
         }
     figures = {
-        "model": predictor.model.card["name"],
-        "part": "test folds of split 0",
-        "faces": given.faces,
-        "views": VIEWS,
-        "mean_worth": round(float(np.mean(worths)), 3),
-        "ways": ways,
-    }
+        "model": predictor.model.card["name"], "part": "test folds of split 0",
+        "faces": given.faces, "views": VIEWS,
+        "mean_worth": round(float(np.mean(worths)), 3), "ways": ways,
+    }  # fmt: skip
     record.show(record.write(given, figures, threads=1))
 
 

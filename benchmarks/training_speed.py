@@ -11,7 +11,7 @@ loop, as an epoch runs it. Medians in faces per second; writes results/training_
 import itertools
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,20 +70,15 @@ def measure(trainer: Trainer, rounds: int, batches: int) -> dict[str, Any]:
                 age, female = trainer.network(torch.from_numpy(batch.chips))
             (age.float().mean() + female.float().mean()).backward()
 
-    def step(_: int) -> None:
-        for batch in ready:
-            trainer.step(batch, metrics)
-
-    def loop(epoch: int) -> None:
-        for batch in fresh(epoch):
+    def train(batches: Iterable[Batch]) -> None:
+        for batch in batches:
             trainer.step(batch, metrics)
 
     parts = {
         "input_pipeline": lambda epoch: deque(fresh(epoch), maxlen=0),
-        "forward_and_backward": forward_and_backward,
-        "step": step,
-        "loop": loop,
-    }
+        "forward_and_backward": forward_and_backward, "step": lambda _: train(ready),
+        "loop": lambda epoch: train(fresh(epoch)),
+    }  # fmt: skip
     faces = sum(len(batch.ages) for batch in ready)
     seconds = record.interleaved_seconds(parts, rounds)
     return {

@@ -106,17 +106,13 @@ def main() -> None:
         degraded = Answered.of(store, f"{kind}/{level:g}", faces)
         cases.append(case(kind, level, degraded, clean, store, detector))
     figures = {
-        "model": model.card.get("name"),
-        "sha256": store.digest,
+        "model": model.card.get("name"), "sha256": store.digest,
         "data": {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"},
-        "faces": len(plain.off),
-        "degraded": len(clean.off),
-        "risk_coverage": curves(plain),
-        "status": statuses(plain),
-        "limits": limits(cases, plain),
-        "turned": by_pose(pose, plain),
+        "faces": len(plain.off), "degraded": len(clean.off),
+        "risk_coverage": curves(plain), "status": statuses(plain),
+        "limits": limits(cases, plain), "turned": by_pose(pose, plain),
         "cases": [{k: v for k, v in one.items() if k != "values"} for one in cases],
-    }
+    }  # fmt: skip
     record.write(given, figures, threads=1)
     draw(figures["risk_coverage"], len(plain.off))
     record.show({key: figures[key] for key in ("status", "limits")})
@@ -243,14 +239,12 @@ def limits(cases: list[dict[str, Any]], plain: Answered) -> dict[str, Any]:
         limit = sign * (rare if begin is None else min(sign * begin, rare))
         flagged = values < sign * limit
         found[reason] = {
-            "measure": key,
-            "limit": limit,
-            "begins_at": begin,
+            "measure": key, "limit": limit, "begins_at": begin,
             "false_alarms": float(flagged.mean()),
             "age_mae_of_false_alarms": float(plain.off[flagged].mean()) if flagged.any() else None,
             "spoilt_from": spoilt[0]["level"] if spoilt else None,
             "hits": hit_rate(spoilt, key, limit, sign),
-        }
+        }  # fmt: skip
     small, edge = steps_of("small"), steps_of("cut")
     side = crossing([one["level"] or CHIP for one in small], small)
     found["too_small"] = {"measure": "size", "limit": side}
@@ -267,14 +261,12 @@ def limits(cases: list[dict[str, Any]], plain: Answered) -> dict[str, Any]:
         "false_alarms": float((scores < low).mean()),
         **{
             f"{one['kind']} {one['level']:g}": {
-                "times_clean": one["times_clean"],
+                "times_clean": one["times_clean"], "unsure": one["unsure"],
                 "hits": hit_rate([one], "score", low, 1),
-                "unsure": one["unsure"],
             }
-            for one in cases
-            if one["kind"] in DETECTOR_KINDS
+            for one in cases if one["kind"] in DETECTOR_KINDS
         },
-    }
+    }  # fmt: skip
     return found
 
 
@@ -331,14 +323,9 @@ def statuses(faces: Answered) -> dict[str, Any]:
     unsure = faces.unsure
     kinds = {"all": np.full(len(unsure), True), "ok": ~unsure, "unsure": unsure}
     for reason in (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR):
-        kinds[reason.value] = np.array(
-            [reason in assessment.reasons for assessment in faces.assessments]
-        )
-    return {
-        name: {"share": float(those.mean()), **faces.errors(those)}
-        for name, those in kinds.items()
-        if those.any()
-    }
+        kinds[reason.value] = np.array([reason in one.reasons for one in faces.assessments])
+    found = {name: those for name, those in kinds.items() if those.any()}
+    return {name: {"share": float(of.mean()), **faces.errors(of)} for name, of in found.items()}
 
 
 def draw(curves: dict[str, Any], faces: int) -> None:

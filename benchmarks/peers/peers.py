@@ -104,9 +104,7 @@ def measure(
     weights = bootstrap.resample(faces.photos)
     rows = [
         {
-            "name": peer.name,
-            "package": peer.package,
-            "ours": peer.ours,
+            "name": peer.name, "package": peer.package, "ours": peer.ours,
             "border": str(border[peer.name]) if peer.detector else None,
             "versions": reports[peer.name]["versions"],
             "weights_bytes": reports[peer.name]["weights"],
@@ -114,7 +112,7 @@ def measure(
             **peer.facts,
         }
         for peer in peers
-    ]
+    ]  # fmt: skip
     for row in rows:
         if not row["ours"]:
             row["same_faces"] = {
@@ -126,14 +124,10 @@ def measure(
         "command": command_line(given, peers),
         "date": provenance.now(),
         "data": {
-            "name": given.data.resolve().name,
-            "fingerprint": dataset.fingerprint,
-            "split": 0,
-            "part": "test",
-            "folds": list(split_folds(0).test),
+            "name": given.data.resolve().name, "fingerprint": dataset.fingerprint, "split": 0,
+            "part": "test", "folds": list(split_folds(0).test),
         },
-        "faces": len(faces),
-        "of_faces": len(whole),
+        "faces": len(faces), "of_faces": len(whole),
         "machine": provenance.machine(threads=1),
         "versions": provenance.versions(),
         "methods": {
@@ -150,7 +144,7 @@ def measure(
         },
         "peers": rows,
         "left_out": runner.catalogue()["left_out"],
-    }
+    }  # fmt: skip
 
 
 def time_peers(
@@ -177,16 +171,13 @@ def time_peers(
             for part, ms in measured.items():
                 times.setdefault(peer.name, {}).setdefault(part, []).extend(ms)
     return {
-        "date": provenance.now(),
-        "machine": provenance.machine(threads=1),
-        "pinned_to_one_core": pinned,
-        "faces": len(sample),
-        "rounds": TURNS * rounds,
+        "date": provenance.now(), "machine": provenance.machine(threads=1),
+        "pinned_to_one_core": pinned, "faces": len(sample), "rounds": TURNS * rounds,
         "milliseconds": {
             name: {part: round(statistics.median(each), 2) for part, each in parts.items()}
             for name, parts in times.items()
         },
-    }
+    }  # fmt: skip
 
 
 def pin() -> bool:

@@ -26,11 +26,10 @@ FIGURES = (
 
 def main() -> None:
     """Run the trials that are missing, and write the record after each."""
-    parser = record.parser(__doc__, data=True)
+    parser = record.parser(__doc__, data=True, threads=1)
     parser.set_defaults(output=None)
     parser.add_argument("plan", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of the trials to run")
     given = parser.parse_args()
     plan = tomllib.loads(given.plan.read_text("utf-8"))

@@ -34,9 +34,7 @@ POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 
 def main() -> None:
     """Paste, align, measure, and write."""
-    parser = record.parser(__doc__, data=True)
-    parser.add_argument("--faces", type=int, default=25)
-    given = parser.parse_args()
+    given = record.parser(__doc__, data=True, faces=25).parse_args()
     dataset, random = Dataset(given.data), np.random.default_rng(0)
     read = chips.reader(dataset)
     rows = np.sort(random.choice(len(dataset), given.faces, replace=False)).tolist()

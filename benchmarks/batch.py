@@ -34,11 +34,9 @@ ENGINES = ("local-1", "local-2", "ray-2")
 
 def main() -> int:
     """Make the pictures, run the engines, print and write; 1 where a limit is not kept."""
-    parser = record.parser(__doc__)
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser = record.parser(__doc__, pictures=20_000, model=None)
     parser.add_argument("--single", type=int, help="pictures for one worker (default: all)")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--model", default=None)
     given = parser.parse_args()
     runs = []
     with tempfile.TemporaryDirectory() as folder:

@@ -180,9 +180,8 @@ KINDS: dict[str, tuple[Callable[[Chip, Any, Generator], Chip], tuple[float, floa
 
 def main() -> None:
     """Measure, print and write."""
-    parser = record.parser(__doc__, data=True)
+    parser = record.parser(__doc__, data=True, faces=1000)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--faces", type=int, default=1000)
     given = parser.parse_args()
     dataset = Dataset(given.data)
     clean = Faces.of(dataset, spaced(dataset.split(0).validation, given.faces))

@@ -25,9 +25,7 @@ FIGURES = ("train_loss", "validation_loss", "validation_mae", "validation_gender
 
 def main() -> int:
     """Train both, print and write."""
-    parser = record.parser(__doc__, data=True)
-    parser.add_argument("--recipe", default="finetune", help="a name or a TOML file")
-    given = parser.parse_args()
+    given = record.parser(__doc__, data=True, recipe="finetune").parse_args()
     with tempfile.TemporaryDirectory() as folder:
         one, two = (train(given.recipe, given.data, Path(folder), count) for count in (1, 2))
     apart = abs(one[-1]["validation_mae"] - two[-1]["validation_mae"])

@@ -26,9 +26,7 @@ FILES = ("tests/batch/test_local_engine.py", "tests/batch/test_ray_engine.py")
 
 def main() -> int:
     """Run the rounds, print and write after each."""
-    parser = record.parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
-    given = parser.parse_args()
+    given = record.parser(__doc__, rounds=10).parse_args()
     results: dict[str, list[tuple[bool, float]]] = defaultdict(list)
     with bar() as progress:
         for number in progress.track(range(1, given.rounds + 1), description="rounds"):

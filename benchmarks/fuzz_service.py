@@ -33,11 +33,7 @@ SETTINGS = (
 
 def main() -> int:
     """Attack, print and write; 1 where a bar is not met."""
-    parser = record.parser(__doc__)
-    parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--model", default=None)
-    given = parser.parse_args()
+    given = record.parser(__doc__, requests=2000, seed=1, model=None).parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(given.model, Path(folder), *SETTINGS) as service,

@@ -167,9 +167,8 @@ def recipe_of(changes: dict[str, Any]) -> HeadRecipe:
 
 def main() -> None:
     """Run every trial of the plan and write the record."""
-    parser = record.parser(__doc__, data=True)
+    parser = record.parser(__doc__, data=True, threads=1)
     parser.add_argument("--teacher", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     plan = tomllib.loads(PLAN.read_text("utf-8"))

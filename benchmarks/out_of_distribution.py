@@ -44,9 +44,7 @@ ODD: dict[str, Callable[[Chip], NDArray]] = {
 
 def main() -> None:
     """Fit, measure and write."""
-    parser = record.parser(__doc__, data=True)
-    parser.add_argument("--model", default="fast")
-    given = parser.parse_args()
+    given = record.parser(__doc__, data=True, model="fast").parse_args()
     cv2.setNumThreads(1)
     dataset, model = Dataset(given.data), Model(given.model, threads=1)
     parts = dataset.split(0)

@@ -26,9 +26,7 @@ LIMIT_MB = 600
 
 def main() -> int:
     """Make the photos, measure both, print and write; 1 where the limit is not kept."""
-    parser = record.parser(__doc__)
-    parser.add_argument("--pictures", type=int, default=1000)
-    parser.add_argument("--model", default=None)
+    parser = record.parser(__doc__, pictures=1000, model=None)
     parser.add_argument("--measure", nargs=2, metavar=("FOLDER", "THREADS"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:

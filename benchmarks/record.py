@@ -17,8 +17,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 Key = TypeVar("Key")
 
 
-def parser(description: str, *, data: bool = False) -> argparse.ArgumentParser:
-    """Make a parser with --output and, where asked for, --data.
+def parser(
+    description: str, *, data: bool = False, **options: float | str | None
+) -> argparse.ArgumentParser:
+    """Make a parser with --output, --data where asked for, and options of these defaults and types.
 
     `description` is a benchmark's docstring, whose first line is the question that it answers. The
     result goes to results/NAME.json, with the name of the script, unless --output is given.
@@ -30,6 +32,9 @@ def parser(description: str, *, data: bool = False) -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, default=output, help="the result file")
     if data:
         made.add_argument("--data", type=Path, required=True, help="a data set folder")
+    for name, default in options.items():
+        kind = str if default is None else type(default)
+        made.add_argument(f"--{name}", type=kind, default=default, help="default: %(default)s")
     return made
 
 

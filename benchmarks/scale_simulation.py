@@ -44,10 +44,8 @@ WORLDS = {
 
 def main() -> None:
     """Simulate worlds and sizes, print and write."""
-    parser = record.parser(__doc__)
+    parser = record.parser(__doc__, pictures=100_000_000, seeds=5)
     parser.add_argument("--seconds-per-picture", type=float, default=None)
-    parser.add_argument("--pictures", type=int, default=100_000_000)
-    parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     each = given.seconds_per_picture or measured_seconds_per_picture()
     rows = []

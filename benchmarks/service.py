@@ -51,15 +51,11 @@ SMALL = 39  # small pictures for each photo, in the last part
 
 def main() -> int:
     """Measure, print and write; 1 where a bar is not met."""
-    parser = record.parser(__doc__)
-    parser.add_argument("--locust", default="locust", help="the program of locust")
-    parser.add_argument("--seconds", type=float, default=60, help="of each load")
-    parser.add_argument("--requests", type=int, default=10_000, help="answered, for the memory")
-    parser.add_argument("--pictures", type=int, default=200, help="different photos")
-    parser.add_argument("--model", default=None)
-    given = parser.parse_args()
+    given = record.parser(
+        __doc__, locust="locust", seconds=60.0, requests=10_000, pictures=200, model=None
+    ).parse_args()
     if shutil.which(given.locust) is None:
-        parser.error(f"no program {given.locust!r}: run  pip install locust, or give --locust")
+        sys.exit(f"no program {given.locust!r}: run  pip install locust, or give --locust")
     version = subprocess.check_output([given.locust, "--version"], text=True).split()[1]
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(given, Path(folder))

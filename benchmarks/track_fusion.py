@@ -48,9 +48,8 @@ def seen_again(chip: NDArray[np.uint8], random: np.random.Generator) -> NDArray[
 
 def main() -> None:
     """Measure and print one line for each way to answer."""
-    parser = record.parser(__doc__)
+    parser = record.parser(__doc__, faces=200)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--faces", type=int, default=200)
     given = parser.parse_args()
     table = pl.read_parquet(given.dataset / "samples.parquet")
     table = table.filter(pl.col("fold").is_in(TEST_FOLDS)).sort("file").sample(given.faces, seed=1)

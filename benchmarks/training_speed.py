@@ -31,11 +31,8 @@ RECIPES = ("scratch", "finetune", "finetune-dlib")
 
 def main() -> None:
     """Measure, print and write."""
-    parser = record.parser(__doc__, data=True)
+    parser = record.parser(__doc__, data=True, threads=1, rounds=5, batches=8)
     parser.add_argument("--recipe", nargs="+", default=RECIPES, help="names or TOML files")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=8, help="of each kind, in each round")
     given = parser.parse_args()
     dataset = Dataset(given.data)
     changes = {"run.threads": given.threads, "loss.teacher": 0.0}

@@ -80,9 +80,7 @@ DETECTOR_KINDS = ("mask", "sunglasses", "hand", "negative", "upside down")
 
 def main() -> None:
     """Predict, measure, draw and write."""
-    parser = record.parser(__doc__, data=True)
-    parser.add_argument("--faces", type=int, default=1400)
-    parser.add_argument("--degraded", type=int, default=120)
+    parser = record.parser(__doc__, data=True, faces=1400, degraded=120)
     parser.add_argument("--answers", type=Path)
     given = parser.parse_args()
     cv2.setNumThreads(1)

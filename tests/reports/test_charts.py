@@ -9,7 +9,7 @@ import pytest
 from PIL import ImageColor
 
 from agelens.reports import charts
-from agelens.reports.charts import Axes, Line
+from agelens.reports.charts import Axes, Line, canvas
 
 X = np.arange(12)
 AGES = Axes("age, years", "faces", 23704)
@@ -71,11 +71,11 @@ def test_series_that_stand_together_differ_on_a_grey_print() -> None:
         luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
         return 116 * luminance ** (1 / 3) - 16
 
-    light = [lightness(colour) for colour in charts.PALETTE]
+    light = [lightness(colour) for colour in canvas.PALETTE]
     gaps = np.diff(sorted(light))
     assert gaps.min() > 8, light
     assert abs(light[0] - light[1]) > 40  # the two genders
-    assert len(set(charts.DASHES)) == len(set(charts.MARKERS)) == len(charts.PALETTE)
+    assert len(set(canvas.DASHES)) == len(set(canvas.MARKERS)) == len(canvas.PALETTE)
 
 
 def test_import_leaves_matplotlib_alone() -> None:

@@ -36,7 +36,7 @@ RANGED = samples([1, 6, 70, 6]).with_columns(
 
 def findings_of(frame: pl.DataFrame) -> str:
     facts = SimpleNamespace(labels=labels_of(frame))
-    found = write("explore/findings.jinja", label_rules(facts.labels), facts)
+    found = write("explore/findings.jinja", label_rules(facts), facts)
     return "\n".join(one.text for one in found)
 
 
@@ -83,7 +83,8 @@ def test_a_difference_between_folds_in_words() -> None:
     fold = [i % 10 for i in range(3000)]
     ages = [20 + i // 10 % 40 + (6 if i % 10 == 7 else 0) for i in range(3000)]
     balance = compare_splits(samples(ages, "male", folds=fold))
-    (one,) = write("explore/findings.jinja", split_rules(balance), SimpleNamespace(balance=balance))
+    facts = SimpleNamespace(balance=balance)
+    one, _ = write("explore/findings.jinja", split_rules(facts), facts)
     assert "more than chance, after Holm's correction: age between 7 and the others" in one.text
     assert "That may be large enough to matter." in one.text
 

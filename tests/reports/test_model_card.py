@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from agelens.cli.app import app
 from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
 from agelens.inference.runtime import Model
-from agelens.reports.model_card import Plan, find_evaluation, make
+from agelens.reports.model_card import find_evaluation, make
 from conftest import build_tiny_model
 from reported import evaluate, texts, write_faces
 
@@ -79,7 +79,7 @@ def test_the_evaluation_as_the_model_is_asked_by_default_comes_first(run: Path) 
 
 
 def test_another_evaluation_can_be_given(run: Path, tmp_path: Path) -> None:
-    made = make(Plan(str(run), tmp_path, run / "evaluation-split0-test-flip", timing=False))
+    made = make(str(run), evaluation=run / "evaluation-split0-test-flip", timing=False)
     said = texts(made.html())
     assert "with flip averaging; by default it is without" in said
     assert "The time for a face was not measured." in said
@@ -87,20 +87,20 @@ def test_another_evaluation_can_be_given(run: Path, tmp_path: Path) -> None:
 
 def test_a_shipped_file_is_the_model_of_its_run(run: Path, tmp_path: Path) -> None:
     shipped = build_tiny_model(tmp_path / "shipped.onnx", {**CARD, "test": {"age_mae": 3.0}})
-    made = make(Plan(str(shipped), tmp_path, run / "evaluation-split0-test", timing=False))
+    made = make(str(shipped), evaluation=run / "evaluation-split0-test", timing=False)
     assert "\nage MAE, years\n" in texts(made.html())
 
 
 def test_an_evaluation_of_another_model_is_refused(run: Path, tmp_path: Path) -> None:
     other = build_tiny_model(tmp_path / "other.onnx", {**CARD, "made": "2026-02-02T00:00:00"})
     with pytest.raises(DatasetError, match="is an evaluation of another model \\('mine'"):
-        make(Plan(str(other), tmp_path, run / "evaluation-split0-test", timing=False))
+        make(str(other), evaluation=run / "evaluation-split0-test", timing=False)
 
 
 def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
     test = {"faces": 4605, "age_mae": 4.3354, "age_within_5": 0.7207, "gender_accuracy": 0.9407}
     alone = build_tiny_model(tmp_path / "alone.onnx", {**CARD, "test": test})
-    made = make(Plan(str(alone), tmp_path, timing=False))
+    made = make(str(alone), timing=False)
     missing, own = made.opening
     assert missing.kind == "strange"
     assert "No evaluation was given" in missing.text
@@ -128,7 +128,7 @@ def test_a_hybrid_names_its_members(tmp_path: Path) -> None:
         {"name": "b", "backbone": "hybrid", "joins": ["scratch", "faceres-deep"]},
     ]
     card = {"name": "both", "members": members, "how": "stack", "made": "now"}
-    made = make(Plan(str(build_tiny_model(tmp_path / "both.onnx", card)), tmp_path, timing=False))
+    made = make(str(build_tiny_model(tmp_path / "both.onnx", card)), timing=False)
     said = texts(made.html())
     assert "\nhybrid of a and b\n" in said
     starts = re.findall(r"^starts from\n(.*)", said, re.M)

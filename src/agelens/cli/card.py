@@ -41,9 +41,12 @@ def card(
     from agelens.cli.extras import need
 
     need("data", "polars", "jinja2", "matplotlib")
-    from agelens.reports.model_card import Plan, write
+    from agelens.reports.model_card import write
 
-    made = write(Plan(model, output, evaluation, timing, threads), console.note)
+    made = write(
+        model, output, evaluation=evaluation, timing=timing, threads=threads,
+        progress=console.note,
+    )  # fmt: skip
     for finding in made.opening:
         console.note(f"- {finding.text}")
     console.result(output / "model-card.md")

@@ -24,15 +24,10 @@ _LEAST = 20  # faces from which an age group is drawn
 
 
 def audit(
-    data: Path,
-    output: Path,
-    models: ModelOutputs,
-    *,
-    command: str = "",
-    before: Mapping[str, float] | None = None,
-    threads: int | None = None,
+    data: Path, output: Path, models: ModelOutputs, *, command: str = "",
+    before: Mapping[str, float] | None = None, threads: int | None = None,
     report: Report | None = None,
-) -> DatasetReport[Facts]:
+) -> DatasetReport[Facts]:  # fmt: skip
     """Write `audit.html`, `audit.json` and `actions.csv` in OUTPUT for a data set folder.
 
     `before` has the seconds of steps that were done already, such as running models; `threads`
@@ -66,18 +61,13 @@ def audit(
     ]
     suggestions, by_problem, left_out = facts.count_actions(to_do)
     found = Facts(
-        samples=len(dataset),
-        rejects=checked.rejects,
-        faults=checked.faults,
+        samples=len(dataset), rejects=checked.rejects, faults=checked.faults,
         copies=facts.copy_facts(samples, copies, models.descriptors is not None),
-        faces=facts.face_facts(samples, problems),
-        grey=int(measured["grey"].sum() or 0),
+        faces=facts.face_facts(samples, problems), grey=int(measured["grey"].sum() or 0),
         labels=facts.label_facts(samples, scored) if scored is not None else None,
-        no_labels="" if scored is not None else models.missing,
-        suggestions=suggestions,
-        problems=by_problem,
-        left_out=left_out,
-    )
+        no_labels="" if scored is not None else models.missing, suggestions=suggestions,
+        problems=by_problem, left_out=left_out,
+    )  # fmt: skip
     with steps.step("pick the pictures"):
         gallery = audited_faces(dataset, copies, problems, scored)
     with steps.step("draw the charts"):

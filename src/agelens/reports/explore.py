@@ -65,12 +65,9 @@ _SHOWN_WEIGHTS = (SMOOTHED, "square root", "effective number, 0.99", "inverse")
 
 
 def explore(
-    data: Path,
-    output: Path,
-    landmarks: Path | None = None,
-    command: str = "",
+    data: Path, output: Path, landmarks: Path | None = None, command: str = "",
     report: Report | None = None,
-) -> DatasetReport[Facts]:
+) -> DatasetReport[Facts]:  # fmt: skip
     """Write `explore.html`, `explore.json` and `weights.csv` in OUTPUT for a data set folder.
 
     `landmarks` is a list of 68 points, as text or Parquet. Raises DatasetError for what is no

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from agelens.data.exploration.balance import LEAST, Balance
+from agelens.data.exploration.balance import LEAST
 from agelens.data.exploration.facts import Facts
 from agelens.data.exploration.label_statistics import UNLABELLED, LabelStatistics
-from agelens.data.exploration.picture_statistics import PictureStatistics, Shortcuts
 from agelens.reports.findings import Finding, finding, strange, write
 from agelens.reports.numbers import extremes
 
@@ -34,13 +33,16 @@ _LARGE = 0.1  # Cramér's V or Kolmogorov-Smirnov distance from which something 
 
 def findings(facts: Facts) -> list[Finding]:
     """Give what holds for a data set, from the labels to the splits, in words."""
-    rules = [*label_rules(facts.labels), *_pictures(facts.pixels, facts.shortcuts)]
-    return write("explore/findings.jinja", [*rules, *_faces(facts), *_training(facts)], facts)
+    shown = [strange("unreadable", "sizes", 100)]
+    if facts.pixels.measured:
+        shown = [*_pictures(facts), *_faces(facts)]
+    rules = [*label_rules(facts), *shown, *_training(facts), *split_rules(facts)]
+    return write("explore/findings.jinja", rules, facts)
 
 
-def label_rules(labels: LabelStatistics) -> Iterator[Finding]:
+def label_rules(facts: Facts) -> Iterator[Finding]:
     """Give what holds for the labels, without words."""
-    return chain(_ages(labels), _genders(labels), _races(labels))
+    return chain(_ages(facts.labels), _genders(facts.labels), _races(facts.labels))
 
 
 def _ages(labels: LabelStatistics) -> Iterator[Finding]:
@@ -116,10 +118,8 @@ def _races(labels: LabelStatistics) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _pictures(pixels: PictureStatistics, shortcuts: Shortcuts) -> Iterator[Finding]:
-    if not pixels.measured:
-        yield strange("unreadable", "sizes", 100)
-        return
+def _pictures(facts: Facts) -> Iterator[Finding]:
+    pixels, shortcuts = facts.pixels, facts.shortcuts
     if pixels.problems:
         yield strange("problems", "sizes", 88)
     if len(pixels.sizes) == 1:
@@ -149,8 +149,6 @@ def _pictures(pixels: PictureStatistics, shortcuts: Shortcuts) -> Iterator[Findi
 
 def _faces(facts: Facts) -> Iterator[Finding]:
     pixels = facts.pixels
-    if not pixels.measured:
-        return
     if pixels.no_face == pixels.measured:
         yield strange("no_face_at_all", "found", 96)
     elif pixels.no_face > _NOT_CHIPS * pixels.measured:
@@ -180,17 +178,11 @@ def _training(facts: Facts) -> Iterator[Finding]:
             schemes = {scheme.name: scheme for scheme in age.schemes}
             inverse, mild = schemes["inverse"], schemes[facts.weights]
             yield finding("weights", "weights", 38, inverse=inverse, mild=mild)
-    yield from split_rules(facts.balance)
-    if facts.balance.identical_across_folds:
-        yield strange("copies_across_folds", "splits", 97)
-    elif facts.balance.identical:
-        yield strange("copies", "splits", 82)
-    else:
-        yield finding("no_copies", "splits", 8)
 
 
-def split_rules(balance: Balance) -> Iterator[Finding]:
+def split_rules(facts: Facts) -> Iterator[Finding]:
     """Give whether the parts of the splits and the folds are alike, without words."""
+    balance = facts.balance
     differing = sorted((one for one in balance.tests if one.differs), key=lambda one: -one.effect)
     if not balance.tests:
         yield finding("small_splits", "splits", 22)
@@ -206,3 +198,9 @@ def split_rules(balance: Balance) -> Iterator[Finding]:
         points = 100 * (max(women) - min(women)) if women and "gender" in tested else None
         years = max(ages) - min(ages)
         yield finding("splits_alike", "splits", 33, tested=tested, years=years, points=points)
+    if balance.identical_across_folds:
+        yield strange("copies_across_folds", "splits", 97)
+    elif balance.identical:
+        yield strange("copies", "splits", 82)
+    else:
+        yield finding("no_copies", "splits", 8)

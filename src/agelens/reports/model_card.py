@@ -7,7 +7,6 @@ group, calibration, cost, how to repeat. A card folder holds `model-card.md` and
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,7 @@ from agelens.data.labels import UTKFACE_TERMS
 from agelens.errors import DatasetError, SourceError
 from agelens.evaluation import age_standardization, bootstrap
 from agelens.evaluation.evaluate import describe_model, model_name
-from agelens.evaluation.evaluation_folder import (
-    describe_record,
-    load,
-    read_figures,
-    read_record,
-)
+from agelens.evaluation.evaluation_folder import describe_record, load, read_figures, read_record
 from agelens.evaluation.figures import face_values
 from agelens.evaluation.groups import GENDER, RACE, face_groups
 from agelens.evaluation.predictions import measure_cost
@@ -45,38 +39,44 @@ STARTS = {
 """What a fine-tuned model starts from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which card to write."""
-
-    model: str  # a shipped name, a run folder, an ONNX file
-    output: Path
-    evaluation: Path | None = None  # None: one that lies in the run folder
-    timing: bool = True  # measure the time a face takes
-    threads: int = 1
-
-
-def write(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Made:
-    """Write a card; return what was made. `progress` is called with the current stage.
+def write(
+    model: str, output: Path, *, progress: Callable[[str], None] = lambda _: None, **options: Any
+) -> Made:
+    """Write a card; return what was made. The options are those of `make`.
 
     Raises ModelError for no model, SourceError for no evaluation, DatasetError for an
     evaluation of another model, MissingExtra where jinja2 is not installed.
     """
-    made = make(plan, progress)
-    make_folder(plan.output)
-    rendering.write_html(plan.output / "model-card.html", made.template, **made.page())
-    with replacing(plan.output / "model-card.md") as file:
+    made = make(model, progress=progress, **options)
+    make_folder(output)
+    rendering.write_html(output / "model-card.html", made.template, **made.page())
+    with replacing(output / "model-card.md") as file:
         file.write(rendering.markdown(made.template, **made.page("markdown")))
     return made
 
 
-def make(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Made:
-    """Gather what is known about a model, and decide what to say, without writing."""
-    model = Model(plan.model, plan.threads)
+def make(
+    source: str, *, evaluation: Path | None = None, timing: bool = True, threads: int = 1,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Made:  # fmt: skip
+    """Gather what is known about a model, and decide what to say, without writing.
+
+    The model is a shipped name, a run folder or an ONNX file. Without an evaluation folder one
+    that lies in the run folder is taken. `timing` measures the time a face takes; `progress` is
+    called with the current stage.
+    """
+    model = Model(source, threads)
     name = model_name(model)
-    folder = plan.evaluation or find_evaluation(model)
+    folder = evaluation or find_evaluation(model)
+    measured = None if folder is None else read_figures(folder)
+    if measured is not None and not _is_of(measured, model):
+        about = measured["model"]
+        raise DatasetError(
+            f"{str(folder)!r} is an evaluation of another model ({about['name']!r}, made "
+            f"{about['card'].get('made', 'at an unknown time')}): expected one of "
+            f"{str(model.path)!r}; run  agelens evaluate {model.path} --data DATA"
+        )
     about = describe_model(model, name)
-    measured = None if folder is None else _evaluation(folder, model)
     described: dict[str, Any] = {
         "about": {**about, "megabytes": about["bytes"] / 1e6},
         "training": describe_record(read_record(model.path.parent)),
@@ -93,9 +93,9 @@ def make(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Made:
         for key in ("command", "date", "subsets", "by_decade", "by_group"):
             described[key] = measured[key]
         described["equal_ages"] = _equal_ages(folder)
-    if plan.timing:
+    if timing:
         progress("time for a face")
-        tree["cost"] = measure_cost(model, plan.threads)
+        tree["cost"] = measure_cost(model, threads)
     node = Node(tree)
     found = list(_findings(name, node, node["models"][name]))
     noise = node["data"].get("label_noise") if measured else None
@@ -157,17 +157,6 @@ def _is_of(about: dict[str, Any], model: Model) -> bool:
         for card in (about["model"]["card"], model.card)
     )
     return theirs == ours and "made" in model.card
-
-
-def _evaluation(folder: Path, model: Model) -> dict[str, Any]:
-    about = read_figures(folder)
-    if not _is_of(about, model):
-        raise DatasetError(
-            f"{str(folder)!r} is an evaluation of another model ({about['model']['name']!r}, made "
-            f"{about['model']['card'].get('made', 'at an unknown time')}): expected one of "
-            f"{str(model.path)!r}; run  agelens evaluate {model.path} --data DATA"
-        )
-    return about
 
 
 def _equal_ages(folder: Path) -> list[dict[str, Any]]:

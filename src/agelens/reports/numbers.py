@@ -10,8 +10,8 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
-from html.parser import HTMLParser
+from functools import partial
+from html import unescape
 from typing import Any
 
 import numpy as np
@@ -223,22 +223,13 @@ def _interval(
     return Markup(' <span class="interval">({}{}{})</span>').format(low, between, high)
 
 
-def filters() -> dict[str, Callable[..., Any]]:
+def filters(*, markup: bool) -> dict[str, Callable[..., Any]]:
     """Return the filters of this module for a Jinja2 environment, by their names."""
-    from jinja2 import pass_eval_context
-
-    def as_markup(show: Callable[..., str]) -> Callable[..., str]:
-        @pass_eval_context
-        @wraps(show)
-        def shown(context: Any, *values: Any, **options: Any) -> str:
-            return show(*values, markup=context.autoescape, **options)
-
-        return shown
-
     plain = (number, signed, years, percent, spelled, counted, verb, faces_of, listed, extremes,
              initial, degrees)  # fmt: skip
     marked = (traced, traced_interval, traced_range)
-    return {f.__name__: f for f in plain} | {f.__name__: as_markup(f) for f in marked}
+    own = {f.__name__: partial(f, markup=markup) for f in marked}
+    return {f.__name__: f for f in plain} | own
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,54 +251,40 @@ class Sentence:
     numbers: list[Number] = field(default_factory=list)
 
 
+_BLOCKS = frozenset((
+    "title", "h1", "h2", "h3", "h4", "p", "li", "td", "th", "dt", "dd", "figcaption", "summary",
+))  # fmt: skip
 _NOT_TEXT = re.compile(
     r'<(svg|style|nav)\b.*?</\1>|<(a|b|span) class="(?:more|mark|rows)".*?</\2>', re.S
 )
 """Parts of a page that are no sentences: charts, styles, chapter lists, links, marks."""
+_TOKEN = re.compile(r"<(/?)([\w!]+)([^>]*)>|([^<]+)")
+_PLACE = re.compile(r'data-path="([^"]*)" data-times="(\d+)"')
 
 
-def read(html: str) -> list[Sentence]:
-    """Return the texts of a page in their order, with the places of their numbers."""
-    reader = _Reader()
-    reader.feed(_NOT_TEXT.sub("", html))
-    return [one for one in reader.found if one.text]
+def read(page: str) -> list[Sentence]:
+    """Return the texts of the innermost blocks of an HTML page, with the places of their numbers.
 
-
-class _Reader(HTMLParser):
-    """Collects the texts of the innermost blocks; an h2 begins a section."""
-
-    BLOCKS = frozenset((
-        "title", "h1", "h2", "h3", "h4", "p", "li", "td", "th", "dt", "dd", "figcaption", "summary",
-    ))  # fmt: skip
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[Sentence] = []
-        self.section = "summary"
-        self._open: list[Sentence] = []
-        self._place: tuple[str, int] | None = None  # of the number that is being read
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self.BLOCKS:
-            self._open.append(Sentence(self.section, tag))
-            self.found.append(self._open[-1])
-        elif tag == "data":
-            about = dict(attrs)
-            self._place = about.get("data-path") or "", int(about.get("data-times") or 1)
-
-    def handle_endtag(self, tag: str) -> None:
+    An h2 begins a section.
+    """
+    found: list[Sentence] = []
+    blocks: list[Sentence] = []  # those that are open
+    section, place = "summary", None
+    for closing, tag, attributes, text in _TOKEN.findall(_NOT_TEXT.sub("", page)):
         if tag == "data":
-            self._place = None
-        elif tag in self.BLOCKS and self._open:
-            block = self._open.pop()
-            block.text = " ".join(block.text.split())
-            if tag == "h2":
-                self.section = block.text
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self._open[-1].text += data
-            if self._place is not None:
-                self._open[-1].numbers.append(Number(data, *self._place))
-        elif data.strip():
-            self.found.append(Sentence(self.section, "", " ".join(data.split())))
+            place = None if closing else _PLACE.search(attributes)
+        elif tag in _BLOCKS and not closing:
+            blocks.append(Sentence(section, tag))
+            found.append(blocks[-1])
+        elif tag in _BLOCKS and blocks:
+            block = blocks.pop()
+            section = " ".join(block.text.split()) if tag == "h2" else section
+        elif text and blocks:
+            blocks[-1].text += unescape(text)
+            if place is not None:
+                blocks[-1].numbers.append(Number(text, unescape(place[1]), int(place[2])))
+        elif text.strip():
+            found.append(Sentence(section, "", unescape(text)))
+    for one in found:
+        one.text = " ".join(one.text.split())
+    return [one for one in found if one.text]

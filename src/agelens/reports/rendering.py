@@ -1,23 +1,16 @@
 """Render page templates as HTML or as Markdown.
 
-How a page is made:
+A page has a frozen dataclass or a tree of facts, from `data` or `evaluation`; `Finding`s of rules
+over them (see `reports.findings`); and charts as SVG text. `templates/<page>/page.jinja` extends
+`shell.jinja`, fills its blocks (title, subtitle, hero, figures, opening, chapters, foot) and uses
+nothing but the macros of `macros.jinja` (chapter, chart, table, pictures, paragraph, key_figures,
+finding):
 
-1. Measure: `data` or `evaluation` gives a frozen dataclass of facts. JSON files hold the same.
-2. Find: rules over the facts give `Finding`s (see `reports.findings`).
-3. Draw: `reports.charts` gives SVG text, in a mapping from chart name to SVG.
-4. Write: `templates/<page>/page.jinja` extends `shell.jinja`, fills its blocks (title, subtitle,
-   hero, figures, opening, chapters, foot) and uses nothing but the macros of `macros.jinja`
-   (chapter, chart, table, pictures, paragraph, key_figures, finding):
-
-       {% extends "shell.jinja" %}
-       {% from "macros.jinja" import chapter, chart, table with context %}
-       {% block title %}Explored: {{ made.data }}{% endblock %}
-       {% block hero %}{{ chart(charts.ages, "Faces by age.") }}{% endblock %}
-       {% block chapters %}
-       {% call chapter("Ages") %}
-       {{ chart(charts.digits, "Last digits of the ages.", at="digits") }}
-       {% endcall %}
-       {% endblock %}
+    {% block chapters %}
+    {% call chapter("Ages") %}
+    {{ chart(charts.digits, "Last digits of the ages.", at="digits") }}
+    {% endcall %}
+    {% endblock %}
 
 The shell and the macros exist twice, in `templates/html` and `templates/markdown`, so one page
 template serves both. HTML pages escape everything but charts, and load nothing from outside.
@@ -66,16 +59,6 @@ class Picture:
         file = io.BytesIO()
         Image.fromarray(self.pixels).save(file, "JPEG", quality=82)
         return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-    @property
-    def width(self) -> int:
-        """Pixels across."""
-        return int(self.pixels.shape[1])
-
-    @property
-    def height(self) -> int:
-        """Pixels down."""
-        return int(self.pixels.shape[0])
 
 
 def html(template: str, **context: Any) -> str:
@@ -167,7 +150,7 @@ def _environment(form: Form) -> Any:
         autoescape=form == "html",  # noqa: S701  # Markdown has an escaping of its own
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"],
     )  # fmt: skip
-    environment.filters |= numbers.filters() | {
+    environment.filters |= numbers.filters(markup=form == "html") | {
         "cells": cells, "numeric_columns": numeric_columns, "is_wide": is_wide, "slug": slug,
         "markdown_text": markdown_text, "standalone": standalone,
     }  # fmt: skip

@@ -11,22 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agelens.reports.charts.canvas import (
-    DASHES,
-    MARKERS,
-    PALETTE,
-    RAMP,
-    Axes,
-    canvas_for,
-    fill,
-    percent,
-    ramp,
-)
+from agelens.reports.charts.canvas import PALETTE, Axes, canvas_for, fill, percent, ramp, stroke
 
-__all__ = [
-    "DASHES", "MARKERS", "PALETTE", "Axes", "Line", "bars", "forest", "heat", "histogram", "lines",
-    "outlines", "pyramid", "reliability", "scatter",
-]  # fmt: skip
+__all__ = ["Axes", "Line", "bars", "forest", "heat", "histogram", "lines", "outlines", "pyramid",
+           "reliability", "scatter"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +64,10 @@ def histogram(
     with canvas_for(axes, wide, height, grid="y") as canvas:
         ax = canvas.ax
         for number, (name, counts) in enumerate(series.items()):
-            style = fill(number) if number == 0 else {
-                "facecolor": "none", "edgecolor": PALETTE[number], "linewidth": 1.6,
-                "linestyle": DASHES[number],
-            }  # fmt: skip
+            style = fill(number)
+            if number:
+                line = {"edgecolor": PALETTE[number], "linestyle": stroke(number)["linestyle"]}
+                style = {"facecolor": "none", "linewidth": 1.6, **line}
             heights = np.asarray(counts, float)
             ax.stairs(heights, borders, label=name, fill=number == 0, **style)
         for bar, word in (peaks or {}).items():
@@ -129,7 +117,7 @@ def heat(
             np.arange(len(columns)), np.arange(len(rows)), table, shading="nearest", cmap=ramp(),
             edgecolors="#fdfdfd", linewidth=0.8,
         )  # fmt: skip
-        image.set_gid(f"{RAMP}-cells")
+        image.set_gid("ramp-cells")
         ax.invert_yaxis()
         size = 9 if len(columns) <= (20 if wide else 8) else 7
         for row, column in np.argwhere(np.isfinite(table)):
@@ -158,16 +146,14 @@ def lines(
         if reference is not None:
             ax.axhline(reference, color="#777777", linewidth=0.8)
         for number, (name, line) in enumerate(series.items()):
-            colour = PALETTE[number % len(PALETTE)]
+            style = stroke(number)
             x, y = np.asarray(line.x, float), np.asarray(line.y, float)
             if line.low is not None and line.high is not None:
                 low, high = np.asarray(line.low, float), np.asarray(line.high, float)
-                ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-            ax.plot(
-                x, y, color=colour, linestyle=DASHES[number % len(DASHES)], linewidth=1.8,
-                marker=MARKERS[number % len(MARKERS)] if markers else None, markersize=4.5,
-                label=name,
-            )  # fmt: skip
+                ax.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+            if not markers:
+                style["marker"] = None
+            ax.plot(x, y, linewidth=1.8, markersize=4.5, label=name, **style)
         ax.set_yscale(scale)
     return canvas.svg
 
@@ -181,11 +167,11 @@ def scatter(x: ArrayLike, y: ArrayLike, axes: Axes, *, diagonal: bool = False) -
     with canvas_for(axes, height=4.4, grid="both") as canvas:
         ax = canvas.ax
         drawn = ax.hexbin(a, b, gridsize=36, cmap=ramp(), bins="log", mincnt=1, lw=0)
-        drawn.set_gid(f"{RAMP}-cells")
+        drawn.set_gid("ramp-cells")
         bar = canvas.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.02)
         bar.set_label(f"{axes.of} (log scale)")
         bar.outline.set_visible(False)
-        bar.solids.set(gid=f"{RAMP}-bar", rasterized=False, edgecolor="face")
+        bar.solids.set(gid="ramp-bar", rasterized=False, edgecolor="face")
         if diagonal:
             low, high = min(a.min(), b.min()), max(a.max(), b.max())
             ax.plot([low, high], [low, high], color=PALETTE[3], linewidth=1.2, linestyle="--")

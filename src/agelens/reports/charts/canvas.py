@@ -27,9 +27,6 @@ _VARIABLES = {
 }  # fmt: skip
 """CSS variables of the colours that depend on the page's ground."""
 
-RAMP = "ramp"
-"""Begins the ids of parts coloured by a colour map; pages turn it around in dark mode."""
-
 WIDTH, WIDE = 5.1, 11.2
 """Inches: half and whole width of a page."""
 
@@ -63,26 +60,35 @@ def fill(number: int) -> dict[str, Any]:
     return {"facecolor": PALETTE[place], "hatch": HATCHES[place], "edgecolor": "#ffffff", "lw": 0}
 
 
+def stroke(number: int) -> dict[str, Any]:
+    """Give colour, dashes and marker of the line of one series."""
+    place = number % len(PALETTE)
+    return {"color": PALETTE[place], "linestyle": DASHES[place], "marker": MARKERS[place]}
+
+
 def percent(value: float, _: float) -> str:
     """Write a share in percent, as the formatter of an axis does."""
     return f"{100 * value:.3g}%"
 
 
 def ramp() -> Any:
-    """Give the colour map of counts and shares, from pale to dark."""
+    """Give the colour map of counts and shares, from pale to dark.
+
+    Parts coloured by it have ids that begin with "ramp": pages turn it around in dark mode.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
     # The last is a shade off PALETTE[0], which pages replace in dark mode.
     return LinearSegmentedColormap.from_list("agelens", ["#ece7da", "#86a0b5", "#12304e"])
 
 
+@dataclass(slots=True)
 class Canvas:
     """A figure outside pyplot's global state, and its SVG text once it is done."""
 
-    def __init__(self, figure: Any) -> None:
-        self.figure = figure
-        self.ax: Any = None
-        self.svg = ""
+    figure: Any
+    ax: Any = None
+    svg: str = ""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The charts of reports and model cards, from the tree of figures."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,14 +36,14 @@ def by_age(
     models: tuple[Named, ...], figure: str, *, wide: bool = False, count: bool = True
 ) -> str:
     """Draw a figure of every model by the decade of the label."""
-    series = {}
-    for name, model in models:
-        rows = facts.decades(model)
-        middle = [int(str(row["group"]["decade"]).partition("-")[0]) + 5 for row in rows]
-        series[name] = _line(middle, [row["figures"][figure] for row in rows])
-    axes = Axes("age label, years", AXES[figure], _faces(models[0][1]) if count else None)
-    reference = 0.0 if figure == "age_bias" else None
-    return charts.lines(series, axes, markers=True, reference=reference, wide=wide)
+    return _lines(
+        models, ("age label, years", AXES[figure]),
+        lambda model: {
+            int(str(row["group"]["decade"]).partition("-")[0]) + 5: row["figures"][figure]
+            for row in facts.decades(model)
+        },
+        count=count, wide=wide, markers=True, reference=0.0 if figure == "age_bias" else None,
+    )  # fmt: skip
 
 
 def predicted_against_true(
@@ -57,12 +57,32 @@ def predicted_against_true(
 
 def cumulative_score(models: tuple[Named, ...]) -> str:
     """Draw the share of faces whose age is off by at most k years."""
-    series = {}
-    for name, model in models:
-        rows = list(model["subsets"]["all"]["cumulative_score"])
-        series[name] = _line([row["years"].value for row in rows], rows)
-    axes = Axes("k, years", "faces within k years", _faces(models[0][1]))
-    return charts.lines(series, axes, share=True, markers=True)
+    return _lines(
+        models, ("k, years", "faces within k years"),
+        lambda model: {r["years"].value: r for r in model["subsets"]["all"]["cumulative_score"]},
+        share=True, markers=True,
+    )  # fmt: skip
+
+
+def interval_reliability(models: tuple[Named, ...]) -> str:
+    """Draw the coverage of central intervals of every mass."""
+    return _lines(
+        models, ("mass of the central interval, %", "labels inside"),
+        lambda model: {100 * r["said"].value: r for r in model["reliability"]["age"]["coverage"]},
+        {"perfect": Line([0, 100], [0, 1])}, share=True,
+    )  # fmt: skip
+
+
+def surest(models: tuple[Named, ...]) -> str:
+    """Draw the age error of the faces that each model is surest of."""
+    return _lines(
+        models, ("faces kept, the surest first, %", AXES["age_mae"]),
+        lambda model: {
+            100 * row["share"].value: row["age_mae"]
+            for row in model["reliability"]["doubt"]["surest"]
+        },
+        markers=True,
+    )  # fmt: skip
 
 
 def groups(model: Node, figure: str) -> str:
@@ -106,27 +126,6 @@ def gender_reliability(model: Node) -> str:
     return charts.reliability(bins["said"], bins["seen"], bins["faces"], axes)
 
 
-def interval_reliability(models: tuple[Named, ...]) -> str:
-    """Draw the coverage of central intervals of every mass."""
-    series = {"perfect": Line([0, 100], [0, 1])}
-    for name, model in models:
-        rows = list(model["reliability"]["age"]["coverage"])
-        series[name] = _line([100 * row["said"].value for row in rows], rows)
-    axes = Axes("mass of the central interval, %", "labels inside", _faces(models[0][1]))
-    return charts.lines(series, axes, share=True)
-
-
-def surest(models: tuple[Named, ...]) -> str:
-    """Draw the age error of the faces that each model is surest of."""
-    series = {}
-    for name, model in models:
-        rows = list(model["reliability"]["doubt"]["surest"])
-        places = [100 * row["share"].value for row in rows]
-        series[name] = _line(places, [row["age_mae"] for row in rows])
-    axes = Axes("faces kept, the surest first, %", "age MAE, years", _faces(models[0][1]))
-    return charts.lines(series, axes, markers=True)
-
-
 def losses(record: Node) -> str:
     """Draw the training and the validation loss of every epoch."""
     axes = Axes("epoch", "loss", record["done_epochs"].value, "epochs")
@@ -151,7 +150,7 @@ def learning_curves(records: tuple[Named, ...], key: str) -> str:
 def deletion(found: Node, target: Target) -> str:
     """Draw how far the answer moves as more of the picture is covered, in every order."""
     share = np.linspace(0, 100, STEPS + 1)
-    series = {order: _line(share, list(points)) for order, points in found["curves"].items()}
+    series = {key: Line(share, *_columns(list(points))) for key, points in found["curves"].items()}
     axis = "shift of the age, years" if target == "age" else "shift of the probability"
     axes = Axes("picture covered, %", axis, found["faces"].value)
     return charts.lines(series, axes, share=target == "gender")
@@ -166,8 +165,16 @@ def _forest(rows: dict[str, Node], figure: str, axes: Axes, reference: float | N
     )
 
 
-def _line(x: Any, figures: Sequence[Node]) -> Line:
-    return Line(x, *_columns(figures))
+def _lines(
+    models: tuple[Named, ...], words: tuple[str, str], points: Callable[[Node], dict[float, Node]],
+    also: Mapping[str, Line] = {}, *, count: bool = True, **style: Any,
+) -> str:  # fmt: skip
+    """Draw a line for each model, through figures by their place on the x axis."""
+    series = dict(also)
+    for name, model in models:
+        found = points(model)
+        series[name] = Line(list(found), *_columns(list(found.values())))
+    return charts.lines(series, Axes(*words, _faces(models[0][1]) if count else None), **style)
 
 
 def _columns(figures: Sequence[Node]) -> list[NDArray[np.float64]]:

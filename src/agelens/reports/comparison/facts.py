@@ -1,4 +1,4 @@
-"""Look things up in the tree of figures of a report: models, groups, pairs, crossings.
+"""Look things up in the tree of figures of a report: models, groups, pairs.
 
 The templates and the rules share these functions.
 """
@@ -13,7 +13,6 @@ PROMISE = 0.9
 """The coverage that the interval of the age promises."""
 QUALITIES = ("light", "contrast", "sharpness", "detail", "pose", "colour", "size")
 """Measures of picture quality by which faces are grouped."""
-SHOWN_CROSSINGS = 8
 ATTRIBUTES = {
     "age": "age", "gender": "gender label", "race": "race label", "size": "picture size"
 }  # fmt: skip
@@ -134,18 +133,6 @@ def single_groups(model: Node) -> list[tuple[str, Node]]:
         for by in breakdown["by"].value
         for group in breakdown["groups"]
     ]
-
-
-def crossings(model: Node) -> list[Node]:
-    """Return the crossings of groups with the largest age errors."""
-    rows = [
-        group
-        for breakdown in model["by_group"]
-        if len(breakdown["by"]) > 1
-        for group in breakdown["groups"]
-        if group["figures"]["age_mae"]["low"].value is not None
-    ]
-    return sorted(rows, key=lambda row: -value(row, "age_mae"))[:SHOWN_CROSSINGS]
 
 
 def training_records(tree: Node, *, by_epoch: bool = False) -> tuple[Named, ...]:

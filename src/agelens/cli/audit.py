@@ -1,17 +1,13 @@
 """`agelens data audit`: files, copies, faces and labels of a dataset that may be wrong."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from agelens.cli import console
+from agelens.cli import console, extras
 from agelens.cli.options import Dataset, Output, Threads
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from agelens.data.audit.facts import ModelOutputs
+from agelens.errors import MissingExtra
 
 
 def audit(
@@ -47,47 +43,35 @@ def audit(
       agelens data audit utkface --output audit
       agelens data audit utkface --output audit --no-models
     """
-    from agelens.cli.extras import need
-
-    need("data", "polars", "scipy", "matplotlib", "jinja2")
+    extras.need("data", "polars", "scipy", "matplotlib", "jinja2")
     from agelens.cli.progress import bar, stages
+    from agelens.data.audit.facts import ModelOutputs
     from agelens.reports.audit import audit as audit_dataset
     from agelens.reports.dataset_page import prepare
 
     prepare(data, output)  # before anything long
-    with bar() as progress:
-        outputs, before = _outputs(data, out_of_fold, models, threads, progress)
+    missing = "" if models else "--no-models was given; leave it out to have them judged."
+    try:
+        if models:
+            extras.need_train()
+    except MissingExtra as error:
+        missing = f"{error}, and run this again."
+    outputs, before = ModelOutputs(out_of_fold, missing=missing), dict[str, float]()
+    if not missing:
+        import torch
+
+        from agelens.training.experiments.out_of_fold import audit_inputs
+
+        if threads:
+            torch.set_num_threads(threads)
+        with bar() as progress:
+            outputs, before = audit_inputs(data, out_of_fold, progress)
     with stages() as report:
         audited = audit_dataset(
-            data, output, outputs, command=console.command_line(), before=before,
-            threads=threads, report=report,
-        )  # fmt: skip
+            data, output, outputs, console.command_line(), before, threads, report
+        )
     for step, seconds in audited.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")
     console.report(audited.findings, audited.page, audited.json, audited.table)
     if audited.facts.no_labels:
         console.warn(f"labels were not judged: {audited.facts.no_labels}")
-
-
-def _outputs(
-    data: Path, given: Path | None, wanted: bool, threads: int | None, progress: "Progress"
-) -> "tuple[ModelOutputs, dict[str, float]]":
-    """Run the networks that are installed; where there are none, say what to install."""
-    from agelens.cli.extras import need_train
-    from agelens.data.audit.facts import ModelOutputs
-    from agelens.errors import MissingExtra
-
-    if not wanted:
-        missing = "--no-models was given; leave it out to have them judged."
-        return ModelOutputs(given, missing=missing), {}
-    try:
-        need_train()
-    except MissingExtra as error:
-        return ModelOutputs(given, missing=f"{error}, and run this again."), {}
-    import torch
-
-    from agelens.training.experiments import out_of_fold
-
-    if threads:
-        torch.set_num_threads(threads)
-    return out_of_fold.audit_inputs(data, given, progress)

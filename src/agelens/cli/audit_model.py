@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
+from agelens.cli.extras import need
 
 
 def audit_model(
@@ -14,9 +15,9 @@ def audit_model(
         str | None,
         typer.Argument(help="A shipped model's name, a run folder, or a file.", show_default=False),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path(
-        "audit-model"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder to write to.")
+    ] = Path("audit-model"),
     recalibrate: Annotated[
         bool,
         typer.Option(
@@ -29,7 +30,7 @@ def audit_model(
     flip: options.Flip = None,
     saliency_faces: options.SaliencyFaces = 0,
     threads: options.Threads = None,
-) -> None:
+) -> None:  # fmt: skip
     """Check a model's calibration on your own labelled faces.
 
     Writes `report.html`, the page of `agelens report` with the verdict at its top (it contains
@@ -43,8 +44,6 @@ def audit_model(
       agelens audit-model --data mine --recalibrate --output audited
       agelens predict photo.jpg --model audited/recalibrated.onnx
     """
-    from agelens.cli.extras import need
-
     need("data", "polars", "jinja2", "matplotlib", "scipy")
     if recalibrate:
         need("train", "onnx")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
+from agelens.cli.extras import need
 
 
 def card(
@@ -38,8 +39,6 @@ def card(
       agelens card runs/finetune --output cards/finetune
       agelens card default --evaluation evaluation/default-split0-test --output docs
     """
-    from agelens.cli.extras import need
-
     need("data", "polars", "jinja2", "matplotlib")
     from agelens.reports.model_card import write
 

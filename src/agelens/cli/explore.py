@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console
+from agelens.cli.extras import need
 from agelens.cli.options import Dataset, Output
 
 
@@ -32,8 +33,6 @@ def explore(
       agelens data explore utkface --output explored
       agelens data explore utkface --output explored --landmarks landmarks/landmarks.parquet
     """
-    from agelens.cli.extras import need
-
     need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
     from agelens.cli.progress import stages
     from agelens.reports.explore import explore as explore_dataset

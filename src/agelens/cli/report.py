@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
+from agelens.cli.extras import need
 
 
 def report(
     evaluations: Annotated[
         list[str],
         typer.Argument(
-            metavar="EVALUATION...",
+            metavar="EVALUATION...", show_default=False,
             help="Evaluation folders from `agelens evaluate`; NAME=FOLDER renames the model.",
-            show_default=False,
         ),
     ],
     output: options.Output,
@@ -28,15 +28,13 @@ def report(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model",
-            "-m",
+            "--model", "-m", show_default=False,
             help="The model file for saliency, if it is not next to its evaluation.",
-            show_default=False,
         ),
     ] = None,
     saliency_faces: options.SaliencyFaces = 32,
     threads: options.Threads = None,
-) -> None:
+) -> None:  # fmt: skip
     """Write an evaluation report as one HTML page, Markdown and JSON.
 
     The report shows how accurate a model is, where it fails, for which groups it fails, and how
@@ -49,8 +47,6 @@ def report(
       agelens report scratch=runs/scratch/evaluation-split0-test-flip \\
         finetune=runs/finetune/evaluation-split0-test-flip --data utkface --output report
     """
-    from agelens.cli.extras import need
-
     need("data", "polars", "jinja2", "matplotlib")
     from agelens.cli.progress import stages
     from agelens.reports.comparison.report import Plan, write

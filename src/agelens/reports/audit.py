@@ -24,7 +24,7 @@ _LEAST = 20  # faces from which an age group is drawn
 
 
 def audit(
-    data: Path, output: Path, models: ModelOutputs, *, command: str = "",
+    data: Path, output: Path, models: ModelOutputs, command: str = "",
     before: Mapping[str, float] | None = None, threads: int | None = None,
     report: Report | None = None,
 ) -> DatasetReport[Facts]:  # fmt: skip

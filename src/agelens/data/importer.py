@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from posixpath import commonpath, dirname
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agelens.data.archives import Limits
 from agelens.data.dataset import OPTIONAL, SCHEMA, Dataset
@@ -34,9 +34,6 @@ from agelens.data.storage import (
 from agelens.errors import BadPicture, DatasetError, PictureError, SourceError
 from agelens.faces.prefetch import prefetch
 from agelens.images import decode
-
-if TYPE_CHECKING:
-    import polars as pl
 
 MIN_SIDE = 16  # pixels
 LIMITS = decode.Limits(pixels=64_000_000)
@@ -236,6 +233,8 @@ def _entry(number: int, picture: Labelled) -> Entry:
 
 
 def _write_tables(dest: Path, origin: Source, reader: Reader, entries: list[Entry]) -> None:
+    import polars as pl
+
     samples = {entry.file: entry for entry in entries if entry.file is not None}
     rejects = [(entry.name, entry.reason) for entry in entries if entry.reason is not None]
     if not samples:
@@ -261,13 +260,8 @@ def _write_tables(dest: Path, origin: Source, reader: Reader, entries: list[Entr
     named = sorted((str(PurePosixPath(name).relative_to(top)), why) for name, why in rejects)
     write_csv(dest / "rejects.csv", ("file", "reason"), named)
     write_atomic(dest / "dataset.json", json.dumps(facts, indent=2).encode() + b"\n")
-    write_parquet(dest / "samples.parquet", _table(samples, folds))
-
-
-def _table(samples: dict[str, Entry], folds: dict[str, int]) -> "pl.DataFrame":
-    import polars as pl
-
     columns = SCHEMA | OPTIONAL
     rows = [asdict(samples[file]) | {"fold": folds[file]} for file in sorted(samples)]
     table = pl.DataFrame([{name: row[name] for name in columns} for row in rows], schema=columns)
-    return table.drop([name for name in OPTIONAL if table[name].null_count() == len(rows)])
+    empty = [name for name in OPTIONAL if table[name].null_count() == len(rows)]
+    write_parquet(dest / "samples.parquet", table.drop(empty))

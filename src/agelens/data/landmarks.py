@@ -230,7 +230,11 @@ def _compute(
 ) -> Computed:
     dest.mkdir(parents=True, exist_ok=True)
     part = dest / "landmarks.txt.part"
-    done = _recover(part)
+    done: dict[str, Shape] = {}
+    if part.is_file():  # what an interrupted run wrote: its whole lines count, and they only
+        found = _from_lines(part.read_text("utf-8", errors="replace").splitlines(True)[:-1])
+        done = found.shapes
+        write_atomic(part, found.text().encode())
     before = sum(name in done for name in names)
     predictor = Predictor()
     rejects = []
@@ -272,13 +276,3 @@ def _finished(dest: Path, names: list[str]) -> Computed:
             f"{str(dest)!r} holds landmarks of other chips: choose another folder, or delete them"
         )
     return Computed(len(known), len(rejects), len(names), already=True)
-
-
-def _recover(part: Path) -> dict[str, Shape]:
-    """Read what an interrupted run wrote, and leave only its whole lines."""
-    if not part.is_file():
-        return {}
-    lines = part.read_text("utf-8", errors="replace").splitlines(keepends=True)
-    found = _from_lines(lines[:-1])
-    write_atomic(part, found.text().encode())
-    return found.shapes

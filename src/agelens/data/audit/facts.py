@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agelens.data.audit.duplicates import Conflicts, Copies, conflicts
+from agelens.data.audit.duplicates import Conflicts, Copies, Group, conflicts
 from agelens.data.audit.face_problems import MEANINGS, FaceProblem
 from agelens.data.audit.label_errors import OutOfFoldPredictions, ScoredLabels
 from agelens.data.exploration.label_statistics import bands_of, label_words
@@ -79,41 +79,36 @@ def actions_for_copies(
     ages = samples["age"].to_numpy().astype(np.int64)
     genders = label_words(samples["gender"]).tolist()
     digests, files = samples["sha256"].to_list(), samples["file"].to_list()
+    labels = [f"{age} {gender}" for age, gender in zip(ages, genders, strict=True)]
     for group in copies.groups():
-        kept = int(group[np.argmin(_misfit(group, ages, genders, predicted))])
-        for row in group[group != kept].tolist():
-            how = "byte for byte" if digests[row] == digests[kept] else "encoded anew"
-            evidence = (
-                f"the photo of {files[kept]}, {how}; labelled {ages[row]} {genders[row]}, "
-                f"there {ages[kept]} {genders[kept]}"
-            )
-            found.append(Action(files[row], "copy", evidence, "exclude", 0.0))
         rows = group.tolist()
+        kept = rows[np.argmin(_misfit(group, ages, genders, predicted))]
+        for row in rows:
+            if row != kept:
+                how = "byte for byte" if digests[row] == digests[kept] else "encoded anew"
+                there = f"labelled {labels[row]}, there {labels[kept]}"
+                evidence = f"the photo of {files[kept]}, {how}; {there}"
+                found.append(Action(files[row], "copy", evidence, "exclude", 0.0))
         if np.ptp(ages[group]) > FAR_APART or len({genders[row] for row in rows}) > 1:
-            labels = ", ".join(f"{ages[row]} {genders[row]}" for row in rows)
-            evidence = f"{len(rows)} copies of this photo are labelled {labels}"
+            differing = ", ".join(labels[row] for row in rows)
+            evidence = f"{len(rows)} copies of this photo are labelled {differing}"
             found.append(Action(files[kept], "copies disagree", evidence, "look", DISPUTED_WEIGHT))
     return found
 
 
 def _misfit(
-    group: NDArray[np.int64],
-    ages: NDArray[np.int64],
-    genders: list[str],
+    group: Group, ages: NDArray[np.int64], genders: list[str],
     predicted: OutOfFoldPredictions | None,
-) -> NDArray[np.float64]:
+) -> NDArray[np.float64]:  # fmt: skip
     """Give how badly the labels of each copy fit, years (G,); another gender counts as 10."""
     own = [genders[row] for row in group.tolist()]
+    age, chance = float(np.median(ages[group])), {word: own.count(word) / len(own) for word in own}
     if predicted is not None and predicted.available[group].all():
         age = float(distribution.median(predicted.age_probabilities[group].mean(axis=0)))
         share = float(predicted.female_probability[group].mean())
         chance = {Gender.FEMALE.value: share, Gender.MALE.value: 1 - share}
-    else:
-        age = float(np.median(ages[group]))
-        chance = {gender: own.count(gender) / len(own) for gender in set(own)}
     wrong = np.array([1 - chance.get(gender, 0.0) for gender in own])
-    misfit: NDArray[np.float64] = np.abs(ages[group] - age) + _OTHER_GENDER * wrong
-    return misfit
+    return np.asarray(np.abs(ages[group] - age) + _OTHER_GENDER * wrong, np.float64)
 
 
 def actions_for_labels(samples: pl.DataFrame, scored: ScoredLabels) -> list[Action]:

@@ -238,27 +238,25 @@ def face_weights(samples: pl.DataFrame, bands: Bands) -> tuple[str, pl.DataFrame
 
 def _imbalance(by: str, classes: list[str], counts: Counts) -> Imbalance:
     most, least = int(counts.argmax()), len(counts) - 1 - int(counts[::-1].argmin())
-    share = counts / counts.sum()
+    total = float(counts.sum())
     weights: dict[str, Weights] = {"inverse": 1 / counts, SQUARE_ROOT: counts**-0.5}
     for beta in BETAS:
         weights[f"effective number, {beta:g}"] = (1 - beta) / (1 - beta ** counts.astype(float))
     if by == "age":
         years = np.array([int(word) for word in classes])
         weights[SMOOTHED] = _smoothed(np.bincount(years, counts, AGES))[years]
+    schemes = []
+    for name, of in weights.items():
+        level = of * total / float((counts * of).sum())
+        worth = float((counts * level).sum() ** 2 / (counts * level**2).sum())
+        by_class = dict(zip(classes, level.tolist(), strict=True))
+        schemes.append(Scheme(name, worth, worth / total, float(of.max() / of.min()), by_class))
+    share = counts / counts.sum()
     return Imbalance(
         by, len(classes), (classes[most], int(counts[most])),
         (classes[least], int(counts[least])), float(counts.max() / counts.min()),
-        float(np.exp(-(share * np.log(share)).sum())),
-        [_scheme(name, classes, counts, of) for name, of in weights.items()],
+        float(np.exp(-(share * np.log(share)).sum())), schemes,
     )  # fmt: skip
-
-
-def _scheme(name: str, classes: list[str], counts: Counts, weights: Weights) -> Scheme:
-    total = float(counts.sum())
-    level = weights * total / float((counts * weights).sum())
-    worth = float((counts * level).sum() ** 2 / (counts * level**2).sum())
-    by_class = dict(zip(classes, level.tolist(), strict=True))
-    return Scheme(name, worth, worth / total, float(weights.max() / weights.min()), by_class)
 
 
 def _smoothed(counts: NDArray[np.number]) -> Weights:

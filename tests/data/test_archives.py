@@ -86,15 +86,13 @@ def test_safe_names_stay_inside(name: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
-        (tarfile.SYMTYPE, "is a link to 'target'"),
-        (tarfile.LNKTYPE, "is a link to 'target'"),
-        (tarfile.CHRTYPE, "device or a pipe"),
-        (tarfile.BLKTYPE, "device or a pipe"),
+        (tarfile.SYMTYPE, "is a link to 'target'"), (tarfile.LNKTYPE, "is a link to 'target'"),
+        (tarfile.CHRTYPE, "device or a pipe"), (tarfile.BLKTYPE, "device or a pipe"),
         (tarfile.FIFOTYPE, "device or a pipe"),
         (tarfile.GNUTYPE_SPARSE, "neither a plain file nor a folder"),
         (b"Z", "neither a plain file nor a folder"),
     ],
-)
+)  # fmt: skip
 def test_refuses_tar_members_that_are_no_files(tmp_path: Path, kind: bytes, why: str) -> None:
     member = tarfile.TarInfo("odd.jpg")
     member.type, member.linkname = kind, "target"

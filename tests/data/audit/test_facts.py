@@ -82,14 +82,10 @@ def test_suspect_labels_are_weighted_by_plausibility() -> None:
 
 
 def test_pictures_without_a_face_are_excluded_and_others_looked_at() -> None:
-    faults = {
-        "no face": [FaceProblem(1, "no face found", 0)],
-        "blurred": [FaceProblem(0, "dull", 0)],
-    }
-    found = facts.actions_for_faces(THREE, faults)
-    assert [(one.file, one.suggestion, one.weight) for one in found] == [
-        ("b.jpg", "exclude", 0), ("a.jpg", "look", 1),
-    ]  # fmt: skip
+    missing, dull = FaceProblem(1, "no face found", 0), FaceProblem(0, "dull", 0)
+    found = facts.actions_for_faces(THREE, {"no face": [missing], "blurred": [dull]})
+    actions = [(one.file, one.suggestion, one.weight) for one in found]
+    assert actions == [("b.jpg", "exclude", 0), ("a.jpg", "look", 1)]
 
 
 def test_training_reads_the_actions(tmp_path: Path) -> None:

@@ -54,9 +54,7 @@ def test_quantile_of_weighted_values() -> None:
 def test_constant_values_have_no_width_and_undefined_ones_no_interval() -> None:
     weights = bootstrap.resample(np.arange(7))
     sure = bootstrap.estimate(bootstrap.mean(np.full(7, 0.1)), weights)[0]
-    assert sure.as_dict() == {"value": pytest.approx(0.1), "low": pytest.approx(0.1), "high": (
-        pytest.approx(0.1)
-    )}  # fmt: skip
+    assert sure.as_dict() == pytest.approx({"value": 0.1, "low": 0.1, "high": 0.1})
     lost = bootstrap.estimate(bootstrap.mean(np.full(7, np.nan)), weights)[0]
     assert lost.as_dict() == {"value": None, "low": None, "high": None}
 

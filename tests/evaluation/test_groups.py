@@ -7,14 +7,18 @@ from agelens.evaluation.groups import Breakdown
 from labelled import draws
 
 
-def halves(n: int) -> Breakdown:
-    names = np.array(["a"] * (n // 2) + ["b"] * (n - n // 2), object)
-    return groups.partition(("half",), [names])
+def breakdown(*sizes: int) -> Breakdown:
+    """Divide faces into groups a, b, ... of some sizes."""
+    names = np.repeat(np.array(list("abc")[: len(sizes)], object), sizes)
+    return groups.partition(("x",), [names])
 
 
-def mae(errors: np.ndarray, breakdowns: list[Breakdown], resamples: int = 50) -> list[dict]:
-    weights = draws(len(errors), resamples)
-    return groups.compare_groups(breakdowns, {"age_mae": errors}, weights)
+def compare(
+    values: np.ndarray, breakdowns: list[Breakdown], resamples: int = 50, figure: str = "age_mae"
+) -> list[list[dict]]:
+    """Return the figures of each group of each breakdown."""
+    tables = groups.compare_groups(breakdowns, {figure: values}, draws(len(values), resamples))
+    return [[group["figures"][figure] for group in table["groups"]] for table in tables]
 
 
 def test_names_of_bands_and_decades() -> None:
@@ -53,7 +57,7 @@ def test_groups_are_in_natural_order() -> None:
 def test_a_planted_gap_is_found_and_measured() -> None:
     errors = np.random.default_rng(0).exponential(4, 600)
     errors[300:] += 2
-    best, worst = (g["figures"]["age_mae"] for g in mae(errors, [halves(600)], 2000)[0]["groups"])
+    ((best, worst),) = compare(errors, [breakdown(300, 300)], 2000)
     gap = errors[300:].mean() - errors[:300].mean()
     assert (best["gap"], best["p"], best["more_than_chance"]) == (0, 1, False)
     assert worst["gap"] == pytest.approx(gap)
@@ -66,9 +70,7 @@ def test_a_planted_gap_is_found_and_measured() -> None:
 
 def test_best_group_of_accuracy_is_the_highest() -> None:
     right = np.r_[np.ones(95), np.zeros(5), np.ones(60), np.zeros(40)]
-    weights = draws(200, 200)
-    table = groups.compare_groups([halves(200)], {"gender_accuracy": right}, weights)
-    first, second = (g["figures"]["gender_accuracy"] for g in table[0]["groups"])
+    ((first, second),) = compare(right, [breakdown(100, 100)], 200, "gender_accuracy")
     assert first["gap"] == 0
     assert second["gap"] == pytest.approx(-0.35)
     assert second["more_than_chance"] is True
@@ -77,10 +79,8 @@ def test_best_group_of_accuracy_is_the_highest() -> None:
 def test_p_value_of_two_groups_agrees_with_welch() -> None:
     random = np.random.default_rng(8)
     errors = np.r_[random.exponential(4, 150), random.exponential(4.9, 450)]
-    names = np.array(["a"] * 150 + ["b"] * 450, object)
-    table = mae(errors, [groups.partition(("x",), [names])])
-    p = max(g["figures"]["age_mae"]["p"] * (g["figures"]["age_mae"]["gap"] != 0)
-            for g in table[0]["groups"])  # fmt: skip
+    (figures,) = compare(errors, [breakdown(150, 450)])
+    p = max(figure["p"] for figure in figures if figure["gap"] != 0)
     welch = stats.ttest_ind(errors[:150], errors[150:], equal_var=False).pvalue
     assert 0.005 < welch < 0.5
     assert p == pytest.approx(welch, rel=0.35, abs=0.02)
@@ -93,48 +93,38 @@ def test_chance_differences_are_seldom_significant(monkeypatch: pytest.MonkeyPat
         errors = random.exponential(4, 400)
         names = [np.array([f"{n}" for n in random.integers(0, k, 400)], object) for k in (2, 6)]
         breakdowns = groups.intersections({"two": names[0], "six": names[1]})
-        tables = mae(errors, breakdowns)
+        tables = compare(errors, breakdowns)
         assert len(tables) == 3
-        called += any(
-            g["figures"]["age_mae"]["more_than_chance"] for t in tables for g in t["groups"]
-        )
+        called += any(figure["more_than_chance"] for figures in tables for figure in figures)
     assert called <= 6  # at most 2 expected in 40, whatever the number of groups
 
 
 def test_p_values_are_corrected_for_the_number_of_breakdowns() -> None:
     errors = np.random.default_rng(0).exponential(4, 600)
     errors[300:] += errors[:300].mean() - errors[300:].mean() + 0.6  # t is about 1.8
-    once = mae(errors, [halves(600)])[0]["groups"][1]["figures"]["age_mae"]["p"]
-    twice = mae(errors, [halves(600), halves(600)])[0]["groups"][1]["figures"]["age_mae"]["p"]
+    once, twice = (compare(errors, [breakdown(300, 300)] * n)[0][1]["p"] for n in (1, 2))
     assert 0.02 < once < 0.2
     assert twice == pytest.approx(2 * once)
 
 
 def test_small_groups_are_counted_but_not_tested() -> None:
-    names = np.array(["a"] * 50 + ["b"] * 50 + ["few"] * (groups.MIN_GROUP_SIZE - 1), object)
     errors = np.r_[np.arange(100) % 7, np.full(groups.MIN_GROUP_SIZE - 1, 0.0)]
-    table = mae(errors, [groups.partition(("x",), [names])])[0]["groups"]
-    few = table[2]
-    assert few["faces"] == groups.MIN_GROUP_SIZE - 1
-    assert few["figures"]["age_mae"] == {
-        "value": 0, "low": None, "high": None, "gap": None, "gap_low": None, "gap_high": None,
-        "p": None, "more_than_chance": None,
-    }  # fmt: skip
-    assert all(g["figures"]["age_mae"]["gap"] is not None for g in table[:2])
+    three = breakdown(50, 50, groups.MIN_GROUP_SIZE - 1)
+    ((*large, few),) = compare(errors, [three])
+    assert len(three.rows[2]) == groups.MIN_GROUP_SIZE - 1
+    assert few == {"value": 0} | dict.fromkeys(
+        ("low", "high", "gap", "gap_low", "gap_high", "p", "more_than_chance")
+    )
+    assert all(figure["gap"] is not None for figure in large)
 
 
 def test_a_small_faultless_group_is_not_certain() -> None:
-    names = np.array(["many"] * 400 + ["few"] * groups.MIN_GROUP_SIZE, object)
     right = np.r_[np.ones(380), np.zeros(20), np.ones(groups.MIN_GROUP_SIZE)]
-    weights = draws(len(right), 200)
-    table = groups.compare_groups(
-        [groups.partition(("x",), [names])], {"gender_accuracy": right}, weights
-    )[0]["groups"]
-    assert [g["figures"]["gender_accuracy"]["more_than_chance"] for g in table] == [False, False]
+    two = breakdown(400, groups.MIN_GROUP_SIZE)
+    (figures,) = compare(right, [two], 200, "gender_accuracy")
+    assert [figure["more_than_chance"] for figure in figures] == [False, False]
 
 
 def test_perfect_figures_have_no_gap() -> None:
-    table = mae(np.zeros(100), [halves(100)])[0]["groups"]
-    for group in table:
-        assert group["figures"]["age_mae"]["gap"] == 0
-        assert group["figures"]["age_mae"]["more_than_chance"] is False
+    (figures,) = compare(np.zeros(100), [breakdown(50, 50)])
+    assert [(one["gap"], one["more_than_chance"]) for one in figures] == [(0, False)] * 2

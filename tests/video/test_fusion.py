@@ -29,12 +29,9 @@ def width(p) -> float:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.integers(1, 200),
-    st.integers(0, 1000),
-    st.floats(0.03, 10),
-    st.floats(0, 1),
+    st.integers(1, 200), st.integers(0, 1000), st.floats(0.03, 10), st.floats(0, 1),
     st.floats(0.05, 1),
-)
+)  # fmt: skip
 def test_equal_predictions_give_the_same_prediction(
     views: int, seed: int, peaked: float, female: float, weight: float
 ) -> None:

@@ -1,5 +1,7 @@
 """Reading clips: containers, times, rotated and stretched frames, hostile and broken files."""
 
+import io
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from agelens.errors import BadClip, MissingExtra, SourceError
 from agelens.images.sources import HEAD, is_clip
 from agelens.video.reader import Clip, Frame, sample
-from filmed import film, room
+from agelens.video.writer import Recording
+from filmed import av, film, room
 
 
 def numbered(count: int = 10) -> list[np.ndarray]:
@@ -29,14 +32,10 @@ def marks(clip: Clip) -> list[int]:
 @pytest.mark.parametrize(
     ("name", "codec", "sound"),
     [
-        ("a.mp4", "libx264", "aac"),
-        ("a.mov", "libx264", "pcm_s16le"),
-        ("a.mkv", "ffv1", None),
-        ("a.webm", "libvpx", "libopus"),
-        ("a.avi", "mjpeg", "mp3"),
-        ("a.ts", "libx264", "mp2"),
+        ("a.mp4", "libx264", "aac"), ("a.mov", "libx264", "pcm_s16le"), ("a.mkv", "ffv1", None),
+        ("a.webm", "libvpx", "libopus"), ("a.avi", "mjpeg", "mp3"), ("a.ts", "libx264", "mp2"),
     ],
-)
+)  # fmt: skip
 def test_every_frame_of_the_usual_containers(tmp_path: Path, name, codec, sound) -> None:
     file = film(tmp_path / name, numbered(), codec=codec, sound=sound)
     assert is_clip(file.read_bytes()[:HEAD], "")
@@ -102,8 +101,6 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 
 def test_sound_alone_is_not_a_clip(tmp_path: Path) -> None:
-    import av
-
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         tone = container.add_stream("aac", rate=48000, layout="mono")
         heard = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
@@ -135,12 +132,9 @@ def test_the_readable_part_of_a_truncated_clip_is_returned(tmp_path: Path, name,
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 6 // 10])
     with Clip(file) as clip:
         seen = marks(clip)
-        damage = clip.damage
-    assert 2 <= len(seen) < 9
-    assert seen == list(range(len(seen)))
-    assert damage is not None
-    assert "cut off: 0." in damage
-    assert "of 1.0 s" in damage
+        assert 2 <= len(seen) < 9
+        assert seen == list(range(len(seen)))
+        assert re.search(r"cut off: 0\..*of 1\.0 s", clip.damage)
 
 
 def test_damaged_frames_are_skipped_and_reported(tmp_path: Path) -> None:
@@ -176,25 +170,21 @@ def test_any_damage_ends_in_frames_or_one_error(tmp_path_factory, data) -> None:
 
 def test_without_pyav_the_error_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(MissingExtra, match=r"agelens\[video\]"):
-        Clip(tmp_path / "a.mp4")
+    for opened in (lambda: Clip(tmp_path / "a.mp4"), lambda: Recording(io.BytesIO(), 10, 10)):
+        with pytest.raises(MissingExtra, match=r"agelens\[video\]"):
+            opened()
 
 
 @pytest.mark.parametrize(
     ("head", "suffix", "clip"),
     [
-        (b"\0\0\0\x20ftypisom", "", True),
-        (b"\0\0\0\x20ftypavif", ".mp4", False),
-        (b"\0\0\0\x20ftypheic", "", False),
-        (b"\xff\xd8\xff\xe0", ".mp4", False),
-        (b"\x1aE\xdf\xa3", ".jpg", True),
-        (b"RIFF....WEBPVP8 ", "", False),
-        (b"RIFF....AVI LIST", "", True),
-        (b"", ".MP4", True),
-        (b"", ".jpg", False),
+        (b"\0\0\0\x20ftypisom", "", True), (b"\0\0\0\x20ftypavif", ".mp4", False),
+        (b"\0\0\0\x20ftypheic", "", False), (b"\xff\xd8\xff\xe0", ".mp4", False),
+        (b"\x1aE\xdf\xa3", ".jpg", True), (b"RIFF....WEBPVP8 ", "", False),
+        (b"RIFF....AVI LIST", "", True), (b"", ".MP4", True), (b"", ".jpg", False),
         (b"hello", ".webm", True),
     ],
-)
+)  # fmt: skip
 def test_clips_are_recognised_by_their_first_bytes(head: bytes, suffix: str, clip: bool) -> None:
     assert is_clip(head, suffix) is clip
 

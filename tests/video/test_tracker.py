@@ -26,6 +26,7 @@ def likeness(seed: int, near: "np.ndarray | None" = None, share: float = 0.0) ->
 ROOM, STREET = likeness(100), likeness(101)
 ANNA, BORIS = likeness(1), likeness(2)
 TWIN = likeness(3, ANNA, 0.97)
+PLACES = st.tuples(st.floats(-50, 700), st.floats(-50, 500), st.floats(1, 300))
 
 
 def at(x: float, y: float = 100.0, who: np.ndarray = ANNA, size: float = 50.0) -> Detection:
@@ -103,22 +104,13 @@ def test_a_flash_does_not_end_a_track() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.lists(
-            st.tuples(st.floats(-50, 700), st.floats(-50, 500), st.floats(1, 300)), max_size=6
-        ),
-        max_size=8,
-    ),
-    st.floats(0.01, 20),
-)
+@given(st.lists(st.lists(PLACES, max_size=6), max_size=8), st.floats(0.01, 20))
 def test_every_face_has_its_own_number(frames, step: float) -> None:
     tracker = Tracker()
     known = 0
     for i, frame in enumerate(frames):
-        numbers = tracker.update(
-            i * step, [at(x, y, likeness(i), size) for x, y, size in frame], ROOM
-        )
+        faces = [at(x, y, likeness(i), size) for x, y, size in frame]
+        numbers = tracker.update(i * step, faces, ROOM)
         assert len(set(numbers)) == len(frame)
         new = sorted(n for n in numbers if n > known)
         assert new == list(range(known + 1, known + 1 + len(new)))
@@ -133,10 +125,9 @@ def test_the_appearance_of_a_face_is_stable(
     (face,) = Detector().detect(astronaut)
     here = Detection.of(astronaut, face.box, face.landmarks)
     moved = np.roll(astronaut, (7, -9), (0, 1))
-    (there,) = Detector().detect(np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8))
-    again = Detection.of(
-        np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8), there.box, there.landmarks
-    )
+    moved = np.clip(moved * 0.7 + 20, 0, 255).astype(np.uint8)
+    (there,) = Detector().detect(moved)
+    again = Detection.of(moved, there.box, there.landmarks)
     assert here.appearance @ again.appearance > SAME_PERSON
     assert again.centre[0] == pytest.approx(here.centre[0] - 9, abs=2)
     assert here.size == pytest.approx(max(face.box.width, face.box.height))

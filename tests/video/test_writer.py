@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agelens.errors import MissingExtra
 from agelens.output.drawing import COLOURS
 from agelens.results import Box, Gender, Prediction
 from agelens.video.reader import Clip, Frame
@@ -58,13 +57,11 @@ def test_odd_sizes_are_padded_by_a_pixel(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "codec", "sound", "expected"),
     [
-        ("a.mp4", "libx264", "aac", "aac"),
-        ("a.webm", "libvpx", "libopus", "opus"),
-        ("a.avi", "mjpeg", "mp3", "mp3"),
-        ("a.mov", "libx264", "pcm_s16le", "aac"),
+        ("a.mp4", "libx264", "aac", "aac"), ("a.webm", "libvpx", "libopus", "opus"),
+        ("a.avi", "mjpeg", "mp3", "mp3"), ("a.mov", "libx264", "pcm_s16le", "aac"),
         ("a.ts", "libx264", "mp2", "aac"),
     ],
-)
+)  # fmt: skip
 def test_the_sound_is_kept(tmp_path: Path, name, codec, sound, expected) -> None:
     frames = [room()] * 20
     file = film(tmp_path / name, frames, codec=codec, sound=sound)
@@ -103,12 +100,6 @@ def test_a_clip_without_sound_stays_silent(tmp_path: Path) -> None:
 def test_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(10, 12, 3\): expected \(240, 320, 3\)"):
         written([room(), room(10, 12)], [0, 0.1])
-
-
-def test_without_pyav_the_error_says_what_to_install(monkeypatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(MissingExtra, match="video"):
-        Recording(io.BytesIO(), 10, 10)
 
 
 def trail(times, lefts) -> Trail:

@@ -12,15 +12,7 @@ from typing import Any
 import numpy as np
 
 from agelens.evaluation import bootstrap
-from agelens.evaluation.bootstrap import (
-    MIN_GROUP_SIZE,
-    Floats,
-    Ints,
-    Mask,
-    Statistic,
-    Weights,
-    divide,
-)
+from agelens.evaluation.bootstrap import MIN_GROUP_SIZE, Floats, Ints, Mask, Statistic, Weights
 from agelens.evaluation.groups import AGE, Group, group_table
 
 BANDS = ((0, 12), (13, 25), (26, 40), (41, 60), (61, 116))
@@ -130,8 +122,8 @@ def _standardized(masks: list[Mask], bands: list[Mask], values: Floats) -> Stati
 
     def statistic(weights: Weights) -> Floats:
         kind = weights.dtype
-        shares = divide(weights @ columns.astype(kind), weights.sum(axis=1)[:, None])
-        means = divide(weights @ sums.astype(kind), weights @ cells.astype(kind))
+        shares = bootstrap.divide(weights @ columns.astype(kind), weights.sum(axis=1)[:, None])
+        means = bootstrap.divide(weights @ sums.astype(kind), weights @ cells.astype(kind))
         means = means.reshape(len(weights), len(masks), -1)
         table: Floats = np.einsum("rgb,rb->rg", means, shares)
         return table

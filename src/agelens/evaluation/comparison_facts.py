@@ -34,10 +34,9 @@ Values = dict[str, Floats]
 
 
 def measure(
-    evaluated: Sequence[Evaluated],
-    quality: Mapping[str, Names] | None,
+    evaluated: Sequence[Evaluated], quality: Mapping[str, Names] | None,
     progress: Callable[[str], None],
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Measure M evaluations of the same N faces; `quality` as in `groups.face_groups`.
 
     `progress` is called with what is being measured. For a model that answered fewer than
@@ -99,12 +98,9 @@ def _select(
 
 
 def compare(
-    names: Sequence[str],
-    faces: Sequence[Faces],
-    files: Sequence[str],
-    groups: Sequence[Group],
+    names: Sequence[str], faces: Sequence[Faces], files: Sequence[str], groups: Sequence[Group],
     weights: Weights,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Compare every two of M models on the N faces that all answered, as JSON values.
 
     A difference is the second model's figure minus the first's. Each has the interval of a

@@ -36,13 +36,9 @@ class Faces:
 
     @classmethod
     def from_distributions(
-        cls,
-        age: NDArray[Any],
-        female: Mask,
-        probabilities: NDArray[np.float32],
-        female_probability: NDArray[Any],
-        levels: distribution.Levels = CENTRAL,
-    ) -> "Faces":
+        cls, age: NDArray[Any], female: Mask, probabilities: NDArray[np.float32],
+        female_probability: NDArray[Any], levels: distribution.Levels = CENTRAL,
+    ) -> "Faces":  # fmt: skip
         """Compute medians, means and the interval of some levels from age distributions."""
         return cls(
             age.astype(np.int64),
@@ -89,7 +85,9 @@ def headline_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
         **bootstrap.estimate_means(face_values(faces), weights),
         "age_rmse": bootstrap.estimate(lambda drawn: np.sqrt(squared(drawn)), weights)[0],
         "age_median_error": bootstrap.estimate(bootstrap.quantile(error, 0.5), weights)[0],
-        **gender_figures(faces, weights),
+        **_gender_ratios(faces, weights),
+        "gender_auc": bootstrap.estimate(partial(area_under_curve, faces), weights)[0],
+        "gender_ece": bootstrap.estimate(partial(calibration_error, faces), weights)[0],
     }
 
 
@@ -127,8 +125,7 @@ def _whole_year_errors(faces: Faces) -> Floats:
     return np.abs(metrics.whole_years(faces.age_median) - faces.age)
 
 
-def gender_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
-    """Return the figures of gender that are not means over faces."""
+def _gender_ratios(faces: Faces, weights: Weights) -> dict[str, Estimate]:
     predicted, female = faces.female_probability >= 0.5, faces.female
     # True female, false female, false male, true male: read backwards they are those of "male".
     cells = np.column_stack(
@@ -147,11 +144,7 @@ def gender_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
         "gender_balanced_accuracy", "female_precision", "female_recall", "female_f1",
         "male_precision", "male_recall", "male_f1",
     )  # fmt: skip
-    return {
-        **dict(zip(names, bootstrap.estimate(ratios, weights), strict=True)),
-        "gender_auc": bootstrap.estimate(partial(area_under_curve, faces), weights)[0],
-        "gender_ece": bootstrap.estimate(partial(calibration_error, faces), weights)[0],
-    }
+    return dict(zip(names, bootstrap.estimate(ratios, weights), strict=True))
 
 
 def area_under_curve(faces: Faces, weights: Weights) -> Draws:

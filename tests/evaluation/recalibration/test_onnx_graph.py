@@ -72,11 +72,8 @@ def test_old_opset_is_refused(tiny_model: Path, tmp_path: Path) -> None:
 def test_file_that_differs_from_the_fit_is_removed(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        onnx_graph, "scale_logits", lambda spread, scale: np.roll(spread, 1, axis=1)
-    )
+    monkeypatch.setattr(onnx_graph, "scale_logits", lambda spread, _: np.roll(spread, 1, axis=1))
+    words = Model(tiny_model, 1), tmp_path / "new.onnx", Scaling(0.5), LEVELS, {}, some_chips()
     with pytest.raises(ModelError, match=r"is off by 1\.\d+ years"):
-        onnx_graph.write(
-            Model(tiny_model, 1), tmp_path / "new.onnx", Scaling(0.5), LEVELS, {}, some_chips()
-        )
+        onnx_graph.write(*words)
     assert list(tmp_path.iterdir()) == []

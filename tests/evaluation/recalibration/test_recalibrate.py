@@ -1,11 +1,15 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
+from agelens.errors import DatasetError
 from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.figures import Faces
 from agelens.evaluation.recalibration import recalibrate
+from agelens.evaluation.recalibration.recalibrate import split_in_half
+from agelens.evaluation.recalibration.verdicts import MIN_HALF
 from labelled import bells
 
 
@@ -32,11 +36,9 @@ def test_coverage_change_towards_the_promise(
 
 def test_interval_score_adds_width_and_misses() -> None:
     low, high = np.array([20.0, 30.5, 40.0]), np.array([30.0, 35.5, 44.0])
-    faces = replace(
-        drawn_faces(3), age=np.array([25, 30, 50]), age_low=low, age_high=high
-    )  # inside, inside by the year, 6 years outside
-    scores = recalibrate.interval_scores(faces)
-    assert scores.mean() == pytest.approx((10 + 5 + 4 + 20 * 6) / 3)
+    # inside, inside by the year, 6 years outside
+    faces = replace(drawn_faces(3), age=np.array([25, 30, 50]), age_low=low, age_high=high)
+    assert recalibrate.interval_scores(faces) == pytest.approx([10, 5, 4 + 20 * 6])
 
 
 def test_rare_gender_is_not_recalibrated() -> None:
@@ -55,3 +57,43 @@ def drawn_faces(count: int) -> Faces:
     ages = np.round(centre + random.normal(0, 5, count)).astype(np.int64)
     said = random.uniform(0.05, 0.95, count)
     return Faces.from_distributions(ages, random.random(count) < said**2, spread, said)
+
+
+def table(folds: list[int], **columns: list[object]) -> pl.DataFrame:
+    digests = [f"{number:064}" for number in range(len(folds))]
+    return pl.DataFrame({"fold": folds, "sha256": digests, **columns})
+
+
+def test_whole_folds_go_to_one_half() -> None:
+    samples = table([number % 10 for number in range(1000)])
+    halves = split_in_half(samples, 0)
+    assert (halves.by, int(halves.fit.sum())) == ("folds", 500)
+    folds = samples["fold"].to_numpy()
+    assert not set(folds[halves.fit]) & set(folds[halves.check])
+    assert np.array_equal(split_in_half(samples, 0).fit, halves.fit)
+    others = [split_in_half(samples, seed).fit for seed in range(1, 5)]
+    assert not all(np.array_equal(other, halves.fit) for other in others)
+
+
+def test_single_fold_is_split_by_people_or_photos() -> None:
+    people = [f"p{number // 7}" if number % 3 else None for number in range(700)]
+    samples = table([3] * 700, subject=people)
+    halves = split_in_half(samples, 1)
+    assert halves.by == "people"
+    assert abs(halves.fit.mean() - 0.5) < 0.05
+    told = np.array([one is not None for one in people])
+    names = np.array(people, object)
+    assert not set(names[halves.fit & told]) & set(names[halves.check & told])
+    pairs = pl.Series("sha256", [f"{n // 2:064}" for n in range(700)])
+    copies = table([3] * 700).with_columns(pairs)
+    halves = split_in_half(copies, 1)
+    assert halves.by == "photos"
+    assert np.array_equal(halves.fit[::2], halves.fit[1::2])
+
+
+def test_too_small_halves_are_refused() -> None:
+    assert int(split_in_half(table([n % 2 for n in range(2 * MIN_HALF)]), 0).fit.sum()) == MIN_HALF
+    with pytest.raises(DatasetError, match=f"expected at least {MIN_HALF}"):
+        split_in_half(table([n % 2 for n in range(2 * MIN_HALF - 2)]), 0)
+    with pytest.raises(DatasetError, match="0 faces are too few"):
+        split_in_half(table([]), 0)

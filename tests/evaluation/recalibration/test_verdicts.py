@@ -36,10 +36,8 @@ def test_verdicts_on_intervals(coverage: Estimate, word: str) -> None:
 def test_verdicts_on_gender(sureness: float, lean: float, error: float, word: str) -> None:
     told, turned, off = (Estimate(v, v - 0.01, v + 0.01) for v in (sureness, lean, error))
     assert verdicts.gender_verdict(told, turned, off, 0.04) == word
-    unsure = Estimate(sureness, sureness - 0.1, sureness + 0.1)
-    assert verdicts.gender_verdict(
-        unsure, Estimate(lean, -0.2, 0.2), Estimate(0.03, 0, 1), 0.04
-    ) == ("holds")
+    wide = (Estimate(v, v - 0.1, v + 0.1) for v in (sureness, lean, 0.03))
+    assert verdicts.gender_verdict(*wide, 0.04) == "holds"
 
 
 def test_385_faces_give_a_coverage_to_three_points() -> None:

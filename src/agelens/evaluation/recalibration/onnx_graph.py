@@ -71,14 +71,9 @@ calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
 
 
 def write(
-    model: Model,
-    file: Path,
-    scaling: Scaling,
-    levels: Levels,
-    about: Mapping[str, Any],
-    chips: NDArray[np.uint8],
-    threads: int | None = None,
-) -> Model:
+    model: Model, file: Path, scaling: Scaling, levels: Levels, about: Mapping[str, Any],
+    chips: NDArray[np.uint8], threads: int | None = None,
+) -> Model:  # fmt: skip
     """Write a model with another calibration, and load it; `about` goes into its card.
 
     The new file is compared with the old on some chips, (B, 200, 200, 3). Raises ModelError for
@@ -129,7 +124,7 @@ def _calibrated(model: Model, scaling: Scaling) -> onnx.ModelProto:
 def _card(
     card: Mapping[str, Any], scaling: Scaling, levels: Levels, about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the card of the new file; figures of the old one are not its own."""
+    # The figures of the old file are not those of the new one.
     kept = {key: value for key, value in card.items() if key not in ("test", "validation")}
     if "scaling" in card:
         old = Scaling(**card["scaling"])

@@ -88,19 +88,13 @@ def fit_levels(
     order = np.argsort(scores, kind="stable")
     half = np.empty(AGES)
     for age in range(AGES):
-        weights, effective = _weights(ages, age, bandwidth)
+        away, weights = np.abs(ages - age), np.ones(len(ages))
+        width, effective = bandwidth, 0.0
+        while effective < min(MIN_EFFECTIVE_FACES, 0.9 * len(ages)):
+            weights = np.exp(-0.5 * ((away - away.min()) / width) ** 2)
+            effective = float(weights.sum() ** 2 / (weights**2).sum())
+            width *= 1.25
         held = np.cumsum(weights[order]) / (weights.sum() * (1 + 1 / effective))
         half[age] = scores[order][min(int(np.searchsorted(held, coverage)), len(scores) - 1)]
     half = np.clip(half, 0.01, 0.5)
     return Levels(0.5 - half, 0.5 + half)
-
-
-def _weights(ages: NDArray[np.integer], age: int, bandwidth: float) -> tuple[Floats, float]:
-    """Return each face's weight in the levels of an age, and their effective sample size."""
-    away = np.abs(ages - age)
-    while True:
-        weights = np.exp(-0.5 * ((away - away.min()) / bandwidth) ** 2)
-        effective = float(weights.sum() ** 2 / (weights**2).sum())
-        if effective >= min(MIN_EFFECTIVE_FACES, 0.9 * len(ages)):
-            return weights, effective
-        bandwidth *= 1.25

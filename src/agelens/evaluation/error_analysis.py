@@ -161,8 +161,7 @@ def _age(faces: Faces, weights: Weights) -> dict[str, Any]:
     edges = itertools.pairwise(np.linspace(0, 1, BINS + 1))
     return {
         "coverage": [
-            {"said": level, **share.as_dict()}
-            for level, share in zip(LEVELS, coverage, strict=True)
+            {"said": said, **seen.as_dict()} for said, seen in zip(LEVELS, coverage, strict=True)
         ],
         "quantiles_of_labels": [float(share_inside(low, high).mean()) for low, high in edges],
     }

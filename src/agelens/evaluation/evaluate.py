@@ -99,10 +99,10 @@ class Evaluator:
         plan, began = self.plan, time.monotonic()
         flip = uses_flip(model, plan.flip)
         levels = model.interval_levels()
-        predict = predictions.predict_pictures if plan.pipeline else predictions.predict_chips
-        outputs = predict(
-            model, self._paths, flip, plan.threads, lambda done: progress(name, done, len(self))
-        )
+        outputs = predictions.predict(
+            model, self._paths, flip, plan.threads, lambda done: progress(name, done, len(self)),
+            pipeline=plan.pipeline,
+        )  # fmt: skip
         predicted = time.monotonic()
         faces = predictions.labelled_faces(self._samples, outputs, levels)
         about = {

@@ -86,7 +86,16 @@ def load(folder: Path, name: str | None = None) -> Evaluated:
         probabilities=np.reshape(rows["age_probabilities"].to_numpy(), (-1, AGES)),
         **{name: rows[name].to_numpy().astype(np.float64) for name in PREDICTIONS},
     )
-    _check_figures(folder, about, faces)
+    # Figures and predictions of one evaluation have the same age MAE.
+    recorded = about["subsets"]["all"].get("figures", {}).get("age_mae", {}).get("value")
+    computed = np.abs(faces.age_median - faces.age).mean() if len(faces) else np.nan
+    if recorded is None and len(faces):
+        raise DatasetError(f"{str(folder)!r} has predictions but no figures: evaluate again")
+    if recorded is not None and not abs(computed - recorded) < 1e-6:
+        raise DatasetError(
+            f"{str(folder)!r} has predictions with an age MAE of {computed:.4f} and figures that "
+            f"say {recorded:.4f}: its files do not belong together; evaluate again"
+        )
     return Evaluated(
         name or about["model"]["name"], folder, about, samples, found, faces,
         read_record(folder), _training_figures(folder, about),
@@ -163,19 +172,6 @@ def _training_figures(folder: Path, about: dict[str, Any]) -> dict[str, Any] | N
         except (DatasetError, KeyError):
             continue
     return None
-
-
-def _check_figures(folder: Path, about: dict[str, Any], faces: Faces) -> None:
-    """Check that figures and predictions are of one evaluation, by the age MAE of both."""
-    recorded = about["subsets"]["all"].get("figures", {}).get("age_mae", {}).get("value")
-    computed = np.abs(faces.age_median - faces.age).mean() if len(faces) else np.nan
-    if recorded is None and len(faces):
-        raise DatasetError(f"{str(folder)!r} has predictions but no figures: evaluate again")
-    if recorded is not None and not abs(computed - recorded) < 1e-6:
-        raise DatasetError(
-            f"{str(folder)!r} has predictions with an age MAE of {computed:.4f} and figures that "
-            f"say {recorded:.4f}: its files do not belong together; evaluate again"
-        )
 
 
 def _describe_faces(one: Evaluated) -> str:

@@ -182,8 +182,8 @@ def compare_groups(
             ]
             _add_p_values([test for test in tests if len(test[0]) > 1], values[name])
     return [
-        {"by": list(breakdown.by), "groups": [row for row, _ in rows]}
-        for breakdown, rows in zip(breakdowns, tables, strict=True)
+        {"by": list(one.by), "groups": [row for row, _ in rows]}
+        for one, rows in zip(breakdowns, tables, strict=True)
     ]
 
 

@@ -17,8 +17,9 @@ from agelens.evaluation.bootstrap import Floats, Mask
 from agelens.evaluation.figures import Faces
 from agelens.images.sources import Source
 from agelens.inference.distribution import AGES, Levels
-from agelens.inference.runtime import CHIP, Model
+from agelens.inference.runtime import CHIP, Model, Output
 from agelens.predictor import Predictor
+from agelens.results import Prediction
 from agelens.stopwatch import median_milliseconds
 
 BATCH = 64
@@ -53,51 +54,55 @@ def chip_batches(paths: Sequence[Path], threads: int | None) -> Iterator[NDArray
         raise DatasetError(f"a picture of the dataset cannot be used: {error}") from error
 
 
-def _no_outputs(count: int) -> ModelOutputs:
-    return ModelOutputs(np.full((count, AGES), np.nan, np.float32), np.full(count, np.nan))
+def predict(
+    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, advance: Advance,
+    *, pipeline: bool = False,
+) -> ModelOutputs:  # fmt: skip
+    """Run a model on N aligned chips; with `flip` average each with its mirror image.
 
-
-def predict_chips(
-    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, advance: Advance
-) -> ModelOutputs:
-    """Run a model on aligned chips; with `flip` average each with its mirror image.
-
-    Raises DatasetError for a picture that cannot be read, ModelError for outputs that are no
-    probabilities.
+    With `pipeline` the largest face of each picture is detected and aligned first; where there is
+    none the outputs are NaN. Raises DatasetError for a picture that cannot be read, ModelError for
+    outputs that are no probabilities.
     """
-    outputs = _no_outputs(len(paths))
-    for number, batch in enumerate(chip_batches(paths, threads)):
-        rows = slice(number * BATCH, number * BATCH + len(batch))
-        output = model.predict(batch, flip=flip)
-        outputs.age_probabilities[rows] = output.age_probabilities
-        outputs.female_probability[rows] = output.female_probability
-        advance(rows.stop)
-    _check(model, outputs)
+    outputs = ModelOutputs(
+        np.full((len(paths), AGES), np.nan, np.float32), np.full(len(paths), np.nan)
+    )
+    done = 0
+    answers = _largest_faces if pipeline else _chips
+    for count, answer in answers(model, paths, flip, threads):
+        rows = slice(done, done + count)
+        done += count
+        if answer is not None:
+            outputs.age_probabilities[rows] = answer.age_probabilities
+            outputs.female_probability[rows] = answer.female_probability
+        advance(done)
+    sums = outputs.age_probabilities[outputs.found].sum(axis=1)
+    p = outputs.female_probability[outputs.found]
+    if not (np.abs(sums - 1) < 1e-2).all() or ((p < 0) | (p > 1)).any():
+        raise ModelError(
+            f"{str(model.path)!r} gives numbers that are no probabilities: expected 117 that "
+            "add up to 1, and one from 0 to 1; export the model again"
+        )
     return outputs
 
 
-def predict_pictures(
-    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, advance: Advance
-) -> ModelOutputs:
-    """Detect and align the largest face of each picture, and run a model on it.
+def _chips(
+    model: Model, paths: Sequence[Path], flip: bool, threads: int | None
+) -> Iterator[tuple[int, Output | Prediction | None]]:
+    for batch in chip_batches(paths, threads):
+        yield len(batch), model.predict(batch, flip=flip)
 
-    Where there is no face the outputs are NaN. Raises as `predict_chips`.
-    """
-    outputs = _no_outputs(len(paths))
+
+def _largest_faces(
+    model: Model, paths: Sequence[Path], flip: bool, threads: int | None
+) -> Iterator[tuple[int, Output | Prediction | None]]:
     sources = (Source(path.name, path) for path in paths)
-    stream = Predictor(model, threads=threads, flip=flip).predict_stream(sources)
-    for place, result in enumerate(stream):
+    for result in Predictor(model, threads=threads, flip=flip).predict_stream(sources):
         if result.error is not None:
             raise DatasetError(
                 f"a picture of the dataset cannot be used: {result.name}: {result.error}"
             ) from result.error
-        if result.predictions:
-            largest = result.predictions[0]
-            outputs.age_probabilities[place] = largest.age_probabilities
-            outputs.female_probability[place] = largest.female_probability
-        advance(place + 1)
-    _check(model, outputs)
-    return outputs
+        yield 1, next(iter(result.predictions), None)
 
 
 def labelled_faces(samples: pl.DataFrame, outputs: ModelOutputs, levels: Levels) -> Faces:
@@ -132,16 +137,6 @@ def prediction_table(samples: pl.DataFrame, outputs: ModelOutputs, faces: Faces)
         .hstack(pl.DataFrame(columns).fill_nan(None))
         .with_columns(pl.when(pl.Series(outputs.found)).then(spread))
     )
-
-
-def _check(model: Model, outputs: ModelOutputs) -> None:
-    sums = outputs.age_probabilities[outputs.found].sum(axis=1)
-    p = outputs.female_probability[outputs.found]
-    if not (np.abs(sums - 1) < 1e-2).all() or ((p < 0) | (p > 1)).any():
-        raise ModelError(
-            f"{str(model.path)!r} gives numbers that are no probabilities: expected 117 that "
-            "add up to 1, and one from 0 to 1; export the model again"
-        )
 
 
 def measure_cost(model: Model, threads: int = 1) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """Map where on a face a model looks, by covering it up; and test whether the map is true.
 
-Occlusion (Zeiler and Fergus, 2014): a window slides over the chip and covers what is under it. The
-saliency of a patch is how far the prediction moves, as a mean over the windows on it. It works on
-any model file. The cover is the same place of the chip under a strong blur, with soft edges, so
-that no new shape appears.
+Occlusion (Zeiler and Fergus, 2014): a window slides over the chip and covers what is under it with
+a strong blur. The saliency of a patch is how far the prediction moves, as a mean over the windows
+on it. It works on any model file.
 
-Deletion test (after Petsiuk, Das and Saenko, 2018): patches are covered one after another and the
-shift of the prediction is followed. If the map means something, covering the most salient first
-shifts it faster than covering them in random order, and least salient first slower. The order of
-the mean map of the other faces shows whether the map is of this face or of faces in general.
+Deletion test (after Petsiuk, Das and Saenko, 2018): patches are covered one after another. If the
+map means something, covering the most salient first shifts the prediction faster than covering
+them in random order, and least salient first slower. The order of the mean map of the other faces
+shows whether the map is of this face or of faces in general.
 """
 
 from collections.abc import Callable

@@ -165,7 +165,7 @@ def _recalibrate(
     few = np.stack([chips.read(path) for path in paths[:PARITY_FACES]])
     new = onnx_graph.write(model, file, scaling, levels, about, few, plan.threads)
     flip = evaluate.uses_flip(model, plan.flip)
-    outputs = predictions.predict_chips(
+    outputs = predictions.predict(
         new, paths, flip, plan.threads,
         lambda done: progress("the recalibrated model", done, len(paths)),
     )  # fmt: skip

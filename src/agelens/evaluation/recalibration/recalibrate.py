@@ -83,15 +83,11 @@ def fit(faces: Faces) -> tuple[Scaling, Levels]:
 
     Where one of the gender labels is too rare the gender stays as it is.
     """
-    female = faces.female.astype(np.int64)
-    scaling = calibration.fit_scaling(
-        faces.probabilities, faces.female_probability, faces.age, female
-    )
+    spread, female = faces.probabilities, faces.female.astype(np.int64)
+    scaling = calibration.fit_scaling(spread, faces.female_probability, faces.age, female)
     if min(female.sum(), (1 - female).sum()) < ENOUGH_OF_A_GENDER:
         scaling = Scaling(scaling.age)
-    return scaling, calibration.fit_levels(
-        scale_logits(faces.probabilities, scaling.age), faces.age
-    )
+    return scaling, calibration.fit_levels(scale_logits(spread, scaling.age), faces.age)
 
 
 def compare(before: Faces, after: Faces, weights: Weights) -> dict[str, Any]:
@@ -145,28 +141,23 @@ def _side(figure: Estimate, value: float) -> int:
 def _by_age(
     masks: dict[str, Mask], old: dict[str, Floats], new: dict[str, Floats], weights: Weights
 ) -> list[dict[str, Any]]:
-    coverage, width = (
-        [
-            bootstrap.estimate_group_means(list(masks.values()), one, weights)
-            for one in (old[name], new[name], new[name] - old[name])
-        ]
-        for name in ("interval_coverage", "interval_width")
-    )
-    return [
-        {
-            "age": band,
-            "faces": int(mask.sum()),
-            "change": coverage_change(*(column[place] for column in coverage)),
-            **{
-                when: {
-                    "interval_coverage": clip_share(coverage[column][place]).as_dict(),
-                    "interval_width": width[column][place].as_dict(),
-                }
-                for column, when in enumerate(WHEN[:2])
-            },
-        }
-        for place, (band, mask) in enumerate(masks.items())
+    def estimate(values: Floats) -> list[Estimate]:
+        return bootstrap.estimate_group_means(list(masks.values()), values, weights)
+
+    shares, widths = "interval_coverage", "interval_width"
+    coverage = [
+        estimate(values) for values in (old[shares], new[shares], new[shares] - old[shares])
     ]
+    width = [estimate(values) for values in (old[widths], new[widths])]
+    rows = []
+    for place, (band, mask) in enumerate(masks.items()):
+        row: dict[str, Any] = {"age": band, "faces": int(mask.sum())}
+        row["change"] = coverage_change(*(column[place] for column in coverage))
+        for when, covered, wide in zip(WHEN, coverage, width, strict=False):
+            both = {shares: clip_share(covered[place]), widths: wide[place]}
+            row[when] = bootstrap.tables(both)
+        rows.append(row)
+    return rows
 
 
 def _values(faces: Faces) -> dict[str, Floats]:

@@ -14,12 +14,7 @@ from torch import distributed, nn
 from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.training.batches.distributed import (
-    SINGLE_WORKER,
-    SyncBatchNorm,
-    Worker,
-    synchronise_batch_norm,
-)
+from agelens.training.batches.distributed import SINGLE_WORKER, SyncBatchNorm, Worker
 from agelens.training.loop.trainer import Trainer
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
@@ -137,7 +132,7 @@ def test_resume_with_another_number_of_workers_follows_the_same_curve(
 
 def test_batch_norm_that_cannot_be_synchronised_is_an_error() -> None:
     with pytest.raises(TrainingError, match="BatchNorm1d"):
-        synchronise_batch_norm(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+        Worker(0, 2).parallelise(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
 
 
 def test_more_workers_than_faces_in_a_batch_are_an_error(small_data: Path, tmp_path: Path) -> None:

@@ -62,7 +62,18 @@ class Worker:
         """
         if self.world_size == 1:
             return network
-        synchronise_batch_norm(network)
+        network.train()
+        for parent in list(network.modules()):
+            for name, child in list(parent.named_children()):
+                if not isinstance(child, nn.modules.batchnorm._BatchNorm) or not child.training:
+                    continue
+                if type(child) is not nn.BatchNorm2d or not child.affine or child.momentum is None:
+                    raise TrainingError(
+                        f"this backbone has {type(child).__name__}, whose statistics several "
+                        "workers cannot share: train it with one worker, or freeze it with "
+                        "model.frozen"
+                    )
+                setattr(parent, name, SyncBatchNorm(child))
         return nn.parallel.DistributedDataParallel(network)
 
 
@@ -112,18 +123,3 @@ class SyncBatchNorm(nn.BatchNorm2d):
             self.num_batches_tracked += 1  # type: ignore[operator,assignment]
         y = torch.addcmul(offset[:, None, None], x.float(), scale[:, None, None])
         return y.to(x.dtype)
-
-
-def synchronise_batch_norm(network: nn.Module) -> None:
-    """Replace each batch normalisation that is trained by a SyncBatchNorm, in place."""
-    network.train()
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if not isinstance(child, nn.modules.batchnorm._BatchNorm) or not child.training:
-                continue
-            if type(child) is not nn.BatchNorm2d or not child.affine or child.momentum is None:
-                raise TrainingError(
-                    f"this backbone has {type(child).__name__}, whose statistics several workers "
-                    "cannot share: train it with one worker, or freeze it with model.frozen"
-                )
-            setattr(parent, name, SyncBatchNorm(child))

@@ -134,7 +134,11 @@ class Trainer:
             parts[part][name] = tensor
         self.network.load_state_dict(parts["network"])
         self.ema_network.load_state_dict(parts["averaged"])
-        checkpoint.restore_optimizer(self.optimizer, parts["optimizer"])
+        optimizer_state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in parts["optimizer"].items():
+            index, name = key.split(".")
+            optimizer_state.setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": optimizer_state})
         self.state = State(**about["state"])
 
     def fit(self, on_epoch: Callable[[dict[str, float]], None] | None = None) -> State:
@@ -263,7 +267,11 @@ class Trainer:
             about = {"config": config, "epoch": state.epoch, "figures": state.history[-1]}
             checkpoint.save(self.run / "best.safetensors", averaged, about)
         parts = {"network": self.network.state_dict(), "averaged": averaged}
-        parts["optimizer"] = checkpoint.flatten_optimizer(self.optimizer)
+        parts["optimizer"] = {
+            f"{index}.{name}": torch.as_tensor(value)
+            for index, values in self.optimizer.state_dict()["state"].items()
+            for name, value in values.items()
+        }
         tensors = {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
         about = {"config": config, "state": asdict(state)}
         checkpoint.save(self.run / "last.safetensors", tensors, about)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import record
-from agelens.cli.progress import bar
+from agelens.cli.console import bar
 from agelens.data.dataset import Dataset
 from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import Config

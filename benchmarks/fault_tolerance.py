@@ -18,7 +18,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, parse
 
 import record
-from agelens.cli.progress import bar
+from agelens.cli.console import bar
 from record import ROOT
 
 FILES = ("tests/batch/test_local_engine.py", "tests/batch/test_ray_engine.py")

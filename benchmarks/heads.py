@@ -26,7 +26,7 @@ from rich.progress import Progress, track
 from torch import Tensor
 
 import record
-from agelens.cli.progress import bar
+from agelens.cli.console import bar
 from agelens.data.dataset import Dataset
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 import record
-from agelens.cli.progress import bar
+from agelens.cli.console import bar
 from agelens.data.dataset import Dataset
 from agelens.training.batches.augmentation import Augment
 from agelens.training.batches.loader import Batch

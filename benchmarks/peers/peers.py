@@ -27,7 +27,7 @@ from runner import BORDERS, HERE, Border, Peer
 from store import AnswerStore, Trial, best
 
 from agelens import provenance
-from agelens.cli.progress import bar
+from agelens.cli.console import bar
 from agelens.data.dataset import Dataset
 from agelens.data.folds import split_folds
 from agelens.errors import AgelensError, ConfigError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from agelens.cli import console, progress
+from agelens.cli import console
 from labelled import faces, write_folder
 
 
@@ -71,9 +71,9 @@ def reset_messages():
 
 def test_progress_lines_are_limited_to_one_a_second(capsys, monkeypatch, reset_messages) -> None:
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
     console.configure(quiet=False, json_logs=True)
-    with progress.bar() as bar:
+    with console.bar() as bar:
         task = bar.add_task("reading", total=1000)
         for _ in range(1000):
             now += 0.01

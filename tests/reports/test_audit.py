@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from agelens.cli import extras
+from agelens.cli import options
 from agelens.cli.app import app
 from agelens.data.audit.facts import ModelOutputs
 from agelens.data.dataset import Dataset
@@ -118,7 +118,7 @@ def test_the_command_without_torch_names_what_to_install(
     def lacking() -> None:
         raise MissingExtra("torch", "train")
 
-    monkeypatch.setattr(extras, "need_train", lacking)
+    monkeypatch.setattr(options, "need_train", lacking)
     words = ["data", "audit", str(data), "--output", str(tmp_path / "out")]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0

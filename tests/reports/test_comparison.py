@@ -413,7 +413,7 @@ def test_without_jinja2_it_says_what_to_install(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.setattr("agelens.cli.extras.find_spec", lambda name: name != "jinja2" or None)
+    monkeypatch.setattr("agelens.cli.options.find_spec", lambda name: name != "jinja2" or None)
     result: Any = CliRunner().invoke(app, ["report", str(world.good), "-o", str(tmp_path / "r")])
     assert isinstance(result.exception, MissingExtra)
     assert "pip install 'agelens[data]'" in str(result.exception)

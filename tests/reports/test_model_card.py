@@ -160,6 +160,6 @@ def test_without_jinja2_it_says_what_to_install(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.setattr("agelens.cli.extras.find_spec", lambda name: name != "jinja2" or None)
+    monkeypatch.setattr("agelens.cli.options.find_spec", lambda name: name != "jinja2" or None)
     result = invoke(run, "--output", tmp_path / "x")
     assert isinstance(result.exception, MissingExtra)

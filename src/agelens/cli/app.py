@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from agelens.cli import console
-from agelens.cli.options import Commands
+from agelens.cli import console, options
 from agelens.errors import AgelensError
 
 INTERRUPTED = 130  # the exit code that shells use for Ctrl-C: 128 + SIGINT
@@ -39,7 +38,7 @@ class _InOrder(TyperGroup):
         return [name for names in GROUPS.values() for name in names]
 
 
-app = Commands(
+app = options.Commands(
     name="agelens", cls=_InOrder, no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )  # fmt: skip
@@ -69,10 +68,9 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def options(
+def root(
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Predict the age and gender of every person in a picture, and train models that do.

@@ -5,19 +5,18 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console, extras
-from agelens.cli.options import Dataset, Output, Threads
+from agelens.cli import console, options
 from agelens.errors import MissingExtra
 
 
 def audit(
-    data: Dataset,
-    output: Output,
+    data: options.Dataset,
+    output: options.Output,
     out_of_fold: Annotated[
         Path | None,
         typer.Option(
             help="Out-of-fold predictions, from `agelens data out-of-fold`.",
-            exists=True, dir_okay=False, show_default=False,
+            exists=True, dir_okay=False,
         ),
     ] = None,
     models: Annotated[
@@ -27,7 +26,7 @@ def audit(
             help="Use pre-trained face networks, if installed, to find copies and wrong labels.",
         ),
     ] = True,
-    threads: Threads = None,
+    threads: options.Threads = None,
 ) -> None:  # fmt: skip
     """Find damaged files, duplicates, bad faces and wrong labels in a dataset.
 
@@ -43,8 +42,7 @@ def audit(
       agelens data audit utkface --output audit
       agelens data audit utkface --output audit --no-models
     """
-    extras.need("data", "polars", "scipy", "matplotlib", "jinja2")
-    from agelens.cli.progress import bar, stages
+    options.need("data", "polars", "scipy", "matplotlib", "jinja2")
     from agelens.data.audit.facts import ModelOutputs
     from agelens.reports.audit import audit as audit_dataset
     from agelens.reports.dataset_page import prepare
@@ -53,7 +51,7 @@ def audit(
     missing = "" if models else "--no-models was given; leave it out to have them judged."
     try:
         if models:
-            extras.need_train()
+            options.need_train()
     except MissingExtra as error:
         missing = f"{error}, and run this again."
     outputs, before = ModelOutputs(out_of_fold, missing=missing), dict[str, float]()
@@ -64,9 +62,9 @@ def audit(
 
         if threads:
             torch.set_num_threads(threads)
-        with bar() as progress:
+        with console.bar() as progress:
             outputs, before = audit_inputs(data, out_of_fold, progress)
-    with stages() as report:
+    with console.stages() as report:
         audited = audit_dataset(
             data, output, outputs, console.command_line(), before, threads, report
         )

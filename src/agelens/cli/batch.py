@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need
 
 if TYPE_CHECKING:
     from agelens.batch.progress import Progress
@@ -16,14 +15,10 @@ def batch(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder, glob, manifest (.txt, .csv, .parquet) or tar shards; local or a URL.",
-            show_default=False,
+            help="A folder, glob, manifest (.txt, .csv, .parquet) or tar shards; local or a URL."
         ),
     ],
-    output: Annotated[
-        str,
-        typer.Option("--output", "-o", help="The folder or URL to write to.", show_default=False),
-    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="The folder or URL to write to.")],
     engine: Annotated[
         str, typer.Option(help="local: the cores of this machine; ray: a cluster (extra `scale`).")
     ] = "local",
@@ -57,7 +52,7 @@ def batch(
       agelens batch list.csv --output answers --workers 8 --dry-run
       agelens batch 's3://bucket/shards/{000..099}.tar' -o s3://bucket/answers --engine ray
     """
-    need("batch", "polars")
+    options.need("batch", "polars")
     from agelens.batch.run import ENGINES, start
     from agelens.batch.worker import Options
     from agelens.provenance import available_cores
@@ -69,7 +64,7 @@ def batch(
     if address is not None and engine != "ray":
         raise typer.BadParameter("only with --engine ray", param_hint="--address")
     if engine == "ray":
-        need("scale", "ray")
+        options.need("scale", "ray")
     settings = Options(flip, longest, gender_threshold, min_face, max_faces, chips)
     if dry_run:
         lines = _estimate(source, model, settings, workers or available_cores())
@@ -83,9 +78,8 @@ def batch(
 
 def _run(job: "Job", engine: str, workers: int | None, address: str | None) -> None:
     from agelens.batch.run import run
-    from agelens.cli.progress import bar
 
-    with bar() as progress:
+    with console.bar() as progress:
         task = progress.add_task("listing", total=None)
 
         def on_progress(now: "Progress") -> None:
@@ -114,9 +108,8 @@ def _run(job: "Job", engine: str, workers: int | None, address: str | None) -> N
 def _estimate(source: str, model: str | None, settings: "Options", workers: int) -> list[str]:
     """Return what a run would take, as lines of text."""
     from agelens.batch.run import SAMPLE, estimate
-    from agelens.cli.progress import bar
 
-    with bar() as progress:
+    with console.bar() as progress:
         task = progress.add_task("trying a sample", total=SAMPLE)
         found = estimate(source, model, settings, lambda n: progress.update(task, completed=n))
     pictures = f"{found.pictures:,} pictures"

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need_train
 
 COLUMNS = {
     "MAE": ("age_mae", ".3f"),
@@ -47,11 +46,8 @@ def benchmark(
 
       agelens benchmark --combine runs/a --combine runs/b --data utkface --run runs/both
     """
-    need_train()
-    import sys
+    options.need_train()
 
-    from agelens import provenance
-    from agelens.cli.progress import bar
     from agelens.cli.train import overrides
     from agelens.training.experiments.cross_validation import five_splits
     from agelens.training.recipes.config import Config
@@ -68,10 +64,10 @@ def benchmark(
     recipe = Config.read(config, overrides(change or [])) if config else None
     source: Any = recipe or members
     name = recipe.name if recipe else " + ".join(member.name for member in source)
-    with bar() as progress:
+    with console.bar() as progress:
         about = five_splits(
             source, data, run, progress, flip=flip, on_split=_print_split,
-            command=provenance.command(["agelens", *sys.argv[1:]]), **wanted,
+            command=console.command_line(), **wanted,
         )  # fmt: skip
     rows: list[Any] = [([str(row["split"])], row) for row in about["splits"]]
     rows += [None, (["mean"], about["mean"])]

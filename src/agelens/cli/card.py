@@ -6,20 +6,15 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need
 
 
 def card(
-    model: Annotated[
-        str,
-        typer.Argument(help="A shipped model's name, a run folder, or a file.", show_default=False),
-    ],
+    model: Annotated[str, typer.Argument(help="A shipped model's name, a run folder, or a file.")],
     output: options.Output,
     evaluation: Annotated[
         Path | None,
         typer.Option(
-            help="Its evaluation folder (default: the one on test folds in its run folder).",
-            show_default=False,
+            help="Its evaluation folder (default: the one on test folds in its run folder)."
         ),
     ] = None,
     timing: Annotated[
@@ -39,7 +34,7 @@ def card(
       agelens card runs/finetune --output cards/finetune
       agelens card default --evaluation evaluation/default-split0-test --output docs
     """
-    need("data", "polars", "jinja2", "matplotlib")
+    options.need("data", "polars", "jinja2", "matplotlib")
     from agelens.reports.model_card import write
 
     made = write(

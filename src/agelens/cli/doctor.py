@@ -32,7 +32,6 @@ def doctor(
 
     from agelens import __version__, provenance
     from agelens import doctor as installation
-    from agelens.cli.progress import working
 
     machine = provenance.machine()
     versions = {**provenance.versions(), "agelens": __version__}
@@ -42,7 +41,7 @@ def doctor(
             f"{machine['processor']}, {machine['cores']} cores"
         )
     checks = []
-    with working("checking"):
+    with console.working("checking"):
         for check in installation.examine():
             checks.append(check)
             if not as_json:

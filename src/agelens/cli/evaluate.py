@@ -15,16 +15,13 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
-            help="Shipped models by name, run folders, or ONNX files.",
-            show_default=False,
+            metavar="MODEL...", help="Shipped models by name, run folders, or ONNX files."
         ),
     ],
     data: options.Data,
     split: Annotated[int, typer.Option(min=0, max=4, help="The split, 0 to 4.")] = 0,
     part: Annotated[
-        str,
-        typer.Option(help="The faces to use: test, validation, train or all."),
+        str, typer.Option(help="The faces to use: test, validation, train or all.")
     ] = "test",
     flip: options.Flip = None,
     pipeline: Annotated[
@@ -38,7 +35,6 @@ def evaluate(
             "-o",
             help="The folder to write; with several models, one subfolder for each "
             "(default: RUN/evaluation-... for run folders, evaluation/NAME-... for others).",
-            show_default=False,
         ),
     ] = None,
     threads: options.Threads = None,
@@ -55,13 +51,9 @@ def evaluate(
       agelens evaluate runs/finetune runs/scratch --data utkface --split 0 --flip
       agelens evaluate my.onnx --data utkface --pipeline --output checked
     """
-    from agelens.cli.extras import need
 
-    need("data", "polars")
-    import sys
+    options.need("data", "polars")
 
-    from agelens import provenance
-    from agelens.cli.progress import bar
     from agelens.evaluation.evaluate import PARTS, Evaluator, Plan, evaluation_folders, model_name
     from agelens.inference.runtime import Model
 
@@ -70,9 +62,9 @@ def evaluate(
     plan = Plan(data, split, part, flip, pipeline, threads)  # type: ignore[arg-type]
     loaded = [Model(model, threads) for model in models]
     folders = evaluation_folders(loaded, plan, output)
-    evaluator = Evaluator(plan, provenance.command(["agelens", *sys.argv[1:]]))
+    evaluator = Evaluator(plan, console.command_line())
     done = []
-    with bar() as progress:
+    with console.bar() as progress:
         for model, folder in zip(loaded, folders, strict=True):
             task = progress.add_task(model_name(model), total=len(evaluator))
 

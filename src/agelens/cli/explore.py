@@ -5,19 +5,17 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
-from agelens.cli.extras import need
-from agelens.cli.options import Dataset, Output
+from agelens.cli import console, options
 
 
 def explore(
-    data: Dataset,
-    output: Output,
+    data: options.Dataset,
+    output: options.Output,
     landmarks: Annotated[
         Path | None,
         typer.Option(
             help="landmarks.parquet or landmarks.txt from `agelens data landmarks`.",
-            exists=True, dir_okay=False, show_default=False,
+            exists=True, dir_okay=False,
         ),
     ] = None,
 ) -> None:  # fmt: skip
@@ -33,11 +31,10 @@ def explore(
       agelens data explore utkface --output explored
       agelens data explore utkface --output explored --landmarks landmarks/landmarks.parquet
     """
-    need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
-    from agelens.cli.progress import stages
+    options.need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
     from agelens.reports.explore import explore as explore_dataset
 
-    with stages() as report:
+    with console.stages() as report:
         explored = explore_dataset(data, output, landmarks, console.command_line(), report)
     for step, seconds in explored.seconds.items():
         console.note(f"{step}: {seconds:.1f} s")

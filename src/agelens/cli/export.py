@@ -6,12 +6,10 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need_train
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    data: options.TrainingData,
+    run: Annotated[Path, typer.Argument(help="A run folder.")], data: options.TrainingData
 ) -> None:
     """Export the best checkpoint of a run to model.onnx, even while it is training.
 
@@ -19,11 +17,10 @@ def export(
 
       agelens export runs/scratch --data utkface
     """
-    need_train()
-    from agelens.cli.progress import bar
+    options.need_train()
     from agelens.training.experiments.run import export_again
 
-    with bar() as progress:
+    with console.bar() as progress:
         about = export_again(run, data, progress)
     console.note(f"differs from torch by {about['parity_years']:.1e} years at most")
     console.result(run / "model.onnx")

@@ -4,12 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from agelens.cli import console
+from agelens.errors import MissingExtra
 
 if TYPE_CHECKING:
     from agelens.output.tables import Writer
@@ -19,14 +21,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # data, runs and what is written
 _DATASET = "A dataset folder, made by `agelens data import`."
-Dataset = Annotated[Path, typer.Argument(help=_DATASET, show_default=False)]
-Data = Annotated[Path, typer.Option("--data", help=_DATASET, show_default=False)]
+Dataset = Annotated[Path, typer.Argument(help=_DATASET)]
+Data = Annotated[Path, typer.Option("--data", help=_DATASET)]
 TrainingData = Annotated[Path, typer.Option("--data", help="The dataset folder of the training.")]
 Run = Annotated[Path, typer.Option("--run", help="The run folder to write.")]
 Runs = Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The folder to write to.", show_default=False)
-]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
 Format = Annotated[
     str, typer.Option("--format", "-f", help="Output format: table, json, jsonl or csv.")
 ]
@@ -36,22 +36,17 @@ OutputFile = Annotated[
 
 # recipes and clusters
 Recipe = Annotated[
-    str | None,
-    typer.Argument(
-        help="A recipe: a name of `agelens recipes` or a TOML file.", show_default=False
-    ),
+    str | None, typer.Argument(help="A recipe: a name of `agelens recipes` or a TOML file.")
 ]
 Config = Annotated[
-    str | None,
-    typer.Option("--config", help="Deprecated: give the recipe as RECIPE.", hidden=True),
+    str | None, typer.Option("--config", help="Deprecated: give the recipe as RECIPE.", hidden=True)
 ]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a value of the recipe: section.key=value (repeatable)."),
 ]
 RayAddress = Annotated[
-    str | None,
-    typer.Option(help="HOST:PORT of a Ray cluster, or auto (default: start Ray here)."),
+    str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto (default: start Ray here).")
 ]
 
 # models and predictions
@@ -198,3 +193,15 @@ def writer_of(form: str) -> "type[Writer]":
             f"{form!r}: expected one of {', '.join(WRITERS)}", param_hint="--format"
         )
     return WRITERS[form]
+
+
+def need(extra: str, *packages: str) -> None:
+    """Raise MissingExtra for the first of the packages that is not installed."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtra(package, extra)
+
+
+def need_train() -> None:
+    """Raise MissingExtra if a package of the extra `train` is not installed."""
+    need("train", "torch", "pydantic", "polars", "safetensors", "onnx", "onnxscript")

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need_train
 
 
 def out_of_fold(
@@ -18,8 +17,7 @@ def out_of_fold(
     backbone: Annotated[
         list[str] | None,
         typer.Option(
-            help="Backbone for the features: faceres-deep or dlib (repeatable; default: both).",
-            show_default=False,
+            help="Backbone for the features: faceres-deep or dlib (repeatable; default: both)."
         ),
     ] = None,
     split: Annotated[
@@ -27,7 +25,6 @@ def out_of_fold(
         typer.Option(
             min=0,
             max=4,
-            show_default=False,
             help="Only the training faces of this split, as a distillation teacher (data.teacher).",
         ),
     ] = None,
@@ -47,10 +44,9 @@ def out_of_fold(
       agelens data out-of-fold utkface
       agelens data out-of-fold utkface --split 0 --output teacher.parquet
     """
-    need_train()
+    options.need_train()
     import torch
 
-    from agelens.cli.progress import bar
     from agelens.data.dataset import Dataset
     from agelens.training.experiments import out_of_fold as answers
 
@@ -58,7 +54,7 @@ def out_of_fold(
         torch.set_num_threads(threads)
     dataset = Dataset(data)
     path = output or data / "out-of-fold.parquet"
-    with bar() as progress:
+    with console.bar() as progress:
         table, about = answers.predict_out_of_fold(
             dataset, progress, tuple(backbone or answers.BACKBONES), seeds, split
         )

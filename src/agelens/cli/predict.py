@@ -36,7 +36,6 @@ def predict(
         typer.Argument(
             metavar="PATH...",
             help="Pictures, clips, folders (with subfolders), globs, or - for standard input.",
-            show_default=False,
         ),
     ],
     *,
@@ -82,7 +81,6 @@ def predict(
       agelens predict door.jpg --over 18 --over 21 --gender-threshold 0.9 --min-face 40
       agelens predict clip.mp4 --annotate marked/
     """
-    from agelens.cli.progress import bar
     from agelens.images.sources import find
     from agelens.output.tables import replacing
 
@@ -120,7 +118,7 @@ def predict(
     failed = False
     with nullcontext(sys.stdout) if output is None else replacing(output) as stream:
         out = writer(stream, tuple(dict.fromkeys(over or ())), any(one.clip for one in sources))
-        with bar() as progress:
+        with console.bar() as progress:
             progress.disable = progress.disable or (len(sources) < 2 and not sources[0].clip)
             task = progress.add_task("predicting", total=len(sources))
             for name, error in predicted():

@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need_train
 
 
 def quantize(
-    run: Annotated[Path, typer.Argument(help="A run folder with a model.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run folder with a model.")],
     data: options.TrainingData,
     output: options.Run,
 ) -> None:
@@ -22,11 +21,10 @@ def quantize(
 
       agelens quantize runs/hybrid --data utkface --run runs/hybrid-int8
     """
-    need_train()
-    from agelens.cli.progress import bar
+    options.need_train()
     from agelens.training.export.quantization import quantize as start
 
-    with bar() as progress:
+    with console.bar() as progress:
         about = start(run, data, output, progress)
     rows = [(["float"], about["whole"])]
     rows += [([f"{one['method']}, {one['whole']} in float"], one) for one in about["tries"]]

@@ -4,11 +4,9 @@ from typing import Annotated
 
 import typer
 
-from agelens.cli import console
-from agelens.cli.extras import need, need_train
-from agelens.cli.options import Commands
+from agelens.cli import console, options
 
-app = Commands()
+app = options.Commands()
 
 
 @app.callback(invoke_without_command=True)
@@ -25,7 +23,7 @@ def recipes(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    need_train()
+    options.need_train()
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
 
@@ -48,17 +46,15 @@ def recipes(context: typer.Context) -> None:
 
 
 @app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="A recipe's name or TOML file.", show_default=False)],
-) -> None:
+def show(name: Annotated[str, typer.Argument(help="A recipe's name or TOML file.")]) -> None:
     """Print a recipe as TOML, with all that it extends, all its stages and all defaults.
 
     [bold]Example[/]
 
       agelens recipes show finetune > mine.toml
     """
-    need_train()
-    need("train", "tomli_w")
+    options.need_train()
+    options.need("train", "tomli_w")
     import tomli_w
 
     from agelens.cli.train import read

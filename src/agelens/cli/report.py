@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need
 
 
 def report(
     evaluations: Annotated[
         list[str],
         typer.Argument(
-            metavar="EVALUATION...", show_default=False,
+            metavar="EVALUATION...",
             help="Evaluation folders from `agelens evaluate`; NAME=FOLDER renames the model.",
         ),
     ],
@@ -22,13 +21,12 @@ def report(
         Path | None,
         typer.Option(
             help="The dataset folder: adds image quality, the worst errors and saliency.",
-            show_default=False,
         ),
     ] = None,
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", show_default=False,
+            "--model", "-m",
             help="The model file for saliency, if it is not next to its evaluation.",
         ),
     ] = None,
@@ -47,12 +45,11 @@ def report(
       agelens report scratch=runs/scratch/evaluation-split0-test-flip \\
         finetune=runs/finetune/evaluation-split0-test-flip --data utkface --output report
     """
-    need("data", "polars", "jinja2", "matplotlib")
-    from agelens.cli.progress import stages
+    options.need("data", "polars", "jinja2", "matplotlib")
     from agelens.reports.comparison.report import Plan, write
 
     plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
-    with stages() as progress:
+    with console.stages() as progress:
         made = write(plan, progress, console.command_line())
     for finding in made.opening:
         console.note(f"- {finding.text}")

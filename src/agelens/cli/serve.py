@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need
 from agelens.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def serve(
       curl -F files=@photo.jpg http://127.0.0.1:8000/v1/predict
       agelens serve --host 0.0.0.0 --api-keys keys.txt --json-logs
     """
-    need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpcore")
+    options.need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpcore")
     from agelens.inference.runtime import locate
     from agelens.serving.settings import Settings
 

@@ -1,7 +1,6 @@
 """`agelens soup`: the mean of several runs' weights."""
 
 from agelens.cli import console, options
-from agelens.cli.extras import need_train
 
 
 def soup(runs: options.Runs, data: options.TrainingData, run: options.Run) -> None:
@@ -15,11 +14,10 @@ def soup(runs: options.Runs, data: options.TrainingData, run: options.Run) -> No
       agelens soup runs/finetune-distilled runs/finetune-continued --data utkface \\
         --run runs/finetune-soup
     """
-    need_train()
-    from agelens.cli.progress import bar
+    options.need_train()
     from agelens.training.experiments.combination import average_runs
 
-    with bar() as progress:
+    with console.bar() as progress:
         about = average_runs(runs, data, run, progress)
     rows = [([one["run"]], one) for one in about["alone"]]
     rows += [([" + ".join(one["runs"])], one) for one in about["tries"]]

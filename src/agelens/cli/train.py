@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need, need_train
 
 if TYPE_CHECKING:
     from agelens.training.experiments.stages import Stage, Trainer
@@ -18,8 +17,7 @@ def train(
     data: options.Data,
     recipe: options.Recipe = None,
     run: Annotated[
-        Path | None,
-        typer.Option(help="The run folder to write (default: runs/NAME).", show_default=False),
+        Path | None, typer.Option(help="The run folder to write (default: runs/NAME).")
     ] = None,
     config: options.Config = None,
     resume: Annotated[
@@ -63,11 +61,10 @@ def train(
       agelens train mine.toml --data utkface --exclude audit/actions.csv
       agelens train scratch --data utkface --run runs/two --workers 2
     """
-    need_train()
+    options.need_train()
     shared = workers > 1 or address is not None
     if shared:
-        need("scale", "ray")
-    from agelens.cli.progress import bar
+        options.need("scale", "ray")
     from agelens.training.experiments import stages
 
     files = {"data.exclude": exclude, "data.downweight": downweight}
@@ -84,7 +81,7 @@ def train(
         from agelens.training.experiments import ray_workers
 
         trainer["train"] = partial(ray_workers.train, workers=workers, address=address)
-    with bar() as progress:
+    with console.bar() as progress:
         about = stages.run(
             planned, data, progress, on_stage=console.note, on_epoch=_print_epoch, **trainer
         )

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from agelens.cli import console, options
-from agelens.cli.extras import need, need_train
 from agelens.cli.train import read
 
 
@@ -19,8 +18,7 @@ def tune(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="The study folder; an existing study continues (default: runs/tune-NAME).",
-            show_default=False,
+            help="The study folder; an existing study continues (default: runs/tune-NAME)."
         ),
     ] = None,
     config: options.Config = None,
@@ -39,16 +37,15 @@ def tune(
       agelens tune finetune --data utkface --trials 20 --set data.share=0.33 \\
         --set schedule.epochs=3
     """
-    need_train()
-    need("train", "optuna", "tomli_w", "matplotlib")
-    from agelens.cli.progress import bar
+    options.need_train()
+    options.need("train", "optuna", "tomli_w", "matplotlib")
     from agelens.training.experiments.tuning import read_space
     from agelens.training.experiments.tuning import tune as start
 
     checked = read(recipe, config, change)
     ranges = read_space(space, checked)
     run = run or Path("runs", f"tune-{checked.name}")
-    with bar() as progress:
+    with console.bar() as progress:
         best = start(
             checked, ranges, data, run, trials, progress, workers=workers, on_trial=console.note
         )

@@ -33,8 +33,7 @@ def watch(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A stream address (http, https, rtsp) or a clip; the default is a camera.",
-            show_default=False,
+            help="A stream address (http, https, rtsp) or a clip; the default is a camera."
         ),
     ] = None,
     *,

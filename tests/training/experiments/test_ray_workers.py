@@ -15,7 +15,7 @@ from agelens.training.recipes.config import Config
 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agelens.cli.extras.find_spec", lambda name: name != "ray" or None)
+    monkeypatch.setattr("agelens.cli.options.find_spec", lambda name: name != "ray" or None)
     words = ["train", "tiny", "--data", "d", "--run", "r", "--workers", "2"]
     with pytest.raises(MissingExtra, match=r"pip install 'agelens\[scale\]'"):
         CliRunner().invoke(app, words, catch_exceptions=False)

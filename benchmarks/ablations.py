@@ -67,12 +67,11 @@ def fit(trainer: Trainer) -> dict[str, Any]:
     best = state.history[state.best_epoch - 1]
     return {
         **{key: round(best[key], 4) for key in FIGURES},
-        "best_epoch": state.best_epoch,
-        "epochs": len(state.history),
+        "best_epoch": state.best_epoch, "epochs": len(state.history),
         "train_faces": len(trainer.train_loader.ages),
         "train_seconds": round(sum(row["train_seconds"] for row in state.history)),
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
-    }
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

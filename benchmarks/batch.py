@@ -2,12 +2,11 @@
 
     python benchmarks/batch.py [--pictures 20000] [--engines local-1 local-2 ray-2] [--model NAME]
 
-Makes the pictures in a temporary folder, 640 x 480 px: the example portrait before a drawn
-background, in one of five twice, each scaled, mirrored, lit and compressed differently. Runs each
-engine in a fresh process, reads the memory of its workers twice a second, and writes
-results/batch.json: pictures per second, the time by stage, memory of each worker over the run,
-bytes of the answers. One worker can be given fewer pictures (`--single`): it takes the longest, and
-its rate is the same. Run it on a machine that does nothing else.
+Makes pictures of 640 x 480 px in a temporary folder: the example portrait before a drawn scene, in
+one of five twice, each scaled, mirrored, lit and compressed differently. Runs each engine in a
+fresh process, reads the memory of its workers twice a second, and writes results/batch.json. One
+worker can be given fewer pictures (`--single`): it takes the longest, and its rate is the same. Run
+it on a machine that does nothing else.
 """
 
 import json
@@ -137,9 +136,7 @@ def measure(source: Path, output: Path, engine: str, model: str | None) -> dict[
         "engine": engine, "pictures": pictures, "faces": final["faces"],
         "seconds": round(seconds, 1), "pictures_per_second": round(pictures / seconds, 2),
         "seconds_to_the_first_pictures": first, "seconds_by_stage": stages,
-        "ms_per_picture_by_stage": {
-            stage: round(1000 * took / pictures, 2) for stage, took in stages.items()
-        },
+        "ms_per_picture_by_stage": {k: round(1000 * s / pictures, 2) for k, s in stages.items()},
         "share_of_detect_align_predict": round(model_seconds / sum(stages.values()), 3),
         "peak_memory_mb": round(peak),
         "growth_after_picture_2000": {

@@ -72,11 +72,8 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
     for one in [*silent, *faults]:
         print(f"{one.kind}: {one.parts[0][:300]!r}", file=sys.stderr)
     return {
-        "seed": seed,
-        "requests": len(answers),
-        "seconds": round(time.monotonic() - began, 1),
-        "statuses": kinds,
-        "slowest_seconds": round(slowest, 2),
+        "seed": seed, "requests": len(answers), "seconds": round(time.monotonic() - began, 1),
+        "statuses": kinds, "slowest_seconds": round(slowest, 2),
         "memory_mb": {
             "every_100": memory, "least_of_second_quarter": first, "least_of_last_quarter": last,
         },

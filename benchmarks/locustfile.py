@@ -1,11 +1,10 @@
 """The clients of service.py, for locust: each sends one photo after another, as multipart.
 
-Told by the environment: PHOTOS (a folder of JPEG files), RECORDS (where to write one line per
-request: end in seconds since the epoch, milliseconds, status; 0 where no answer came), PACE,
-the requests of one client per second, and REQUESTS, after how many that were answered with 200
-to end before the time is up (0: never). Without PACE a client sends its next photo as soon as it
-has an answer, and after 429 when Retry-After allows it. The photos go out in turn, so that all
-are sent equally often.
+The environment sets PHOTOS (a folder of JPEG files), RECORDS (where to write one line per request:
+end in seconds since the epoch, milliseconds, status; 0 where no answer came), PACE (the requests of
+one client per second) and REQUESTS (after how many answers with 200 to end before the time is up;
+0: never). Without PACE a client sends its next photo as soon as it has an answer, and after 429
+when Retry-After allows it. The photos go out in turn, so that all are sent equally often.
 """
 
 import itertools

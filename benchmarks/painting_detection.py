@@ -1,11 +1,11 @@
 """Does the audit find drawn and painted faces? Some are made from photos.
 
-Chips are turned into pictures by eight filters and encoded anew, as are as many photos for
-comparison. A line through the features of the frozen backbone faceres-deep is fitted for each of
-six filters (linear discriminant, on half of the faces), and measured on the other half, at the
-limit that one photo in a hundred, or in five hundred, passes. The filters `oil` and `stone` are
-only measured: fitted, they brought more false alarms than they found. What the first 60 of the
-data set are was judged by eye (painting_labels.csv). Writes results/painting_detection.json, and to
+Chips are turned into pictures by eight filters and encoded anew, as are photos to compare. A line
+through the features of the frozen backbone faceres-deep is fitted for each of six filters (linear
+discriminant, on half of the faces), and measured on the other half, at the limit that one photo in
+a hundred, or in five hundred, passes. The filters `oil` and `stone` are only measured: fitted, they
+brought more false alarms than they found. What the first 60 of the data set are was judged by eye
+(painting_labels.csv). Writes results/painting_detection.json, and to
 src/agelens/data/audit/paintings.npz the lines.
 
     python benchmarks/painting_detection.py --data utkface

@@ -63,8 +63,7 @@ def in_new_process(folder: Path, threads: int, model: str | None) -> dict[str, A
     words = [sys.executable, __file__, "--measure", str(folder), str(threads)]
     words += ["--model", model] if model else []
     limits = {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, env=os.environ | limits)
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(subprocess.check_output(words, env=os.environ | limits)))
 
 
 def predict(folder: str, threads: int, model: str | None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agelens import provenance
+from agelens.output.tables import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -56,16 +57,10 @@ def write(
         "versions": provenance.versions(),
         **figures,
     }
-    write_json(given.output, record)
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(given.output) as file:
+        file.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     return record
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Write JSON to a file beside the target, then put it in its place."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".part")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    partial.replace(file)
 
 
 def report_missed(bars: Mapping[str, bool]) -> int:

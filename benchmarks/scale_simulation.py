@@ -60,13 +60,9 @@ def main() -> None:
                 "over_ideal": round(fmean(over), 3), "done_twice": round(fmean(twice), 5),
             })  # fmt: skip
             print(json.dumps(rows[-1]))
-    figures = {
-        "seconds_per_picture": round(each, 5),
-        "pictures": given.pictures,
-        "worlds": {name: asdict(world) for name, world in WORLDS.items()},
-        "rows": rows,
-    }
-    record.write(given, figures)
+    worlds = {name: asdict(world) for name, world in WORLDS.items()}
+    about = {"seconds_per_picture": round(each, 5), "pictures": given.pictures}
+    record.write(given, {**about, "worlds": worlds, "rows": rows})
 
 
 def measured_seconds_per_picture() -> float:

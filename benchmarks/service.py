@@ -99,10 +99,9 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "share_of_in_process": round(share, 3),
         "twice_the_load": over | {"offered_per_second": round(offered, 2)},
         "many_requests": many | {"small_pictures_for_each_photo": SMALL},
-        "memory_mb": {
-            "first_tenth": round(first, 1), "last_tenth": round(last, 1),
-            "most": round(max(grown), 1),
-        },
+        "memory_mb": {name: round(value, 1) for name, value in (
+            ("first_tenth", first), ("last_tenth", last), ("most", max(grown)),
+        )},
         "bars": {
             "no error but 429": statuses <= {"200", "429"},
             f"throughput at least {LEAST_SHARE:.0%} of in process": share >= LEAST_SHARE,

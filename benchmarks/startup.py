@@ -37,13 +37,11 @@ def main() -> None:
         predict = [programs / "agelens", "predict", photo, "--format", "json"]
         seconds_of(predict)  # compiles the modules
         figures = {
-            "runs": RUNS,
-            "environment_megabytes": round(megabytes(Path(folder))),
-            "of_it_empty_environment": round(empty),
-            "install_seconds": round(installed, 1),
+            "runs": RUNS, "environment_megabytes": round(megabytes(Path(folder))),
+            "of_it_empty_environment": round(empty), "install_seconds": round(installed, 1),
             "import_seconds": median(partial(import_seconds, programs / "python")),
             "predict_one_photo_seconds": median(partial(seconds_of, predict)),
-        }
+        }  # fmt: skip
     record.show(record.write(given, figures))
 
 

@@ -80,19 +80,9 @@ def result(name: str) -> Any:
     return read(f"benchmarks/results/{name}.json")
 
 
-def run_record(run: str) -> Any:
-    """Read what training recorded of a run."""
-    return read(f"runs/{run}/run.json")
-
-
 def evaluation(run: str, *, flip: bool = True) -> Any:
     """Read the recorded evaluation of a run on the test folds of split 0."""
     return read(f"runs/{run}/evaluation-split0-test{'-flip' * flip}/evaluation.json")
-
-
-def five_splits(recipe: str) -> Any:
-    """Read what `agelens benchmark` recorded of a recipe."""
-    return read(f"runs/protocol/{recipe}/protocol.json")
 
 
 def rows(path: str) -> list[dict[str, Any]]:
@@ -127,16 +117,6 @@ def interval(figure: Figure, factor: float, spec: str, join: str = " to ") -> st
     return value if None in ends else f"{value} ({join.join(ends)})"
 
 
-def percent(figure: Figure) -> str:
-    """Format a share in percent with its 95 % interval."""
-    return re.sub(r"^[\d.]+", r"\g<0>%", interval(figure, 100, ".1f", "-"))
-
-
-def points(figure: Figure) -> str:
-    """Format a difference of shares in percentage points with its interval."""
-    return re.sub(r"^\S+", r"\g<0> points", interval(figure, 100, "+.1f"))
-
-
 def duration(hours: float) -> str:
     """Format a time in the unit that suits it."""
     for unit, size, most in (("s", 1 / 3600, 100), ("min", 1 / 60, 100), ("h", 1, 72)):
@@ -154,8 +134,8 @@ ENVIRONMENT = Environment(  # noqa: S701  (it writes Markdown, not HTML)
 ENVIRONMENT.filters.update(
     f=format,
     years=lambda figure: interval(figure, 1, ".2f"),
-    percent=percent,
-    points=points,
+    percent=lambda share: re.sub(r"^[\d.]+", r"\g<0>%", interval(share, 100, ".1f", "-")),
+    points=lambda gap: re.sub(r"^\S+", r"\g<0> points", interval(gap, 100, "+.1f")),
     signed=lambda figure, factor=1, spec="+.3f": interval(figure, factor, spec),
     mean=lambda rows, key: fmean(row[key] for row in rows),
     words=lambda name: name.replace("_", " "),
@@ -163,8 +143,9 @@ ENVIRONMENT.filters.update(
 )
 ENVIRONMENT.tests["setting"] = lambda column: "." in column  # of a recipe, such as model.size
 ENVIRONMENT.globals.update(
-    result=result, run_record=run_record, evaluation=evaluation, five_splits=five_splits,
-    rows=rows, leaked_test_faces=leaked_test_faces,
+    result=result, evaluation=evaluation, rows=rows, leaked_test_faces=leaked_test_faces,
+    run_record=lambda run: read(f"runs/{run}/run.json"),
+    five_splits=lambda recipe: read(f"runs/protocol/{recipe}/protocol.json"),
     source=lambda record: f"`{record['command']}`, {record['date'][:10]}",
     RUNS=RUNS, TRAINED=TRAINED, PROTOCOLS=PROTOCOLS, SHIPPED=SHIPPED, NAMES=NAMES,
 )  # fmt: skip

@@ -8,8 +8,7 @@ measures the risk that is left when the most uncertain predictions are held back
 The second part finds thresholds of face quality. Some faces are degraded step by step, as in
 corruptions.py. A step is spoilt when its age error is at least 1.25 times that of the untouched
 faces. A threshold stands where the error reaches that factor, but never where more than 1 in 100
-untouched faces would be flagged. Its hit rate is the share of spoilt faces that it finds. Size and
-edge are known exactly, so there every spoilt face is found.
+untouched faces would be flagged. Its hit rate is the share of spoilt faces that it finds.
 
 --answers keeps the model's predictions, which makes a second run quick. Writes
 results/uncertainty.json and docs/pictures/risk-coverage*.svg.
@@ -61,10 +60,8 @@ def cut(chip: Chip, share: float, random: Generator) -> Chip:
 KINDS: dict[str, tuple[Callable[[Chip, Any, Generator], Chip], tuple[float, ...]]] = {
     "small": (lambda chip, side, _: shrink(chip, side), (100, 64, 48, 32, 24, 16, 12)),
     "blur": (lambda chip, sigma, _: cv2.GaussianBlur(chip, (0, 0), sigma), (1, 2, 3, 4, 6, 8)),
-    "dark": (
-        lambda chip, light, random: bytes_of(chip * light + random.normal(0, 8, chip.shape)),
-        (0.5, 0.3, 0.18, 0.1, 0.05),
-    ),
+    "dark": (lambda chip, light, random: bytes_of(chip * light + random.normal(0, 8, chip.shape)),
+             (0.5, 0.3, 0.18, 0.1, 0.05)),
     "bright": (lambda chip, light, _: bytes_of(chip * light + 10), (1.3, 1.6, 2.0, 3.0)),
     "cut": (cut, (0.1, 0.2, 0.3, 0.4, 0.5)),
     "mask": (mask, (0, 2)),
@@ -72,7 +69,7 @@ KINDS: dict[str, tuple[Callable[[Chip, Any, Generator], Chip], tuple[float, ...]
     "hand": (hand, (2,)),
     "negative": (lambda chip, *_: 255 - chip, (0,)),
     "upside down": (lambda chip, *_: chip[::-1].copy(), (0,)),
-}
+}  # fmt: skip
 """What is done to a face, and the steps (pixels, sigma, share of light, share cut off, level)."""
 
 DETECTOR_KINDS = ("mask", "sunglasses", "hand", "negative", "upside down")
@@ -84,10 +81,8 @@ def main() -> None:
     parser.add_argument("--answers", type=Path)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    dataset, detector = Dataset(given.data), Detector()
-    model = Model("default", threads=1)
-    store = Store(given.answers, model)
-    rows = dataset.split(0).validation
+    dataset, detector, model = Dataset(given.data), Detector(), Model("default", threads=1)
+    store, rows = Store(given.answers, model), dataset.split(0).validation
     plain = Answered.of(store, "plain", Faces.of(dataset, spaced(rows, given.faces)))
     pose = store.get("plain/turned", lambda: np.abs([  # how far the nose is off the middle line
         measure_chip(chip, detector).get("yaw", np.nan) for chip in plain.faces.chips
@@ -177,12 +172,10 @@ class Answered:
 
     def errors(self, those: NDArray[np.bool_]) -> dict[str, float]:
         """Return the errors of some of the faces."""
-        return {
-            "age_mae": float(self.off[those].mean()),
-            "far_off": float((self.off[those] > uncertainty.LARGE_ERROR).mean()),
-            "gender_errors": float(self.wrong_gender[those].mean()),
-            "wrong": float(self.wrong[those].mean()),
-        }
+        far_off = self.off > uncertainty.LARGE_ERROR
+        values = {"age_mae": self.off, "far_off": far_off, "gender_errors": self.wrong_gender}
+        return {name: float(each[those].mean())
+                for name, each in (values | {"wrong": self.wrong}).items()}  # fmt: skip
 
 
 def case(

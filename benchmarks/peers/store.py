@@ -45,7 +45,13 @@ class AnswerStore:
         file, count = self._file(peer, faces, border), count or len(faces)
         if len(_whole_lines(file)) < count + 1:
             with file.open("a", encoding="utf-8") as kept:
-                self._lock(kept, peer)
+                try:
+                    fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+                except OSError as error:
+                    raise runner.PeerFailed(
+                        f"{peer.name} is being run by another process that keeps its answers in "
+                        f"{str(self._folder)!r}: wait for it, or give another --work"
+                    ) from error
                 lines = _whole_lines(file)
                 kept.truncate(len("".join(lines).encode()))  # the start of a line
                 self._run(peer, faces, border, kept, max(len(lines) - 1, 0), count)
@@ -81,16 +87,6 @@ class AnswerStore:
             kept.flush()
             self._progress.advance(task)
         self._progress.remove_task(task)
-
-    def _lock(self, kept: TextIO, peer: Peer) -> None:
-        """Keep other runs off a file until it is closed."""
-        try:
-            fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise runner.PeerFailed(
-                f"{peer.name} is being run by another process that keeps its answers in "
-                f"{str(self._folder)!r}: wait for it, or give another --work"
-            ) from error
 
     def _file(self, peer: Peer, faces: Faces, border: Border) -> Path:
         """Name the file: another program, border, version or set of faces has another one."""

@@ -75,7 +75,7 @@ def evaluate(
             progress.remove_task(task)
     _print(done)
     for one in done:
-        console.out.print(str(one.folder / "evaluation.json"), soft_wrap=True, highlight=False)
+        console.result(one.folder / "evaluation.json")
 
 
 _YEARS, _SHARE, _PLAIN = "{:.2f}", "{:.1%}", "{:.3f}"
@@ -98,41 +98,34 @@ _ROWS = (  # title, subset, figure, form
     ("interval width, years", "all", "interval_width", "{:.1f}"),
     ("loss", "all", "loss", _PLAIN),
 )
+_COMPARED = (("age MAE", "age_mae", "{:+.2f}"), ("gender accuracy", "gender_accuracy", "{:+.1%}"))
 
 
 def _print(done: list["Evaluation"]) -> None:
     """Print the headline figures, one column for each model."""
-    from rich.table import Table
-
     first = done[0].table
     data = first["data"]
     folds = "" if data["part"] == "all" else f"{data['part']} folds of split {data['split']}, "
-    where = f"{folds}{first['faces']:,} faces"
-    table = Table(title=f"{where}, with 95 % intervals", title_justify="left")
-    table.add_column("")
-    for one in done:
-        table.add_column(f"{one.name}{', flip' if one.table['flip'] else ''}")
-    for title, subset, figure, form in _ROWS:
-        table.add_row(title, *(_cell(_figures(one, subset).get(figure), form) for one in done))
+    title = f"{folds}{first['faces']:,} faces, with 95 % intervals"
+    subsets = [one.table["subsets"] for one in done]
+    rows: list[list[str] | None] = [
+        [title, *(_cell(one[subset].get("figures", {}).get(figure), form) for one in subsets)]
+        for title, subset, figure, form in _ROWS
+    ]
     if "missed" in first:
         missed = [one.table["missed"] for one in done]
-        table.add_row(
-            "faces missed", *(f"{m['faces']:,} {_cell(m['share'], _SHARE)}" for m in missed)
+        rows.append(
+            ["faces missed", *(f"{m['faces']:,} {_cell(m['share'], _SHARE)}" for m in missed)]
         )
     if len(done) > 1:
-        table.add_section()
-        for title, figure, form in (
-            ("age MAE", "age_mae", "{:+.2f}"),
-            ("gender accuracy", "gender_accuracy", "{:+.1%}"),
-        ):
-            gaps = (_cell(one.table["difference"]["figures"][figure], form) for one in done[1:])
-            table.add_row(f"{title} against {done[0].name}", "", *gaps)
-    console.out.print(table)
-
-
-def _figures(one: "Evaluation", subset: str) -> dict[str, Any]:
-    figures: dict[str, Any] = one.table["subsets"][subset].get("figures", {})
-    return figures
+        rows.append(None)
+        gaps = [one.table["difference"]["figures"] for one in done[1:]]
+        for name, figure, form in _COMPARED:
+            cells = (_cell(gap[figure], form) for gap in gaps)
+            rows.append([f"{name} against {done[0].name}", "", *cells])
+    models = [f"{one.name}{', flip' if one.table['flip'] else ''}" for one in done]
+    table: list[Any] = [None if row is None else (row, {}) for row in rows]
+    console.table(["", *models], {}, table, title=title, title_justify="left")
 
 
 def _cell(figure: dict[str, float | None] | None, form: str) -> str:

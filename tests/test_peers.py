@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -73,14 +74,8 @@ def modules() -> Any:
         sys.modules.pop(name, None)
 
 
-@pytest.fixture(scope="module")
-def runner(modules: Any) -> Any:
-    return modules.runner
-
-
-@pytest.fixture(scope="module")
-def comparison(modules: Any) -> Any:
-    return modules.comparison
+runner = pytest.fixture(scope="module")(lambda modules: modules.runner)
+comparison = pytest.fixture(scope="module")(lambda modules: modules.comparison)
 
 
 @pytest.fixture
@@ -145,17 +140,12 @@ def test_a_failing_peer_or_an_invalid_answer_is_an_error(
 
 
 def test_an_unreadable_chip_raises(runner: Any, fake: list[str]) -> None:
-    def chips() -> Any:
-        yield CHIPS[0]
-        raise OSError("a damaged chip")
-
+    unreadable = Mock(side_effect=OSError("a damaged chip"))
     with pytest.raises(OSError, match="a damaged chip"):
-        list(runner.answers(fake, chips(), runner.Border()))
+        list(runner.answers(fake, iter(unreadable, None), runner.Border()))
 
 
-def test_missing_programs_are_reported(
-    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_programs_are_reported(runner: Any, tmp_path: Path, monkeypatch: Any) -> None:
     with pytest.raises(runner.PeerFailed, match=r"no Python at .*README\.md"):
         runner.command(["python", "x.py"], tmp_path / "python")
     monkeypatch.setattr("shutil.which", lambda _: None)
@@ -168,12 +158,9 @@ def test_figures_cover_answered_faces_only(comparison: Any, labelled: Any) -> No
     faces = labelled(random.integers(0, 90, 400), random.random(400) < 0.5)
     ages, female = faces.age + random.normal(0, 7, 400), faces.female ^ (random.random(400) < 0.1)
     found = random.random(400) >= 0.2
-    lines = [
-        {"age": float(age), "gender": "female" if is_female else "male"} if seen else None
-        for age, is_female, seen in zip(ages, female, found, strict=True)
-    ]
+    known = (np.where(found, values, np.nan) for values in (ages, female))
     weights = bootstrap.resample(np.arange(400))
-    told = comparison.figures(comparison.Answers.read(lines), faces, weights)
+    told = comparison.figures(comparison.Answers(found, *known), faces, weights)
     older = found & (faces.age >= 13)
     expected = {
         "age_mae": metrics.age_mae(ages[found], faces.age[found]),
@@ -203,12 +190,9 @@ def test_comparison_uses_faces_that_both_answer(comparison: Any, labelled: Any) 
     )  # fmt: skip
     told = comparison.compare(theirs, ours, faces, bootstrap.resample(np.arange(4)))
     assert told["faces"] == 3
-    for figure, expected in (
-        ("age_mae", (7, 0.5, -6.5)),  # faces 0 and 2
-        ("gender_accuracy", (0.5, 0.5, 0)),  # faces 0 and 3
-    ):
-        sides = ("theirs", "ours", "difference")
-        assert tuple(told[side][figure]["value"] for side in sides) == expected
+    sides = [told[side] for side in ("theirs", "ours", "difference")]
+    assert [side["age_mae"]["value"] for side in sides] == [7, 0.5, -6.5]  # faces 0 and 2
+    assert [side["gender_accuracy"]["value"] for side in sides] == [0.5, 0.5, 0]  # faces 0 and 3
     alone = comparison.figures(theirs, faces, bootstrap.resample(np.arange(4)))
     assert (alone["found_without_age"], alone["found_without_gender"]) == (1, 1)
 
@@ -269,13 +253,10 @@ def run(
     return run
 
 
-def test_the_command_writes_the_record_and_reuses_answers(
-    run: Run, dataset: Path, tmp_path: Path
-) -> None:
+def test_the_record_is_written_and_answers_reused(run: Run, dataset: Path, tmp_path: Path) -> None:
     record = run()
     opened = Dataset(dataset)
-    split = opened.split(0)
-    assert record["faces"] == len(split.test) > 3
+    assert record["faces"] == len(opened.split(0).test) > 3
     assert record["data"]["fingerprint"] == opened.fingerprint
     assert set(record["borders"]["eyes"]) == {"none"}  # it misses none, so no other is tried
     assert record["borders"]["eyes"]["none"]["found"] == 1
@@ -314,9 +295,7 @@ def test_the_border_with_most_faces_found_is_chosen(
     assert str(store.best(trials)) == "edge 25%"
 
 
-def test_an_interrupted_run_resumes_unless_another_process_continues_it(
-    run: Run, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_resumes_unless_another_continues(run: Run, tmp_path: Path) -> None:
     whole = run()
     log, faces = tmp_path / "log", whole["faces"]
     kept = max((tmp_path / "work").glob("fake-*.jsonl"), key=lambda file: file.stat().st_size)

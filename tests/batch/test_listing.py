@@ -42,11 +42,9 @@ def test_a_text_manifest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [
-        ("l.csv", 'id,Path\n1,"a,1.jpg",x\n2\n3,b"2.jpg\n'),
-        ("l.tsv", 'id\tpath\n1\ta,1.jpg\n2\tb"2.jpg\n'),
-    ],
-)
+    [("l.csv", 'id,Path\n1,"a,1.jpg",x\n2\n3,b"2.jpg\n'),
+     ("l.tsv", 'id\tpath\n1\ta,1.jpg\n2\tb"2.jpg\n')],
+)  # fmt: skip
 def test_csv_manifests(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert places(tmp_path / name) == [str(tmp_path / "a,1.jpg"), str(tmp_path / 'b"2.jpg')]
@@ -74,12 +72,11 @@ def test_numbered_shards_and_a_folder_of_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("empty.txt", b"", "no pictures"),
-        ("latin.txt", "é.jpg".encode("latin-1"), "UTF-8"),
+        ("empty.txt", b"", "no pictures"), ("latin.txt", "é.jpg".encode("latin-1"), "UTF-8"),
         ("labels.csv", b"age,gender\n1,2\n", "age, gender"),
         ("cut.parquet", b"PAR1 and no more", "Parquet"),
     ],
-)
+)  # fmt: skip
 def test_invalid_manifests_are_refused(tmp_path, name, content, says) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=says):
@@ -98,15 +95,11 @@ def test_missing_sources_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "root"),
     [
-        ("in", "in"),
-        ("in/*/a.png", "in"),
-        ("in/x-{000..123}.tar", "in"),
-        ("list.txt", "."),
-        ("s3://bucket/photos", "s3://bucket/photos"),
-        ("s3://bucket/photos/*.jpg", "s3://bucket/photos"),
+        ("in", "in"), ("in/*/a.png", "in"), ("in/x-{000..123}.tar", "in"), ("list.txt", "."),
+        ("s3://bucket/photos", "s3://bucket/photos"), ("s3://b/photos/*.jpg", "s3://b/photos"),
         ("s3://bucket/lists/a.csv", "s3://bucket/lists"),
     ],
-)
+)  # fmt: skip
 def test_the_root_of_a_source(tmp_path: Path, source: str, root: str) -> None:
     (tmp_path / "in").mkdir()
     assert listing.root(source, str(tmp_path)) == root

@@ -118,9 +118,7 @@ def test_a_worker_that_cannot_write_stops_the_run(tmp_path: Path, tiny_model: Pa
     assert run_batch(tmp_path / "in", tmp_path / "out", tiny_model).counts.pictures == 3
 
 
-def test_a_vanished_picture_has_a_row_and_a_vanished_source_comes_back(
-    tmp_path: Path, tiny_model: Path
-) -> None:
+def test_a_vanished_picture_has_a_row_and_a_vanished_source_comes_back(tmp_path, tiny_model):
     paths = write_chips(tmp_path / "in", 40)
     prepare(tmp_path, tiny_model)
     (tmp_path / "in").rename(tmp_path / "away")
@@ -138,9 +136,8 @@ def test_a_vanished_picture_has_a_row_and_a_vanished_source_comes_back(
 def test_a_corrupt_shard_says_so_and_the_others_go_on(tmp_path, tiny_model, monkeypatch) -> None:
     monkeypatch.setattr(worker, "MAX_PICTURES", 3)
     (tmp_path / "in").mkdir()
-    good = [
-        write_shard(tmp_path / f"in/{name}.tar", [f"{n:02}" for n in range(8)]) for name in "abc"
-    ]
+    names = [f"{number:02}" for number in range(8)]
+    good = [write_shard(tmp_path / f"in/{name}.tar", names) for name in "abc"]
     bad = tmp_path / "in/b.tar"
     bad.write_bytes(bad.read_bytes()[: 5 * 4 * 512 + 100])
     assert run_batch(tmp_path / "in", tmp_path / "out", tiny_model).parts == 3 + 2 + 3
@@ -149,9 +146,7 @@ def test_a_corrupt_shard_says_so_and_the_others_go_on(tmp_path, tiny_model, monk
     assert failed == [str(bad)]
 
 
-def test_a_shard_goes_on_at_the_first_slice_that_is_missing(
-    tmp_path: Path, tiny_model: Path, monkeypatch
-) -> None:
+def test_a_shard_goes_on_at_the_first_slice_that_is_missing(tmp_path, tiny_model, monkeypatch):
     monkeypatch.setattr(worker, "MAX_PICTURES", 4)
     named = write_shard(tmp_path / "s.tar", [f"{n:02}" for n in range(10)])
     run_batch(tmp_path / "s.tar", tmp_path / "out", tiny_model)

@@ -1,5 +1,9 @@
 """Progress: counts, speed, share and time left, over one run and over a resumed one."""
 
+from types import SimpleNamespace
+
+from types import SimpleNamespace
+
 from agelens.batch.ledger import Totals
 from agelens.batch.parts import Part
 from agelens.batch.progress import Committed, Counts, Deferred, Predicted, Progress, WorkerLost
@@ -9,16 +13,10 @@ def part(unit: int) -> Part:
     return Part(unit, 0, True, 50, faces=100, errors=1, rows=0, seconds={"detect": 2})
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def begin(done: int = 0, shards: int = 0) -> tuple[Progress, Clock]:
-    totals, clock = Totals(10, 0 if shards else 500, shards), Clock()
-    return Progress(totals, [part(unit) for unit in range(done)], "local", 2, clock), clock
+def begin(done: int = 0, shards: int = 0) -> tuple[Progress, SimpleNamespace]:
+    totals, clock = Totals(10, 0 if shards else 500, shards), SimpleNamespace(now=100.0)
+    parts = [part(unit) for unit in range(done)]
+    return Progress(totals, parts, "local", 2, lambda: clock.now), clock
 
 
 def test_pictures_count_before_they_are_committed_and_once() -> None:

@@ -35,21 +35,15 @@ def test_a_missing_source_raises(tmp_path: Path, left: bool) -> None:
         read(Kind.PICTURE, str(tmp_path / "in/a.png"), root=str(tmp_path / "in"))
 
 
-def test_a_shard_gives_its_pictures_by_name(tmp_path: Path) -> None:
-    named = write_shard(tmp_path / "s.tar", ["a/1", "a/2", "b"])
-    found = read(Kind.SHARD, str(tmp_path / "s.tar"))
-    assert [item.name for item in found] == named
-    assert [item.data for item in found] == [chip(0), chip(1), chip(2)]
-
-
-def test_a_damaged_shard_gives_its_whole_pictures_and_an_error(tmp_path: Path) -> None:
+def test_a_shard_gives_its_whole_pictures_by_name_and_its_damage(tmp_path: Path) -> None:
     shard = tmp_path / "s.tar"
-    named = write_shard(shard, [str(n) for n in range(9)])
+    named = write_shard(shard, ["a/1", "a/2", *"bcdefgh"])
+    found = read(Kind.SHARD, str(shard))
+    assert [(item.name, item.data) for item in found] == [(n, chip(i)) for i, n in enumerate(named)]
     shard.write_bytes(shard.read_bytes()[: 4 * 4 * 512 + 512 + 40])  # in the fifth picture's label
     *whole, end = read(Kind.SHARD, str(shard))
     assert [item.name for item in whole] == named[:4]
-    assert end.name == str(shard)
-    assert "damaged" in str(end.error)
+    assert end.name == str(shard) and "damaged" in str(end.error)
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", None, "empty"])
@@ -61,8 +55,7 @@ def test_a_shard_without_pictures_has_a_row(tmp_path: Path, content: bytes | str
     elif content is not None:
         (tmp_path / "s.tar").write_bytes(content)
     (item,) = read(Kind.SHARD, str(tmp_path / "s.tar"), root=str(tmp_path))
-    assert item.data is None
-    assert "s.tar" in str(item.error)
+    assert item.data is None and "s.tar" in str(item.error)
     assert ("no picture" in str(item.error)) == (content == "empty")
 
 
@@ -104,11 +97,11 @@ def test_only_a_store_that_does_not_respond_is_retried(monkeypatch) -> None:
     monkeypatch.setattr(storage, "RETRY_SECONDS", (0,) * 4)
     responding = Mock(side_effect=[OSError("503"), TimeoutError("slow"), 7])
     assert storage.retry(responding, "read it") == 7
-    missing = Mock(side_effect=FileNotFoundError("no key"))
-    with pytest.raises(FileNotFoundError):
-        storage.retry(missing, "read it")
-    assert missing.call_count == 1
-    silent = Mock(side_effect=OSError("503 Slow Down"))
-    with pytest.raises(SourceUnreachable, match="read it after 5 tries: 503 Slow Down"):
-        storage.retry(silent, "read it")
-    assert silent.call_count == 5
+    for failure, error, says, calls in (
+        (FileNotFoundError("no key"), FileNotFoundError, "no key", 1),
+        (OSError("503 Slow Down"), SourceUnreachable, "read it after 5 tries: 503 Slow Down", 5),
+    ):
+        failing = Mock(side_effect=failure)
+        with pytest.raises(error, match=says):
+            storage.retry(failing, "read it")
+        assert failing.call_count == calls

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,9 @@ def sides(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
         ("PNG", "RGBA", {}, 0),
     ],
 )
-def test_colours_survive_every_format(
-    form: str, mode: str, options: dict[str, object], near: float
-) -> None:
+def test_colours_survive_every_format(form: str, mode: str, options: dict, near: float) -> None:
     picture = read(encode(halves(mode), form, **options))
-    assert picture.shape == (32, 48, 3)
-    assert picture.dtype == np.uint8
+    assert (picture.shape, picture.dtype) == ((32, 48, 3), np.uint8)
     np.testing.assert_allclose(sides(picture), [RED, GREEN], atol=near)
 
 
@@ -72,19 +70,18 @@ def test_exif_orientation_is_undone(orientation: int) -> None:
     np.testing.assert_array_equal(picture, np.asarray(upright))
 
 
-def test_grey_and_bilevel_have_three_equal_channels() -> None:
-    for mode in ("L", "1"):
-        picture = read(encode(halves(mode), "PNG"))
-        assert picture.shape == (32, 48, 3)
-        assert (picture == picture[..., :1]).all()
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_grey_and_bilevel_have_three_equal_channels(mode: str) -> None:
+    picture = read(encode(halves(mode), "PNG"))
+    assert picture.shape == (32, 48, 3)
+    assert (picture == picture[..., :1]).all()
 
 
 def test_transparency_becomes_white() -> None:
     image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     image.paste((10, 20, 30, 255), (0, 0, 4, 8))
     picture = read(encode(image, "PNG"))
-    assert picture[0, 0].tolist() == [10, 20, 30]
-    assert picture[0, 7].tolist() == [255, 255, 255]
+    assert picture[0, [0, 7]].tolist() == [[10, 20, 30], [255, 255, 255]]
     half = read(encode(Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG"))
     assert abs(int(half[0, 0, 0]) - 127) <= 1
     palette = Image.new("P", (4, 4), 1)
@@ -92,14 +89,11 @@ def test_transparency_becomes_white() -> None:
     assert (read(encode(palette, "PNG", transparency=1)) == 255).all()
 
 
-def test_16_bit_grey_keeps_its_brightness() -> None:
+def test_16_bit_and_float_greys_keep_their_brightness_and_nan_is_refused() -> None:
     deep = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     for form in ("PNG", "TIFF"):
         picture = read(encode(Image.fromarray(deep), form))
         np.testing.assert_array_equal(picture[..., 0], np.rint(deep / 257))
-
-
-def test_float_tiff_of_shares_becomes_bytes_and_nan_is_refused() -> None:
     shares = np.array([[0.0, 0.5], [0.25, 1.0]], np.float32)
     picture = read(encode(Image.fromarray(shares), "TIFF"))
     assert picture[..., 1].tolist() == [[0, 128], [64, 255]]
@@ -134,29 +128,17 @@ def test_bytes_that_are_not_pictures_are_refused(data: bytes) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"]))
 def test_any_bytes_give_a_picture_or_our_error(tail: bytes, head: bytes) -> None:
-    try:
-        picture = read(head + tail)
-    except (BadPicture, PictureTooLarge):
-        return
-    assert picture.ndim == 3
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG of some 60 bytes whose header promises any size."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(kind + body)
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+    with suppress(BadPicture, PictureTooLarge):
+        assert read(head + tail).ndim == 3
 
 
 @pytest.mark.parametrize("size", [(10_001, 10_000), (60_000, 60_000)])
 def test_huge_pictures_are_refused_by_their_header(size: tuple[int, int]) -> None:
+    data = encode(halves(), "PNG")
+    header = b"IHDR" + struct.pack(">II", *size) + data[24:29]
+    bomb = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
     with pytest.raises(PictureTooLarge, match=r"limit|more than"):
-        read(bomb(*size))
+        read(bomb)
 
 
 def test_limits_are_exact(tmp_path: Path) -> None:
@@ -183,10 +165,9 @@ def test_arrays_of_all_allowed_shapes() -> None:
     rgb = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     np.testing.assert_array_equal(from_array(rgb), rgb)
     assert from_array(rgb[:, ::-1]).flags.c_contiguous
-    np.testing.assert_array_equal(from_array(rgb[..., 0])[..., 2], rgb[..., 0])
-    np.testing.assert_array_equal(from_array(rgb[..., :1])[..., 2], rgb[..., 0])
-    clear = np.zeros((4, 5, 4), np.uint8)
-    assert (from_array(clear) == 255).all()
+    for grey in (rgb[..., 0], rgb[..., :1]):
+        np.testing.assert_array_equal(from_array(grey)[..., 2], rgb[..., 0])
+    assert (from_array(np.zeros((4, 5, 4), np.uint8)) == 255).all()
 
 
 @pytest.mark.parametrize(

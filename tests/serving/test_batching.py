@@ -45,7 +45,6 @@ class Service:
         return self._threads.submit(httpx.post, url, timeout=60, trust_env=False, **body)
 
     def post_first(self) -> "Future[httpx.Response]":
-        """Post in the background, and wait until the predictor has it."""
         first = self.post()
         assert self.entered.wait(60)
         return first
@@ -131,14 +130,8 @@ def test_an_error_in_one_picture_does_not_affect_others(serving, astronaut_path)
 
 
 def test_starting_answers_503(tiny_model, monkeypatch) -> None:
-    go = threading.Event()
-    predictor = agelens.load(tiny_model, threads=1)
-
-    def load_slowly(_: Settings):
-        assert go.wait(60)
-        return predictor
-
-    monkeypatch.setattr("agelens.serving.app._load", load_slowly)
+    go, predictor = threading.Event(), agelens.load(tiny_model, threads=1)
+    monkeypatch.setattr("agelens.serving.app._load", lambda _: go.wait(60) and predictor)
     with running(create_app(Settings(model=tiny_model)), ready=False) as client:
         wait_until(lambda: client.get("/v1/health/live").status_code == 200)
         for early in (client.get("/v1/health/ready"), client.post("/v1/predict", content=GREY)):

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from agelens.errors import BadClip, SourceError
 from agelens.video.camera import NewestFrames, open_live
 from agelens.video.reader import Clip, Frame
 from filmed import film, room
+from served import wait_until
 from streamed import streaming
 
 
@@ -50,14 +50,6 @@ class Feed:
         self.closed.set()
 
 
-def wait_for(true) -> None:
-    for _ in range(500):
-        if true():
-            return
-        time.sleep(0.01)
-    pytest.fail("it did not come about in 5 s")
-
-
 def test_frames_are_dropped_rather_than_delayed() -> None:
     feed = Feed()
     with NewestFrames(feed) as newest:
@@ -65,20 +57,20 @@ def test_frames_are_dropped_rather_than_delayed() -> None:
         feed.give()
         assert next(frames).index == 0
         feed.give(7)  # while the first is worked on
-        wait_for(lambda: feed.count == 8)
+        wait_until(lambda: feed.count == 8)
         assert next(frames).index == 7
         feed.give()
         assert next(frames).index == 8
         feed.finish()
         assert list(frames) == []
-    wait_for(feed.closed.is_set)
+    wait_until(feed.closed.is_set)
 
 
 def test_errors_of_the_source_are_raised_to_the_consumer() -> None:
     feed = Feed(end=SourceError("unplugged"))
     with NewestFrames(feed) as newest:
         feed.give()
-        wait_for(lambda: feed.count == 1)
+        wait_until(lambda: feed.count == 1)
         feed.finish()
         frames = iter(newest)
         assert next(frames).index == 0
@@ -87,7 +79,7 @@ def test_errors_of_the_source_are_raised_to_the_consumer() -> None:
     assert feed.closed.is_set()
 
 
-def test_an_event_ends_the_wait_for_a_frame() -> None:
+def test_an_event_ends_the_wait_for_a_frame_and_leaving_releases_the_camera() -> None:
     feed, until = Feed(), threading.Event()
     with NewestFrames(feed, until) as newest:
         frames = iter(newest)
@@ -95,26 +87,15 @@ def test_an_event_ends_the_wait_for_a_frame() -> None:
         next(frames)
         threading.Timer(0.05, until.set).start()
         assert list(frames) == []  # none comes any more
-    feed.finish()
-    wait_for(feed.closed.is_set)
-
-
-def test_leaving_releases_the_camera() -> None:
-    feed = Feed()
-    with NewestFrames(feed) as newest:
         feed.give()
-        next(iter(newest))
-        feed.give()
-    wait_for(feed.closed.is_set)
+    wait_until(feed.closed.is_set)
 
 
 def test_a_file_is_played_at_its_own_pace(tmp_path: Path, monkeypatch) -> None:
     now, slept = [100.0], []
-    monkeypatch.setattr("agelens.video.camera.time.monotonic", lambda: now[0])
-    monkeypatch.setattr(
-        "agelens.video.camera.time.sleep",
-        lambda s: (slept.append(s), now.__setitem__(0, now[0] + s)),
-    )
+    sleep = lambda s: (slept.append(s), now.__setitem__(0, now[0] + s))  # noqa: E731
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr("agelens.video.camera.time", clock)
     feed = open_live(film(tmp_path / "a.mp4", [room()] * 4, times=[0, 0.1, 0.5, 0.6]))
     assert len(list(feed)) == 4
     feed.close()
@@ -132,16 +113,11 @@ def test_a_camera_gives_rgb_until_it_is_unplugged(monkeypatch) -> None:
     with pytest.raises(SourceError, match="camera 1"):
         next(frames)
     device.release.assert_called_once()
-
-
-def test_closing_a_camera_releases_it(monkeypatch) -> None:
-    device = Mock()
-    device.read.return_value = True, np.zeros((4, 6, 3), np.uint8)
-    monkeypatch.setattr(cv2, "VideoCapture", lambda number: device)
-    camera = open_live(0)
-    next(camera)
-    camera.close()
-    device.release.assert_called_once()
+    device.read.side_effect = [(True, blue)]
+    closed = open_live(0)
+    next(closed)
+    closed.close()
+    assert device.release.call_count == 2
 
 
 def test_a_missing_camera_is_an_error(monkeypatch, capfd) -> None:
@@ -158,14 +134,14 @@ def test_unknown_sources_are_named(tmp_path: Path) -> None:
         open_live(tmp_path / "a.txt")
 
 
+def shades(count: int) -> list[np.ndarray]:
+    return [np.full((48, 64, 3), 40 * i % 256, np.uint8) for i in range(count)]
+
+
 @pytest.fixture
 def camera_url() -> Iterator[str]:
     with streaming(shades(6)) as url:
         yield url
-
-
-def shades(count: int) -> list[np.ndarray]:
-    return [np.full((48, 64, 3), 40 * i % 256, np.uint8) for i in range(count)]
 
 
 def test_a_stream_over_http(camera_url: str) -> None:
@@ -177,11 +153,9 @@ def test_a_stream_over_http(camera_url: str) -> None:
 
 def test_frames_without_times_get_their_arrival_times(camera_url: str, monkeypatch) -> None:
     came = iter([50.0, 50.5, 50.6, 52.0])
-    now = SimpleNamespace(monotonic=lambda: next(came))
-    monkeypatch.setattr("agelens.video.reader.clock", now)
+    monkeypatch.setattr("agelens.video.reader.clock", Mock(monotonic=lambda: next(came)))
     with Clip(camera_url, live=True, timeout=5) as feed:
-        times = [frame.time for frame in islice(feed, 4)]
-        assert times == pytest.approx([0, 0.5, 0.6, 2])
+        assert [frame.time for frame in islice(feed, 4)] == pytest.approx([0, 0.5, 0.6, 2])
         assert feed.lead == 0
 
 
@@ -195,8 +169,7 @@ def test_a_stalled_stream_times_out() -> None:
 
 
 def test_passwords_are_hidden(camera_url: str) -> None:
-    secret = camera_url.replace("//", "//anna:secret@")
-    with Clip(secret, live=True, timeout=5) as feed:
+    with Clip(camera_url.replace("//", "//anna:secret@"), live=True, timeout=5) as feed:
         assert feed.name == camera_url
     with pytest.raises(SourceError) as error:
         Clip("rtsp://anna:secret@127.0.0.1:1/x", live=True, timeout=1)

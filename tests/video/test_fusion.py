@@ -40,16 +40,13 @@ def test_equal_predictions_give_the_same_prediction(
     for _ in range(views):
         pool.add(p, 31.25, female, weight)
     joint = pool.fused()
-    assert joint.effective_views == 1
-    assert joint.age_years == 31.25
+    assert (joint.effective_views, joint.age_years) == (1, 31.25)
     np.testing.assert_allclose(joint.age_probabilities, p / p.sum(dtype=float), atol=3e-7)
     assert joint.female_probability == pytest.approx(female, abs=1e-8)
 
 
 def test_differing_predictions_narrow_the_interval() -> None:
-    random = np.random.default_rng(0)
-    pool = pooled(40 + random.normal(0, 3, 60))
-    joint = pool.fused()
+    joint = pooled(40 + np.random.default_rng(0).normal(0, 3, 60)).fused()
     # d2 / s2 = 9 / 36: a quarter of the variance is averaged out, so the width shrinks by 13 %
     assert joint.effective_views == pytest.approx(4 / 3, rel=0.15)
     assert width(joint.age_probabilities) == pytest.approx(width(bell(40)) * 0.87, rel=0.06)
@@ -69,8 +66,7 @@ def test_consecutive_frames_count_little() -> None:
 
 
 def test_certainty_is_bounded_for_any_number_of_views() -> None:
-    random = np.random.default_rng(2)
-    pool = pooled(40 + random.normal(0, 6, 3000))
+    pool = pooled(40 + np.random.default_rng(2).normal(0, 6, 3000))
     assert pool.effective_views() == pytest.approx(1 / SHARED)
     assert width(pool.fused().age_probabilities) > 0.65 * width(bell(40))
 
@@ -97,12 +93,10 @@ def test_one_view_cannot_rule_out_an_age() -> None:
     assert 28 < float(mean(pool.fused().age_probabilities)) < 40
 
 
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 116), st.floats(0.5, 30), st.floats(0, 1), st.floats(0.01, 1)),
-        min_size=1, max_size=40,
-    )
-)  # fmt: skip
+VIEW = st.tuples(st.floats(0, 116), st.floats(0.5, 30), st.floats(0, 1), st.floats(0.01, 1))
+
+
+@given(st.lists(VIEW, min_size=1, max_size=40))
 def test_any_predictions_fuse_into_a_distribution(views) -> None:
     pool = OpinionPool()
     for age, sigma, female, weight in views:

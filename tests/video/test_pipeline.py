@@ -81,10 +81,10 @@ def test_differing_views_steady_and_narrow_the_answer(tmp_path, predictor, scene
 
 
 def test_two_who_cross_are_two_people_all_along(tmp_path, predictor, heads) -> None:
-    clip = film(
-        tmp_path / "a.mp4",
-        moving(heads, lambda i: [(50 + 34 * i, 90), (424 - 34 * i, 150)], 12, room(240, 480)),
-    )
+    def paths(i: int):
+        return [(50 + 34 * i, 90), (424 - 34 * i, 150)]
+
+    clip = film(tmp_path / "a.mp4", moving(heads, paths, 12, room(240, 480)))
     moments = list(predictor.follow(clip, fps=None))
     first, second = people(moments)
     left = {track.number: track.prediction.box.left for track in moments[0].tracks}
@@ -123,18 +123,11 @@ def test_only_the_requested_frames_are_sampled(tmp_path, predictor, heads) -> No
     assert [m.frame for m in predictor.follow(clip, every=4)] == [0, 4, 8]
 
 
-def test_nobody_in_a_frame_is_an_empty_moment(tmp_path, predictor) -> None:
-    moments = list(predictor.follow(film(tmp_path / "a.mp4", [room()] * 3), fps=None))
-    assert [moment.tracks for moment in moments] == [[], [], []]
-    assert people(moments) == []
-
-
 def test_flickering_detections_are_nobody(tmp_path, predictor, heads) -> None:
-    clip = film(
-        tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120) if i in (3, 4) else None], 9)
-    )
+    frames = moving(heads[:1], lambda i: [(150, 120) if i in (3, 4) else None], 9)
+    clip = film(tmp_path / "a.mp4", frames)
     moments = list(predictor.follow(clip, fps=None))
-    assert people(moments) == []
+    assert moments[0].tracks == people(moments) == []
     assert [person.views for person in people(moments, least_views=2)] == [2]
     assert [person.views for person in people(moments[3:4])] == [1]  # there were no more frames
 
@@ -163,14 +156,16 @@ def test_watching_a_file_as_if_it_were_a_camera(tmp_path, predictor, heads) -> N
 
 
 @pytest.mark.parametrize("settings", [{"fps": 0}, {"every": 0}, {"gap": -1}])
-def test_settings_out_of_range_are_named(tmp_path, predictor, settings) -> None:
+def test_settings_out_of_range_and_bad_clips_are_errors_at_once(
+    tmp_path, predictor, settings
+) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         predictor.follow(tmp_path / "a.mp4", **settings)
-
-
-def test_a_bad_clip_is_an_error_at_once(tmp_path, predictor) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no clip")
-    with pytest.raises(BadClip):
+    with pytest.raises(BadClip):  # at once, before the first moment is asked for
+        predictor.follow(tmp_path / "a.mp4")
+    (tmp_path / "a.mp4").write_bytes(b"no clip")
+    with pytest.raises(BadClip):  # at once, before the first moment is asked for
         predictor.follow(tmp_path / "a.mp4")
 
 

@@ -1,7 +1,5 @@
 """The tracker: along paths, past each other, through gaps, and not across a cut."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,8 +31,8 @@ def at(x: float, y: float = 100.0, who: np.ndarray = ANNA, size: float = 50.0) -
     return Detection((x, y), size, who)
 
 
-def follow(frames: list[list[Detection]], step: float = 0.2, tracker: Tracker | None = None):
-    tracker = tracker or Tracker()
+def follow(frames: list[list[Detection]], step: float = 0.2) -> list[list[int]]:
+    tracker = Tracker()
     return [tracker.update(i * step, spots, ROOM) for i, spots in enumerate(frames)]
 
 
@@ -68,10 +66,8 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
     path = [[at(100 + 5 * i)] for i in range(5)]
     assert follow([*path, [], [], [at(140)]])[-1] == [1]
     assert follow([*path, *[[]] * 8, [at(165)]])[-1] == [2]
-
-
-def test_few_frames_per_minute_are_tracked_too() -> None:
-    assert follow([[at(100)], [at(102)], [], [at(101)]], step=5.0)[-1] == [1]
+    assert follow([[at(100)], [at(102)], [], [at(101)]], step=5.0)[-1] == [1]  # few frames
+    assert follow([[at(100)], [at(102)], [], [at(101)]], step=5.0)[-1] == [1]  # few frames
 
 
 @pytest.mark.parametrize(
@@ -89,10 +85,8 @@ def test_no_track_jumps_to_another_face_at_a_cut(after: Detection, who: str) -> 
     for i in range(5):
         tracker.update(i * 0.2, [at(100)], ROOM)
     assert tracker.update(1.0, [after], STREET) == [2], who
-
-
-def test_no_track_jumps_to_another_face_in_the_same_room() -> None:
-    assert follow([[at(100)], [at(100)], [at(100, who=BORIS)]])[-1] == [2]
+    assert follow([[at(100)], [at(100)], [at(100, who=BORIS)]])[-1] == [2]  # in the same room
+    assert follow([[at(100)], [at(100)], [at(100, who=BORIS)]])[-1] == [2]  # in the same room
 
 
 def test_a_flash_does_not_end_a_track() -> None:
@@ -101,6 +95,12 @@ def test_a_flash_does_not_end_a_track() -> None:
     tracker.update(0.2, [], np.zeros_like(ROOM))
     assert tracker.update(0.4, [at(103)], ROOM) == [1]
     assert tracker.update(0.6, [at(150, who=likeness(5, ANNA, 0.7))], ROOM) == [1]
+
+
+FACES = st.tuples(st.floats(-50, 700), st.floats(-50, 500), st.floats(1, 300))
+
+
+FACES = st.tuples(st.floats(-50, 700), st.floats(-50, 500), st.floats(1, 300))
 
 
 @settings(max_examples=40, deadline=None)
@@ -117,9 +117,7 @@ def test_every_face_has_its_own_number(frames, step: float) -> None:
         known += len(new)
 
 
-def test_the_appearance_of_a_face_is_stable(
-    astronaut, drawn_chip: Callable[..., np.ndarray]
-) -> None:
+def test_the_appearance_of_a_face_is_stable(astronaut, drawn_chip) -> None:
     from agelens.faces.detector import Detector
 
     (face,) = Detector().detect(astronaut)
@@ -132,8 +130,4 @@ def test_the_appearance_of_a_face_is_stable(
     assert again.centre[0] == pytest.approx(here.centre[0] - 9, abs=2)
     assert here.size == pytest.approx(max(face.box.width, face.box.height))
     assert appearance(drawn_chip(200), 16, 16) @ here.appearance < CUT
-
-
-def test_a_uniform_picture_has_a_zero_appearance() -> None:
-    plain = np.full((40, 30, 3), 90, np.uint8)
-    assert not appearance(plain, 16, 16).any()
+    assert not appearance(np.full((40, 30, 3), 90, np.uint8), 16, 16).any()  # uniform

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -25,16 +26,12 @@ def quick(monkeypatch) -> None:
     monkeypatch.delenv("AGELENS_MODEL", raising=False)
 
 
-def check_of(name: str) -> Check:
-    return next(check for check in doctor.examine() if check.name == name)
-
-
 def test_this_installation_is_healthy() -> None:
     checks = {check.name: check for check in doctor.examine()}
     for name in runtime.shipped():
-        assert checks[f"model {name}"].health is Health.OK, checks[f"model {name}"].text
-        assert checks[f"self-test {name}"].health is Health.OK, checks[f"self-test {name}"].text
-        facts = checks[f"self-test {name}"].facts
+        for check in (checks[f"model {name}"], checks[f"self-test {name}"]):
+            assert check.health is Health.OK, check.text
+        facts = check.facts
         assert facts["milliseconds_a_picture"] > facts["milliseconds_a_face"] > 0
     assert checks["detector"].health is Health.OK
     assert checks["detector"].facts["sha256"] == SHA256
@@ -48,7 +45,7 @@ def test_the_record_matches_the_shipped_models() -> None:
     }
 
 
-def test_a_changed_or_damaged_model_is_broken_and_an_unrecorded_one_a_warning(
+def test_a_changed_model_is_broken_and_an_unrecorded_one_a_warning(
     monkeypatch, tmp_path: Path, tiny_model: Path
 ) -> None:
     half = tmp_path / "half.onnx"
@@ -57,30 +54,30 @@ def test_a_changed_or_damaged_model_is_broken_and_an_unrecorded_one_a_warning(
     monkeypatch.setattr(runtime, "shipped", lambda: models)
     checks = {check.name: check for check in doctor.examine()}
     for name, text in (
-        ("model default", doctor.sha256(tiny_model)),
-        ("model default", "expected"),
-        ("self-test default", "predicted"),
-        ("model fast", "not a readable ONNX model"),
-    ):
-        assert checks[name].health is Health.BROKEN
-        assert text in checks[name].text
+        ("model default", doctor.sha256(tiny_model)), ("model default", "expected"),
+        ("self-test default", "predicted"), ("model fast", "not a readable ONNX model"),
+    ):  # fmt: skip
+        assert checks[name].health is Health.BROKEN and text in checks[name].text
     assert checks["model mine"].health is checks["self-test mine"].health is Health.WARNING
     assert checks["detector"].health is Health.OK  # each is checked on its own
 
 
 def test_the_chosen_model_is_checked(monkeypatch, tiny_model: Path) -> None:
-    monkeypatch.setenv("AGELENS_MODEL", str(tiny_model))
-    assert check_of("AGELENS_MODEL").health is Health.OK
-    monkeypatch.setenv("AGELENS_MODEL", "no such model")
-    wrong = check_of("AGELENS_MODEL")
-    assert wrong.health is Health.BROKEN
-    assert "no such model" in wrong.text
+    for model, health in ((str(tiny_model), Health.OK), ("no such model", Health.BROKEN)):
+        monkeypatch.setenv("AGELENS_MODEL", model)
+        check = next(check for check in doctor.examine() if check.name == "AGELENS_MODEL")
+        assert check.health is health
+    assert "no such model" in check.text
 
 
-def test_a_missing_or_outdated_package_is_broken(monkeypatch) -> None:
-    def requires(*texts: str) -> None:
-        monkeypatch.setattr(doctor, "_requirements", lambda: [Requirement(t) for t in texts])
+@pytest.fixture
+def requires(monkeypatch) -> Callable[..., None]:
+    return lambda *texts: monkeypatch.setattr(
+        doctor, "_requirements", lambda: [Requirement(text) for text in texts]
+    )
 
+
+def test_a_missing_or_outdated_package_is_broken(requires) -> None:
     requires("numpy>=1.26", "pillow>=999", "no-such-package>=2")
     check = Check("packages", *doctor._packages())
     assert check.health is Health.BROKEN
@@ -91,14 +88,11 @@ def test_a_missing_or_outdated_package_is_broken(monkeypatch) -> None:
     assert Check("packages", *doctor._packages()).health is not Health.BROKEN
 
 
-def test_extras_list_what_they_lack(monkeypatch) -> None:
-    texts = ("numpy>=1.26", "polars>=1; extra == 'frames'", "nowhere>=3; extra == 'serve'")
-    monkeypatch.setattr(doctor, "_requirements", lambda: [Requirement(t) for t in texts])
+def test_extras_list_what_they_lack(requires, monkeypatch) -> None:
+    requires("numpy>=1.26", "polars>=1; extra == 'frames'", "nowhere>=3; extra == 'serve'")
     monkeypatch.setattr(doctor, "_provided_extras", lambda: ["frames", "serve"])
-    assert {extra.name: extra.missing for extra in doctor.extras()} == {
-        "serve": ("nowhere>=3",),
-        "frames": (),
-    }
+    missing = {extra.name: extra.missing for extra in doctor.extras()}
+    assert missing == {"serve": ("nowhere>=3",), "frames": ()}
 
 
 def test_every_extra_has_a_description() -> None:

@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from agelens.results import Box, Gender, Landmarks, Prediction, Reason, Status
 
 sides = st.floats(-1000, 1000)
-
-
-def box_of(a: float, b: float, c: float, d: float) -> Box:
-    return Box(min(a, c), min(b, d), max(a, c), max(b, d))
-
-
-boxes = st.builds(box_of, sides, sides, sides, sides)
+spans = st.tuples(sides, sides).map(sorted)
+boxes = st.builds(lambda x, y: Box(x[0], y[0], x[1], y[1]), spans, spans)
 
 
 def test_sizes_and_overlaps_of_known_boxes() -> None:
@@ -84,15 +79,13 @@ def test_a_person_is_one_word(years: int, female: float, word: str) -> None:
     ("years", "word"), [(4, "child"), (13, "young person"), (17, "young person"), (18, "person")]
 )
 def test_the_word_is_neutral_where_the_gender_is_unclear(years: int, word: str) -> None:
-    unclear = (Reason.GENDER_UNCLEAR,)
-    assert person(years, status=Status.UNSURE, reasons=unclear).person == word
-    assert person(years, gender=None).person == word
+    unclear = {"status": Status.UNSURE, "reasons": (Reason.GENDER_UNCLEAR,)}
+    assert person(years, **unclear).person == person(years, gender=None).person == word
 
 
 def test_plain_values() -> None:
-    one = person(
-        34, error_probability=0.123456, status=Status.POOR, reasons=(Reason.TOO_SMALL, Reason.DARK)
-    )
+    poor = {"status": Status.POOR, "reasons": (Reason.TOO_SMALL, Reason.DARK)}
+    one = person(34, error_probability=0.123456, **poor)
     assert one.remark == "poorly visible (too small; too dark)"
     values = one.to_dict(distribution=True)
     assert len(values.pop("age_probabilities")) == 117

@@ -19,19 +19,11 @@ AGES = np.full(117, 1 / 117, np.float32)
 
 
 def person(age: float = 34.216, female: float = 0.91234, box: bool = True) -> Prediction:
-    return Prediction(
-        age=age,
-        age_interval=(28.04, 41.96),
-        age_probabilities=AGES,
-        gender=Gender.FEMALE if female >= 0.5 else Gender.MALE,
-        female_probability=female,
-        box=Box(10.04, 20.0, 110.06, 150.0) if box else None,
-        landmarks=Landmarks.from_array(np.arange(10.0).reshape(5, 2)) if box else None,
-        detection_score=0.93456 if box else None,
-        status=Status.UNSURE if age > 30 else Status.OK,
-        reasons=(Reason.AGE_UNCLEAR,) if age > 30 else (),
-        error_probability=0.30004,
-    )
+    points = Landmarks.from_array(np.arange(10.0).reshape(5, 2))
+    face = (Box(10.04, 20.0, 110.06, 150.0), points, 0.93456) if box else (None, None, None)
+    gender = Gender.FEMALE if female >= 0.5 else Gender.MALE
+    doubtful = (Status.UNSURE, (Reason.AGE_UNCLEAR,)) if age > 30 else (Status.OK, ())
+    return Prediction(age, (28.04, 41.96), AGES, gender, female, *face, *doubtful, 0.30004)
 
 
 def written(form: str, *inputs: tuple[str, list[Prediction], str | None]) -> str:
@@ -44,10 +36,9 @@ def written(form: str, *inputs: tuple[str, list[Prediction], str | None]) -> str
 
 
 THREE = (
-    ("two.jpg", [person(), person(8.0, 0.2)], None),
-    ("none.jpg", [], None),
+    ("two.jpg", [person(), person(8.0, 0.2)], None), ("none.jpg", [], None),
     ("bad.jpg", [], "not a picture"),
-)
+)  # fmt: skip
 
 
 def test_json_lines() -> None:

@@ -22,7 +22,6 @@ def audit(
     models: Annotated[
         bool,
         typer.Option(
-            "--models/--no-models",
             help="Use pre-trained face networks, if installed, to find copies and wrong labels.",
         ),
     ] = True,

@@ -1,5 +1,6 @@
 """`agelens batch`: predict any number of pictures, on one machine or many."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def batch(
+    *,
     source: Annotated[
         str,
         typer.Argument(
@@ -32,12 +34,8 @@ def batch(
         typer.Option("--dry-run", help="Count the pictures and estimate the time by a sample."),
     ] = False,
     chips: options.Chips = False,
-    gender_threshold: options.GenderThreshold = 0.5,
-    min_face: options.MinFace = 0,
     max_faces: options.MaxFaces = None,
-    model: options.Model = None,
-    flip: options.Flip = None,
-    longest: options.Longest = 1280,
+    prediction: options.ModelOptions,
 ) -> None:
     """Predict any number of pictures, on all cores or on a cluster.
 
@@ -65,15 +63,15 @@ def batch(
         raise typer.BadParameter("only with --engine ray", param_hint="--address")
     if engine == "ray":
         options.need("scale", "ray")
-    settings = Options(flip, longest, gender_threshold, min_face, max_faces, chips)
+    values = asdict(prediction)
+    model = values.pop("model")
+    settings = Options(**values, max_faces=max_faces, chips=chips)
     if dry_run:
-        lines = _estimate(source, model, settings, workers or available_cores())
+        _print_estimate(source, model, settings, workers or available_cores())
     else:
         workers = workers or (available_cores() if engine == "local" else None)
         _run(start(source, output, model, settings), engine, workers, address)
-        lines = [output.rstrip("/") + "/parts"]
-    for line in lines:
-        console.out.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.result(output.rstrip("/") + "/parts")
 
 
 def _run(job: "Job", engine: str, workers: int | None, address: str | None) -> None:
@@ -105,8 +103,7 @@ def _run(job: "Job", engine: str, workers: int | None, address: str | None) -> N
     )
 
 
-def _estimate(source: str, model: str | None, settings: "Options", workers: int) -> list[str]:
-    """Return what a run would take, as lines of text."""
+def _print_estimate(source: str, model: str | None, settings: "Options", workers: int) -> None:
     from agelens.batch.run import SAMPLE, estimate
 
     with console.bar() as progress:
@@ -120,9 +117,8 @@ def _estimate(source: str, model: str | None, settings: "Options", workers: int)
     duration = f"{hours:,.1f} hours"
     if hours < 2:
         duration = f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} seconds"
-    return [
-        pictures,
-        f"a sample of {found.sample}: {found.faces:.2f} faces a picture, "
-        f"{found.errors:.1%} errors, {1000 * found.seconds:.1f} ms a picture ({stages})",
-        f"{workers} workers: {duration}; output {found.pictures * found.bytes / 1e6:,.1f} MB",
-    ]
+    console.result(
+        f"{pictures}\na sample of {found.sample}: {found.faces:.2f} faces a picture, "
+        f"{found.errors:.1%} errors, {1000 * found.seconds:.1f} ms a picture ({stages})\n"
+        f"{workers} workers: {duration}; output {found.pictures * found.bytes / 1e6:,.1f} MB"
+    )

@@ -31,9 +31,7 @@ def benchmark(
         list[int] | None,
         typer.Option("--split", min=0, max=4, help="Only this split (repeatable)."),
     ] = None,
-    flip: Annotated[
-        bool, typer.Option("--flip/--no-flip", help="Average each face with its mirror image.")
-    ] = True,
+    flip: Annotated[bool, typer.Option(help="Average each face with its mirror image.")] = True,
     change: options.Changes = None,
 ) -> None:
     """Train and evaluate a model on each of five splits: mean and standard deviation.
@@ -64,9 +62,16 @@ def benchmark(
     recipe = Config.read(config, overrides(change or [])) if config else None
     source: Any = recipe or members
     name = recipe.name if recipe else " + ".join(member.name for member in source)
+
+    def print_split(row: dict[str, Any]) -> None:
+        console.note(
+            f"split {row['split']}: MAE {row['age_mae']:.3f}, CS@5 {row['age_within_5']:.1%}, "
+            f"gender {row['gender_accuracy']:.1%}"
+        )
+
     with console.bar() as progress:
         about = five_splits(
-            source, data, run, progress, flip=flip, on_split=_print_split,
+            source, data, run, progress, flip=flip, on_split=print_split,
             command=console.command_line(), **wanted,
         )  # fmt: skip
     rows: list[Any] = [([str(row["split"])], row) for row in about["splits"]]
@@ -76,10 +81,3 @@ def benchmark(
     title = f"{name}, test folds{', flip' if flip else ''}"
     console.table(["split"], COLUMNS, rows, title=title)
     console.result(run / "protocol.json")
-
-
-def _print_split(row: dict[str, Any]) -> None:
-    console.note(
-        f"split {row['split']}: MAE {row['age_mae']:.3f}, CS@5 {row['age_within_5']:.1%}, "
-        f"gender {row['gender_accuracy']:.1%}"
-    )

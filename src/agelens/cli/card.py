@@ -17,12 +17,8 @@ def card(
             help="Its evaluation folder (default: the one on test folds in its run folder)."
         ),
     ] = None,
-    timing: Annotated[
-        bool, typer.Option("--timing/--no-timing", help="Measure the time per face.")
-    ] = True,
-    threads: Annotated[
-        int, typer.Option("--threads", min=1, help="Processor threads for the timing.")
-    ] = 1,
+    timing: Annotated[bool, typer.Option(help="Measure the time per face.")] = True,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads for the timing.")] = 1,
 ) -> None:
     """Write the model card of a model: use, limits, data, accuracy by group, cost.
 

@@ -22,8 +22,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # data, runs and what is written
 _DATASET = "A dataset folder, made by `agelens data import`."
 Dataset = Annotated[Path, typer.Argument(help=_DATASET)]
-Data = Annotated[Path, typer.Option("--data", help=_DATASET)]
-TrainingData = Annotated[Path, typer.Option("--data", help="The dataset folder of the training.")]
+Data = Annotated[Path, typer.Option(help=_DATASET)]
+TrainingData = Annotated[Path, typer.Option(help="The dataset folder of the training.")]
 Run = Annotated[Path, typer.Option("--run", help="The run folder to write.")]
 Runs = Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
@@ -54,15 +54,10 @@ Model = Annotated[
     str | None,
     typer.Option("--model", "-m", help="A shipped model's name, a run folder, or a file."),
 ]
-Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Processor threads (default: all).")
-]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads (default: all).")]
 Flip = Annotated[
     bool | None,
-    typer.Option(
-        "--flip/--no-flip",
-        help="Average each face with its mirror image (default: set by the model).",
-    ),
+    typer.Option(help="Average each face with its mirror image (default: set by the model)."),
 ]
 Longest = Annotated[
     int,
@@ -103,16 +98,22 @@ SaliencyFaces = Annotated[
 
 
 @dataclass(frozen=True)
-class PredictorOptions:
-    """The options of a predictor, for the commands that load one."""
+class ModelOptions:
+    """The model and how it predicts, for every command that predicts pictures."""
 
-    gender_threshold: GenderThreshold = 0.5
-    min_face: MinFace = 0
-    max_faces: MaxFaces = None
     model: Model = None
-    threads: Threads = None
     flip: Flip = None
     longest: Longest = 1280
+    gender_threshold: GenderThreshold = 0.5
+    min_face: MinFace = 0
+
+
+@dataclass(frozen=True)
+class PredictorOptions(ModelOptions):
+    """The options of a predictor, for the commands that load one."""
+
+    max_faces: MaxFaces = None
+    threads: Threads = None
 
     def load(self) -> "Predictor":
         """Load the predictor. Raises as `agelens.load`."""
@@ -145,11 +146,7 @@ class Messages:
 
 
 class Commands(typer.Typer):
-    """A group of commands, each of which takes --quiet and --json-logs.
-
-    A command's parameter whose type is a dataclass, such as `PredictorOptions`, stands for one
-    option per field.
-    """
+    """Commands that take --quiet, --json-logs, and one option per field of their dataclasses."""
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Function], Function]:
         """Register a function as a command, and return it unchanged."""

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,18 +19,14 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
+    *,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 picks a free one.")
     ] = 8000,
-    model: options.Model = None,
     threads: options.Threads = None,
-    flip: options.Flip = None,
-    longest: options.Longest = 1280,
-    gender_threshold: options.GenderThreshold = 0.5,
-    min_face: options.MinFace = 0,
     max_bytes: Annotated[
         int, typer.Option(min=1000, help="Maximum bytes per request.")
     ] = 32_000_000,
@@ -56,10 +53,9 @@ def serve(
         list[str] | None,
         typer.Option(help="Allowed CORS origin, such as https://a.example (repeatable)."),
     ] = None,
-    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page at /.")] = True,
-    fetch: Annotated[
-        bool, typer.Option("--fetch/--no-fetch", help="Fetch pictures by URL, public hosts only.")
-    ] = False,
+    page: Annotated[bool, typer.Option(help="Serve the web page at /.")] = True,
+    fetch: Annotated[bool, typer.Option(help="Fetch pictures by URL, public hosts only.")] = False,
+    prediction: options.ModelOptions,
 ) -> None:
     """Serve predictions over HTTP, with a web page at /.
 
@@ -76,10 +72,9 @@ def serve(
     from agelens.inference.runtime import locate
     from agelens.serving.settings import Settings
 
-    locate(model)  # a wrong name ends the command before the socket is opened
+    locate(prediction.model)  # a wrong name ends the command before the socket is opened
     settings = Settings(
-        model=model, threads=threads, flip=flip, longest=longest,
-        gender_threshold=gender_threshold, min_face=min_face,
+        **asdict(prediction), threads=threads,
         request_bytes=max_bytes, pictures=max_pictures, pixels=max_pixels, faces=max_faces,
         seconds=seconds, upload_seconds=upload_seconds, queue=queue, wait=max_wait,
         held_bytes=max(256_000_000, 2 * max_bytes), batch_wait=batch_wait / 1000,

@@ -46,8 +46,7 @@ def watch(
         typer.Option("--record", "-r", help="Write the annotated video to this MP4 file."),
     ] = None,
     window: Annotated[
-        bool | None,
-        typer.Option("--window/--no-window", help="Show a window (default: if the system can)."),
+        bool | None, typer.Option(help="Show a window (default: if the system can).")
     ] = None,
     form: options.Format = "table",
     output: options.OutputFile = None,

@@ -104,8 +104,7 @@ def test_answers_keep_the_order_of_the_chips(runner: Any, fake: list[str], tmp_p
     about, *answers = runner.answers(fake, CHIPS, runner.Border(0.25, "black"))
     size = Path(fake[1]).stat().st_size
     assert about["versions"]["numpy"] == np.__version__
-    assert about["weights"] == {"model": size, "pipeline": size}
-    assert answers == ANSWERS
+    assert (about["weights"], answers) == ({"model": size, "pipeline": size}, ANSWERS)
     assert (tmp_path / "log").read_text().split() == ["0"] * 4  # the corner is the border
 
 
@@ -260,10 +259,9 @@ def test_the_record_is_written_and_answers_reused(run: Run, dataset: Path, tmp_p
     assert record["data"]["fingerprint"] == opened.fingerprint
     assert set(record["borders"]["eyes"]) == {"none"}  # it misses none, so no other is tried
     assert record["borders"]["eyes"]["none"]["found"] == 1
-    names = [row["name"] for row in record["peers"]]
-    assert names == ["agelens finds", "agelens fake", "fake"]
-    theirs = record["peers"][2]
-    assert theirs["border"] == "none" and record["peers"][1]["border"] is None
+    _, ours, theirs = record["peers"]
+    assert [row["name"] for row in record["peers"]] == ["agelens finds", "agelens fake", "fake"]
+    assert theirs["border"] == "none" and ours["border"] is None
     assert theirs["same_faces"]["agelens finds"]["difference"]["age_mae"]["value"] == 0
     assert theirs["trained_on"] == "colours"
     assert record["left_out"][0]["package"] == "other 2.0 (PyPI)"

@@ -5,13 +5,13 @@ from itertools import count
 from pathlib import Path
 from unittest.mock import Mock
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 import agelens
 from agelens.errors import AgelensError, BadPicture, ConfigError, ModelError
+from agelens.images.resample import shrink
 from agelens.images.sources import Source, find
 from agelens.inference.runtime import AGES
 from agelens.predictor import BATCH, Predictor, load
@@ -27,9 +27,8 @@ def predictor(tiny_model: Path) -> Predictor:
 def family(astronaut) -> np.ndarray:
     """Three faces of different sizes."""
     picture = np.zeros((512, 900, 3), np.uint8)
-    picture[:, :512] = astronaut
-    picture[:300, 520:820] = cv2.resize(astronaut, (300, 300), interpolation=cv2.INTER_AREA)
-    picture[320:500, 540:720] = cv2.resize(astronaut, (180, 180), interpolation=cv2.INTER_AREA)
+    for top, left, side in ((0, 0, 512), (0, 520, 300), (320, 540, 180)):
+        picture[top : top + side, left : left + side] = shrink(astronaut, side, side)
     return picture
 
 

@@ -35,10 +35,12 @@ def names(found: list[Source], root: Path) -> list[str]:
     return [Path(source.name).relative_to(root).as_posix() for source in found]
 
 
-def test_a_folder_is_searched_in_order(tree: Path) -> None:
+def test_a_folder_is_searched_in_order_and_each_file_found_once(tree: Path) -> None:
     found = list(find([tree]))
     assert names(found, tree) == ["a.png", "b.JPG", "sub/c.webp", "sub/deep/d.jpeg"]
     assert all(isinstance(source.data, Path) for source in found)
+    once = names(list(find([tree / "a.png", tree, f"{tree}/*.png"])), tree)
+    assert (once[0], len(once)) == ("a.png", 4)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +52,6 @@ def test_globs_and_named_files_of_any_ending(tree: Path, given: str, found: str)
     if "[" in given:
         (tree / given).write_bytes(b"x")
     assert names(list(find([f"{tree}/{given}"])), tree) == [found]
-
-
-def test_each_file_once(tree: Path) -> None:
-    found = names(list(find([tree / "a.png", tree, f"{tree}/*.png"])), tree)
-    assert (found[0], len(found)) == ("a.png", 4)
 
 
 def test_standard_input(standard_input) -> None:

@@ -121,15 +121,11 @@ class NewestFrames:
                     raise self._error
                 return
 
-    def close(self) -> None:
-        """Stop reading. A read in progress may still take as long as its timeout."""
-        with self._changed:
-            self._ended, self._frame = True, None
-        self._thread.join(1.0)
-
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with self._changed:
+            self._ended, self._frame = True, None
+        self._thread.join(1.0)  # a read in progress may still take as long as its timeout

@@ -160,13 +160,9 @@ class TrackingPipeline:
 
 
 def follow(
-    predictor: FramePredictor,
-    clip: str | Path | Clip,
-    *,
-    fps: float | None = FPS,
-    every: int | None = None,
-    gap: float = 1.0,
-) -> Generator[Moment, None, None]:
+    predictor: FramePredictor, clip: str | Path | Clip, *,
+    fps: float | None = FPS, every: int | None = None, gap: float = 1.0,
+) -> Generator[Moment, None, None]:  # fmt: skip
     """Track the people of a clip; see `Predictor.follow`."""
     if fps is not None and not fps > 0:
         raise ConfigError(f"fps {fps!r}: expected more than 0, or None for every frame")
@@ -193,13 +189,9 @@ def follow(
 
 
 def watch(
-    predictor: FramePredictor,
-    source: int | str | Path = 0,
-    *,
-    gap: float = 1.0,
-    timeout: float = 10.0,
-    until: Event | None = None,
-) -> Generator[Moment, None, None]:
+    predictor: FramePredictor, source: int | str | Path = 0, *,
+    gap: float = 1.0, timeout: float = 10.0, until: Event | None = None,
+) -> Generator[Moment, None, None]:  # fmt: skip
     """Track the people in front of a camera; see `Predictor.watch`."""
     pipeline = TrackingPipeline(predictor, gap)
     newest = NewestFrames(open_live(source, timeout), until)

@@ -76,27 +76,18 @@ class Recording:
             self._sound.copy(time + self._lead)
         self._file.mux(self._video.encode(image))
 
-    def close(self) -> None:
-        """Write the remaining packets and close the file."""
-        if self._last >= 0:
-            self._file.mux(self._video.encode(None))
-        if self._sound is not None:
-            self._sound.copy(math.inf)
-        self._release()
-
-    def _release(self) -> None:
-        if self._sound is not None:
-            self._sound.file.close()
-        self._file.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._release()
+        if kind is None:  # write the remaining packets
+            if self._last >= 0:
+                self._file.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._sound.copy(math.inf)
+        if self._sound is not None:
+            self._sound.file.close()
+        self._file.close()
 
 
 class _Sound:
@@ -195,14 +186,9 @@ class Trail:
 
 
 def annotate_clip(
-    clip: Clip,
-    stream: IO[bytes],
-    trails: Sequence[Trail],
-    *,
-    reach: float = 0.1,
-    gap: float = 1.0,
-    on_frame: Callable[[float], None] | None = None,
-) -> None:
+    clip: Clip, stream: IO[bytes], trails: Sequence[Trail], *,
+    reach: float = 0.1, gap: float = 1.0, on_frame: Callable[[float], None] | None = None,
+) -> None:  # fmt: skip
     """Write an annotated copy of a clip, with its sound, as MP4 to a seekable stream.
 
     Boxes move evenly between the sampled frames; see `Trail.box_at` for `reach` and `gap`.

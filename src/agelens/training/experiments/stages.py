@@ -123,9 +123,10 @@ def _stage(
         file for file in named
         if file and file != "hub" and not file.startswith((REFERENCE, OUT_OF_FOLD))
     )  # fmt: skip
-    own = recipe.model_dump(
-        mode="json", exclude_defaults=True, exclude={"name": True, "run": {"threads", "device"}}
-    )
+    own = recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+    for key in ("threads", "device"):  # where it runs does not count
+        own.get("run", {}).pop(key, None)
+    own = {key: value for key, value in own.items() if value != {}}
     contents = [
         hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else "missing"
         for file in files

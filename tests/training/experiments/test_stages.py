@@ -165,7 +165,6 @@ def test_what_has_changed_is_shown_and_made_again_with_what_depends_on_it(
     assert made(recipe, data, run, {**change, "data.split": 1}) == ["other"]
 
 
-@pytest.mark.usefixtures("combined")
 def test_threads_and_device_do_not_make_a_stage_anew(data: Path, tmp_path: Path) -> None:
     def fingerprints(changes: dict[str, Any]) -> list[str]:
         plan = stages.plan(Config.read("finetune-distilled", changes), data, tmp_path)
@@ -176,6 +175,7 @@ def test_threads_and_device_do_not_make_a_stage_anew(data: Path, tmp_path: Path)
     assert set(fingerprints({"run.seed": 1})).isdisjoint(plain)
 
 
+@pytest.mark.usefixtures("combined")
 def test_a_stage_that_was_stopped_is_not_taken_for_finished(
     recipe: Path, data: Path, tmp_path: Path
 ) -> None:

@@ -61,10 +61,13 @@ def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
     if chips is not None:
         return chips
     file = dataset.folder / "chips.npy"
-    stamp, part = file.with_suffix(".json"), file.with_suffix(".part")
+    stamp, part = file.with_suffix(".json"), file.with_suffix(f".{os.getpid()}.part")
     stamp.unlink(missing_ok=True)
-    _decode_all(dataset, part, progress)
-    part.replace(file)
+    try:  # two processes may do this at once: each has a file of its own, and the same content
+        _decode_all(dataset, part, progress)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
     stamp.write_text(json.dumps({"fingerprint": dataset.fingerprint}), "utf-8")
     loaded: NDArray[np.uint8] = np.load(file, mmap_mode="r")
     return loaded

@@ -84,14 +84,29 @@ class Predictor:
     It is pickled as its settings and the name or path of its model, and may be forked.
     """
 
-    def __init__(self, model: Model, **settings: Any) -> None:
+    threads: int | None
+    flip: bool
+    detector: str
+    longest: int
+    gender_threshold: float
+    min_face: float
+    max_faces: int | None
+
+    def __init__(
+        self, model: Model, *, threads: int | None = None, flip: bool | None = None,
+        detector: str = "yunet", longest: int = 1280, gender_threshold: float = 0.5,
+        min_face: float = 0, max_faces: int | None = None,
+    ) -> None:  # fmt: skip
         """Combine a model with the face detector; `load` describes the settings."""
-        self.settings = Settings(**settings)
+        self.settings = Settings(
+            threads=threads, flip=flip, detector=detector, longest=longest,
+            gender_threshold=gender_threshold, min_face=min_face, max_faces=max_faces,
+        )  # fmt: skip
         self.seconds = Stopwatch(("decode", "detect", "align", "predict"))  # so far
         self.model = model
         self.card = model.card
-        vars(self).update(asdict(self.settings))  # each is an attribute too
-        if self.settings.flip is None:
+        vars(self).update(asdict(self.settings))
+        if flip is None:
             self.flip = bool(model.card.get("flip", False))
         self._faces = FacePipeline(self.seconds, self.settings)
         model.interval_levels()  # raises ModelError now rather than at the first picture

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -87,14 +88,14 @@ def is_finished(dest: Path, about: str, journal: str, kind: str = "") -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(ABC):
     """The outcome of one file of a source, in JSON values."""
 
     number: int  # place in the source, from 0; an archive may hold one name several times
 
+    @abstractmethod
     def is_stored(self, folder: Path) -> bool:
         """Return whether the files that came of it stand whole in the output folder."""
-        raise NotImplementedError
 
 
 Entry = TypeVar("Entry", bound=JournalEntry)

@@ -1,6 +1,7 @@
 """Folders of pictures with label tables: a CSV that names the pictures and labels them."""
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import basename, dirname, join, normpath
@@ -22,16 +23,16 @@ class _Row:
     problem: str = ""
 
 
-class LabelTable:
+class LabelTable(ABC):
     """Pictures and one or several CSV files that label them; a subclass says which."""
 
     name: ClassVar[str]  # of the form, a phrase
     terms = YOUR_TERMS
 
     @staticmethod
+    @abstractmethod
     def fits(table: str, row: dict[str, str]) -> bool:
         """Return whether a CSV file with this first row is a label table of this form."""
-        raise NotImplementedError
 
     @classmethod
     def tables(cls, survey: Survey) -> list[str]:

@@ -136,7 +136,10 @@ def _read_table(path: Path, unit: Unit) -> Iterator[tuple[str, bytes]]:
         columns = table.collect_schema()
         picture = listing.picture_column(columns)
         if picture is None:
-            raise DatasetError(f"{path.name!r} no longer has a column of pictures")
+            raise DatasetError(
+                f"{path.name!r} no longer has a column of pictures: put back the table that the "
+                "run began with"
+            )
         strings = {c.lower(): c for c in reversed(columns) if columns[c] == pl.String}
         names = [strings[name] for name in _NAME_COLUMNS if name in strings]
         table = table.select([picture, *names[:1]])

@@ -258,7 +258,10 @@ def _write_tables(dest: Path, about: dict[str, str], journal: Journal[Entry]) ->
     rejects = [(one.picture, one.reason) for one in done if one.reason is not None]
     if not rows:
         first = f", the first: {rejects[0][0]!r}, {rejects[0][1]}" if rejects else ""
-        raise DatasetError(f"no face in {about['source']!r}: {len(rejects)} files rejected{first}")
+        raise DatasetError(
+            f"no face in {about['source']!r}: {len(rejects)} files rejected{first}; expected "
+            "photos in which a face is seen"
+        )
     facts = about | {"pictures": len(done), "chips": len(rows), "rejects": len(rejects)}
     write_csv(dest / "chips.csv", COLUMNS, rows)
     write_csv(dest / "rejects.csv", ("file", "reason"), rejects)

@@ -79,7 +79,10 @@ class Dataset:
             if samples.schema.get(name) != kind
         ]
         if wrong:
-            raise DatasetError(f"{str(table)!r} has other columns: {', '.join(wrong)}")
+            raise DatasetError(
+                f"{str(table)!r} has other columns than a dataset's: {', '.join(wrong)}; import "
+                "the source again with `agelens data import`"
+            )
         self.samples: pl.DataFrame = samples
 
     def __len__(self) -> int:

@@ -54,7 +54,10 @@ class LabelTable(ABC):
         for table in tables:
             self._read(survey, table)
         if not self._exact:
-            raise DatasetError(f"{', '.join(tables)}: no row that names a picture")
+            raise DatasetError(
+                f"{', '.join(tables)}: no row that names a picture; expected paths "
+                "relative to the table"
+            )
         found = {id(row) for name in survey.names if (row := self._find(name)) is not None}
         self._missing = [row for row in self._exact.values() if id(row) not in found]
         self.total = len([n for n in survey.names if n not in self._tables]) + len(self._missing)
@@ -80,7 +83,9 @@ class LabelTable(ABC):
                 first = f"{before.table} row {before.number}"
                 before.problem = f"two rows that differ: {first}, {table} row {number}"
             if len(self._exact) > survey.limits.files:
-                raise DatasetError(f"{table!r} has over {survey.limits.files:,} rows, the limit")
+                raise DatasetError(
+                    f"{table!r} has over {survey.limits.files:,} rows, the limit: split the source"
+                )
 
     def _find(self, name: str) -> _Row | None:
         """Find a picture's row: by its path beside the table, or by the end of its path."""
@@ -116,7 +121,9 @@ def _content(survey: Survey, name: str) -> bytes:
     path = survey.source.path / name
     size, limit = path.stat().st_size, survey.limits.member_bytes
     if size > limit:
-        raise DatasetError(f"{name!r} has {size:,} bytes: over the limit of {limit:,}")
+        raise DatasetError(
+            f"{name!r} has {size:,} bytes, over the limit of {limit:,}: split the table"
+        )
     with open_file(path) as file:
         return file.read()
 

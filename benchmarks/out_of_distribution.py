@@ -24,7 +24,7 @@ from agelens.cli import console
 from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.faces import quality
-from agelens.inference import distribution, uncertainty
+from agelens.inference import distribution
 from agelens.inference.runtime import Model
 from corruptions import KINDS, LEVELS, Chip, Faces, degrade, run, spaced
 
@@ -105,7 +105,7 @@ def errors(model: Model, faces: Faces) -> dict[str, float]:
     answers = run(model, faces.chips)
     off = np.abs(distribution.median(answers.age_probabilities) - faces.ages)
     wrong = (answers.female_probability >= 0.5) != faces.female
-    means = {"age_mae": off, "far_off": off > uncertainty.LARGE_ERROR, "gender_errors": wrong}
+    means = {"age_mae": off, "far_off": off > distribution.LARGE_ERROR, "gender_errors": wrong}
     return {"faces": len(off), **{key: float(values.mean()) for key, values in means.items()}}
 
 

@@ -34,7 +34,7 @@ from agelens.data.dataset import Dataset
 from agelens.data.quality import measure_chip
 from agelens.faces import quality
 from agelens.faces.detector import Detector
-from agelens.inference import distribution, uncertainty
+from agelens.inference import distribution
 from agelens.inference.runtime import CHIP, Model
 from agelens.reports import charts
 from agelens.reports.charts import Axes, Line
@@ -143,7 +143,7 @@ class Answered:
     median: Values  # (N,), years
     off: Values  # (N,), years
     wrong_gender: NDArray[np.bool_]
-    assessments: list[uncertainty.Assessment]
+    assessments: list[distribution.Assessment]
 
     @classmethod
     def of(cls, store: Store, name: str, faces: Faces) -> "Answered":
@@ -157,13 +157,13 @@ class Answered:
         ages, female = answers[:, :-1], answers[:, -1]
         median = distribution.median(ages)
         off, wrong_gender = np.abs(median - faces.ages), (female >= 0.5) != faces.female
-        assessments = uncertainty.assess(median, ages, female)
+        assessments = distribution.assess(median, ages, female)
         return cls(faces, ages, female, median, off, wrong_gender, assessments)
 
     @property
     def wrong(self) -> NDArray[np.bool_]:
         """Whether each answer is over 10 years off, or of the wrong gender."""
-        return (self.off > uncertainty.LARGE_ERROR) | self.wrong_gender
+        return (self.off > distribution.LARGE_ERROR) | self.wrong_gender
 
     @property
     def unsure(self) -> NDArray[np.bool_]:
@@ -172,7 +172,7 @@ class Answered:
 
     def errors(self, those: NDArray[np.bool_]) -> dict[str, float]:
         """Return the errors of some of the faces."""
-        far_off = self.off > uncertainty.LARGE_ERROR
+        far_off = self.off > distribution.LARGE_ERROR
         values = {"age_mae": self.off, "far_off": far_off, "gender_errors": self.wrong_gender}
         return {name: float(each[those].mean())
                 for name, each in (values | {"wrong": self.wrong}).items()}  # fmt: skip
@@ -295,7 +295,7 @@ def curves(faces: Answered) -> dict[str, Any]:
     found: dict[str, Any] = {"kept": shares.tolist()}
     any_error = np.array([assessment.error_probability for assessment in faces.assessments])
     for key, risk, order in (
-        ("age_mae", faces.off, uncertainty.large_error_probability(faces.median, faces.ages)),
+        ("age_mae", faces.off, distribution.large_error_probability(faces.median, faces.ages)),
         ("wrong", faces.wrong, any_error),
         ("gender_errors", faces.wrong_gender, np.minimum(faces.female, 1 - faces.female)),
     ):

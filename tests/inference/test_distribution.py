@@ -1,11 +1,14 @@
-"""Mean, quantiles and median of an age distribution."""
+"""Age distributions: their statistics, intervals, and how reliable a prediction is."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.inference.distribution import AGES, Levels, below, mean, median, quantile
+from agelens.inference import distribution
+from agelens.inference.distribution import AGES, Levels, assess, below, mean, median, quantile
+from agelens.results import Reason, Status
+from labelled import bells
 
 distributions = st.builds(
     lambda seed, peaked: np.random.default_rng(seed).dirichlet(np.full(AGES, peaked)),
@@ -14,8 +17,7 @@ distributions = st.builds(
 )
 
 
-def at(age: int) -> np.ndarray:
-    return np.eye(AGES)[age]
+at = np.eye(AGES).__getitem__
 
 
 @pytest.mark.parametrize("age", [1, 30, 115])
@@ -26,17 +28,11 @@ def test_a_certain_age(age: int) -> None:
     assert quantile(at(age), 0.95) == pytest.approx(age + 0.45)
 
 
-def test_two_equally_likely_ages() -> None:
-    p = (at(20) + at(40)) / 2
+def test_quantiles_of_two_equally_likely_ages_and_of_the_uniform_distribution() -> None:
+    p, uniform = (at(20) + at(40)) / 2, np.full(AGES, 1 / AGES)
     assert mean(p) == 30
-    assert quantile(p, 0.25) == pytest.approx(20)
-    assert quantile(p, 0.75) == pytest.approx(40)
-
-
-def test_the_uniform_distribution() -> None:
-    p = np.full(AGES, 1 / AGES)
-    assert median(p) == pytest.approx(58)
-    assert quantile(p, 0.1) == pytest.approx(-0.5 + 11.7)
+    assert [quantile(p, 0.25), quantile(p, 0.75)] == pytest.approx([20, 40])
+    assert [median(uniform), quantile(uniform, 0.1)] == pytest.approx([58, -0.5 + 11.7])
 
 
 @given(distributions, st.floats(0, 1), st.floats(0, 1))
@@ -77,13 +73,10 @@ def test_below_inverts_quantile(p: np.ndarray, level: float) -> None:
 
 
 def test_levels_by_age_can_widen_the_interval_of_the_old() -> None:
-    years = np.arange(AGES)
-    p = np.exp(-((years - 60) ** 2) / (2 * 5.0**2))
-    p /= p.sum()
-    even = Levels.between(0.05, 0.95)
-    wider = Levels(even.low, np.where(years >= 65, 0.999, 0.95))
-    assert wider.ends(p[None])[0] == even.ends(p[None])[0]
-    assert wider.ends(p[None])[1] > even.ends(p[None])[1] + 4
+    p, even = bells([60], 5), Levels.between(0.05, 0.95)
+    wider = Levels(even.low, np.where(np.arange(AGES) >= 65, 0.999, 0.95))
+    assert wider.ends(p)[0] == even.ends(p)[0]
+    assert wider.ends(p)[1] > even.ends(p)[1] + 4
 
 
 def test_an_empty_interval_is_the_median() -> None:
@@ -91,3 +84,36 @@ def test_an_empty_interval_is_the_median() -> None:
     p = np.full(AGES, 1 / AGES)
     low, high = never.ends(p[None])
     assert low == high == median(p)
+
+
+def test_the_large_error_probability_is_the_mass_beyond_ten_years() -> None:
+    ages = np.concatenate([bells([40], 10 / 1.96), bells([40], 2), np.full((1, AGES), 1 / AGES)])
+    probability = distribution.large_error_probability(np.array([40.0, 40.0, 58.0]), ages)
+    assert probability[0] == pytest.approx(0.05, abs=0.02)
+    assert probability[1] < 1e-5
+    assert probability[2] == pytest.approx(96 / 117, abs=1e-6)
+
+
+def test_each_reason_has_its_cause() -> None:
+    ages = np.concatenate([bells([40], width) for width in (2, 15, 2, 15)])
+    female = np.array([0.99, 0.01, 0.6, 0.45], np.float32)
+    assessed = assess(np.full(4, 40.0), ages, female)
+    assert [(one.status, *one.reasons) for one in assessed] == [
+        (Status.OK,), (Status.UNSURE, Reason.AGE_UNCLEAR), (Status.UNSURE, Reason.GENDER_UNCLEAR),
+        (Status.UNSURE, Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR),
+    ]  # fmt: skip
+    probabilities = [one.error_probability for one in assessed]
+    assert min(probabilities) == probabilities[0]
+    assert probabilities[2] == pytest.approx(0.4, abs=1e-3)
+    assert all(0 <= p <= 1 for p in probabilities)
+
+
+def test_a_poorly_visible_face_is_poor_even_if_the_model_is_certain() -> None:
+    ages = np.concatenate([bells([40], width) for width in (2, 15, 2)])
+    issues = [(Reason.BLURRED,), (Reason.TOO_SMALL, Reason.DARK), ()]
+    female = np.full(3, 0.99, np.float32)
+    assessed = assess(np.full(3, 40.0), ages, female, quality_issues=issues)
+    assert [one.status for one in assessed] == [Status.POOR, Status.POOR, Status.OK]
+    assert assessed[1].reasons == (Reason.TOO_SMALL, Reason.DARK, Reason.AGE_UNCLEAR)
+    assert assessed[0].error_probability == assessed[2].error_probability  # the model's own
+    assert assess(np.zeros(0), np.zeros((0, AGES), np.float32), np.zeros(0, np.float32)) == []

@@ -32,43 +32,32 @@ def test_the_runtime_stores_no_id_of_the_machine(tiny_model: Path, tmp_path: Pat
     assert [item for item in tmp_path.rglob("*") if item.is_file()] == []
 
 
-def test_no_chips_give_empty_outputs(tiny_model: Path) -> None:
+def test_no_chips_give_empty_outputs_and_other_chips_are_refused(tiny_model: Path) -> None:
     out = Model(tiny_model).run(np.zeros((0, CHIP, CHIP, 3), np.uint8))
     assert out.age_probabilities.shape == (0, AGES)
     assert out.age_years.shape == out.female_probability.shape == (0,)
-
-
-@pytest.mark.parametrize(
-    "chips", [np.zeros((1, 100, 100, 3), np.uint8), np.zeros((1, CHIP, CHIP, 3), np.float32)]
-)
-def test_other_chips_are_refused(tiny_model: Path, chips: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="expected uint8"):
-        Model(tiny_model).run(chips)
+    for chips in (np.zeros((1, 100, 100, 3), np.uint8), np.zeros((1, CHIP, CHIP, 3), np.float32)):
+        with pytest.raises(ValueError, match="expected uint8"):
+            Model(tiny_model).run(chips)
 
 
 def test_the_card_comes_with_the_file(make_model) -> None:
     assert Model(make_model({"name": "x", "flip": True})).card["flip"] is True
+    for card in (None, ["not", "an", "object"]):
+        with pytest.raises(ModelError, match="card"):
+            Model(make_model(card))
 
 
-@pytest.mark.parametrize("card", [None, ["not", "an", "object"]])
-def test_a_file_without_a_card_is_refused(make_model, card) -> None:
-    with pytest.raises(ModelError, match="card"):
-        Model(make_model(card))
-
-
-def test_a_broken_file_is_one_error(tmp_path: Path) -> None:
+def test_a_broken_file_and_a_missing_output_are_errors(tiny_model: Path, tmp_path: Path) -> None:
     file = tmp_path / "broken.onnx"
     file.write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"broken\.onnx"):
         Model(file)
-
-
-def test_a_missing_output_is_named(tiny_model: Path, tmp_path: Path) -> None:
     model = onnx.load(tiny_model)
     del model.graph.output[2]
-    onnx.save(model, tmp_path / "less.onnx")
+    onnx.save(model, file)
     with pytest.raises(ModelError, match="female_probability"):
-        Model(tmp_path / "less.onnx")
+        Model(file)
 
 
 def test_models_are_found_by_path_run_folder_and_variable(
@@ -79,8 +68,5 @@ def test_models_are_found_by_path_run_folder_and_variable(
     assert locate(tmp_path) == tmp_path / "model.onnx"
     monkeypatch.setenv("AGELENS_MODEL", str(tiny_model))
     assert locate(None) == tiny_model
-
-
-def test_an_unknown_model_is_named() -> None:
     with pytest.raises(ModelError, match="'no-such-model'"):
         locate("no-such-model")

@@ -14,7 +14,7 @@ import polars as pl
 from agelens.evaluation import bootstrap, groups, metrics
 from agelens.evaluation.bootstrap import Floats, Ints, Weights, divide, estimate_mean
 from agelens.evaluation.figures import SUBSETS, Faces, face_values
-from agelens.inference import uncertainty
+from agelens.inference.distribution import LARGE_ERROR, large_error_probability
 
 SHOWN = 16
 """Faces listed for each kind of mistake."""
@@ -93,8 +93,8 @@ def largest_errors(samples: pl.DataFrame, faces: Faces, weights: Weights) -> dic
     return {
         "error_quantiles": quantiles,
         "far_off": {
-            "years": uncertainty.LARGE_ERROR,
-            **estimate_mean(error > uncertainty.LARGE_ERROR, weights).as_dict(),
+            "years": LARGE_ERROR,
+            **estimate_mean(error > LARGE_ERROR, weights).as_dict(),
         },
         "worst_ages": [describe(row) for row in ages.tolist()],
         "worst_genders": [describe(row) for row in genders.tolist()],
@@ -169,9 +169,9 @@ def _age(faces: Faces, weights: Weights) -> dict[str, Any]:
 
 def _uncertainty(faces: Faces, weights: Weights) -> dict[str, Any]:
     """Compare the predicted probability of an age off by over 10 years with how often it was."""
-    predicted = uncertainty.large_error_probability(faces.age_median, faces.probabilities)
+    predicted = large_error_probability(faces.age_median, faces.probabilities)
     error = np.abs(faces.age_median - faces.age)
-    far = (error > uncertainty.LARGE_ERROR).astype(np.float64)
+    far = (error > LARGE_ERROR).astype(np.float64)
     shares = {"said": predicted, "seen": far, "seen_minus_said": far - predicted}
     order = np.argsort(predicted, kind="stable")
     most_certain = []
@@ -181,7 +181,7 @@ def _uncertainty(faces: Faces, weights: Weights) -> dict[str, Any]:
         kept[rows] = error[rows]
         most_certain.append({"share": share, "age_mae": estimate_mean(kept, weights).as_dict()})
     return {
-        "years": uncertainty.LARGE_ERROR,
+        "years": LARGE_ERROR,
         **bootstrap.tables(bootstrap.estimate_means(shares, weights)),
         "surest": most_certain,
     }

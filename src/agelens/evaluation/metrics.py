@@ -36,8 +36,7 @@ def age_bias(predicted: ArrayLike, true: ArrayLike) -> float:
 
 def whole_years(predicted: ArrayLike) -> Floats:
     """Round ages to whole years; half a year rounds up."""
-    rounded: Floats = np.floor(np.asarray(predicted, np.float64) + 0.5)
-    return rounded
+    return np.asarray(np.floor(np.asarray(predicted, np.float64) + 0.5))
 
 
 def cumulative_score(predicted: ArrayLike, true: ArrayLike, years: int) -> float:
@@ -73,23 +72,21 @@ def age_losses(probabilities: ArrayLike, true: ArrayLike) -> Floats:
     It is the cross-entropy to a normal curve of 2 years around the label (Geng et al., 2013),
     plus a quarter of the smooth L1 error of the mean, as in the published recipes.
     """
-    p, ages = np.asarray(probabilities, np.float64), np.asarray(true).astype(np.int64)
+    p, ages = np.asarray(probabilities, np.float64), np.asarray(true, np.int64)
     grid = np.arange(AGES)
     curves = np.exp(-((grid - grid[:, None]) ** 2) / (2 * LABEL_SIGMA**2))
     curves /= curves.sum(axis=1, keepdims=True)
     cross_entropy = -(curves[ages] * np.log(np.maximum(p, MIN_PROBABILITY))).sum(axis=1)
     off = np.abs(mean(p) - ages)
     smooth_l1 = np.where(off < 1, off**2 / 2, off - 0.5)
-    losses: Floats = cross_entropy + EXPECTATION_WEIGHT * smooth_l1
-    return losses
+    return np.asarray(cross_entropy + EXPECTATION_WEIGHT * smooth_l1)
 
 
 def gender_losses(female_probability: ArrayLike, female: ArrayLike) -> Floats:
     """Return the log loss of gender of each face, in nats, (N,); `female` is true or false."""
     p = np.asarray(female_probability, np.float64)
     right = np.where(np.asarray(female, bool), p, 1 - p)
-    losses: Floats = -np.log(np.maximum(right, MIN_PROBABILITY))
-    return losses
+    return np.asarray(-np.log(np.maximum(right, MIN_PROBABILITY)))
 
 
 def gender_accuracy(female_probability: ArrayLike, female: ArrayLike) -> float:
@@ -104,8 +101,7 @@ def interval_hits(low: ArrayLike, high: ArrayLike, true: ArrayLike) -> Mask:
     A label is a whole year that has been reached, so low is floored and high is ceiled.
     """
     ages = np.asarray(true)
-    inside: Mask = (np.floor(np.asarray(low)) <= ages) & (ages <= np.ceil(np.asarray(high)))
-    return inside
+    return np.asarray((np.floor(low) <= ages) & (ages <= np.ceil(high)))
 
 
 def interval_coverage(low: ArrayLike, high: ArrayLike, true: ArrayLike) -> float:
@@ -140,5 +136,4 @@ def _error(predicted: ArrayLike, true: ArrayLike) -> Floats:
         raise ValueError(
             f"{a.shape} predictions for {b.shape} labels: expected as many, at least one"
         )
-    difference: Floats = a - b
-    return difference
+    return np.asarray(a - b)

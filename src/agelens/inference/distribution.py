@@ -1,16 +1,24 @@
-"""Statistics of age distributions: mean, quantiles, median, cumulative mass, interval.
+"""Read age distributions: mean, quantiles, interval, and how reliable a prediction is.
 
 A distribution is 117 probabilities, one for each whole age 0-116. To interpolate between whole
 years, the mass of age k is spread evenly over [k - 0.5, k + 0.5].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from agelens.results import Reason, Status
+
 AGES = 117
 """Number of whole ages that a model distinguishes: 0 to 116 years."""
+LARGE_ERROR = 10.0
+"""Years: an age that is off by more counts as wrong."""
+AGE_ERROR, GENDER_ERROR = 0.25, 0.2
+"""Probabilities of a large age error and of a wrong gender above which a prediction is unsure."""
 
 
 def mean(probabilities: ArrayLike) -> NDArray[np.float64]:
@@ -100,3 +108,48 @@ def _crossing(over: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[n
     step = np.divide(here, here - before, out=np.zeros(len(over)), where=(k > 0) & (here > 0))
     place = grid[k] - step * (grid[1] - grid[0])
     return np.where(reached.any(axis=1), place, np.inf)
+
+
+class Assessment(NamedTuple):
+    """How reliable one prediction is."""
+
+    status: Status
+    reasons: tuple[Reason, ...]
+    error_probability: float  # 0 to 1; that the age is off by over 10 years or the gender is wrong
+
+
+def assess(
+    age_years: NDArray[np.float64],
+    age_probabilities: NDArray[np.float32],
+    female_probability: NDArray[np.float32],
+    quality_issues: Sequence[tuple[Reason, ...]] | None = None,
+) -> list[Assessment]:
+    """Rate how reliable each prediction is by the model's own distributions, with reasons.
+
+    Takes ages in years (N,), age distributions (N, 117) and probabilities of female (N,).
+    `quality_issues` holds, for each face, why it is poorly visible (see `faces.quality`).
+    """
+    age_error = large_error_probability(age_years, age_probabilities)
+    gender_error = np.minimum(female_probability, 1 - female_probability).astype(np.float64)
+    either = 1 - (1 - age_error) * (1 - gender_error)
+    assessments = []
+    for i, issues in enumerate(quality_issues or [()] * len(age_years)):
+        unclear: tuple[Reason, ...] = ()
+        if age_error[i] > AGE_ERROR:
+            unclear += (Reason.AGE_UNCLEAR,)
+        if gender_error[i] > GENDER_ERROR:
+            unclear += (Reason.GENDER_UNCLEAR,)
+        status = Status.POOR if issues else Status.UNSURE if unclear else Status.OK
+        assessments.append(Assessment(status, issues + unclear, float(either[i])))
+    return assessments
+
+
+def large_error_probability(
+    age_years: NDArray[np.float64], age_probabilities: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the probability (N,) that each age (N,) is off by more than LARGE_ERROR years.
+
+    `age_probabilities` are the age distributions (N, 117).
+    """
+    far = np.abs(np.arange(age_probabilities.shape[1]) - age_years[:, None]) > LARGE_ERROR
+    return np.asarray(np.clip((age_probabilities * far).sum(axis=1), 0, 1), np.float64)

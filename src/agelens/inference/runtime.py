@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import ModelError
-from agelens.inference.distribution import AGES, Levels, median
-from agelens.inference.uncertainty import assess
+from agelens.inference.distribution import AGES, Levels, assess, median
 from agelens.results import Face, Gender, Prediction, Reason
 
 CHIP = 200
@@ -154,18 +153,14 @@ class Model:
 
     def predict(self, chips: NDArray[np.uint8], *, flip: bool = False) -> Output:
         """Run the model over any number of chips in batches; `flip` adds their mirror images."""
-
-        def predict_batch(batch: NDArray[np.uint8]) -> Output:
-            output = self.run(batch)
-            if not flip:
-                return output
-            mirrored = self.run(np.ascontiguousarray(batch[:, :, ::-1]))
-            pairs = zip(output, mirrored, strict=True)
-            return Output(*(((a + b) / 2).astype(np.float32) for a, b in pairs))
-
-        starts = range(0, max(1, len(chips)), BATCH)
-        batches = [predict_batch(chips[start : start + BATCH]) for start in starts]
-        return Output(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+        outputs = []
+        for start in range(0, max(1, len(chips)), BATCH):
+            batch = chips[start : start + BATCH]
+            outputs.append(self.run(batch))
+            if flip:
+                pairs = zip(outputs[-1], self.run(batch[:, :, ::-1].copy()), strict=True)
+                outputs[-1] = Output(*(((a + b) / 2).astype(np.float32) for a, b in pairs))
+        return Output(*map(np.concatenate, zip(*outputs, strict=True)))
 
     def predictions(
         self,

@@ -111,7 +111,7 @@ def describe(pictures: list[Chip]) -> NDArray[np.float32]:
     found = []
     with torch.inference_mode():
         for start in range(0, len(pictures), 40):
-            batch = preprocess(np.stack(pictures[start : start + 40]), INPUT_VIEWS[BACKBONE])
+            batch = preprocess(np.stack(pictures[start : start + 40]), *INPUT_VIEWS[BACKBONE])
             maps = net(torch.from_numpy(batch).permute(0, 3, 1, 2).float())
             found.append(maps.float().mean((2, 3)).numpy())
     return np.concatenate(found)

@@ -10,7 +10,7 @@ from agelens.data.audit import duplicates, facts
 from agelens.data.audit.face_problems import FaceProblem
 from agelens.data.audit.label_errors import LabelScores, OutOfFoldPredictions, ScoredLabels
 from agelens.data.dataset import Dataset
-from agelens.training.batches import sample_weights
+from agelens.training.batches.targets import read_weights
 from agelens.training.recipes.config import DataConfig
 from drawn import write_dataset
 from labelled import bells
@@ -100,8 +100,8 @@ def test_training_reads_the_actions(tmp_path: Path) -> None:
     ]
     path = tmp_path / "actions.csv"
     facts.write_actions(found, path)
-    left_out = sample_weights.read_weights(DataConfig(exclude=str(path)), dataset)
-    weighed = sample_weights.read_weights(DataConfig(downweight=str(path)), dataset)
+    left_out = read_weights(DataConfig(exclude=str(path)), dataset)
+    weighed = read_weights(DataConfig(downweight=str(path)), dataset)
     assert left_out is not None
     assert left_out[:5].tolist() == [0, 1, 1, 0, 1]
     assert weighed is not None
@@ -109,6 +109,6 @@ def test_training_reads_the_actions(tmp_path: Path) -> None:
     facts.write_actions([], path)
     assert path.read_text("utf-8").strip() == "file,problem,evidence,suggestion,weight"
     both = DataConfig(exclude=str(path), downweight=str(path))
-    weights = sample_weights.read_weights(both, dataset)
+    weights = read_weights(both, dataset)
     assert weights is not None
     assert (weights == 1).all()

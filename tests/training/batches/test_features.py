@@ -99,7 +99,7 @@ def test_a_stopped_computation_resumes_to_the_same_features(dataset: Dataset, mo
 
 def test_padding_is_black_and_around() -> None:
     white = np.full((1, 200, 200, 3), 255, np.uint8)
-    (shown,) = features.preprocess(white, features.InputView(240, 0.1))
+    (shown,) = features.preprocess(white, 240, 0.1)
     framed = np.zeros((240, 240, 3), np.uint8)
     framed[20:220, 20:220] = 255
     assert np.array_equal(shown, framed)

@@ -6,7 +6,7 @@ from rich.progress import Progress
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError
 from agelens.evaluation import metrics
-from agelens.training.batches import distillation
+from agelens.training.batches.targets import read_teacher
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments.out_of_fold import Labels, predict_folds
 from agelens.training.recipes.config import Config
@@ -61,7 +61,7 @@ def test_a_split_predicts_its_training_faces_only_and_can_be_a_teacher(
     out_of_fold.write(table, about, tmp_path / "teacher-0.parquet")
     file = str(tmp_path / "teacher-{split}.parquet")
     recipe = {"data": {"teacher": file}, "loss": {"teacher": 0.5}}
-    targets = distillation.read_teacher(Config.check(recipe, "test").filled(), dataset)
+    targets = read_teacher(Config.check(recipe, "test").filled(), dataset)
     assert targets is not None
     assert np.allclose(targets.distribution[rows].sum(1), 1, atol=1e-4)
     unknown = np.setdiff1d(np.arange(len(dataset)), rows)

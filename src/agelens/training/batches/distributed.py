@@ -63,17 +63,15 @@ class Worker:
         if self.world_size == 1:
             return network
         network.train()
-        for parent in list(network.modules()):
-            for name, child in list(parent.named_children()):
-                if not isinstance(child, nn.modules.batchnorm._BatchNorm) or not child.training:
-                    continue
-                if type(child) is not nn.BatchNorm2d or not child.affine or child.momentum is None:
-                    raise TrainingError(
-                        f"this backbone has {type(child).__name__}, whose statistics several "
-                        "workers cannot share: train it with one worker, or freeze it with "
-                        "model.frozen"
-                    )
-                setattr(parent, name, SyncBatchNorm(child))
+        for module in network.modules():
+            if not isinstance(module, nn.modules.batchnorm._BatchNorm) or not module.training:
+                continue
+            if type(module) is not nn.BatchNorm2d or not module.affine or module.momentum is None:
+                raise TrainingError(
+                    f"this backbone has {type(module).__name__}, whose statistics several workers "
+                    "cannot share: train it with one worker, or freeze it with model.frozen"
+                )
+            module.__class__ = SyncBatchNorm  # it keeps its parameters and running statistics
         return nn.parallel.DistributedDataParallel(network)
 
 
@@ -81,7 +79,7 @@ SINGLE_WORKER = Worker()
 
 
 class _AllReduce(torch.autograd.Function):
-    """Sum a tensor over all workers; the gradient is summed over them too."""
+    """Sum a tensor over all workers, and its gradient too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -96,13 +94,6 @@ class _AllReduce(torch.autograd.Function):
 
 class SyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over all workers, also on a CPU, which torch's SyncBatchNorm refuses."""
-
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        """Take over the parameters and running statistics of a BatchNorm2d."""
-        super().__init__(norm.num_features, norm.eps, norm.momentum)
-        self.weight, self.bias = norm.weight, norm.bias
-        self.running_mean, self.running_var = norm.running_mean, norm.running_var
-        self.num_batches_tracked = norm.num_batches_tracked
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H, W)."""

@@ -1,8 +1,7 @@
 """Features of every chip of a data set by a frozen network, computed once and cached.
 
 The cache is `NAME.npy` in the data set's folder, with a JSON file beside it that says which
-network and which pictures the features are of. They do not depend on labels, so relabelling
-leaves them valid.
+network and which pictures the features are of. Relabelling leaves them valid.
 """
 
 import hashlib
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,17 +32,9 @@ from agelens.training.recipes.config import ModelConfig
 
 BATCH = 64
 _CHECKPOINT_EVERY = 10  # batches
-
-
-class InputView(NamedTuple):
-    """The preprocessing of a backbone."""
-
-    size: int  # pixels, side of the backbone's input
-    padding: float  # black border on every side, as a share of the chip's side
-
-
-INPUT_VIEWS = {"faceres-deep": InputView(224, 0.1), "dlib": InputView(dlib_resnet.SIZE, 0.0)}
-"""The input that each backbone was trained on, or works best with."""
+INPUT_VIEWS = {"faceres-deep": (224, 0.1), "dlib": (dlib_resnet.SIZE, 0.0)}
+"""The input that each backbone was trained on, or works best with: the side in pixels, and the
+black border on every side as a share of the chip's side."""
 
 
 def backbone_features(dataset: Dataset, backbone: str, progress: Progress) -> NDArray[np.float16]:
@@ -54,17 +45,18 @@ def backbone_features(dataset: Dataset, backbone: str, progress: Progress) -> ND
     if backbone not in INPUT_VIEWS:
         known = ", ".join(INPUT_VIEWS)
         raise TrainingError(f"no frozen features of {backbone!r}: expected one of {known}")
-    view = INPUT_VIEWS[backbone]
+    size, padding = INPUT_VIEWS[backbone]
     net = backbones.build(ModelConfig(backbone=backbone)).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def extract(batch: NDArray[np.uint8]) -> Tensor:
+    def extract(batch: Tensor) -> Tensor:
         # (B, S, S, 3) permuted to (B, 3, S, S) is what channels_last means
-        maps: Tensor = net(torch.from_numpy(preprocess(batch, view)).permute(0, 3, 1, 2).float())
+        resized = torch.from_numpy(preprocess(batch.numpy(), size, padding)).permute(0, 3, 1, 2)
+        maps: Tensor = net(resized.float())
         return maps.float().mean((2, 3))
 
-    name, fingerprint = f"features-{backbone}", {"backbone": backbone, **view._asdict()}
-    extractor = FeatureExtractor(name, fingerprint, net.num_features, extract)
+    fingerprint = {"backbone": backbone, "size": size, "padding": padding}
+    extractor = FeatureExtractor(f"features-{backbone}", fingerprint, net.num_features, extract)
     return cached_features(dataset, extractor, progress)
 
 
@@ -87,17 +79,17 @@ def network_features(dataset: Dataset, network: Network, progress: Progress) -> 
     parts = []
     for index, member in enumerate(fusion.members):
         key = f"{network.size} {network.padding} {fusion.views[index]} {member}"
-        width = fusion.widths[index]
-        extractor = _by_digest(key, (member,), width, partial(extract_member, index))
+        extract = partial(extract_member, index)
+        extractor = _by_digest(key, (member,), fusion.widths[index], extract)
         parts.append(cached_features(dataset, extractor, progress))
     return np.concatenate(parts, axis=-1)
 
 
-def preprocess(batch: NDArray[np.uint8], view: InputView) -> NDArray[np.uint8]:
+def preprocess(batch: NDArray[np.uint8], size: int, padding: float) -> NDArray[np.uint8]:
     """Pad and resize chips, uint8 (B, 200, 200, 3), to uint8 (B, size, size, 3)."""
-    edge = round(CHIP * view.padding)
+    edge = round(CHIP * padding)
     padded = np.pad(batch, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
-    resized = [cv2.resize(c, (view.size, view.size), interpolation=cv2.INTER_AREA) for c in padded]
+    resized = [cv2.resize(chip, (size, size), interpolation=cv2.INTER_AREA) for chip in padded]
     return np.stack(resized).astype(np.uint8, copy=False)
 
 
@@ -118,13 +110,13 @@ class FeatureExtractor:
     name: str  # of the cache file, without suffix
     fingerprint: dict[str, Any]  # JSON values that identify the network and its preprocessing
     width: int  # F
-    extract: Callable[[NDArray[np.uint8]], Tensor]  # uint8 (B, 200, 200, 3) RGB to (B, F)
+    extract: Callable[[Tensor], Tensor]  # uint8 (B, 200, 200, 3) RGB to (B, F)
 
     def run(self, batch: NDArray[np.uint8], precision: str) -> NDArray[np.float32]:
         """Return the features of a batch, in "float32" or under "bfloat16" autocast."""
         bfloat16 = precision == "bfloat16"
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            return self.extract(batch).float().numpy()
+            return self.extract(torch.from_numpy(batch)).float().numpy()
 
     def faster_precision(self) -> str:
         """Time both precisions on blank chips; return the faster one."""
@@ -141,12 +133,8 @@ def _by_digest(
     for module in modules:
         for name, tensor in module.state_dict().items():
             digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
-    return FeatureExtractor(
-        f"features-{digest.hexdigest()[:12]}",
-        {"network": digest.hexdigest()},
-        width,
-        lambda batch: extract(torch.from_numpy(batch)),
-    )
+    name, fingerprint = f"features-{digest.hexdigest()[:12]}", {"network": digest.hexdigest()}
+    return FeatureExtractor(name, fingerprint, width, extract)
 
 
 def cached_features(
@@ -174,12 +162,9 @@ def cached_features(
 
 
 def _compute(
-    dataset: Dataset,
-    extractor: FeatureExtractor,
-    file: Path,
-    fingerprint: dict[str, Any],
+    dataset: Dataset, extractor: FeatureExtractor, file: Path, fingerprint: dict[str, Any],
     progress: Progress,
-) -> None:
+) -> None:  # fmt: skip
     """Write the features to a file, resuming a computation that was stopped."""
     keep_freed_memory()
     unfinished, state_file = file.with_suffix(".part"), file.with_suffix(".part.json")

@@ -114,12 +114,9 @@ class FeatureLoader(Loader):
 
 
 def labelled_loader(
-    dataset: Dataset,
-    chips: NDArray[np.uint8],
-    rows: NDArray[np.int64],
-    batch_size: int = VALIDATION_BATCH,
-    weights: NDArray[np.float32] | None = None,
-) -> Loader:
+    dataset: Dataset, chips: NDArray[np.uint8], rows: NDArray[np.int64],
+    batch_size: int = VALIDATION_BATCH, weights: NDArray[np.float32] | None = None,
+) -> Loader:  # fmt: skip
     """Return a loader of some rows of a data set; `weights` (N,) are those of all its faces."""
     faces = dataset.samples[rows]
     ages = faces["age"].to_numpy().astype(np.int64)

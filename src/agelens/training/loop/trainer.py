@@ -18,11 +18,11 @@ from torch import Tensor
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.inference import distribution
-from agelens.training.batches import distillation, sample_weights
 from agelens.training.batches.augmentation import Augment
 from agelens.training.batches.distributed import SINGLE_WORKER, Worker
 from agelens.training.batches.features import network_features
 from agelens.training.batches.loader import Batch, make_loaders
+from agelens.training.batches.targets import read_teacher, read_weights
 from agelens.training.loop import run_record
 from agelens.training.loop.metrics import MetricAccumulator
 from agelens.training.loop.optimizer import L2SP, learning_rate, make_optimizer, update_ema
@@ -68,7 +68,7 @@ class Trainer:
         keep_freed_memory()
         torch.set_num_threads(config.run.threads or torch.get_num_threads())
         torch.manual_seed(config.run.seed)
-        weights = sample_weights.read_weights(config.data, dataset)
+        weights = read_weights(config.data, dataset)
         self.train_loader, self.validation_loader = make_loaders(config, dataset, progress, weights)
         self.network = Network(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.network.features_frozen and config.augment.mirrors_alone:
@@ -84,7 +84,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self._l2_sp = L2SP(self.network, config.optimizer)
         self.autocast = use_bfloat16(config, self.network)
-        self._teacher = distillation.read_teacher(config, dataset)
+        self._teacher = read_teacher(config, dataset)
         self._worker = SINGLE_WORKER
 
     def distribute(self, worker: Worker) -> None:

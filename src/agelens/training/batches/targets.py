@@ -1,16 +1,21 @@
-"""Sample weights: how much each training face counts, from the files of `agelens data audit`.
+"""What a loss takes besides labels: sample weights, and a teacher's predictions (distillation).
 
-The files are CSV with the column `file` and, as audit writes them, `suggestion` and `weight`.
-Weights apply to training faces only, so that validation and test figures stay comparable.
+Sample weights come from the CSV files of `agelens data audit`. They apply to training faces only,
+so that validation and test figures stay comparable. A teacher's predictions (Hinton et al., 2015)
+are the `predictions.parquet` of `agelens evaluate MODEL --part train`, or the file of
+`agelens data out-of-fold`.
 """
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.training.recipes.config import DataConfig
+from agelens.inference import distribution
+from agelens.training.networks.loss import Targets
+from agelens.training.recipes.config import Config, DataConfig
 
 
 def read_weights(config: DataConfig, dataset: Dataset) -> NDArray[np.float32] | None:
@@ -58,9 +63,8 @@ def _checked_weights(table: pl.DataFrame, path: str) -> NDArray[np.float32]:
     invalid = ~weights.is_between(0, 1).fill_null(False)
     if invalid.any():
         row = int(invalid.arg_max() or 0)
-        raise TrainingError(
-            f"{path}, line {row + 2}: weight {table['weight'][row]!r}: expected 0 to 1"
-        )
+        given = table["weight"][row]
+        raise TrainingError(f"{path}, line {row + 2}: weight {given!r}: expected 0 to 1")
     return weights.to_numpy()
 
 
@@ -74,3 +78,42 @@ def _rows(table: pl.DataFrame, dataset: Dataset, path: str) -> NDArray[np.int64]
             f"{unknown[0]!r}: expected the actions of this dataset's own audit"
         )
     return rows.to_numpy()
+
+
+def read_teacher(config: Config, dataset: Dataset) -> Targets | None:
+    """Read the teacher's predictions, one row per face of the data set; None without a teacher.
+
+    Faces without one have zeros. Raises TrainingError for predictions that lack a training face,
+    or where only one of data.teacher and loss.teacher is set.
+    """
+    file = config.data.teacher
+    if (file is None) != (config.loss.teacher == 0):
+        raise TrainingError(
+            f"data.teacher = {file!r} with loss.teacher = {config.loss.teacher}: "
+            "expected a file and a share above 0, or neither"
+        )
+    if file is None:
+        return None
+    columns = ["file", "age_probabilities", "female_probability"]
+    try:
+        known = pl.read_parquet(file, columns=columns).drop_nulls()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TrainingError(
+            f"cannot read the teacher's answers {file!r} ({error}): expected the "
+            "predictions.parquet of  agelens evaluate MODEL --part train"
+        ) from error
+    known = known.join(dataset.samples.select("file").with_row_index("row"), on="file")
+    rows = known["row"].to_numpy()
+    missing = np.setdiff1d(dataset.split(config.data.split).train, rows)
+    if len(missing):
+        raise TrainingError(
+            f"{file} lacks {len(missing):,} of the training faces, such as "
+            f"{dataset.samples['file'][int(missing[0])]!r}: expected the answers of "
+            f"agelens evaluate MODEL --part train --split {config.data.split}"
+        )
+    probabilities = np.zeros((len(dataset), distribution.AGES), np.float32)
+    female = np.zeros(len(dataset), np.float32)
+    probabilities[rows] = known["age_probabilities"].to_numpy()
+    female[rows] = known["female_probability"].to_numpy()
+    mean = distribution.mean(probabilities).astype(np.float32)
+    return Targets(*map(torch.from_numpy, (probabilities, mean, female)))

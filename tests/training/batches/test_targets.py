@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from agelens.cli.app import app
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
-from agelens.training.batches import sample_weights
 from agelens.training.batches.augmentation import Augment
 from agelens.training.batches.loader import make_loaders
+from agelens.training.batches.targets import read_weights
 from agelens.training.loop.metrics import MetricAccumulator
 from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import AugmentConfig, Config, DataConfig
@@ -33,13 +33,13 @@ def write_actions(path: Path, *rows: tuple[str, str, str]) -> str:
 
 def weighted(dataset: Dataset, **files: object) -> dict[int, float]:
     """Give the weights other than 1, by the row of their face."""
-    weights = sample_weights.read_weights(DataConfig(**files), dataset)
+    weights = read_weights(DataConfig(**files), dataset)
     assert weights is not None
     return {row: weights[row] for row in np.flatnonzero(weights != 1).tolist()}
 
 
 def test_without_files_there_are_no_weights(dataset: Dataset) -> None:
-    assert sample_weights.read_weights(DataConfig(), dataset) is None
+    assert read_weights(DataConfig(), dataset) is None
     assert "exclude" not in Config().table()["data"]  # so that older runs can be resumed
 
 
@@ -80,12 +80,12 @@ def test_faulty_files_are_an_error(
     path = tmp_path / "actions.csv"
     path.write_text(text.format(dataset.samples["file"][0]), "utf-8")
     with pytest.raises(TrainingError, match=message):
-        sample_weights.read_weights(DataConfig(downweight=str(path)), dataset)
+        read_weights(DataConfig(downweight=str(path)), dataset)
 
 
 def test_a_missing_file_is_an_error(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match=r"cannot read data\.exclude = 'none\.csv'"):
-        sample_weights.read_weights(DataConfig(exclude="none.csv"), dataset)
+        read_weights(DataConfig(exclude="none.csv"), dataset)
 
 
 def test_only_training_leaves_out_faces_of_weight_zero(dataset: Dataset, config: Config) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.progress import Progress
 
+from agelens.data.dataset import Dataset
 from agelens.training.experiments.run import train
 from agelens.training.export import exporter
 from agelens.training.recipes.config import Config
@@ -24,6 +25,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set folder of 100 drawn faces."""
     return write_dataset(tmp_path_factory.mktemp("drawn-small"), 100)
+
+
+@pytest.fixture(scope="session")
+def dataset(small_data: Path) -> Dataset:
+    """The data set of 100 drawn faces."""
+    return Dataset(small_data)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Two workers with halves of each batch learn what one learns from the whole."""
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rich.progress import Progress
 from torch import distributed, nn
 
 from agelens.data.chips import cached
@@ -17,10 +15,8 @@ from agelens.errors import TrainingError
 from agelens.training.batches.distributed import SINGLE_WORKER, SyncBatchNorm, Worker
 from agelens.training.loop.trainer import Trainer
 from agelens.training.networks import checkpoint
-from agelens.training.recipes.config import Config
 from processes import FORKSERVER
-
-QUIET = Progress(disable=True)
+from runs import QUIET, StoppedError, figures, stop_after, tiny
 
 
 def small() -> nn.Sequential:
@@ -55,21 +51,14 @@ def take_one_step(worker: Worker, folder: Path) -> None:
 
 
 # of 61 faces in batches of 20 the last one has a single face
-RECIPE = Config.read("tiny", {"schedule.epochs": 2, "optimizer.batch": 20})
-
-
-class StoppedError(Exception):
-    pass
+RECIPE = tiny(schedule__epochs=2, optimizer__batch=20)
 
 
 def train_one_epoch(worker: Worker, folder: Path, data: Path) -> None:
-    def stop(row: dict[str, float]) -> None:
-        raise StoppedError
-
     trainer = Trainer(RECIPE, Dataset(data), folder, QUIET)
     trainer.distribute(worker)
     with pytest.raises(StoppedError):
-        trainer.fit(stop)
+        trainer.fit(stop_after(1))
 
 
 def work(worker: Worker, folder: Path, data: Path) -> None:
@@ -110,21 +99,15 @@ def test_gradients_and_statistics_are_those_of_the_whole_batch(folder: Path) -> 
             assert torch.allclose(ours[name], value, rtol=1e-4, atol=1e-5), name
 
 
-def history(run: Path) -> list[dict[str, float]]:
-    rows = csv.DictReader((run / "history.csv").read_text("utf-8").splitlines())
-    timed = ("train_seconds", "faces_per_second")
-    return [{k: float(v) for k, v in row.items() if k not in timed} for row in rows]
-
-
 def test_resume_with_another_number_of_workers_follows_the_same_curve(
-    folder: Path, small_data: Path, tmp_path: Path
+    folder: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
-    Trainer(RECIPE, Dataset(small_data), tmp_path, QUIET).fit()
-    assert len(history(folder)) == 1
-    resumed = Trainer(RECIPE, Dataset(small_data), folder, QUIET)
+    Trainer(RECIPE, dataset, tmp_path, QUIET).fit()
+    assert len(figures(folder)) == 1
+    resumed = Trainer(RECIPE, dataset, folder, QUIET)
     resumed.resume()
     resumed.fit()
-    for ours, theirs in zip(history(folder), history(tmp_path), strict=True):
+    for ours, theirs in zip(figures(folder), figures(tmp_path), strict=True):
         assert ours == pytest.approx(theirs, rel=2e-3, abs=2e-3)
     ours, theirs = (checkpoint.load(run / "last.safetensors")[0] for run in (folder, tmp_path))
     assert ours.keys() == theirs.keys()
@@ -135,8 +118,8 @@ def test_batch_norm_that_cannot_be_synchronised_is_an_error() -> None:
         Worker(0, 2).parallelise(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
 
 
-def test_more_workers_than_faces_in_a_batch_are_an_error(small_data: Path, tmp_path: Path) -> None:
-    trainer = Trainer(RECIPE, Dataset(small_data), tmp_path, QUIET)
+def test_more_workers_than_faces_in_a_batch_are_an_error(dataset: Dataset, tmp_path: Path) -> None:
+    trainer = Trainer(RECIPE, dataset, tmp_path, QUIET)
     with pytest.raises(TrainingError, match=r"40 workers: expected at most \d+"):
         trainer.distribute(Worker(1, 40))
 

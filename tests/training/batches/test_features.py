@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.progress import Progress
 from torch import nn
 
 from agelens.data import chips
@@ -17,8 +16,7 @@ from agelens.training.batches.features import FeatureExtractor
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
-
-QUIET = Progress(disable=True)
+from runs import QUIET
 
 
 class Halves(nn.Module):

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.progress import Progress
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
@@ -16,13 +15,7 @@ from agelens.training.batches.targets import read_weights
 from agelens.training.loop.metrics import MetricAccumulator
 from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import AugmentConfig, Config, DataConfig
-
-QUIET = Progress(disable=True)
-
-
-@pytest.fixture
-def dataset(small_data: Path) -> Dataset:
-    return Dataset(small_data)
+from runs import QUIET, tiny
 
 
 def write_actions(path: Path, *rows: tuple[str, str, str]) -> str:
@@ -48,20 +41,14 @@ def test_exclude_follows_the_suggestion_and_downweight_the_smallest_weight(
 ) -> None:
     files = dataset.samples["file"].to_list()
     path = write_actions(
-        tmp_path / "actions.csv",
-        (files[3], "exclude", "0"),
-        (files[5], "downweight", "0.5"),
-        (files[5], "relabel", "0.25"),
-        (files[7], "look", "1"),
-    )
+        tmp_path / "actions.csv", (files[3], "exclude", "0"), (files[5], "downweight", "0.5"),
+        (files[5], "relabel", "0.25"), (files[7], "look", "1"),
+    )  # fmt: skip
     assert weighted(dataset, exclude=path) == {3: 0}
     assert weighted(dataset, downweight=path) == {3: 0, 5: 0.25}
-
-
-def test_a_bare_list_of_files_is_excluded(dataset: Dataset, tmp_path: Path) -> None:
-    path = tmp_path / "list.csv"
-    path.write_text(f"file\n{dataset.samples['file'][9]}\n", "utf-8")
-    assert weighted(dataset, exclude=str(path)) == {9: 0}
+    bare_list = tmp_path / "list.csv"
+    bare_list.write_text(f"file\n{files[9]}\n", "utf-8")
+    assert weighted(dataset, exclude=str(bare_list)) == {9: 0}
 
 
 @pytest.mark.parametrize(
@@ -81,9 +68,6 @@ def test_faulty_files_are_an_error(
     path.write_text(text.format(dataset.samples["file"][0]), "utf-8")
     with pytest.raises(TrainingError, match=message):
         read_weights(DataConfig(downweight=str(path)), dataset)
-
-
-def test_a_missing_file_is_an_error(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match=r"cannot read data\.exclude = 'none\.csv'"):
         read_weights(DataConfig(exclude="none.csv"), dataset)
 
@@ -103,9 +87,6 @@ def test_only_training_leaves_out_faces_of_weight_zero(dataset: Dataset, config:
     assert all(batch.weights is None for batch in validation.in_order())
     for batch in train.shuffled(Augment(AugmentConfig()), 32, 0, 0):
         assert batch.weights.tolist() == weights[batch.rows].tolist()
-
-
-def test_too_few_training_faces_are_an_error(dataset: Dataset, config: Config) -> None:
     with pytest.raises(TrainingError, match="leave 0 training faces"):
         make_loaders(config, dataset, QUIET, np.zeros(len(dataset), np.float32))
 
@@ -119,12 +100,12 @@ def test_the_loss_counts_each_face_by_its_weight(
 
     def first_loss(**changes: object) -> float:
         # at 200 pixels the network takes chips as they are, so that no augmentation stands between
-        config = Config.read("tiny", {"augment.mixup": mixup, "model.size": 200, **changes})
+        config = tiny(augment__mixup=mixup, model__size=200, **changes)
         trainer = Trainer(config, dataset, tmp_path, QUIET)
         torch.manual_seed(0)
         return trainer.step(next(trainer.train_loader.in_order()), MetricAccumulator())
 
-    assert first_loss(**{"data.downweight": halves}) == pytest.approx(first_loss() / 2, rel=1e-5)
+    assert first_loss(data__downweight=halves) == pytest.approx(first_loss() / 2, rel=1e-5)
 
 
 def test_train_records_the_files_of_weights(

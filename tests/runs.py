@@ -1,0 +1,40 @@
+"""What the tests of training share: the recipe tiny, a stop on the way, the figures of a run."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.progress import Progress
+
+from agelens.training.recipes.config import Config
+
+QUIET = Progress(disable=True)
+
+
+class StoppedError(Exception):
+    """Stands for whatever ends a run early."""
+
+
+def stop_after(epochs: int) -> Callable[[dict[str, float]], None]:
+    """Give an `on_epoch` that stops the run after so many epochs."""
+
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == epochs:
+            raise StoppedError
+
+    return stop
+
+
+def tiny(**changes: object) -> Config:
+    """Read the recipe tiny with changes, in which __ stands for a dot."""
+    return Config.read("tiny", {key.replace("__", "."): v for key, v in changes.items()})
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "history.csv").read_text("utf-8").splitlines()))
+
+
+def figures(run: Path) -> list[dict[str, float]]:
+    """Read the history without the columns that tell the time."""
+    timed = ("train_seconds", "faces_per_second")
+    return [{k: float(v) for k, v in row.items() if k not in timed} for row in history(run)]

@@ -285,7 +285,7 @@ def show(name: str, cases: list[dict[str, Any]]) -> None:
         "gender": ("gender_accuracy", ".1%"),
     }  # fmt: skip
     rows = pl.DataFrame(cases).group_by("kind", maintain_order=True).mean().to_dicts()
-    console.table(["kind"], columns, [([row["kind"]], row) for row in rows], title=title)
+    console.table(["kind"], [(row["kind"], row) for row in rows], columns, title=title)
 
 
 if __name__ == "__main__":

@@ -195,11 +195,11 @@ def test_a_reader_is_a_class_and_a_line(monkeypatch, tmp_path) -> None:
     assert sorted(summary.dataset.samples["age"]) == [7, 30]
 
 
-def test_a_command_is_a_file_and_a_word_in_its_group(monkeypatch) -> None:
+def test_a_command_is_a_function_and_a_word_in_its_group(monkeypatch) -> None:
     module = ModuleType("agelens.cli.say_hello")
     module.say_hello = lambda: typer.echo("hello")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     app = Commands()
     app.callback()(lambda: None)
-    add_commands(app, {"Use a model": ["say-hello"]})
+    add_commands(app, {"Use a model": {"say-hello": "say_hello"}})
     assert CliRunner().invoke(app, ["say-hello", "--quiet"]).stdout == "hello\n"

@@ -1,4 +1,4 @@
-"""The command line: each file parses one command, calls one function and prints.
+"""The command line: each command is parsed, calls one function and prints.
 
 Imports every other package, inside the functions that need it.
 """

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,20 +14,21 @@ from agelens.errors import AgelensError
 
 INTERRUPTED = 130  # the exit code that shells use for Ctrl-C: 128 + SIGINT
 
-GROUPS = {
-    "Use a model": ("predict", "batch", "watch"),
-    "Serve a model": ("serve",),
-    "Prepare data": ("data",),
-    "Make a model": (
-        "train", "recipes", "tune", "benchmark", "soup", "combine", "export", "quantize",
-        "backbones",
-    ),
-    "Measure a model": ("evaluate", "report", "card", "audit-model"),
-    "Look after the installation": ("models", "doctor"),
+GROUPS: dict[str, dict[str, str]] = {
+    "Use a model": {"predict": "predict", "batch": "batch", "watch": "watch"},
+    "Serve a model": {"serve": "serve"},
+    "Prepare data": {"data": "data"},
+    "Make a model": {
+        "train": "train", "recipes": "library", "tune": "train", "benchmark": "train",
+        "soup": "runs", "combine": "runs", "export": "runs", "quantize": "runs",
+        "backbones": "library",
+    },
+    "Measure a model": dict.fromkeys(("evaluate", "report", "card", "audit-model"), "measure"),
+    "Look after the installation": {"models": "installation", "doctor": "installation"},
 }  # fmt: skip
-"""The commands as `agelens --help` lists them: each is a file of this package.
+"""The commands as `agelens --help` lists them, each with its file in this package.
 
-The file holds a function of the command's name, or an `app` with subcommands.
+The file holds a function of the command's name, or a `Commands` with subcommands.
 """
 
 
@@ -44,16 +45,15 @@ app = options.Commands(
 )  # fmt: skip
 
 
-def add_commands(to: typer.Typer, groups: Mapping[str, Sequence[str]]) -> None:
-    """Add the commands of each group, found by name in this package."""
-    for group, names in groups.items():
-        for name in names:
-            word = name.replace("-", "_")
-            module = import_module(f"agelens.cli.{word}")
-            if hasattr(module, "app"):
-                to.add_typer(module.app, name=name, rich_help_panel=group)
+def add_commands(to: typer.Typer, groups: Mapping[str, Mapping[str, str]]) -> None:
+    """Add the commands of each group, found by name in their files."""
+    for group, files in groups.items():
+        for name, file in files.items():
+            command = getattr(import_module(f"agelens.cli.{file}"), name.replace("-", "_"))
+            if isinstance(command, typer.Typer):
+                to.add_typer(command, name=name, rich_help_panel=group)
             else:
-                to.command(name, rich_help_panel=group)(getattr(module, word))
+                to.command(name, rich_help_panel=group)(command)
 
 
 add_commands(app, GROUPS)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from agelens.cli import console, options
 
@@ -16,22 +17,22 @@ def batch(
     *,
     source: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="A folder, glob, manifest (.txt, .csv, .parquet) or tar shards; local or a URL."
         ),
     ],
-    output: Annotated[str, typer.Option("--output", "-o", help="The folder or URL to write to.")],
+    output: Annotated[str, Option("--output", "-o", help="The folder or URL to write to.")],
     engine: Annotated[
-        str, typer.Option(help="local: the cores of this machine; ray: a cluster (extra `scale`).")
+        str, Option(help="local: the cores of this machine; ray: a cluster (extra `scale`).")
     ] = "local",
     address: options.RayAddress = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", "-w", min=1, help="Processes, one core each (default: all)."),
+        Option("--workers", "-w", min=1, help="Processes, one core each (default: all)."),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Count the pictures and estimate the time by a sample."),
+        Option("--dry-run", help="Count the pictures and estimate the time by a sample."),
     ] = False,
     chips: options.Chips = False,
     max_faces: options.MaxFaces = None,

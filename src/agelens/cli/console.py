@@ -28,8 +28,7 @@ quiet = False
 json_logs = False
 SECONDS_PER_LINE = 1.0  # between two JSON lines about the same stage
 
-Columns = Mapping[str, tuple[str, str]]  # heading -> key and format of a figure
-VALIDATION: Columns = {
+VALIDATION = {  # heading -> key and format of a figure
     "MAE": ("validation_mae", ".3f"),
     "CS@5": ("validation_cs5", ".1%"),
     "gender": ("validation_gender_accuracy", ".1%"),
@@ -77,14 +76,13 @@ def command_line() -> str:
 
 
 def table(
-    labels: Sequence[str],
-    columns: Columns,
-    rows: Iterable[tuple[Sequence[str], Mapping[str, Any]] | None],
-    **style: Any,
-) -> None:
-    """Print a table of labels and figures.
+    labels: Sequence[str], rows: Iterable[Sequence[Any] | None],
+    columns: Mapping[str, tuple[str, str]] = {}, **style: Any,
+) -> None:  # fmt: skip
+    """Print a table of labels and, with `columns`, of figures; a row of None is a line.
 
-    Each row has its labels and its figures by key, empty where one is missing; None is a line.
+    `columns` gives the key and the format of each figure by its heading. Each row then ends in a
+    mapping of its figures; where one is missing, the cell is empty.
     """
     from rich.table import Table
 
@@ -95,7 +93,7 @@ def table(
         if row is None:
             printed.add_section()
             continue
-        texts, figures = row
+        texts, figures = (row[:-1], row[-1]) if columns else (row, {})
         cells = [format(figures[key], form) if figures.get(key) is not None else ""
                  for key, form in columns.values()]  # fmt: skip
         printed.add_row(*texts, *cells)

@@ -1,27 +1,25 @@
-"""`agelens data`: turn published collections of labelled faces into dataset folders."""
+"""`agelens data`: turn published collections of labelled faces into dataset folders, check them."""
 
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
-from agelens.cli import audit, console, explore, options, out_of_fold
+from agelens.cli import console, options
+from agelens.errors import MissingExtra
 
 if TYPE_CHECKING:
     from agelens.data.importer import Imported
 
 STAGES = {"check": "checking the source", "import": "importing pictures", "align": "aligning faces"}
-Destination = Annotated[Path, typer.Argument(help="The folder to write.")]
+Destination = Annotated[Path, Argument(help="The folder to write.")]
 
-app = options.Commands(no_args_is_help=True)
-app.command("out-of-fold")(out_of_fold.out_of_fold)
-app.command("explore")(explore.explore)
-app.command("audit")(audit.audit)
+data = options.Commands(no_args_is_help=True)
 
 
-@app.callback()
-def data() -> None:
+@data.callback()
+def about_data() -> None:
     """Import, explore and audit dataset folders.
 
     [bold]Examples[/]
@@ -32,15 +30,15 @@ def data() -> None:
     """
 
 
-@app.command("import")
+@data.command("import")
 def import_(
     source: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             help="A folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures."
         ),
     ],
-    dest: Annotated[Path, typer.Argument(help="The dataset folder to make.")],
+    dest: Annotated[Path, Argument(help="The dataset folder to make.")],
 ) -> None:
     """Import labelled pictures into a dataset folder with cross-validation folds.
 
@@ -62,7 +60,7 @@ def import_(
     with console.stages(STAGES) as show:
         imported = import_dataset(source, dest, report=show)
     _note_earlier(dest, imported.already, imported.before, "files")
-    _print_summary(imported, dest)
+    console.table(("dataset", str(dest)), _summary(imported))
     samples = imported.dataset.samples
     photos = int((samples["width"] != samples["height"]).sum())
     if photos:
@@ -74,16 +72,15 @@ def import_(
         console.note(imported.terms)
 
 
-@app.command()
+@data.command()
 def align(
-    source: Annotated[Path, typer.Argument(help="A folder, tar or zip of pictures.")],
+    source: Annotated[Path, Argument(help="A folder, tar or zip of pictures.")],
     dest: Destination,
     every: Annotated[
-        bool, typer.Option("--all", help="Cut out all faces of a picture, not only the largest.")
+        bool, Option("--all", help="Cut out all faces of a picture, not only the largest.")
     ] = False,
     workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Pictures processed in parallel (default: one per core)."),
+        int | None, Option(min=1, help="Pictures processed in parallel (default: one per core).")
     ] = None,
 ) -> None:
     """Cut faces out of pictures, aligned to 200 x 200 px chips as in UTKFace.
@@ -109,9 +106,9 @@ def align(
     )
 
 
-@app.command()
+@data.command()
 def landmarks(
-    source: Annotated[Path, typer.Argument(help="A dataset folder, or any folder of chips.")],
+    source: Annotated[Path, Argument(help="A dataset folder, or any folder of chips.")],
     dest: Destination,
 ) -> None:
     """Compute 68 landmarks of aligned chips, in the format of UTKFace's own lists.
@@ -135,6 +132,150 @@ def landmarks(
     )
 
 
+@data.command("out-of-fold")
+def predict_out_of_fold(
+    data: options.Dataset,
+    output: Annotated[
+        Path | None, Option(help="The Parquet file to write (default: DATA/out-of-fold.parquet).")
+    ] = None,
+    backbone: Annotated[
+        list[str] | None,
+        Option(help="Backbone for the features: faceres-deep or dlib (repeatable; default: both)."),
+    ] = None,
+    split: Annotated[int | None, Option(
+        min=0, max=4,
+        help="Only the training faces of this split, as a distillation teacher (data.teacher).",
+    )] = None,
+    seeds: Annotated[int, Option(min=1, max=20, help="Heads to average in each fold.")] = 2,
+    threads: options.Threads = None,
+) -> None:  # fmt: skip
+    """Predict every face with a model that was trained on the other folds.
+
+    Trains a small head for each fold on the features of a frozen pre-trained face network. The
+    features are computed once and cached in DATA. The file has the columns of `agelens
+    evaluate`'s predictions.parquet. Recipes use it as a distillation teacher (data.teacher, with
+    --split), and `agelens data audit` uses it to find wrong labels. Run the same command again to
+    continue after a stop.
+
+    [bold]Examples[/]
+
+      agelens data out-of-fold utkface
+      agelens data out-of-fold utkface --split 0 --output teacher.parquet
+    """
+    options.need_train()
+    import torch
+
+    from agelens.data.dataset import Dataset
+    from agelens.training.experiments import out_of_fold as answers
+
+    if threads:
+        torch.set_num_threads(threads)
+    dataset = Dataset(data)
+    path = output or data / "out-of-fold.parquet"
+    with console.bar() as progress:
+        table, about = answers.predict_out_of_fold(
+            dataset, progress, tuple(backbone or answers.BACKBONES), seeds, split
+        )
+    answers.write(table, about, path)
+    console.note(
+        f"{about['faces']:,} faces, each by a head trained on the other folds: "
+        f"MAE {about['age_mae']:.3f} years, CS@5 {about['cs5']:.1%}, "
+        f"gender accuracy {about['gender_accuracy']:.1%} against the labels"
+    )
+    console.result(path)
+
+
+@data.command()
+def explore(
+    data: options.Dataset,
+    output: options.Output,
+    landmarks: Annotated[Path | None, Option(
+        help="landmarks.parquet or landmarks.txt from `agelens data landmarks`.",
+        exists=True, dir_okay=False,
+    )] = None,
+) -> None:  # fmt: skip
+    """Describe the labels and pictures of a dataset in a report.
+
+    Writes OUTPUT/explore.html, a self-contained report (it contains faces: keep it to yourself),
+    explore.json with the same facts, and weights.csv with a weight for each face, for use with
+    `agelens train --downweight`. Measurements of the pictures are cached in the dataset folder,
+    so a second run is fast. Run the same command again to continue after a stop.
+
+    [bold]Examples[/]
+
+      agelens data explore utkface --output explored
+      agelens data explore utkface --output explored --landmarks landmarks/landmarks.parquet
+    """
+    options.need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
+    from agelens.reports.explore import explore as explore_dataset
+
+    with console.stages() as report:
+        explored = explore_dataset(data, output, landmarks, console.command_line(), report)
+    for step, seconds in explored.seconds.items():
+        console.note(f"{step}: {seconds:.1f} s")
+    console.report(explored.findings, explored.page, explored.json, explored.table)
+
+
+@data.command()
+def audit(
+    data: options.Dataset,
+    output: options.Output,
+    out_of_fold: Annotated[Path | None, Option(
+        help="Out-of-fold predictions, from `agelens data out-of-fold`.",
+        exists=True, dir_okay=False,
+    )] = None,
+    models: Annotated[bool, Option(
+        help="Use pre-trained face networks, if installed, to find copies and wrong labels.",
+    )] = True,
+    threads: options.Threads = None,
+) -> None:  # fmt: skip
+    """Find damaged files, duplicates, bad faces and wrong labels in a dataset.
+
+    Writes OUTPUT/audit.html, a self-contained report (it contains faces: keep it to yourself),
+    audit.json with the same facts, and actions.csv with an action for each file, for use with
+    `agelens train --exclude` and `--downweight`. Labels are compared with the predictions of
+    models that were not trained on the face, in DATA/out-of-fold.parquet. If that file is missing
+    and torch is installed (extra `train`), the audit makes it. Run the same command again to
+    continue after a stop.
+
+    [bold]Examples[/]
+
+      agelens data audit utkface --output audit
+      agelens data audit utkface --output audit --no-models
+    """
+    options.need("data", "polars", "scipy", "matplotlib", "jinja2")
+    from agelens.data.audit.facts import ModelOutputs
+    from agelens.reports.audit import audit as audit_dataset
+    from agelens.reports.dataset_page import prepare
+
+    prepare(data, output)  # before anything long
+    missing = "" if models else "--no-models was given; leave it out to have them judged."
+    try:
+        if models:
+            options.need_train()
+    except MissingExtra as error:
+        missing = f"{error}, and run this again."
+    outputs, before = ModelOutputs(out_of_fold, missing=missing), dict[str, float]()
+    if not missing:
+        import torch
+
+        from agelens.training.experiments.out_of_fold import audit_inputs
+
+        if threads:
+            torch.set_num_threads(threads)
+        with console.bar() as progress:
+            outputs, before = audit_inputs(data, out_of_fold, progress)
+    with console.stages() as report:
+        audited = audit_dataset(
+            data, output, outputs, console.command_line(), before, threads, report
+        )
+    for step, seconds in audited.seconds.items():
+        console.note(f"{step}: {seconds:.1f} s")
+    console.report(audited.findings, audited.page, audited.json, audited.table)
+    if audited.facts.no_labels:
+        console.warn(f"labels were not judged: {audited.facts.no_labels}")
+
+
 def _note_earlier(dest: Path, complete: bool, before: int, what: str) -> None:
     """Print what an earlier run has done."""
     if complete:
@@ -143,31 +284,31 @@ def _note_earlier(dest: Path, complete: bool, before: int, what: str) -> None:
         console.note(f"continued an earlier run: {before:,} {what} were done")
 
 
-def _print_summary(imported: "Imported", dest: Path) -> None:
-    from rich.table import Table
-
+def _summary(imported: "Imported") -> list[tuple[str, str]]:
+    """Describe an imported dataset, in rows of a heading and a text."""
     samples = imported.dataset.samples
+    count, ages = len(samples), samples["age"].to_list()
     genders = dict(samples["gender"].value_counts().iter_rows())
     folds = dict(samples["fold"].value_counts().iter_rows())
-    ages = samples["age"].to_list()
-    table = Table("dataset", str(dest), show_lines=False)
-    table.add_row("recognised", imported.recognised)
-    table.add_row("samples", f"{len(samples):,}")
-    table.add_row("rejects", f"{imported.rejects:,}{' (see rejects.csv)' * bool(imported.rejects)}")
-    if imported.copies:
-        table.add_row("copies left out", f"{imported.copies:,}")
-    table.add_row("ages", f"{min(ages)} to {max(ages)} years, mean {sum(ages) / len(ages):.1f}")
-    for gender in ("female", "male"):
-        table.add_row(gender, f"{genders.get(gender, 0):,}")
-    if None in genders:
-        table.add_row("gender unknown", f"{genders[None]:,}")
-    table.add_row("folds 0 to 9", " ".join(f"{folds.get(fold, 0):,}" for fold in range(10)))
-    if "age_low" in samples.columns:
-        table.add_row("ages are ranges", "age is the middle; of an open range its start")
-    if "subject" in samples.columns:
-        table.add_row("people", f"{samples['subject'].n_unique():,}, each in one fold")
-    published = "published folds v1"
-    if imported.published_folds < len(samples):
-        published += f" for {imported.published_folds:,}, hashed for the others"
-    table.add_row("folds from", published)
-    console.out.print(table)
+    partly = f" for {imported.published_folds:,}, hashed for the others"
+    rows = [
+        ("recognised", imported.recognised),
+        ("samples", f"{count:,}"),
+        ("rejects", f"{imported.rejects:,}{' (see rejects.csv)' * bool(imported.rejects)}"),
+        ("copies left out", f"{imported.copies:,}" * bool(imported.copies)),
+        ("ages", f"{min(ages)} to {max(ages)} years, mean {sum(ages) / count:.1f}"),
+        ("female", f"{genders.get('female', 0):,}"),
+        ("male", f"{genders.get('male', 0):,}"),
+        ("gender unknown", f"{genders[None]:,}" if None in genders else ""),
+        ("folds 0 to 9", " ".join(f"{folds.get(fold, 0):,}" for fold in range(10))),
+        (
+            "ages are ranges",
+            "age is the middle; of an open range its start" * ("age_low" in samples),
+        ),
+        (
+            "people",
+            f"{samples['subject'].n_unique():,}, each in one fold" if "subject" in samples else "",
+        ),
+        ("folds from", "published folds v1" + partly * (imported.published_folds < count)),
+    ]
+    return [row for row in rows if row[1]]

@@ -2,13 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer import Argument, Option
 
 from agelens.cli import console
 from agelens.errors import MissingExtra
@@ -21,65 +22,49 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # data, runs and what is written
 _DATASET = "A dataset folder, made by `agelens data import`."
-Dataset = Annotated[Path, typer.Argument(help=_DATASET)]
-Data = Annotated[Path, typer.Option(help=_DATASET)]
-TrainingData = Annotated[Path, typer.Option(help="The dataset folder of the training.")]
-Run = Annotated[Path, typer.Option("--run", help="The run folder to write.")]
-Runs = Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
-Format = Annotated[
-    str, typer.Option("--format", "-f", help="Output format: table, json, jsonl or csv.")
-]
+Dataset = Annotated[Path, Argument(help=_DATASET)]
+Data = Annotated[Path, Option(help=_DATASET)]
+TrainingData = Annotated[Path, Option(help="The dataset folder of the training.")]
+Run = Annotated[Path, Option("--run", help="The run folder to write.")]
+Runs = Annotated[list[Path], Argument(help="Run folders, two or more.")]
+Output = Annotated[Path, Option("--output", "-o", help="The folder to write to.")]
+Format = Annotated[str, Option("--format", "-f", help="Output format: table, json, jsonl or csv.")]
 OutputFile = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to this file, not standard output.")
+    Path | None, Option("--output", "-o", help="Write to this file, not standard output.")
 ]
 
 # recipes and clusters
 Recipe = Annotated[
-    str | None, typer.Argument(help="A recipe: a name of `agelens recipes` or a TOML file.")
+    str | None, Argument(help="A recipe: a name of `agelens recipes` or a TOML file.")
 ]
 Config = Annotated[
-    str | None, typer.Option("--config", help="Deprecated: give the recipe as RECIPE.", hidden=True)
+    str | None, Option("--config", help="Deprecated: give the recipe as RECIPE.", hidden=True)
 ]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Override a value of the recipe: section.key=value (repeatable)."),
+    Option("--set", help="Override a value of the recipe: section.key=value (repeatable)."),
 ]
 RayAddress = Annotated[
-    str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto (default: start Ray here).")
+    str | None, Option(help="HOST:PORT of a Ray cluster, or auto (default: start Ray here).")
 ]
 
 # models and predictions
-Model = Annotated[
-    str | None,
-    typer.Option("--model", "-m", help="A shipped model's name, a run folder, or a file."),
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads (default: all).")]
+MODEL = "A shipped model's name, a run folder, or a file."
+Threads = Annotated[int | None, Option(min=1, help="Processor threads (default: all).")]
 Flip = Annotated[
-    bool | None,
-    typer.Option(help="Average each face with its mirror image (default: set by the model)."),
+    bool | None, Option(help="Average each face with its mirror image (default: set by the model).")
 ]
-Longest = Annotated[
-    int,
-    typer.Option(
-        min=320, max=8000, help="Long side in pixels for face detection; raise it for crowds."
-    ),
-]
-GenderThreshold = Annotated[
-    float, typer.Option(min=0.5, max=1.0, help="Give a gender only at or above this probability.")
-]
-MinFace = Annotated[float, typer.Option(min=0, help="Ignore faces smaller than this many pixels.")]
 MaxFaces = Annotated[
-    int | None, typer.Option(min=1, help="Predict only the N largest faces of each picture.")
+    int | None, Option(min=1, help="Predict only the N largest faces of each picture.")
 ]
 Chips = Annotated[
-    bool, typer.Option("--chips", help="Inputs are aligned square face chips, as in UTKFace.")
+    bool, Option("--chips", help="Inputs are aligned square face chips, as in UTKFace.")
 ]
 PerFrame = Annotated[
-    bool, typer.Option("--per-frame", help="Also write the prediction of each frame of a clip.")
+    bool, Option("--per-frame", help="Also write the prediction of each frame of a clip.")
 ]
 MinViews = Annotated[
-    int, typer.Option(min=1, help="Leave out people who appear in fewer frames of a clip.")
+    int, Option(min=1, help="Leave out people who appear in fewer frames of a clip.")
 ]
 
 
@@ -90,10 +75,7 @@ def _two_or_none(faces: int) -> int:
 
 
 SaliencyFaces = Annotated[
-    int,
-    typer.Option(
-        min=0, callback=_two_or_none, help="Number of faces for saliency maps; 0 for none."
-    ),
+    int, Option(min=0, callback=_two_or_none, help="Number of faces for saliency maps; 0 for none.")
 ]
 
 
@@ -101,11 +83,20 @@ SaliencyFaces = Annotated[
 class ModelOptions:
     """The model and how it predicts, for every command that predicts pictures."""
 
-    model: Model = None
+    model: Annotated[str | None, Option("--model", "-m", help=MODEL)] = None
     flip: Flip = None
-    longest: Longest = 1280
-    gender_threshold: GenderThreshold = 0.5
-    min_face: MinFace = 0
+    longest: Annotated[
+        int,
+        Option(
+            min=320, max=8000, help="Long side in pixels for face detection; raise it for crowds."
+        ),
+    ] = 1280
+    gender_threshold: Annotated[
+        float, Option(min=0.5, max=1.0, help="Give a gender only at or above this probability.")
+    ] = 0.5
+    min_face: Annotated[
+        float, Option(min=0, help="Ignore faces smaller than this many pixels.")
+    ] = 0
 
 
 @dataclass(frozen=True)
@@ -127,22 +118,14 @@ class PredictorOptions(ModelOptions):
 class Messages:
     """The options of every command, for its messages on standard error."""
 
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet", "-q",
-            envvar="AGELENS_QUIET", rich_help_panel="Messages",
-            help="Print only warnings and errors on standard error, no progress and no notes.",
-        ),
-    ] = False  # fmt: skip
-    json_logs: Annotated[
-        bool,
-        typer.Option(
-            "--json-logs",
-            envvar="AGELENS_JSON_LOGS", rich_help_panel="Messages",
-            help="Print messages on standard error as JSON, one object per line.",
-        ),
-    ] = False  # fmt: skip
+    quiet: Annotated[bool, Option(
+        "--quiet", "-q", envvar="AGELENS_QUIET", rich_help_panel="Messages",
+        help="Print only warnings and errors on standard error, no progress and no notes.",
+    )] = False  # fmt: skip
+    json_logs: Annotated[bool, Option(
+        "--json-logs", envvar="AGELENS_JSON_LOGS", rich_help_panel="Messages",
+        help="Print messages on standard error as JSON, one object per line.",
+    )] = False  # fmt: skip
 
 
 class Commands(typer.Typer):
@@ -181,15 +164,20 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def one_of(value: str, choices: Iterable[str], option: str) -> str:
+    """Return the value of an option if it is one of the choices; else raise BadParameter."""
+    if value not in choices:
+        raise typer.BadParameter(
+            f"{value!r}: expected one of {', '.join(choices)}", param_hint=option
+        )
+    return value
+
+
 def writer_of(form: str) -> "type[Writer]":
     """Return the writer that --format names. Raises BadParameter for an unknown format."""
     from agelens.output.tables import WRITERS
 
-    if form not in WRITERS:
-        raise typer.BadParameter(
-            f"{form!r}: expected one of {', '.join(WRITERS)}", param_hint="--format"
-        )
-    return WRITERS[form]
+    return WRITERS[one_of(form, WRITERS, "--format")]
 
 
 def need(extra: str, *packages: str) -> None:

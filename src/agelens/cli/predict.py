@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from agelens.cli import console, options
 from agelens.errors import AgelensError, MissingExtra, SourceError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 def predict(
     paths: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="PATH...",
             help="Pictures, clips, folders (with subfolders), globs, or - for standard input.",
         ),
@@ -43,24 +44,20 @@ def predict(
     output: options.OutputFile = None,
     annotate: Annotated[
         Path | None,
-        typer.Option("--annotate", "-a", help="Folder for copies with boxes and labels drawn in."),
+        Option("--annotate", "-a", help="Folder for copies with boxes and labels drawn in."),
     ] = None,
     png: Annotated[
         bool,
-        typer.Option("--png", help="Write annotated pictures as PNG, whatever the input format."),
+        Option("--png", help="Write annotated pictures as PNG, whatever the input format."),
     ] = False,
     chips: options.Chips = False,
     over: Annotated[
         list[int] | None,
-        typer.Option(
-            min=1, max=116, help="Also give the probability of this age or more (repeatable)."
-        ),
+        Option(min=1, max=116, help="Also give the probability of this age or more (repeatable)."),
     ] = None,
-    fps: Annotated[
-        float, typer.Option(min=0.01, help="Clips: frames to analyse per second.")
-    ] = 5.0,
+    fps: Annotated[float, Option(min=0.01, help="Clips: frames to analyse per second.")] = 5.0,
     every: Annotated[
-        int | None, typer.Option(min=1, help="Clips: analyse every N-th frame instead.")
+        int | None, Option(min=1, help="Clips: analyse every N-th frame instead.")
     ] = None,
     per_frame: options.PerFrame = False,
     min_views: options.MinViews = 3,

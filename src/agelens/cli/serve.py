@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from agelens.cli import console, options
 from agelens.errors import ConfigError, SourceError
@@ -21,40 +21,36 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def serve(
     *,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")
+        str, Option(help="Address to listen on; 0.0.0.0 for all interfaces.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 picks a free one.")
+        int, Option("--port", "-p", min=0, max=65535, help="Port; 0 picks a free one.")
     ] = 8000,
     threads: options.Threads = None,
-    max_bytes: Annotated[
-        int, typer.Option(min=1000, help="Maximum bytes per request.")
-    ] = 32_000_000,
-    max_pictures: Annotated[int, typer.Option(min=1, help="Maximum pictures per request.")] = 32,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Maximum pixels per picture.")
-    ] = 25_000_000,
-    max_faces: Annotated[int, typer.Option(min=1, help="Maximum faces per picture.")] = 200,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Timeout of a response.")] = 30.0,
-    upload_seconds: Annotated[float, typer.Option(min=0.1, help="Timeout of an upload.")] = 60.0,
+    max_bytes: Annotated[int, Option(min=1000, help="Maximum bytes per request.")] = 32_000_000,
+    max_pictures: Annotated[int, Option(min=1, help="Maximum pictures per request.")] = 32,
+    max_pixels: Annotated[int, Option(min=1, help="Maximum pixels per picture.")] = 25_000_000,
+    max_faces: Annotated[int, Option(min=1, help="Maximum faces per picture.")] = 200,
+    seconds: Annotated[float, Option(min=0.1, help="Timeout of a response.")] = 30.0,
+    upload_seconds: Annotated[float, Option(min=0.1, help="Timeout of an upload.")] = 60.0,
     queue: Annotated[
-        int, typer.Option(min=1, help="Maximum pictures in the queue; more are rejected (429).")
+        int, Option(min=1, help="Maximum pictures in the queue; more are rejected (429).")
     ] = 128,
     max_wait: Annotated[
-        float, typer.Option(min=0.01, help="Maximum seconds in the queue, expected; else 429.")
+        float, Option(min=0.01, help="Maximum seconds in the queue, expected; else 429.")
     ] = 0.6,
     batch_wait: Annotated[
-        float, typer.Option(min=0, help="Milliseconds to wait for more pictures of a batch.")
+        float, Option(min=0, help="Milliseconds to wait for more pictures of a batch.")
     ] = 5.0,
     api_keys: Annotated[
-        Path | None, typer.Option(help="File of API keys, one per line (default: no key needed).")
+        Path | None, Option(help="File of API keys, one per line (default: no key needed).")
     ] = None,
     cors_origin: Annotated[
         list[str] | None,
-        typer.Option(help="Allowed CORS origin, such as https://a.example (repeatable)."),
+        Option(help="Allowed CORS origin, such as https://a.example (repeatable)."),
     ] = None,
-    page: Annotated[bool, typer.Option(help="Serve the web page at /.")] = True,
-    fetch: Annotated[bool, typer.Option(help="Fetch pictures by URL, public hosts only.")] = False,
+    page: Annotated[bool, Option(help="Serve the web page at /.")] = True,
+    fetch: Annotated[bool, Option(help="Fetch pictures by URL, public hosts only.")] = False,
     prediction: options.ModelOptions,
 ) -> None:
     """Serve predictions over HTTP, with a web page at /.

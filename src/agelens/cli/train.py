@@ -1,10 +1,11 @@
-"""`agelens train`: from a recipe and a dataset folder to a run folder with a model."""
+"""`agelens train`, `tune` and `benchmark`: from a recipe and a dataset to trained models."""
 
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
 from agelens.cli import console, options
 
@@ -17,37 +18,30 @@ def train(
     data: options.Data,
     recipe: options.Recipe = None,
     run: Annotated[
-        Path | None, typer.Option(help="The run folder to write (default: runs/NAME).")
+        Path | None, Option(help="The run folder to write (default: runs/NAME).")
     ] = None,
     config: options.Config = None,
     resume: Annotated[
-        bool, typer.Option(help="Continue a run that was stopped; this is always done.")
+        bool, Option(help="Continue a run that was stopped; this is always done.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the stages and what each needs; train nothing.")
+        bool, Option("--dry-run", help="Show the stages and what each needs; train nothing.")
     ] = False,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers",
-            "-w",
-            min=1,
-            help="Processes that share each batch, with Ray (extra `scale`; experimental).",
-        ),
-    ] = 1,
+    workers: Annotated[int, Option(
+        "--workers", "-w", min=1,
+        help="Processes that share each batch, with Ray (extra `scale`; experimental).",
+    )] = 1,
     address: options.RayAddress = None,
     exclude: Annotated[
         Path | None,
-        typer.Option(
-            help="An actions.csv from `agelens data audit`: leave out the faces it excludes."
-        ),
+        Option(help="An actions.csv from `agelens data audit`: leave out the faces it excludes."),
     ] = None,
     downweight: Annotated[
         Path | None,
-        typer.Option(help="An actions.csv or weights.csv with a weight for each training face."),
+        Option(help="An actions.csv or weights.csv with a weight for each training face."),
     ] = None,
     change: options.Changes = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train a recipe, with every stage it needs, and export the model.
 
     Finished stages are skipped, and a run that was stopped continues when the same command is
@@ -94,6 +88,117 @@ def train(
     console.result(run / "model.onnx")
 
 
+def tune(
+    data: options.Data,
+    recipe: options.Recipe = None,
+    space: Annotated[
+        str, Option(help="What may change: space, space-frozen, or a TOML file.")
+    ] = "space",
+    run: Annotated[
+        Path | None,
+        Option(help="The study folder; an existing study continues (default: runs/tune-NAME)."),
+    ] = None,
+    config: options.Config = None,
+    trials: Annotated[int, Option(min=1, help="Total number of trials in the study.")] = 20,
+    workers: Annotated[int, Option(min=1, help="Processes that share the cores.")] = 1,
+    change: options.Changes = None,
+) -> None:
+    """Search for better hyperparameters of a recipe on the validation folds.
+
+    Writes best.toml, trials.csv and plots. Run the same command again to continue a study that
+    was stopped.
+
+    [bold]Examples[/]
+
+      agelens tune frozen-dlib --space space-frozen --data utkface
+      agelens tune finetune --data utkface --trials 20 --set data.share=0.33 \\
+        --set schedule.epochs=3
+    """
+    options.need_train()
+    options.need("train", "optuna", "tomli_w", "matplotlib")
+    from agelens.training.experiments import tuning
+
+    checked = read(recipe, config, change)
+    ranges = tuning.read_space(space, checked)
+    run = run or Path("runs", f"tune-{checked.name}")
+    with console.bar() as progress:
+        best = tuning.tune(
+            checked, ranges, data, run, trials, progress, workers=workers, on_trial=console.note
+        )
+    console.note(best.read_text("utf-8").splitlines()[0].removeprefix("# "))
+    console.result(best)
+
+
+COLUMNS = {
+    "MAE": ("age_mae", ".3f"),
+    "CS@5": ("age_within_5", ".2%"),
+    "MAE 21-60": ("age_mae_21_60", ".3f"),
+    "gender": ("gender_accuracy", ".2%"),
+    "gender from 13": ("gender_accuracy_13", ".2%"),
+}
+
+
+def benchmark(
+    data: options.Data,
+    run: Annotated[Path, Option(help="The folder that holds the runs of all splits.")],
+    config: Annotated[Path | None, Option(help="The recipe to train, a TOML file.")] = None,
+    members: Annotated[
+        list[Path] | None,
+        Option("--combine", help="Instead of a recipe: combine other such RUNs (repeatable)."),
+    ] = None,
+    protocol: Annotated[str, Option(help="Only five-splits so far.")] = "five-splits",
+    splits: Annotated[
+        list[int] | None, Option("--split", min=0, max=4, help="Only this split (repeatable).")
+    ] = None,
+    flip: Annotated[bool, Option(help="Average each face with its mirror image.")] = True,
+    change: options.Changes = None,
+) -> None:
+    """Train and evaluate a model on each of five splits: mean and standard deviation.
+
+    Writes RUN/protocol.json. Run the same command again to continue after a stop.
+
+    [bold]Examples[/]
+
+      agelens benchmark --config concat --data utkface --run runs/protocol/concat
+
+      agelens benchmark --combine runs/a --combine runs/b --data utkface --run runs/both
+    """
+    options.need_train()
+    from agelens.training.experiments.cross_validation import five_splits
+    from agelens.training.recipes.config import Config
+
+    options.one_of(protocol, ["five-splits"], "--protocol")
+    if (config is None) == (not members):
+        raise typer.BadParameter("expected either --config or --combine", param_hint="--config")
+    if members and change:
+        raise typer.BadParameter(
+            "--set changes a recipe: give it with --config", param_hint="--set"
+        )
+    wanted = {"splits": sorted(set(splits))} if splits else {}
+    recipe = Config.read(config, overrides(change or [])) if config else None
+    source: Any = recipe or members
+    name = recipe.name if recipe else " + ".join(member.name for member in source)
+
+    def print_split(row: dict[str, Any]) -> None:
+        console.note(
+            f"split {row['split']}: MAE {row['age_mae']:.3f}, CS@5 {row['age_within_5']:.1%}, "
+            f"gender {row['gender_accuracy']:.1%}"
+        )
+
+    with console.bar() as progress:
+        about = five_splits(
+            source, data, run, progress, flip=flip, on_split=print_split,
+            command=console.command_line(), **wanted,
+        )  # fmt: skip
+    rows: list[Any] = [(str(row["split"]), row) for row in about["splits"]]
+    rows += [None, ("mean", about["mean"])]
+    if len(about["splits"]) > 1:
+        rows.append(("s.d.", about["standard_deviation"]))
+    title = f"{name}, test folds{', flip' if flip else ''}"
+    console.table(["split"], rows, COLUMNS, title=title)
+    console.result(run / "protocol.json")
+
+
 def read(
     recipe: str | None,
     config: str | None = None,
@@ -126,13 +231,13 @@ def _show(stages: "list[Stage]", data: Path) -> None:
     from agelens.training.experiments.stages import has_teacher
 
     dataset = Dataset(data)
-    rows: list[tuple[list[str], dict[str, Any]]] = []
+    rows = []
     for number, stage in enumerate(stages, 1):
         needs = ", ".join(stage.needs) or "random weights"
         if stage.teacher and not has_teacher(stage, dataset):
             needs += " (to be made)"
-        rows.append(([f"{number} {stage.name}", str(stage.folder), needs, stage.state], {}))
-    console.table(["stage", "run folder", "made from", "state"], {}, rows)
+        rows.append((f"{number} {stage.name}", str(stage.folder), needs, stage.state))
+    console.table(["stage", "run folder", "made from", "state"], rows)
 
 
 def _print_epoch(row: dict[str, float]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from agelens.cli import console, options
 from agelens.errors import AgelensError, SourceError
@@ -32,27 +32,23 @@ RECENT = 3.0
 def watch(
     source: Annotated[
         str | None,
-        typer.Argument(
-            help="A stream address (http, https, rtsp) or a clip; the default is a camera."
-        ),
+        Argument(help="A stream address (http, https, rtsp) or a clip; the default is a camera."),
     ] = None,
     *,
-    camera: Annotated[int, typer.Option("--camera", "-c", min=0, help="Number of the camera.")] = 0,
-    seconds: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this many seconds.")
-    ] = None,
+    camera: Annotated[int, Option("--camera", "-c", min=0, help="Number of the camera.")] = 0,
+    seconds: Annotated[float | None, Option(min=0, help="Stop after this many seconds.")] = None,
     record: Annotated[
         Path | None,
-        typer.Option("--record", "-r", help="Write the annotated video to this MP4 file."),
+        Option("--record", "-r", help="Write the annotated video to this MP4 file."),
     ] = None,
     window: Annotated[
-        bool | None, typer.Option(help="Show a window (default: if the system can).")
+        bool | None, Option(help="Show a window (default: if the system can).")
     ] = None,
     form: options.Format = "table",
     output: options.OutputFile = None,
     per_frame: options.PerFrame = False,
     min_views: options.MinViews = 3,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a stream.")] = 10.0,
+    timeout: Annotated[float, Option(min=0.1, help="Seconds to wait for a stream.")] = 10.0,
     settings: options.PredictorOptions,
 ) -> None:
     """Track the people in front of a camera live, and list them at the end.

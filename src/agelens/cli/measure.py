@@ -1,0 +1,242 @@
+"""`agelens evaluate`, `report`, `card` and `audit-model`: how good models are, and pages of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from agelens.cli import console, options
+
+if TYPE_CHECKING:
+    from agelens.evaluation.evaluate import Evaluation
+
+
+def evaluate(
+    models: Annotated[
+        list[str],
+        Argument(metavar="MODEL...", help="Shipped models by name, run folders, or ONNX files."),
+    ],
+    data: options.Data,
+    split: Annotated[int, Option(min=0, max=4, help="The split, 0 to 4.")] = 0,
+    part: Annotated[
+        str, Option(help="The faces to use: test, validation, train or all.")
+    ] = "test",
+    flip: options.Flip = None,
+    pipeline: Annotated[
+        bool, Option("--pipeline", help="Detect and align the faces first; count the missed ones.")
+    ] = False,
+    output: Annotated[Path | None, Option(
+        "--output", "-o",
+        help="The folder to write; with several models, one subfolder for each "
+        "(default: RUN/evaluation-... for run folders, evaluation/NAME-... for others).",
+    )] = None,
+    threads: options.Threads = None,
+) -> None:  # fmt: skip
+    """Measure models on the test faces of a dataset, overall and by group.
+
+    Writes one folder per model with `predictions.parquet`, one row per face, and
+    `evaluation.json`, every figure with its 95 % confidence interval. Several models are compared
+    with the first one, face by face.
+
+    [bold]Examples[/]
+
+      agelens evaluate default --data utkface
+      agelens evaluate runs/finetune runs/scratch --data utkface --split 0 --flip
+      agelens evaluate my.onnx --data utkface --pipeline --output checked
+    """
+    options.need("data", "polars")
+    from agelens.evaluation.evaluate import PARTS, Evaluator, Plan, evaluation_folders, model_name
+    from agelens.inference.runtime import Model
+
+    options.one_of(part, PARTS, "--part")
+    plan = Plan(data, split, part, flip, pipeline, threads)  # type: ignore[arg-type]
+    loaded = [Model(model, threads) for model in models]
+    folders = evaluation_folders(loaded, plan, output)
+    evaluator = Evaluator(plan, console.command_line())
+    done = []
+    with console.bar() as progress:
+        for model, folder in zip(loaded, folders, strict=True):
+            task = progress.add_task(model_name(model), total=len(evaluator))
+
+            def report(name: str, faces: int, total: int, task: Any = task) -> None:
+                progress.update(task, completed=faces, total=total, description=name)
+
+            done.append(evaluator.run(model, folder, model_name(model), report))
+            progress.remove_task(task)
+    _print_figures(done)
+    for one in done:
+        console.result(one.folder / "evaluation.json")
+
+
+_YEARS, _SHARE, _PLAIN = "{:.2f}", "{:.1%}", "{:.3f}"
+_ROWS = (  # heading, subset, figure, form
+    ("age MAE, years", "all", "age_mae", _YEARS),
+    ("age MAE, of the mean", "all", "age_mae_of_mean", _YEARS),
+    ("age MAE, 21-60", "21-60", "age_mae", _YEARS),
+    ("age median error", "all", "age_median_error", _YEARS),
+    ("age RMSE", "all", "age_rmse", _YEARS),
+    ("age bias", "all", "age_bias", "{:+.2f}"),
+    ("CS@5, within 5 years", "all", "age_within_5", _SHARE),
+    ("age group, Adience", "all", "age_group_accuracy_adience", _SHARE),
+    ("age group, FairFace", "all", "age_group_accuracy_fairface", _SHARE),
+    ("gender accuracy", "all", "gender_accuracy", _SHARE),
+    ("gender accuracy, 13 and older", "13 and older", "gender_accuracy", _SHARE),
+    ("gender accuracy, under 13", "under 13", "gender_accuracy", _SHARE),
+    ("gender AUC", "all", "gender_auc", _PLAIN),
+    ("gender ECE", "all", "gender_ece", _PLAIN),
+    ("interval coverage", "all", "interval_coverage", _SHARE),
+    ("interval width, years", "all", "interval_width", "{:.1f}"),
+    ("loss", "all", "loss", _PLAIN),
+)
+_COMPARED = (("age MAE", "age_mae", "{:+.2f}"), ("gender accuracy", "gender_accuracy", "{:+.1%}"))
+
+
+def _print_figures(done: list["Evaluation"]) -> None:
+    """Print the headline figures, one column for each model."""
+    first = done[0].table
+    data = first["data"]
+    folds = "" if data["part"] == "all" else f"{data['part']} folds of split {data['split']}, "
+    title = f"{folds}{first['faces']:,} faces, with 95 % intervals"
+    subsets = [one.table["subsets"] for one in done]
+    rows: list[list[str] | None] = [
+        [heading, *(_cell(one[subset].get("figures", {}).get(figure), form) for one in subsets)]
+        for heading, subset, figure, form in _ROWS
+    ]
+    if "missed" in first:
+        missed = [one.table["missed"] for one in done]
+        rows.append(
+            ["faces missed", *(f"{m['faces']:,} {_cell(m['share'], _SHARE)}" for m in missed)]
+        )
+    if len(done) > 1:
+        rows.append(None)
+        gaps = [one.table["difference"]["figures"] for one in done[1:]]
+        for name, figure, form in _COMPARED:
+            cells = (_cell(gap[figure], form) for gap in gaps)
+            rows.append([f"{name} against {done[0].name}", "", *cells])
+    models = [f"{one.name}{', flip' if one.table['flip'] else ''}" for one in done]
+    console.table(["", *models], rows, title=title, title_justify="left")
+
+
+def _cell(figure: dict[str, float | None] | None, form: str) -> str:
+    if figure is None or figure["value"] is None:
+        return "-"
+    text = form.format(figure["value"])
+    if figure["low"] is None or figure["high"] is None:
+        return text
+    return f"{text} \\[{form.format(figure['low'])}, {form.format(figure['high'])}]"
+
+
+def report(
+    evaluations: Annotated[list[str], Argument(
+        metavar="EVALUATION...",
+        help="Evaluation folders from `agelens evaluate`; NAME=FOLDER renames the model.",
+    )],
+    output: options.Output,
+    data: Annotated[
+        Path | None,
+        Option(help="The dataset folder: adds image quality, the worst errors and saliency."),
+    ] = None,
+    models: Annotated[list[str] | None, Option(
+        "--model", "-m", help="The model file for saliency, if it is not next to its evaluation.",
+    )] = None,
+    saliency_faces: options.SaliencyFaces = 32,
+    threads: options.Threads = None,
+) -> None:  # fmt: skip
+    """Write an evaluation report as one HTML page, Markdown and JSON.
+
+    The report shows how accurate a model is, where it fails, for which groups it fails, and how
+    certain that is. Several models that were measured on the same faces are compared. With --data
+    it contains pictures of the dataset: keep such a page to yourself.
+
+    [bold]Examples[/]
+
+      agelens report evaluation/default-split0-test --output report
+      agelens report scratch=runs/scratch/evaluation-split0-test-flip \\
+        finetune=runs/finetune/evaluation-split0-test-flip --data utkface --output report
+    """
+    options.need("data", "polars", "jinja2", "matplotlib")
+    from agelens.reports.comparison.report import Plan, write
+
+    plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
+    with console.stages() as progress:
+        made = write(plan, progress, console.command_line())
+    for finding in made.opening:
+        console.note(f"- {finding.text}")
+    console.result(output / "report.html")
+
+
+def card(
+    model: Annotated[str, Argument(help=options.MODEL)],
+    output: options.Output,
+    evaluation: Annotated[
+        Path | None,
+        Option(help="Its evaluation folder (default: the one on test folds in its run folder)."),
+    ] = None,
+    timing: Annotated[bool, Option(help="Measure the time per face.")] = True,
+    threads: Annotated[int, Option(min=1, help="Processor threads for the timing.")] = 1,
+) -> None:
+    """Write the model card of a model: use, limits, data, accuracy by group, cost.
+
+    Writes `model-card.md` and `model-card.html`. The figures come from the evaluation; the time
+    per face is measured now.
+
+    [bold]Examples[/]
+
+      agelens card runs/finetune --output cards/finetune
+      agelens card default --evaluation evaluation/default-split0-test --output docs
+    """
+    options.need("data", "polars", "jinja2", "matplotlib")
+    from agelens.reports.model_card import write as write_card
+
+    made = write_card(
+        model, output, evaluation=evaluation, timing=timing, threads=threads, progress=console.note
+    )
+    for finding in made.opening:
+        console.note(f"- {finding.text}")
+    console.result(output / "model-card.md")
+
+
+def audit_model(
+    data: options.Data,
+    model: Annotated[str | None, Argument(help=options.MODEL)] = None,
+    output: options.Output = Path("audit-model"),
+    recalibrate: Annotated[bool, Option(
+        "--recalibrate",
+        help="Recalibrate on half of the faces, test on the other half, and keep the new model "
+        "if it is better.",
+    )] = False,
+    seed: Annotated[int, Option(min=0, help="Seed of the random halves.")] = 0,
+    flip: options.Flip = None,
+    saliency_faces: options.SaliencyFaces = 0,
+    threads: options.Threads = None,
+) -> None:  # fmt: skip
+    """Check a model's calibration on your own labelled faces.
+
+    Writes `report.html`, the page of `agelens report` with the verdict at its top (it contains
+    faces of the dataset: keep it to yourself), the same as `report.md` and `report.json`, and the
+    evaluation itself. With --recalibrate it also writes `recalibrated.onnx`, a model like any
+    other, if that one is better on the faces it was not fitted on.
+
+    [bold]Examples[/]
+
+      agelens audit-model --data mine
+      agelens audit-model --data mine --recalibrate --output audited
+      agelens predict photo.jpg --model audited/recalibrated.onnx
+    """
+    options.need("data", "polars", "jinja2", "matplotlib", "scipy")
+    if recalibrate:
+        options.need("train", "onnx")
+    from agelens.reports.model_audit import Plan, audit, before_and_after
+
+    plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
+    with console.stages() as progress:
+        done = audit(plan, progress, console.command_line())
+    console.report(done.made.opening)
+    if recalibrate:
+        found = done.audit["recalibration"]
+        faces = f"{found['faces'].value:,} faces that it was not fitted on"
+        console.table(
+            ("", "before", "after", "difference"), before_and_after(found),
+            title=f"on the {faces}, with 95 % intervals", title_justify="left",
+        )  # fmt: skip
+    console.report((), output / "report.html", done.recalibrated)

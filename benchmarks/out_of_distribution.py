@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 import record
-from agelens import doctor
+from agelens import provenance
 from agelens.cli import console
 from agelens.data import chips
 from agelens.data.dataset import Dataset
@@ -58,7 +58,7 @@ def main() -> None:
     clean = Faces.of(dataset, spaced(rows, DEGRADED)).chips
     figures = {
         "data": {"fingerprint": dataset.fingerprint, "split": 0, "part": "validation"},
-        "sha256": doctor.sha256(quality.FITTED),
+        "sha256": provenance.sha256(quality.FITTED),
         "fitted_on": len(training), "ways": WAYS, "faces": len(rows), "limit": limit,
         "errors": {
             "model": given.model,

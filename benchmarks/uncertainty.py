@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 import record
-from agelens import doctor
+from agelens import provenance
 from agelens.cli import console
 from agelens.data.dataset import Dataset
 from agelens.data.quality import measure_chip
@@ -116,7 +116,7 @@ class Store:
 
     def __init__(self, file: Path | None, model: Model) -> None:
         """Open the store; it ends the program where the file holds answers of another model."""
-        self.model, self.digest = model, doctor.sha256(model.path)
+        self.model, self.digest = model, provenance.sha256(model.path)
         self._file = file
         self._kept: dict[str, NDArray] = {"model": np.array(self.digest)}
         if file is not None and file.is_file():

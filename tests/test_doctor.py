@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-from agelens import doctor
+from agelens import doctor, provenance
 from agelens.cli.app import app
 from agelens.doctor import Check, Health
 from agelens.faces.detector import SHA256
@@ -42,7 +42,7 @@ def test_this_installation_is_healthy() -> None:
 def test_the_record_matches_the_shipped_models() -> None:
     recorded = json.loads((ROOT / "src/agelens/weights/recorded.json").read_text("utf-8"))
     assert {name: one["sha256"] for name, one in recorded.items()} == {
-        name: doctor.sha256(file) for name, file in runtime.shipped().items()
+        name: provenance.sha256(file) for name, file in runtime.shipped().items()
     }
 
 
@@ -55,7 +55,7 @@ def test_a_changed_model_is_broken_and_an_unrecorded_one_a_warning(
     monkeypatch.setattr(runtime, "shipped", lambda: models)
     checks = {check.name: check for check in doctor.examine()}
     for name, text in (
-        ("model default", doctor.sha256(tiny_model)), ("model default", "expected"),
+        ("model default", provenance.sha256(tiny_model)), ("model default", "expected"),
         ("self-test default", "predicted"), ("model fast", "not a readable ONNX model"),
     ):  # fmt: skip
         assert checks[name].health is Health.BROKEN and text in checks[name].text

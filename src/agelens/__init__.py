@@ -57,6 +57,7 @@ _MOVED = {
     "agelens.resample": "agelens.images.resample",
     "agelens.runtime": "agelens.inference.runtime",
     "agelens.sources": "agelens.images.sources",
+    "agelens.stopwatch": "agelens.provenance",
 }
 """Modules of version 0.1.0 that have moved: the old names still work, with a warning."""
 

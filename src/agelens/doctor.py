@@ -5,7 +5,6 @@ of the file, and its predictions for `selftest.jpg` (NASA's portrait of Eileen C
 domain, cropped and shrunk to 200 px).
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from typing import Any, TypeAlias
 
 from packaging.requirements import Requirement
 
-from agelens.stopwatch import median_milliseconds
+from agelens.provenance import median_milliseconds, sha256
 
 TOLERANCES = {"age": 0.5, "female_probability": 0.02, "box": 2.0}
 """Differences that processors and versions may make to the self-test: years, share, pixels."""
@@ -109,12 +108,6 @@ def answers(model: Path) -> dict[str, Any]:
         "female_probability": [round(one.female_probability, 4) for one in predictions],
         "box": [one.to_dict()["box"] for one in predictions],
     }
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _packages() -> Finding:

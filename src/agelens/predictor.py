@@ -22,8 +22,8 @@ from agelens.faces.pipeline import FacePipeline, PictureFaces, Settings
 from agelens.images.decode import Picture
 from agelens.images.sources import Input, Source, is_one
 from agelens.inference.runtime import BATCH, Model, Output
+from agelens.provenance import Stopwatch
 from agelens.results import Prediction
-from agelens.stopwatch import Stopwatch
 from agelens.video import pipeline as video
 from agelens.video.pipeline import Moment
 from agelens.video.reader import Clip

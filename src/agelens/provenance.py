@@ -1,10 +1,14 @@
-"""Describe the software and the machine behind a recorded figure, without naming anyone."""
+"""Describe what is behind a recorded figure: software, machine, files, time; without names."""
 
+import hashlib
 import os
 import platform
 import shlex
-from collections.abc import Sequence
-from contextlib import suppress
+import statistics
+import time
+import timeit
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -74,3 +78,31 @@ def command(words: Sequence[str]) -> str:
 def now() -> str:
     """Return the date and time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Stopwatch(dict[str, float]):
+    """Seconds spent in each stage so far; with several threads their sum."""
+
+    def __init__(self, stages: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(stages, 0.0))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes, even if it fails."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self[stage] += time.perf_counter() - start
+
+
+def median_milliseconds(call: Callable[[], object], repeats: int) -> float:
+    """Return the median time of some calls in milliseconds, after one call that warms up."""
+    seconds = timeit.repeat(call, number=1, repeat=repeats + 1)
+    return 1000 * statistics.median(seconds[1:])

@@ -7,8 +7,8 @@ from agelens.errors import BadPicture
 from agelens.faces.pipeline import FacePipeline, Settings
 from agelens.images.sources import Source
 from agelens.inference.runtime import CHIP
+from agelens.provenance import Stopwatch
 from agelens.results import Reason
-from agelens.stopwatch import Stopwatch
 
 
 def pipeline(threads: int = 1) -> FacePipeline:

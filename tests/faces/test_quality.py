@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens import doctor
+from agelens import provenance
 from agelens.faces import quality
 from agelens.faces.alignment import TEMPLATE, warp
 from agelens.faces.detector import Detector
@@ -138,7 +138,7 @@ def test_the_score_is_at_most_the_distance_from_the_mean(seed: int) -> None:
 def test_thresholds_and_the_fitted_file_are_those_on_record() -> None:
     record = json.loads((RESULTS / "out_of_distribution.json").read_text("utf-8"))
     assert THRESHOLDS[Reason.UNLIKE] == pytest.approx(record["limit"], abs=0.01)
-    assert doctor.sha256(quality.FITTED) == record["sha256"]
+    assert provenance.sha256(quality.FITTED) == record["sha256"]
     assert quality.FITTED.stat().st_size < 150_000
     limits = json.loads((RESULTS / "uncertainty.json").read_text("utf-8"))["limits"]
     steps = {"too_small": 0.1, "blurred": 0.001, "dark": 1, "bright": 1, "cut_off": 0.01}

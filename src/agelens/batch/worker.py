@@ -4,7 +4,6 @@
 are as many workers as cores. Each slice of a unit becomes one part.
 """
 
-import hashlib
 import itertools
 import os
 import time
@@ -22,7 +21,7 @@ from agelens.errors import AgelensError, BatchError, SourceUnreachable
 from agelens.images.sources import Source
 from agelens.inference.runtime import locate
 from agelens.predictor import Answer, Predictor, load
-from agelens.stopwatch import Stopwatch
+from agelens.provenance import Stopwatch, sha256
 
 MAX_FAILURES = 5  # at one picture, before something else must be wrong
 
@@ -53,8 +52,7 @@ class Job:
 
 def fingerprint(model: str | None) -> str:
     """Return the SHA-256 of a model's file. Raises ModelError if there is no such model."""
-    with locate(model).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(locate(model))
 
 
 def load_predictor(job: Job) -> Predictor:

@@ -32,7 +32,7 @@ def models(
     import numpy as np
 
     from agelens.inference.runtime import CHIP, Model, shipped
-    from agelens.stopwatch import median_milliseconds
+    from agelens.provenance import median_milliseconds
 
     face = np.random.default_rng(0).integers(0, 256, (1, CHIP, CHIP, 3), np.uint8)
     rows = []

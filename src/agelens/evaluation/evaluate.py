@@ -5,7 +5,6 @@ An evaluation folder holds
   evaluation.json      all figures, and what is needed to measure them again
 """
 
-import hashlib
 import itertools
 import json
 import re
@@ -226,12 +225,11 @@ def model_name(model: Model) -> str:
 
 def describe_model(model: Model, name: str) -> dict[str, Any]:
     """Return what identifies a model file, and its card."""
-    content = model.path.read_bytes()
     return {
         "name": name,
         "file": model.path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
+        "sha256": provenance.sha256(model.path),
+        "bytes": model.path.stat().st_size,
         "card": dict(model.card),
     }
 

@@ -20,7 +20,6 @@ from agelens.inference.distribution import AGES, Levels
 from agelens.inference.runtime import CHIP, Model, Output
 from agelens.predictor import Predictor
 from agelens.results import Prediction
-from agelens.stopwatch import median_milliseconds
 
 BATCH = 64
 ROUNDS = 5
@@ -153,7 +152,8 @@ def measure_cost(model: Model, threads: int = 1) -> dict[str, Any]:
 
     def milliseconds(size: int) -> float:
         batches = np.split(noise, TIMED_FACES // size)
-        return median_milliseconds(lambda: list(map(model.run, batches)), ROUNDS) / TIMED_FACES
+        time = provenance.median_milliseconds(lambda: list(map(model.run, batches)), ROUNDS)
+        return time / TIMED_FACES
 
     return {
         "megabytes": model.path.stat().st_size / 1e6,

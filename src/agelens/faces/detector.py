@@ -10,7 +10,6 @@ with landmarks that lean towards upright. So detection takes two steps:
    one is tried at six angles. Landmarks and score come from this inspection.
 """
 
-import hashlib
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from agelens.errors import ConfigError, ModelError
 from agelens.images.decode import Picture
 from agelens.images.resample import cut, shrink
+from agelens.provenance import sha256
 from agelens.results import Box, Face, Landmarks
 
 WEIGHTS = Path(str(resources.files("agelens"))) / "weights/face_detection_yunet_2023mar.onnx"
@@ -113,9 +113,7 @@ class Detector:
             raise ConfigError(f"longest {longest!r}: expected at least {COARSE} pixels")
         if not 0 < threshold < 1:
             raise ConfigError(f"threshold {threshold!r}: expected more than 0 and less than 1")
-        digest = (
-            hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else "no file"
-        )
+        digest = sha256(WEIGHTS) if WEIGHTS.is_file() else "no file"
         if digest != SHA256:
             raise ModelError(
                 f"the face detector {WEIGHTS.name} has SHA-256 {digest}: expected {SHA256}; "

@@ -18,8 +18,8 @@ from agelens.images import sources
 from agelens.images.decode import Picture
 from agelens.images.sources import Source
 from agelens.inference.runtime import CHIP
+from agelens.provenance import Stopwatch
 from agelens.results import Face, Reason
-from agelens.stopwatch import Stopwatch
 
 
 class FaceDetector(Protocol):

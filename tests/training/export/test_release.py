@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agelens import provenance
 from agelens.errors import TrainingError
 from agelens.inference.runtime import Model
 from agelens.training.export import exporter, release
@@ -32,7 +33,7 @@ def make_run(make_model, tmp_path: Path) -> Callable[[str, float], Path]:
         model = make_model({"name": "tiny", "validation": {"validation_mae": mae}})
         model = model.rename(tmp_path / name / "model.onnx")
         evaluation = {
-            "model": {"sha256": exporter.sha256(model)},
+            "model": {"sha256": provenance.sha256(model)},
             "faces": 10,
             "data": {"folds": [8, 9]},
             "flip": True,

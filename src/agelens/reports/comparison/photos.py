@@ -1,6 +1,5 @@
 """The pictures behind an evaluation: thumbnails, picture quality, and the models' saliency."""
 
-import hashlib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from agelens.evaluation.evaluate import Progress
 from agelens.evaluation.evaluation_folder import Evaluated
 from agelens.evaluation.saliency import SaliencyMaps, Target
 from agelens.inference.runtime import Model, shipped
+from agelens.provenance import sha256
 from agelens.reports.rendering import Picture
 
 THUMB = 2  # every second pixel of a chip is enough
@@ -144,7 +144,7 @@ def _find_models(evaluated: Sequence[Evaluated], given: Sequence[str]) -> dict[s
     candidates = [Model(word, threads=1).path for word in given]
     wanted = {one.about["model"]["sha256"] for one in evaluated}
     for path in candidates:
-        if (digest := _sha256(path)) not in wanted:
+        if (digest := sha256(path)) not in wanted:
             raise ModelError(
                 f"{str(path)!r} is none of the models that were evaluated (SHA-256 "
                 f"{digest[:16]}): give their own files, or evaluate it"
@@ -154,11 +154,7 @@ def _find_models(evaluated: Sequence[Evaluated], given: Sequence[str]) -> dict[s
         about = one.about["model"]
         near = [place / about["file"] for place in (one.folder, one.folder.resolve().parent)]
         for path in [*candidates, *near, *shipped().values()]:
-            if path.is_file() and _sha256(path) == about["sha256"]:
+            if path.is_file() and sha256(path) == about["sha256"]:
                 found[one.name] = path
                 break
     return found
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -20,7 +20,6 @@ from agelens.inference.runtime import Model
 from agelens.training.experiments import stages
 from agelens.training.experiments.combination import combine_runs
 from agelens.training.experiments.run import read_record
-from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
 
@@ -91,7 +90,7 @@ def _measure(
     model = Model(run)
     folder = run / f"evaluation-split{split}-test{'-flip' if flip else ''}"
     evaluation = read_record(folder / "evaluation.json")
-    if evaluation.get("model", {}).get("sha256") != exporter.sha256(model.path):
+    if evaluation.get("model", {}).get("sha256") != provenance.sha256(model.path):
         task = progress.add_task(f"split {split}: test folds")
 
         def report(_: str, done: int, total: int) -> None:

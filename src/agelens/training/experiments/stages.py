@@ -128,8 +128,7 @@ def _stage(
         own.get("run", {}).pop(key, None)
     own = {key: value for key, value in own.items() if value != {}}
     contents = [
-        hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else "missing"
-        for file in files
+        provenance.sha256(Path(file)) if Path(file).is_file() else "missing" for file in files
     ]
     made_of = [own, dataset.fingerprint, contents, [stage.fingerprint for stage in inputs]]
     fingerprint = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()

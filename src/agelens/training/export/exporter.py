@@ -1,7 +1,6 @@
 """Export a network, with its preprocessing, to the file that is evaluated and shipped: ONNX."""
 
 import contextlib
-import hashlib
 import io
 import json
 import logging
@@ -145,11 +144,6 @@ def float32_weights(model: onnx.ModelProto) -> None:
             values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, node.output[0]))
             model.graph.node.remove(node)
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, 64 hex digits."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def parity(calibrated: CalibratedNetwork, file: Path) -> float:

@@ -122,7 +122,7 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
     progress.remove_task(task)
     record = {
         "of": str(run),
-        "sha256_of_whole": exporter.sha256(full.path),
+        "sha256_of_whole": provenance.sha256(full.path),
         "whole": before.figures,
         "tries": [
             {**asdict(tried), **measured.figures, "age_moved": measured.age_shift(before)}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agelens import doctor
+from agelens import doctor, provenance
 from agelens.errors import AgelensError, TrainingError
 from agelens.inference.runtime import Model, shipped
 from agelens.training.export import exporter
@@ -46,13 +46,13 @@ def ship(run: Path, name: str) -> Path:
     checkpoint.write_json(file.with_suffix(".json"), card)
     recorded_file = WEIGHTS / "recorded.json"  # what `agelens doctor` expects
     recorded = json.loads(recorded_file.read_text("utf-8")) if recorded_file.is_file() else {}
-    recorded[name] = {"sha256": exporter.sha256(file), "self_test": doctor.answers(file)}
+    recorded[name] = {"sha256": provenance.sha256(file), "self_test": doctor.answers(file)}
     checkpoint.write_json(recorded_file, recorded)
     return file
 
 
 def _test_figures(run: Path, model: Model) -> dict[str, Any]:
-    digest = exporter.sha256(model.path)
+    digest = provenance.sha256(model.path)
     for path in sorted(run.glob("evaluation-*-test*/evaluation.json"), reverse=True):
         evaluation = json.loads(path.read_text("utf-8"))
         if evaluation["model"]["sha256"] == digest:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from agelens.errors import ConfigError, MissingExtra, TrainingError
+from agelens.provenance import sha256
 from agelens.training.networks import checkpoint, dlib_resnet
 from agelens.training.networks.dlib_resnet import DlibResNet
 from agelens.training.networks.faceres import FaceRes
@@ -77,7 +78,7 @@ def locate(name: str) -> Path:
                 f"the backbone {name!r} has no {file} in {home}: "
                 f"get it with  agelens backbones get {name}"
             )
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256(path)
         if digest != expected:
             raise TrainingError(
                 f"{path} is not the known file (SHA-256 {digest}, expected {expected}): "

@@ -62,10 +62,10 @@ def main() -> None:
     lines = fitted(own[faces & learnt], {
         name: drawn[(kinds == names.index(name)) & fit] for name in FITTED
     })  # fmt: skip
-    score = face_problems.by_lines(own, lines)
+    score = face_problems.painting_score(own, lines)
     photo_score = score[faces & ~learnt]
     limits = {share: float(np.quantile(photo_score, 1 - share)) for share in (0.01, LISTED)}
-    planted_score = face_problems.by_lines(drawn, lines)
+    planted_score = face_problems.painting_score(drawn, lines)
     held = ~fit
     np.savez(face_problems.FILE, mean=lines.mean, weights=lines.weights,
              limit=np.float32(limits[LISTED]))  # fmt: skip
@@ -77,7 +77,7 @@ def main() -> None:
         "limits": {
             f"{share:.1%} of photos": {
                 "limit": round(limit, 3),
-                "photos_encoded_anew": share_of(face_problems.by_lines(anew, lines) > limit),
+                "photos_encoded_anew": share_of(face_problems.painting_score(anew, lines) > limit),
                 "recall": share_of(planted_score[held] > limit),
                 "recall_by_filter": {
                     name: share_of(planted_score[held & (kinds == kind)] > limit)

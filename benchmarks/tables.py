@@ -19,7 +19,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agelens.data.folds import published, split_folds
+from agelens.data.dataset import published, split_folds
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (

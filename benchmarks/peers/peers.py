@@ -28,8 +28,7 @@ from store import AnswerStore, Trial, best
 
 from agelens import provenance
 from agelens.cli.console import bar
-from agelens.data.dataset import Dataset
-from agelens.data.folds import split_folds
+from agelens.data.dataset import Dataset, split_folds
 from agelens.errors import AgelensError, ConfigError
 from agelens.evaluation import bootstrap
 from agelens.output.tables import replacing

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.data.folds import assign_folds, hashed_fold, published, published_fold, split_folds
+from agelens.data.dataset import assign_folds, hashed_fold, published, published_fold, split_folds
 from agelens.data.labels import read_label
 from agelens.errors import DatasetError
 

@@ -21,8 +21,7 @@ from PIL import Image
 
 from agelens.data import importer
 from agelens.data.archives import Limits
-from agelens.data.dataset import Dataset
-from agelens.data.folds import hashed_fold
+from agelens.data.dataset import Dataset, hashed_fold
 from agelens.data.importer import (
     MIN_SIDE,
     Entry,

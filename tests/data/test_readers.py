@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agelens.data.archives import Limits
-from agelens.data.folds import hashed_fold, published
+from agelens.data.dataset import hashed_fold, published
 from agelens.data.importer import Imported, import_dataset
 from agelens.data.readers.csv_files import pixels, rows
 from agelens.data.readers.reader import flat_name

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
-from agelens.data.folds import published
+from agelens.data.dataset import published
 from agelens.errors import DatasetError, ModelError
 from agelens.evaluation import bootstrap, groups
 from agelens.evaluation.evaluate import (

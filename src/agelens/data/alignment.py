@@ -1,12 +1,6 @@
 """Cut the faces of pictures into aligned chips, as UTKFace has them, with five landmarks each.
 
-The five landmarks of the detector move by some pixels with the size and the turn of a face, so they
-only give a first chip. On it dlib's predictor finds 68 landmarks, from which dlib computes where
-its chip would be. With a padding of 0.2 that is the very chip on UTKFace's own (median over 60
-chips, to 0.3 px), so these were cut in this way.
-
-The output folder holds chips/ (the pictures' own names with `.chip.jpg`), chips.csv (where each
-face was), rejects.csv (file, reason) and align.json, written last.
+The folder has chips/, chips.csv (where each face was), rejects.csv and, written last, align.json.
 """
 
 import io
@@ -26,6 +20,7 @@ from PIL import Image
 
 from agelens.data.archives import Limits
 from agelens.data.landmarks import Predictor
+from agelens.data.quality import geometry
 from agelens.data.readers.reader import not_a_picture
 from agelens.data.source import Member, Report, Source
 from agelens.data.storage import (
@@ -42,7 +37,7 @@ from agelens.faces.detector import Detector
 from agelens.faces.prefetch import prefetch
 from agelens.images import decode
 from agelens.images.resample import cut
-from agelens.results import Face, Landmarks
+from agelens.results import Landmarks
 
 COLUMNS = (
     "chip", "picture", "face", "detection_score", "left", "top", "right", "bottom",
@@ -60,7 +55,12 @@ _BYTES_AHEAD = 2**27  # read but not yet stored
 
 
 class Cutter:
-    """Cuts chips; safe to use from several threads."""
+    """Cuts chips as UTKFace's were cut; safe to use from several threads.
+
+    The five landmarks of the detector move by some pixels with a face's size and turn, so they give
+    a first chip only. On it dlib finds 68 landmarks, and computes its own chip from these. With a
+    padding of 0.2 that is the very chip on UTKFace's own (median over 60 chips, to 0.3 px).
+    """
 
     def __init__(self) -> None:
         """Load dlib's predictor. Raises MissingExtra where it is not installed."""
@@ -80,8 +80,7 @@ class Cutter:
         does not make out.
         """
         inverse = np.linalg.inv(_square(similarity(landmarks.array(), TEMPLATE)))
-        first = np.asarray(inverse, np.float64)
-        back = first
+        back = first = np.asarray(inverse, np.float64)
         for _ in range(LOOKS):
             shape = self._predictor.shape(cut(picture, back[:2], SIDE))
             back = back @ _to_chip_before(shape)
@@ -180,7 +179,6 @@ def chip_name(picture: str, face: int) -> str:
 
 
 def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
-    """Return what a complete DEST says; None if it is still to do or to go on."""
     if not is_finished(dest, "align.json", ".align"):
         return None
     file = dest / "align.json"
@@ -233,23 +231,16 @@ def _align(
         picture = decode.read(member.content)
     except PictureError as error:
         return Entry(number, member.name, reason=str(error)), []
-    faces = detector.detect(picture)[: None if every else 1]
-    rows = [_row(member.name, place, face) for place, face in enumerate(faces, 1)]
-    chips = [_jpeg(cutter.cut(picture, face.landmarks)) for face in faces]
-    return Entry(number, member.name, rows, None if faces else "no face found"), chips
-
-
-def _row(picture: str, place: int, face: Face) -> list[Any]:
-    box = (face.box.left, face.box.top, face.box.right, face.box.bottom)
-    points = face.landmarks.array().ravel().tolist()
-    pixels = [round(value, 2) for value in (*box, *points)]
-    return [chip_name(picture, place), picture, place, round(face.score, 4), *pixels]
-
-
-def _jpeg(chip: decode.Picture) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(chip).save(file, "JPEG", quality=QUALITY, subsampling=0)
-    return file.getvalue()
+    rows, chips = list[list[Any]](), []
+    for place, face in enumerate(detector.detect(picture)[: None if every else 1], 1):
+        pixels = [round(value, 2) for value in geometry(face).tolist()]
+        name, score = chip_name(member.name, place), round(face.score, 4)
+        rows.append([name, member.name, place, score, *pixels])
+        file = io.BytesIO()
+        chip = Image.fromarray(cutter.cut(picture, face.landmarks))
+        chip.save(file, "JPEG", quality=QUALITY, subsampling=0)
+        chips.append(file.getvalue())
+    return Entry(number, member.name, rows, None if rows else "no face found"), chips
 
 
 def _write_tables(dest: Path, about: dict[str, str], journal: Journal[Entry]) -> None:

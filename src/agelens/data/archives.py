@@ -1,9 +1,6 @@
-"""Read archives as a stream of (name, bytes); nothing is unpacked to where a name says.
+"""Read .tar, .tar.gz, .tgz and .zip as a stream of (name, bytes), and refuse what is unsafe.
 
-Reads .tar, .tar.gz, .tgz and .zip, recognised by their first bytes. Whatever would be unsafe to
-unpack is refused with the member's name: paths that leave the folder, absolute paths, links,
-devices, and more files or bytes than the limits allow, counted as they come out of the
-decompressor and not as the archive declares them.
+Nothing is unpacked to where a name says. Bytes are counted as they come out of the decompressor.
 """
 
 import gzip
@@ -65,8 +62,9 @@ def read_archive(path: Path, limits: Limits | None = None) -> Iterator[tuple[str
     """Yield the regular files of an archive as (path with `/`, content), in its order.
 
     Reads to the very end, so that a full pass without an error vouches for the whole archive.
-    Raises ArchiveRefused, naming the member, for what is unsafe or over the limits, and
-    DatasetError for what is not an archive or is damaged.
+    Raises ArchiveRefused, naming the member, for paths that leave the folder, absolute paths,
+    links, devices, and more files or bytes than the limits allow, and DatasetError for what is not
+    an archive or is damaged.
     """
     limits = limits or Limits()
     kind = archive_kind(path)
@@ -106,7 +104,6 @@ def _refused(name: str, why: str) -> ArchiveRefused:
 
 
 def _checked(count: int, name: str, size: int, problem: str, limits: Limits) -> str:
-    """Return the safe name of a member. Raises ArchiveRefused if it is unsafe or over a limit."""
     if count > limits.files:
         raise _refused(name, f"is one more than the limit of {limits.files:,} members")
     safe = safe_name(name)
@@ -115,8 +112,8 @@ def _checked(count: int, name: str, size: int, problem: str, limits: Limits) -> 
     if size > limits.member_bytes:
         table = name.lower().endswith((".csv", ".parquet"))
         hint = " (unpack the archive yourself and import this table)" if table else ""
-        limit = f"{limits.member_bytes:,} bytes"
-        raise _refused(name, f"is over the limit of {limit} for one member{hint}")
+        limit = f"{limits.member_bytes:,} bytes for one member"
+        raise _refused(name, f"is over the limit of {limit}{hint}")
     return safe
 
 
@@ -149,7 +146,6 @@ def _read_zip(path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
 
 
 def _zip_problem(member: zipfile.ZipInfo) -> str:
-    """Return why a member is refused; "" for a plain file or folder."""
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind == stat.S_IFLNK:
         return "is a link"
@@ -190,9 +186,7 @@ class _Counted:
     """The decompressed bytes of a tar, counted: in all, and between two members."""
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile, allowed: int) -> None:
-        self._file = file
-        self._allowed = allowed
-        self._total = 0
+        self._file, self._allowed, self._total = file, allowed, 0
         self.left = _HEADER_BYTES
         self.name = "(first)"  # the latest member known by name
 
@@ -232,7 +226,6 @@ def _read_tar(path: Path, limits: Limits, *, compressed: bool) -> Iterator[tuple
 
 
 def _tar_problem(member: tarfile.TarInfo) -> str:
-    """Return why a member is refused; "" for a plain file or folder."""
     if member.issym() or member.islnk():
         return f"is a link to {member.linkname!r}"
     if member.isdev():

@@ -57,8 +57,7 @@ def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
 
     The file `chips.npy` is made on the first call, in the order of the samples.
     """
-    chips = _cached(dataset)
-    if chips is not None:
+    if (chips := _cached(dataset)) is not None:
         return chips
     file = dataset.folder / "chips.npy"
     stamp, part = file.with_suffix(".json"), file.with_suffix(f".{os.getpid()}.part")
@@ -93,7 +92,6 @@ def reader(dataset: Dataset) -> Callable[[int], NDArray[np.uint8]]:
 
 
 def _cached(dataset: Dataset) -> NDArray[np.uint8] | None:
-    """Open `chips.npy` if it is there and of this dataset as it is."""
     file = dataset.folder / "chips.npy"
     if read_object(file.with_suffix(".json")).get("fingerprint") != dataset.fingerprint:
         return None

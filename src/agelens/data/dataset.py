@@ -1,21 +1,29 @@
-"""A dataset folder: labelled pictures with their folds, as `agelens data import` makes it.
+"""A dataset folder, as `agelens data import` makes it, and the folds of its pictures.
 
 samples.parquet  one row for each picture, sorted by file (the columns: SCHEMA)
 rejects.csv      file, reason
 dataset.json     where it came from
 images/          the pictures, by the names in `file`
+
+Ten folds, 0 to 9. The folds v1 of UTKFace ship with the package; in them byte-identical and
+near-identical pictures are one group. Other pictures are grouped by identical bytes. The five
+splits rotate the folds as the Facial-Age-Estimation-Benchmark does (CVPR 2024; 60/20/20).
 """
 
+import csv
 import functools
 import hashlib
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.data.folds import split_folds
-from agelens.errors import DatasetError, MissingExtra
+from agelens.data.labels import photo_key
+from agelens.errors import BadLabel, DatasetError, MissingExtra
 
 try:
     import polars as pl
@@ -42,13 +50,19 @@ OPTIONAL = {
 """Further columns, there only where the source fills them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
-    """The row numbers of each part of a split, ascending, int64; no row is in two parts."""
+FOLDS = 10
+_FIRST_FOLD = (0, 2, 4, 5, 6)  # of the training part, by split; the protocol's table
+SPLITS = len(_FIRST_FOLD)
 
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
+Part = TypeVar("Part")
+
+
+class Split(NamedTuple, Generic[Part]):
+    """The folds of each part of a split, in order, or its rows: ascending, int64."""
+
+    train: Part  # 6 folds
+    validation: Part  # 2 folds
+    test: Part  # 2 folds
 
 
 class Dataset:
@@ -95,7 +109,7 @@ class Dataset:
         lines = "".join("\t".join(map(str, row)) + "\n" for row in rows)
         return hashlib.sha256(lines.encode()).hexdigest()
 
-    def split(self, split: int) -> Split:
+    def split(self, split: int) -> Split[NDArray[np.int64]]:
         """Return the rows of split 0 to 4.
 
         Raises DatasetError for another number, and where samples carry no gender, which
@@ -104,8 +118,7 @@ class Dataset:
         folds = split_folds(split)
         self.need_genders()
         fold = self.samples["fold"].to_numpy()
-        parts = (folds.train, folds.validation, folds.test)
-        return Split(*(np.flatnonzero(np.isin(fold, part)).astype(np.int64) for part in parts))
+        return Split(*(np.flatnonzero(np.isin(fold, part)).astype(np.int64) for part in folds))
 
     def need_genders(self) -> None:
         """Raise DatasetError where samples carry no gender."""
@@ -125,3 +138,66 @@ class Dataset:
         images = self.folder / "images"
         present = {path.name for path in images.iterdir()} if images.is_dir() else set()
         return sorted(set(self.samples["file"]) - present)
+
+
+def split_folds(split: int) -> Split[tuple[int, ...]]:
+    """Return the folds of split 0 to 4. Raises DatasetError for another number."""
+    if split not in range(SPLITS):
+        raise DatasetError(f"no split {split!r}: expected 0 to {SPLITS - 1}")
+    turned = tuple((_FIRST_FOLD[split] + step) % FOLDS for step in range(FOLDS))
+    return Split(turned[:6], turned[6:8], turned[8:])
+
+
+@functools.cache
+def published() -> Mapping[str, int]:
+    """Read the shipped folds v1: file name (`....jpg.chip.jpg`) to fold, 23,704 of them."""
+    text = (resources.files("agelens.data") / "folds-v1.csv").read_text("utf-8")
+    return {row["file"]: int(row["fold"]) for row in csv.DictReader(text.splitlines())}
+
+
+@functools.cache
+def _published_by_key() -> Mapping[str, int]:
+    return {photo_key(name): fold for name, fold in published().items()}
+
+
+def published_fold(name: str) -> int | None:
+    """Return the v1 fold of a UTKFace file, plain or `.chip.jpg`; None where v1 knows no such."""
+    try:
+        return _published_by_key().get(photo_key(name))
+    except BadLabel:
+        return None
+
+
+def hashed_fold(name: str) -> int:
+    """Return the fold of a group whose alphabetically first file has this name, as v1 does."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % FOLDS
+
+
+def assign_folds(
+    digests: Mapping[str, str], subjects: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """Assign each file to a fold, by the SHA-256 of its bytes and the name of the person.
+
+    Byte-identical files, and all files of one person, always share a fold, also in chains, so that
+    no picture stands on both sides of a split: the v1 fold of the first among them that v1 knows,
+    or else the hash of the first.
+    """
+    parent = {name: name for name in digests}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    for key in (digests, subjects or {}):
+        first: dict[str, str] = {}
+        for name, value in key.items():
+            parent[root(name)] = root(first.setdefault(value, name))
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(digests):
+        groups[root(name)].append(name)
+    folds: dict[str, int] = {}
+    for names in groups.values():
+        known = (fold for name in names if (fold := published_fold(name)) is not None)
+        folds |= dict.fromkeys(names, next(known, hashed_fold(names[0])))
+    return folds

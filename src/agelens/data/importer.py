@@ -1,8 +1,7 @@
 """Import a folder or an archive of labelled pictures into a data set folder.
 
-Every file of the source is either a sample, a reject with its reason, or a copy of a sample
-(the same name and bytes again, as some re-packed archives have it). `samples.parquet` is
-written last: where it stands, the import is complete.
+Every file of the source becomes a sample, a reject with its reason, or a copy of a sample.
+`samples.parquet` is written last: where it stands, the import is complete.
 """
 
 import hashlib
@@ -16,8 +15,7 @@ from posixpath import commonpath, dirname
 from typing import Any
 
 from agelens.data.archives import Limits
-from agelens.data.dataset import OPTIONAL, SCHEMA, Dataset
-from agelens.data.folds import assign_folds, published_fold
+from agelens.data.dataset import OPTIONAL, SCHEMA, Dataset, assign_folds, published_fold
 from agelens.data.labels import UTKFACE_TERMS
 from agelens.data.readers.reader import Labelled, Reader, Survey
 from agelens.data.readers.registry import recognise
@@ -57,12 +55,9 @@ class Imported:
 
 
 def import_dataset(
-    source: str | Path,
-    dest: str | Path,
-    *,
-    limits: Limits | None = None,
+    source: str | Path, dest: str | Path, *, limits: Limits | None = None,
     report: Report = lambda stage, done, total: None,
-) -> Imported:
+) -> Imported:  # fmt: skip
     """Read SOURCE, check every picture, and write the dataset folder DEST.
 
     Does nothing when DEST is complete, goes on when an earlier run was stopped. Raises
@@ -100,19 +95,15 @@ def import_dataset(
 
 
 def _finished(dest: Path, origin: Source) -> Imported | None:
-    """Return the complete dataset in DEST; None if the import is still to do or to go on.
-
-    Raises DatasetError when DEST holds anything else.
-    """
     if not is_finished(dest, "dataset.json", ".import", " and not a dataset folder"):
         return None
     table, about = dest / "samples.parquet", dest / "dataset.json"
     try:
         facts = json.loads(about.read_text("utf-8"))
-        known, source = facts["source"]["sha256"], facts["source"]["name"]
-        counts = (facts["rejects"], facts["copies"], facts["published_folds"])
+        source, known = facts["source"]["name"], facts["source"]["sha256"]
+        found = {name: facts[name] for name in ("rejects", "copies", "published_folds")}
         form = facts.get("form", {"recognised": "UTKFace file names", "terms": UTKFACE_TERMS})
-        description, terms = form["recognised"], form["terms"]
+        found |= {name: form[name] for name in ("recognised", "terms")}
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"cannot read {str(about)!r}: delete {str(dest)!r} and import again"
@@ -128,7 +119,7 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
     if dataset.missing():
         table.unlink()  # it vouches for pictures that are gone
         return None
-    return Imported(dataset, *counts, before=0, already=True, recognised=description, terms=terms)
+    return Imported(dataset, before=0, already=True, **found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +143,12 @@ class Entry(JournalEntry):
 
     def is_stored(self, folder: Path) -> bool:
         """Return whether its picture, if it has one, stands whole in the folder."""
-        try:
-            return self.file is None or (folder / self.file).stat().st_size == self.size
-        except OSError:
-            return False
+        picture = folder / (self.file or "")
+        return self.file is None or (picture.is_file() and picture.stat().st_size == self.size)
 
 
 def open_journal(target: Path, source: Source) -> Journal[Entry]:
-    """Start an import into a folder, or resume it.
-
-    Raises DatasetError when the folder holds an import of another source.
-    """
+    """Start or resume an import. Raises DatasetError for a folder with one of another source."""
 
     def check(known: Any) -> None:
         if known.get("sha256") != source.sha256:
@@ -202,16 +188,14 @@ def ingest(pictures: Iterable[Labelled], journal: Journal[Entry]) -> Iterator[in
     for entry, picture in entries:
         key = picture.file.casefold()
         if not picture.problem and picture.label and (first := stored.get(key)):
-            same = first.sha256 == hashlib.sha256(picture.content).hexdigest()
-            if same and first.file == picture.file:
+            digest = hashlib.sha256(picture.content).hexdigest()
+            if (first.file, first.sha256) == (picture.file, digest):
                 entry = Entry(entry.number, picture.name, copy_of=first.name)
             else:
                 reason = f"its name is taken by {first.name!r}"
                 entry = Entry(entry.number, picture.name, reason=reason)
-        if entry.file is None:
-            journal.add(entry)
-        else:
-            journal.add(entry, {entry.file: picture.content})
+        journal.add(entry, {entry.file: picture.content} if entry.file else {})
+        if entry.file:
             stored[key] = entry
         yield len(journal.entries)
 

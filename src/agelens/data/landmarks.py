@@ -1,17 +1,9 @@
 """Lists of 68 landmarks, as UTKFace's release has them, and dlib's predictor, which computes them.
 
-A line of a list is a file name and 136 numbers: x and y, in pixels, of the 68 points of iBUG 300-W
-(Sagonas et al., 2013): jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67, all from the
-left of the picture. In the release the names are those of the photos (`.jpg`), so a chip
-(`.jpg.chip.jpg`) finds its points by what the names share. Blanks in a name, and tabs, commas or
-semicolons between the numbers, are read too.
-
-The predictor (Kazemi and Sullivan, CVPR 2014, trained on iBUG 300-W) wants the box in which
-dlib's own detector would see the face. In an aligned chip that box hardly moves: over 119 of
-120 UTKFace chips its median was (14, 14, 194, 194), so it is not searched anew.
+A line is a file name and 136 numbers: x and y, in pixels, of iBUG 300-W's points (Sagonas et al.,
+2013): jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67, from the picture's left.
 """
 
-import csv
 import importlib.util
 import math
 import re
@@ -28,7 +20,7 @@ from numpy.typing import NDArray
 from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.data.labels import photo_key
-from agelens.data.storage import resumable, write_atomic, write_csv, write_parquet
+from agelens.data.storage import read_rejects, resumable, write_atomic, write_csv, write_parquet
 from agelens.errors import BadLabel, DatasetError, MissingExtra, PictureError
 from agelens.faces.prefetch import prefetch
 from agelens.images import sources
@@ -43,7 +35,10 @@ Shape = NDArray[np.float32]
 """The points of one face, float32 (68, 2), x and y in pixels."""
 
 FACE_BOX = (14, 14, 194, 194)
-"""The box in which dlib's detector sees the face of a 200 px chip: left, top, right, bottom."""
+"""Where dlib's detector sees the face of a chip, in pixels: left, top, right, bottom.
+
+The predictor wants it. It is the median over 120 UTKFace chips, between which it hardly moves.
+"""
 
 LINE_CHARACTERS = 10_000
 _FURTHEST = 1e6  # pixels
@@ -96,8 +91,7 @@ def _from_lines(lines: Iterable[str]) -> LandmarkList:
 
 
 def _lines(stream: TextIO) -> Iterator[str]:
-    """Yield lines; of an endless one only its beginning, which is then no right line."""
-    whole = True
+    whole = True  # of an endless line only the beginning is read, which is then no right line
     while line := stream.readline(LINE_CHARACTERS + 1):
         if whole:
             yield line
@@ -139,27 +133,27 @@ def write_line(file: str, shape: Shape) -> str:
 def join(samples: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
     """Return `samples` with a column `points`, null where the table has none for its file.
 
-    Names are met as they are, or else by what a photo and its chip share. The order stays.
+    Names are met as they are, or else by what a photo (`.jpg`, as in the release's lists) and its
+    chip (`.jpg.chip.jpg`) share. The order stays.
     """
-    points = dict(zip(table["file"], range(len(table)), strict=True))
-    keys = {_key(name): row for name, row in points.items()}
-    rows = [points.get(name, keys.get(_key(name))) for name in samples["file"]]
+
+    def key(name: str) -> str:
+        try:
+            return photo_key(Path(name).name)
+        except BadLabel:
+            return name
+
+    points = {name: row for row, name in enumerate(table["file"])}
+    keys = {key(name): row for name, row in points.items()}
+    rows = [points.get(name, keys.get(key(name))) for name in samples["file"]]
     with_rows = samples.with_columns(pl.Series("row", rows, pl.UInt32)).join(
         table.select("points").with_row_index("row"), on="row", how="left", maintain_order="left"
     )
     return with_rows.drop("row")
 
 
-def _key(name: str) -> str:
-    """Return what a photo and its chip share; another name as it is."""
-    try:
-        return photo_key(Path(name).name)
-    except BadLabel:
-        return name
-
-
 class Predictor:
-    """dlib's 68-point predictor, for chips."""
+    """dlib's 68-point predictor, for chips (Kazemi and Sullivan, CVPR 2014)."""
 
     def __init__(self) -> None:
         """Load it. Raises MissingExtra where dlib or the file's package is not installed."""
@@ -188,10 +182,9 @@ class Predictor:
 
 @cache
 def _read(file: str) -> Any:
-    """Read dlib's file, 100 MB, once a process."""
     import dlib
 
-    return dlib.shape_predictor(file)
+    return dlib.shape_predictor(file)  # 100 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,10 +261,8 @@ def _compute(
 
 
 def _finished(dest: Path, names: list[str]) -> Computed:
-    known = read_list(dest / "landmarks.txt").shapes
-    with (dest / "rejects.csv").open(encoding="utf-8", newline="") as file:
-        rejects = {row["file"] for row in csv.DictReader(file)}
-    if set(names) != known.keys() | rejects:
+    known, rejects = read_list(dest / "landmarks.txt").shapes, read_rejects(dest)
+    if set(names) != known.keys() | rejects.keys():
         raise DatasetError(
             f"{str(dest)!r} holds landmarks of other chips: choose another folder, or delete them"
         )

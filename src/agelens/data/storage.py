@@ -7,7 +7,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
@@ -37,6 +37,12 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
     write_atomic(path, text.getvalue().encode(errors="backslashreplace"))
 
 
+def read_rejects(folder: Path) -> dict[str, str]:
+    """Read the reasons in `rejects.csv`, by file. Raises OSError."""
+    with (folder / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+
+
 def write_parquet(path: Path, table: "pl.DataFrame") -> None:
     """Write a Parquet file."""
     content = io.BytesIO()
@@ -46,18 +52,16 @@ def write_parquet(path: Path, table: "pl.DataFrame") -> None:
 
 def read_object(file: Path) -> dict[str, Any]:
     """Read a JSON object; {} where there is no such file or it holds something else."""
-    try:
+    with suppress(OSError, UnicodeDecodeError):
         return _parsed(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
+    return {}
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    with suppress(ValueError):
+        if isinstance(value := json.loads(text), dict):
+            return value
+    return {}
 
 
 @contextmanager
@@ -75,8 +79,8 @@ def resumable(target: Path) -> Iterator[None]:
 def is_finished(dest: Path, about: str, journal: str, kind: str = "") -> bool:
     """Return whether DEST is complete, as the file `about` says that is written last.
 
-    It is not when it is new or empty, or has a journal of what was begun. Raises DatasetError when
-    it is a file, or holds other things: not `kind`.
+    Raises DatasetError when it is a file, or not `kind` and holds more than a journal of what was
+    begun.
     """
     if dest.exists() and not dest.is_dir():
         raise DatasetError(f"{str(dest)!r} is a file: expected a new or empty folder")
@@ -114,9 +118,9 @@ class Journal(Generic[Entry]):
     ) -> None:  # fmt: skip
         """Start a journal in a folder of its own, or resume the one that is there.
 
-        `kind` is the class of its entries, `output` where their files go. `source` describes what
-        is read; of a resumed journal, `check` gets the description that it was started with (empty
-        when unreadable), to raise an error where that is another source.
+        `output` is where the entries' files go. `source` describes what is read; of a resumed
+        journal, `check` gets the description that it was started with ({} when unreadable), to
+        raise an error where that is another source.
         """
         self._folder, self._output, self._kind = folder, output, kind
         started, file = folder / "source.json", folder / "journal.jsonl"

@@ -17,8 +17,7 @@ from typing import Any, Literal
 import polars as pl
 
 from agelens import provenance
-from agelens.data.dataset import Dataset
-from agelens.data.folds import SPLITS, published_fold, split_folds
+from agelens.data.dataset import SPLITS, Dataset, published_fold, split_folds
 from agelens.errors import DatasetError
 from agelens.evaluation import bootstrap, data_quality, figures, groups, metrics, predictions
 from agelens.evaluation.figures import Faces

@@ -122,7 +122,7 @@ def test_grey_and_unreadable_pictures_have_no_fault_and_the_worst_comes_first() 
 
 def test_the_furthest_along_any_line_counts() -> None:
     lines = face_problems.Lines(np.ones(2, np.float32), np.array([[2, 0], [0, 3]], np.float32), 1.0)
-    found = face_problems.by_lines(np.array([[1, 1], [4, 1], [1, 9], [0, -5]]), lines)
+    found = face_problems.painting_score(np.array([[1, 1], [4, 1], [1, 9], [0, -5]]), lines)
     assert found.tolist() == [0, 2, 6, -2]  # of roots 1 and 1, 2 and 1, 1 and 3, 0 and 0
 
 

@@ -15,15 +15,13 @@ from agelens.training.recipes.config import DataConfig
 from drawn import write_dataset
 from labelled import bells
 
-NOTHING = pl.DataFrame()
-
 
 def samples(*rows: tuple[str, int, str | None, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, ["file", "age", "gender", "sha256"], orient="row")
 
 
 def group(*rows: int) -> duplicates.Copies:
-    return duplicates.Copies([np.array(rows)], [], NOTHING)
+    return duplicates.Copies([np.array(rows)], [])
 
 
 THREE = samples(
@@ -82,7 +80,7 @@ def test_suspect_labels_are_weighted_by_plausibility() -> None:
 
 
 def test_pictures_without_a_face_are_excluded_and_others_looked_at() -> None:
-    missing, dull = FaceProblem(1, "no face found", 0), FaceProblem(0, "dull", 0)
+    missing, dull = FaceProblem(1, "no face found"), FaceProblem(0, "dull")
     found = facts.actions_for_faces(THREE, {"no face": [missing], "blurred": [dull]})
     actions = [(one.file, one.suggestion, one.weight) for one in found]
     assert actions == [("b.jpg", "exclude", 0), ("a.jpg", "look", 1)]

@@ -1,13 +1,8 @@
-"""Photos that are there more than once, byte for byte or re-encoded, and labels that differ.
+"""Photos that are there more than once, byte for byte or re-encoded, and labels that differ."""
 
-A perceptual hash has 256 bits that hardly change when a photo is re-encoded or scaled. A bit says
-whether one of the 16 x 16 lowest frequencies of the grey picture (discrete cosine transform) is
-above their median (pHash; Zauner, 2010, with more bits than his 64, since aligned faces are much
-alike).
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -19,9 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from agelens.images.decode import Picture
 
 BITS, WORDS = 256, 4
-REACH = 15
-"""The largest number of differing bits that `neighbours` finds for certain."""
-
+REACH = 15  # differing bits of copies; more would escape `neighbours`
 SAME_PHOTO = 0.15
 """Distance of dlib's face descriptors below which two chips show one photo (by UTKFace)."""
 SAME_FACE = 0.6
@@ -34,27 +27,27 @@ Group = NDArray[np.int64]
 
 
 def perceptual_hash(picture: Picture) -> NDArray[np.uint64]:
-    """Hash uint8 (H, W, 3) RGB to uint64 (4,)."""
+    """Hash uint8 (H, W, 3) RGB to uint64 (4,), of which re-encoding and scaling change few bits.
+
+    A bit says whether one of the 16 x 16 lowest frequencies of the grey picture (discrete cosine
+    transform) is above their median (pHash; Zauner, 2010). He has 64 bits; aligned faces are more
+    alike.
+    """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    )
-    low = cv2.dct(small)[:_HASH_KEPT, :_HASH_KEPT].ravel()
+    small = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(small.astype(np.float32))[:_HASH_KEPT, :_HASH_KEPT].ravel()
     # the first is the brightness, which says nothing of the picture
     bits = low > np.median(low[1:])
     # neighbouring frequencies go to different words, which makes these alike in worth
     return np.packbits(bits.reshape(-1, BITS // _HASH_KEPT).T.ravel()).view(np.uint64)
 
 
-def neighbours(hashes: NDArray[np.uint64], reach: int = REACH) -> NDArray[np.int64]:
-    """Give all pairs of rows of hashes (N, 4) that differ in at most `reach` bits, (P, 2).
+def neighbours(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Give all pairs of rows of hashes (N, 4) that differ in at most 15 bits, (P, 2).
 
-    Two hashes of 256 bits that differ in 15 at most agree in at least one of 16 parts, so only
-    rows that share a part are compared (multi-index hashing; Norouzi, Punjani and Fleet, CVPR
-    2012). Raises ValueError for a reach beyond 15.
+    Such hashes agree in at least one of 16 parts, so only rows that share a part are compared
+    (multi-index hashing; Norouzi, Punjani and Fleet, CVPR 2012).
     """
-    if not 0 <= reach <= REACH:
-        raise ValueError(f"reach {reach!r}: expected 0 to {REACH} bits")
     found = [np.empty((0, 2), np.int64)]
     for part in np.ascontiguousarray(hashes).view(np.uint16).T:
         order = np.argsort(part, kind="stable")
@@ -64,24 +57,9 @@ def neighbours(hashes: NDArray[np.uint64], reach: int = REACH) -> NDArray[np.int
         for step in range(1, int(np.diff(starts).max(initial=1))):
             left = np.flatnonzero(np.arange(len(order)) + step < ends)
             pair = np.column_stack([order[left], order[left + step]])
-            found.append(np.sort(pair[differing(hashes, pair) <= reach], axis=1))
+            bits = np.bitwise_count(hashes[pair[:, 0]] ^ hashes[pair[:, 1]]).sum(axis=1)
+            found.append(np.sort(pair[bits <= REACH], axis=1))
     return np.unique(np.concatenate(found), axis=0)
-
-
-def differing(hashes: NDArray[np.uint64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the number of differing bits, (P,), of pairs of rows (P, 2) of hashes (N, 4)."""
-    differ = hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]
-    bits: NDArray[np.int64] = np.bitwise_count(differ).sum(axis=1, dtype=np.int64)
-    return bits
-
-
-def pairs_within(groups: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Give every pair of rows within each group, (P, 2)."""
-    made = [np.empty((0, 2), np.int64)]
-    for group in groups:
-        i, j = np.triu_indices(len(group), 1)
-        made.append(np.column_stack([group[i], group[j]]))
-    return np.concatenate(made)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +68,6 @@ class Copies:
 
     identical: list[Group]  # byte for byte
     near: list[Group]  # re-encoded or re-cropped: of two different files or more, with their copies
-    pairs: pl.DataFrame  # of different files: a, b (rows), bits, distance (null: not measured)
 
     def groups(self) -> Iterator[Group]:
         """Give every group once: the near ones, and the identical ones outside them."""
@@ -100,11 +77,9 @@ class Copies:
 
 
 def find(
-    digests: NDArray[np.str_],
-    hashes: NDArray[np.uint64],
-    sound: NDArray[np.bool_],
+    digests: NDArray[np.str_], hashes: NDArray[np.uint64], sound: NDArray[np.bool_],
     descriptors: NDArray[np.float32] | None = None,
-) -> Copies:
+) -> Copies:  # fmt: skip
     """Find copies among N pictures.
 
     Takes SHA-256 digests (N,), perceptual hashes (N, 4), which could be read (N,), and dlib's
@@ -118,32 +93,19 @@ def find(
     # one of each set of identical files stands for all
     rows = np.flatnonzero(sound & (original == np.arange(len(digests))))
     pairs = rows[neighbours(hashes[rows])]
-    distance = np.full(len(pairs), np.nan)
     if descriptors is not None:
-        pairs = pairs[_distances(descriptors, pairs) < SAME_FACE]
-        close = rows[_close(descriptors[rows])]
-        pairs = np.unique(np.concatenate([pairs, close]), axis=0)
-        distance = _distances(descriptors, pairs)
+        apart = np.linalg.norm(descriptors[pairs[:, 0]] - descriptors[pairs[:, 1]], axis=1)
+        pairs = np.concatenate([pairs[apart < SAME_FACE], rows[_close(descriptors[rows])]])
     links = coo_array(
         (np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (len(digests), len(digests))
     )
     parent = connected_components(links, directed=False)[1].astype(np.int64)
     whole = parent[original]  # the copies of a file go where it goes
     changed = np.isin(whole, np.unique(parent[pairs]))
-    near = _groups(whole[changed], np.flatnonzero(changed))
-    table = pl.DataFrame(
-        {"a": pairs[:, 0], "b": pairs[:, 1], "bits": differing(hashes, pairs)}
-    ).with_columns(pl.Series("distance", distance).fill_nan(None))
-    return Copies(identical, near, table)
-
-
-def _distances(descriptors: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    apart = descriptors[pairs[:, 0]] - descriptors[pairs[:, 1]]
-    return np.asarray(np.linalg.norm(apart, axis=1), np.float64)
+    return Copies(identical, _groups(whole[changed], np.flatnonzero(changed)))
 
 
 def _close(descriptors: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Give the pairs of rows nearer than SAME_PHOTO, (P, 2), by comparing all with all."""
     square = (descriptors**2).sum(axis=1)
     found = [np.empty((0, 2), np.int64)]
     for start in range(0, len(descriptors), _BLOCK):
@@ -169,21 +131,18 @@ class Conflicts:
 
 def conflicts(samples: pl.DataFrame, groups: list[Group]) -> Conflicts:
     """Compare the labels of every pair within each group."""
-    pairs = pairs_within(groups)
+    found = [pair for group in groups for pair in combinations(group, 2)]
+    pairs = np.array(found, np.int64).reshape(-1, 2)
     a, b = samples[pairs[:, 0]], samples[pairs[:, 1]]
     years = np.abs(a["age"].to_numpy().astype(int) - b["age"].to_numpy().astype(int))
-
-    def differ(column: str) -> int:
-        return int((a[column] != b[column]).sum())  # a missing label differs from none
-
-    return Conflicts(
-        len(pairs), int((years > 0).sum()), float(years.mean()) if len(years) else 0.0,
-        int((years > 5).sum()), differ("gender"), differ("race"), differ("fold"),
-    )  # fmt: skip
+    # a missing label differs from none
+    other = [int((a[name] != b[name]).sum()) for name in ("gender", "race", "fold")]
+    mean = float(years.mean()) if found else 0.0
+    return Conflicts(len(pairs), int((years > 0).sum()), mean, int((years > 5).sum()), *other)
 
 
 def _groups(number: NDArray[np.int64], rows: NDArray[np.int64]) -> list[Group]:
-    """Gather rows (M,) by number (M,), those with another of the same number; largest first."""
+    """Gather rows by number, those with another of the same number; largest first."""
     order = np.argsort(number, kind="stable")
     cuts = np.flatnonzero(np.diff(number[order])) + 1
     found = [group for group in np.split(rows[order], cuts) if len(group) > 1]

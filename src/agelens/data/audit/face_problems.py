@@ -1,11 +1,8 @@
 """Faces that a model can hardly learn from, found by what was measured on every chip.
 
-Faces that look drawn or painted are found by the features of a frozen face network.
-`paintings.npz` holds a line through the 1,024 features of the backbone faceres-deep for each of six
-ways in which photos were turned into pictures (watercolour, pencil, poster, cartoon, ...). It was
-fitted and measured by benchmarks/painting_detection.py. What it finds is what a face network sees
-as unlike a photo: also prints in dots, masks and strongly edited photos; soft oil paintings and
-statues often escape it. Being fitted on UTKFace, the file is for non-commercial research only.
+`paintings.npz` holds a line through the backbone's 1,024 features for each of six ways in which
+photos were turned into pictures (watercolour, pencil, ...), fitted and measured on UTKFace by
+benchmarks/painting_detection.py; so it is for non-commercial research only.
 """
 
 from dataclasses import dataclass
@@ -46,7 +43,6 @@ class FaceProblem:
 
     row: int
     evidence: str
-    degree: float  # the larger the worse, to sort by
 
 
 MEANINGS = {
@@ -109,16 +105,11 @@ def find(
         score, limit = looks_painted, shipped_lines().limit
         evidence = f"looks painted or drawn: {{:.1f}}, where {limit:.1f} is much"
         rules["looks painted"] = (one & (score > limit), score, evidence, score)
-    return {
-        name: sorted(
-            (
-                FaceProblem(row, evidence.format(values[row]), float(degree[row]))
-                for row in np.flatnonzero(wrong).tolist()
-            ),
-            key=lambda problem: (-problem.degree, problem.row),
-        )
-        for name, (wrong, degree, evidence, values) in rules.items()
-    }
+    found = {}
+    for name, (wrong, degree, evidence, values) in rules.items():
+        rows = sorted(np.flatnonzero(wrong).tolist(), key=lambda row: (-degree[row], row))
+        found[name] = [FaceProblem(row, evidence.format(values[row])) for row in rows]
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,13 +121,15 @@ class Lines:
     limit: float  # of the score, which one photo in 500 passes
 
 
-def painting_score(features: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Give how much faces look painted, (N,), of the backbone's features (N, 1024)."""
-    return by_lines(features, shipped_lines())
+def painting_score(
+    features: NDArray[np.floating], lines: Lines | None = None
+) -> NDArray[np.float64]:
+    """Give how much faces look painted, (N,): the furthest along any line, in deviations.
 
-
-def by_lines(features: NDArray[np.floating], lines: Lines) -> NDArray[np.float64]:
-    """Give the furthest that features (N, F) are along any of the lines, in deviations (N,)."""
+    Takes the backbone's features (N, F). Prints in dots, masks and strongly edited photos look so
+    too; soft oil paintings and statues often do not.
+    """
+    lines = lines or shipped_lines()
     along = (flat(features) - lines.mean) @ lines.weights.T
     return np.asarray(along.max(axis=1), np.float64)
 

@@ -1,8 +1,7 @@
 """All that an audit found, and what to do about it: one action for each problem of a file.
 
-The page and the JSON are made from the facts, `actions.csv` from the actions. `agelens train
---exclude` leaves out the files whose suggestion is "exclude"; `--downweight` counts each face by
-the smallest weight beside it. Lines may be changed or taken out before.
+`agelens train --exclude` leaves out the files whose suggestion is "exclude"; `--downweight` counts
+each face by the smallest weight beside it.
 """
 
 from collections import Counter
@@ -24,7 +23,6 @@ from agelens.inference import distribution
 from agelens.results import Gender
 
 Suggestion = Literal["exclude", "relabel", "downweight", "look"]
-SUGGESTIONS: tuple[Suggestion, ...] = get_args(Suggestion)
 FAR_APART = 5  # years between the ages of copies from which the one that is kept is disputed too
 DISPUTED_WEIGHT = 0.5  # weight of such a copy
 RELABEL_BELOW = 0.1  # plausibility, over that of the best label, that asks for another label
@@ -126,14 +124,13 @@ def actions_for_labels(samples: pl.DataFrame, scored: ScoredLabels) -> list[Acti
 
 def actions_for_faces(samples: pl.DataFrame, faults: dict[str, list[FaceProblem]]) -> list[Action]:
     """Leave out what shows no face; let somebody look at the others."""
-    found = []
-    for name, problems in faults.items():
-        suggestion, weight = _FACELESS if name == "no face" else _LOOK
-        found += [
-            Action(samples["file"][one.row], name, one.evidence, suggestion, weight)
-            for one in problems
-        ]
-    return found
+    return [
+        Action(
+            samples["file"][one.row], name, one.evidence,
+            *(_FACELESS if name == "no face" else _LOOK),
+        )
+        for name, problems in faults.items() for one in problems
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +239,7 @@ def count_actions(actions: Sequence[Action]) -> tuple[dict[str, int], dict[str, 
     """Count lines by suggestion and by problem, and the files to be left out."""
     suggested = Counter(action.suggestion for action in actions)
     return (
-        {name: suggested[name] for name in SUGGESTIONS if suggested[name]},
+        {name: suggested[name] for name in get_args(Suggestion) if suggested[name]},
         dict(Counter(action.problem for action in actions)),
         len({action.file for action in actions if action.suggestion == "exclude"}),
     )

@@ -1,6 +1,5 @@
 """Check that the pictures of a data set are what was imported: read, hash and decode each."""
 
-import csv
 import hashlib
 import os
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from agelens.data.audit.duplicates import WORDS, perceptual_hash
 from agelens.data.dataset import Dataset
+from agelens.data.storage import read_rejects
 from agelens.errors import PictureError
 from agelens.faces.prefetch import prefetch
 from agelens.images import decode
@@ -59,15 +59,11 @@ def check(
         if place % 64 == 63:
             report(place + 1, len(rows))
     sound = np.array([file not in faults for file, _ in rows], bool)
-    rejects: dict[str, str] = {}
-    if (path := dataset.folder / "rejects.csv").is_file():
-        with path.open(encoding="utf-8", newline="") as stream:
-            rejects = {row["file"]: row["reason"] for row in csv.DictReader(stream)}
+    rejects = read_rejects(dataset.folder) if (dataset.folder / "rejects.csv").is_file() else {}
     return Files(faults, rejects, hashes, beyond, sound)
 
 
 def _check(dataset: Dataset, file: str, expected: str) -> tuple[NDArray[np.uint64], float] | str:
-    """Give a picture's hash and share beyond the photo's edge, or what is wrong with it."""
     try:
         content = dataset.image_path(file).read_bytes()
         picture = decode.read(content)

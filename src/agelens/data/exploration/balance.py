@@ -1,20 +1,4 @@
-"""How unequal the classes are, and whether every split and fold holds the same mix of faces.
-
-Weights make rare classes count more, and fewer faces carry the sum: with weights w, N faces are
-worth (sum w)^2 / sum w^2 equal ones (Kish, Survey Sampling, 1965). The schemes, of a class
-with n faces:
-
-- inverse: 1 / n;
-- square root: 1 / sqrt(n);
-- effective number: (1 - b) / (1 - b^n), for b of 0.99, 0.999 and 0.9999 (Cui et al., CVPR 2019);
-- smoothed square root: 1 / sqrt(n smoothed over neighbouring ages by a normal curve of 2 years),
-  since a face of 34 also teaches what 35 looks like (Yang et al., ICML 2021).
-
-Ages are compared by the two-sample Kolmogorov-Smirnov test, whose p-values are on the safe side
-for whole years; genders and races by the chi-square test of homogeneity, rare classes
-put together until each is expected 5 times in each part. All tests are one family: p-values
-are Holm's (1979), and with N faces small differences show, so each comes with its size.
-"""
+"""How unequal the classes are, and whether every split and fold holds the same mix of faces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agelens.data.dataset import FOLDS, SPLITS, split_folds
 from agelens.data.exploration.label_statistics import UNLABELLED, Bands, label_words
-from agelens.data.folds import FOLDS, SPLITS, split_folds
 from agelens.data.labels import RACES
 from agelens.inference.distribution import AGES
 from agelens.results import Gender
@@ -33,13 +17,11 @@ ALPHA = 0.05
 LEAST = 20  # faces in a part below which nothing is tested
 _EXPECTED = 5.0
 
-Counts = NDArray[np.int64]
-Weights = NDArray[np.floating]
-
-BETAS = (0.99, 0.999, 0.9999)
+_BETAS = (0.99, 0.999, 0.9999)
 SMOOTHED = "smoothed square root"
 SQUARE_ROOT = "square root"
 _SIGMA = 2.0  # years
+Weights = NDArray[np.floating]
 Rows = NDArray[np.int64]
 Words = NDArray[np.object_]
 
@@ -87,18 +69,19 @@ class Balance:
 
 
 def compare_splits(samples: pl.DataFrame) -> Balance:
-    """Describe and compare the parts of the five splits and the ten folds."""
+    """Describe and compare the parts of the five splits and the ten folds.
+
+    Ages by the two-sample Kolmogorov-Smirnov test, whose p-values are on the safe side for whole
+    years; genders and races by the chi-square test of homogeneity. All tests are one family.
+    """
     fold = samples["fold"].to_numpy()
     ages = samples["age"].to_numpy().astype(np.int64)
     words = {"gender": label_words(samples["gender"]), "race": label_words(samples["race"])}
     tests: list[Comparison] = []
     splits = {}
     for number in range(SPLITS):
-        folds, where = split_folds(number), f"split {number}"
-        rows = {
-            name: np.flatnonzero(np.isin(fold, getattr(folds, name)))
-            for name in ("train", "validation", "test")
-        }
+        where, parts = f"split {number}", split_folds(number)._asdict().items()
+        rows = {name: np.flatnonzero(np.isin(fold, own)) for name, own in parts}
         splits[number] = [_part(name, ages, words, part) for name, part in rows.items()]
         for other in ("validation", "test"):
             tests += _ages(where, f"train and {other}", ages[rows["train"]], ages[rows[other]])
@@ -121,7 +104,7 @@ def compare_splits(samples: pl.DataFrame) -> Balance:
 
 
 def holm(tests: Sequence[Comparison]) -> list[Comparison]:
-    """Correct for their number: no more than a 5 % chance that any is called by chance."""
+    """Correct for their number (Holm, 1979): a 5 % chance at most that any is called by chance."""
     p = np.array([test.p for test in tests])
     order = np.argsort(p, kind="stable")
     p[order] = np.maximum.accumulate(np.minimum(1, p[order] * np.arange(len(p), 0, -1)))
@@ -154,32 +137,24 @@ def _ages(where: str, between: str, a: Rows, b: Rows) -> list[Comparison]:
 def _mixes(
     where: str, between: str, words: dict[str, Words], parts: list[Rows]
 ) -> list[Comparison]:
+    from scipy.stats import chi2_contingency
+    from scipy.stats.contingency import association, expected_freq
+
     if min(map(len, parts)) < LEAST:
         return []
     found = []
     for of, column in words.items():
         classes = [word for word in np.unique(column.astype(str)) if word != UNLABELLED]
         table = np.array([[(column[rows] == word).sum() for word in classes] for rows in parts])
-        if tested := _homogeneity(table):
-            found.append(Comparison(where, of, between, *tested, years=None))
+        # The rarest classes go together until every one is expected often enough in every part.
+        while table.shape[1] > 1 and expected_freq(table).min() < _EXPECTED:
+            table = table[:, np.argsort(-table.sum(axis=0))]
+            table = np.column_stack([table[:, :-2], table[:, -2:].sum(axis=1)])
+        if table.shape[1] > 1:
+            p = float(chi2_contingency(table, correction=False).pvalue)
+            size = float(association(table, method="cramer"))
+            found.append(Comparison(where, of, between, p, size, years=None))
     return found
-
-
-def _homogeneity(table: NDArray[np.int64]) -> tuple[float, float] | None:
-    """Give p and Cramér's V of counts (parts, classes); None where it cannot be tested."""
-    from scipy.stats import chi2_contingency
-    from scipy.stats.contingency import association, expected_freq
-
-    # The rarest classes go together until every one is expected often enough in every part.
-    while True:
-        table = table[:, np.argsort(-table.sum(axis=0))]
-        if table.shape[1] < 2:
-            return None
-        if expected_freq(table).min() >= _EXPECTED:
-            break
-        table = np.column_stack([table[:, :-2], table[:, -2:].sum(axis=1)])
-    found = chi2_contingency(table, correction=False)
-    return float(found.pvalue), float(association(table, method="cramer"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +162,7 @@ class Scheme:
     """One way of weighting faces by their class."""
 
     name: str
-    effective: float  # faces of equal weight that the weighted ones are worth
+    effective: float  # equal faces that N are worth: (sum w)^2 / sum w^2 (Kish, 1965)
     share: float  # that is of all faces
     ratio: float  # largest weight over smallest
     by_class: dict[str, float]  # weights, on average 1 over faces
@@ -207,12 +182,17 @@ class Imbalance:
 
 
 def measure_imbalance(samples: pl.DataFrame, bands: Bands) -> list[Imbalance]:
-    """Describe every label that has two classes or more, the age first."""
+    """Describe every label that has two classes or more, the age first.
+
+    The schemes weigh a class of n faces by 1 / n; by 1 / sqrt(n), of ages also with n smoothed over
+    the neighbours by a normal curve of 2 years, since a face of 34 also teaches what 35 looks like
+    (Yang et al., ICML 2021); and by (1 - b) / (1 - b^n) (effective number; Cui et al., CVPR 2019).
+    """
     gender, race = label_words(samples["gender"]), label_words(samples["race"])
     band = np.array(bands.names, object)[bands.of]
     known = gender != UNLABELLED
     labels = {
-        "age range" if bands.ranged else "age": band if bands.ranged else samples["age"].to_numpy(),
+        "age range" if bands.ranges else "age": band if bands.ranges else samples["age"].to_numpy(),
         "gender": gender[known],
         "race": race[race != UNLABELLED],
         "age band and gender": (band + ", " + gender)[known],
@@ -227,7 +207,7 @@ def measure_imbalance(samples: pl.DataFrame, bands: Bands) -> list[Imbalance]:
 
 def face_weights(samples: pl.DataFrame, bands: Bands) -> tuple[str, pl.DataFrame]:
     """Give the mildest scheme's name, and a table of `file` and `weight` (the largest is 1)."""
-    if bands.ranged:
+    if bands.ranges:
         weights, name = (np.bincount(bands.of) ** -0.5)[bands.of], SQUARE_ROOT
     else:
         ages = samples["age"].to_numpy().astype(np.int64)
@@ -236,14 +216,14 @@ def face_weights(samples: pl.DataFrame, bands: Bands) -> tuple[str, pl.DataFrame
     return name, table
 
 
-def _imbalance(by: str, classes: list[str], counts: Counts) -> Imbalance:
+def _imbalance(by: str, classes: list[str], counts: NDArray[np.int64]) -> Imbalance:
     most, least = int(counts.argmax()), len(counts) - 1 - int(counts[::-1].argmin())
     total = float(counts.sum())
     weights: dict[str, Weights] = {"inverse": 1 / counts, SQUARE_ROOT: counts**-0.5}
-    for beta in BETAS:
+    for beta in _BETAS:
         weights[f"effective number, {beta:g}"] = (1 - beta) / (1 - beta ** counts.astype(float))
     if by == "age":
-        years = np.array([int(word) for word in classes])
+        years = np.array(classes, int)
         weights[SMOOTHED] = _smoothed(np.bincount(years, counts, AGES))[years]
     schemes = []
     for name, of in weights.items():
@@ -260,7 +240,6 @@ def _imbalance(by: str, classes: list[str], counts: Counts) -> Imbalance:
 
 
 def _smoothed(counts: NDArray[np.number]) -> Weights:
-    """Take counts by year (117,); a year's neighbours beyond either end do not exist."""
     years = np.arange(len(counts))
     kernel = np.exp(-(((years[:, None] - years) / _SIGMA) ** 2) / 2)
     density = kernel @ counts / kernel.sum(axis=1)

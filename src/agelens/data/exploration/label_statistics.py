@@ -1,9 +1,6 @@
 """Statistics of the labels: bands of age, counts, spread, heaps at favourite ages, and groups.
 
-A heap is an age labelled far more often than the ages around it: labels that were guessed
-gather there. Whipple's index measures how many ages end in 0 or 5, as censuses do (United Nations,
-Demographic Yearbook, technical notes): 100 where no last digit is preferred, 500 where there is no
-other.
+A heap is an age labelled far more often than those around it: guessed labels gather there.
 """
 
 from dataclasses import dataclass
@@ -17,7 +14,6 @@ from agelens.inference.distribution import AGES
 from agelens.results import Gender
 
 UNLABELLED = "not told"  # as a key of JSON files
-GENDERS = (Gender.FEMALE.value, Gender.MALE.value, UNLABELLED)
 
 LAST = 90  # years from which there is one band: few faces are older
 MOST = 20  # more ranges than this are too many to show
@@ -36,12 +32,7 @@ class Bands:
 
     names: list[str]  # youngest first; only bands with faces
     of: NDArray[np.int64]  # (N,), place in `names`
-    ranges: int  # faces with a range for an age
-
-    @property
-    def ranged(self) -> bool:
-        """Whether some ages are ranges, so that single years mean nothing."""
-        return self.ranges > 0
+    ranges: int  # faces with a range for an age; if there are some, single years mean nothing
 
     def rows(self, band: int) -> NDArray[np.int64]:
         """Give the rows of a band."""
@@ -51,11 +42,10 @@ class Bands:
 def bands_of(samples: pl.DataFrame) -> Bands:
     """Put every face of a dataset's table in its band."""
     age = samples["age"]
-    low, high = (
-        samples[name].fill_null(age) if name in samples.columns else age
+    ends = np.column_stack([
+        (samples[name].fill_null(age) if name in samples.columns else age).to_numpy()
         for name in ("age_low", "age_high")
-    )
-    ends = np.column_stack([low.to_numpy(), high.to_numpy()]).astype(np.int64)
+    ]).astype(np.int64)  # fmt: skip
     ranges = int((ends[:, 0] < ends[:, 1]).sum())
     if ranges < len(ends) or len(np.unique(ends, axis=0)) > MOST:
         start = np.minimum(age.to_numpy().astype(np.int64) // 10 * 10, LAST)
@@ -117,8 +107,8 @@ class LabelStatistics:
     missing: list[int]  # years without a face between the youngest and the oldest
     beyond_90: dict[int, int]  # faces by whole year, 91 and older
     last_digits: list[int] | None  # faces by last digit of the age, of the years of the index
-    whipple: float | None  # Whipple's index; None with ranges or too few faces
-    whipple_faces: int
+    whipple: float | None  # None with ranges or too few faces; 100: no digit preferred; to 500
+    whipple_faces: int  # of the index, the share that ends in 0 or 5, as the United Nations take it
     genders: dict[str, int]
     races: dict[str, int]
     bands: list[str]
@@ -139,15 +129,14 @@ def describe_labels(samples: pl.DataFrame, bands: Bands) -> LabelStatistics:
     ages = samples["age"].to_numpy().astype(np.int64)
     counts = np.bincount(ages, minlength=AGES)
     by_year = {int(age): int(counts[age]) for age in np.flatnonzero(counts)}
-    heaps, dips = ([], []) if bands.ranged else _odd(counts)
-    years = () if bands.ranged else range(ages.min(), ages.max() + 1)
+    heaps, dips = ([], []) if bands.ranges else _odd(counts)
+    years = () if bands.ranges else range(ages.min(), ages.max() + 1)
     inside = ages[(ages >= _WHIPPLE[0]) & (ages <= _WHIPPLE[1])]
-    indexed = not bands.ranged and len(inside) >= _WHIPPLE_LEAST
+    indexed = not bands.ranges and len(inside) >= _WHIPPLE_LEAST
     digits = np.bincount(inside % 10, minlength=10).tolist() if indexed else None
     gender, race = label_words(samples["gender"]), label_words(samples["race"])
-    by_gender, by_race = _crossed(gender, GENDERS, bands), _crossed(race, RACES, bands)
-    gendered = {name: race[gender != UNLABELLED] == name for name in RACES}
-    women = gender[gender != UNLABELLED] == Gender.FEMALE.value
+    by_gender, by_race = _crossed(gender, tuple(Gender), bands), _crossed(race, RACES, bands)
+    gendered = {name: gender[(race == name) & (gender != UNLABELLED)] for name in RACES}
     return LabelStatistics(
         faces=len(ages),
         people=samples["subject"].n_unique() if "subject" in samples.columns else None,
@@ -171,7 +160,9 @@ def describe_labels(samples: pl.DataFrame, bands: Bands) -> LabelStatistics:
         age_by_gender={word: _spread(ages[gender == word]) for word in by_gender},
         age_by_race={word: _spread(ages[race == word]) for word in by_race},
         female_by_race={
-            name: float(women[own].mean()) for name, own in gendered.items() if own.sum() >= _LEAST
+            name: float((own == Gender.FEMALE.value).mean())
+            for name, own in gendered.items()
+            if len(own) >= _LEAST
         },
     )
 
@@ -198,7 +189,6 @@ def around_each(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _odd(counts: NDArray[np.int64]) -> tuple[list[OddAge], list[OddAge]]:
-    """Find heaps and dips among counts by year (117,)."""
     medians = around_each(counts)
     there = np.flatnonzero(np.isfinite(medians))
     heaps, dips = [], []
@@ -219,7 +209,6 @@ def _odd(counts: NDArray[np.int64]) -> tuple[list[OddAge], list[OddAge]]:
 def _crossed(
     words: NDArray[np.object_], order: tuple[str, ...], bands: Bands
 ) -> dict[str, list[int]]:
-    """Count faces by word, the unlabelled last, and band, for the words that occur."""
     return {
         word: np.bincount(bands.of[words == word], minlength=len(bands.names)).tolist()
         for word in dict.fromkeys((*order, UNLABELLED))

@@ -1,8 +1,4 @@
-"""Statistics of the 68 landmarks of a list: mean shape by age band, and the spread of pose.
-
-Points of chips are taken as they stand. Points of larger photos are first brought onto the template
-of the chips, each face by a similarity of its eyes, nose and mouth corners.
-"""
+"""Statistics of the 68 landmarks of a list: mean shape by age band, and the spread of pose."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +60,11 @@ def read_points(file: Path) -> pl.DataFrame:
 def describe_landmarks(
     samples: pl.DataFrame, points: pl.DataFrame, quality: pl.DataFrame, bands: Bands
 ) -> LandmarkStatistics:
-    """Join points to samples and describe them. Raises DatasetError where none joins."""
+    """Join points to samples and describe them. Raises DatasetError where none joins.
+
+    Points of chips are taken as they stand; those of larger photos are first brought onto the
+    chips' template, each face by a similarity of its eyes, nose and mouth corners.
+    """
     joined = join(samples.select("file"), points)["points"]
     rows = np.flatnonzero(joined.is_not_null().to_numpy())
     if not len(rows):
@@ -73,12 +73,10 @@ def describe_landmarks(
             f"the dataset's {samples['file'][0]!r}; make a list with  agelens data landmarks"
         )
     shapes = joined.drop_nulls().to_numpy().astype(np.float64).reshape(-1, POINTS, 2)
-    five = five_points(shapes)
-    turns = [pose(points) for points in five]
-    poses = {
-        name: np.array([turn.get(name, np.nan) for turn in turns], np.float64)
-        for name in ("yaw", "pitch", "roll")
-    }
+    five = _five_points(shapes)
+    nothing = dict.fromkeys(("yaw", "pitch", "roll"), np.nan)
+    turns = pl.DataFrame([nothing | pose(points) for points in five])
+    poses = {name: turns[name].to_numpy() for name in nothing}
     aligned = bool((np.abs(np.median(five[:, :2], axis=0) - TEMPLATE[:2]) > _NEAR).any())
     if aligned:
         shapes = np.stack([_onto(shape, own) for shape, own in zip(shapes, five, strict=True)])
@@ -105,14 +103,14 @@ def describe_landmarks(
     )  # fmt: skip
 
 
-def five_points(shapes: Shape) -> Shape:
+def _five_points(shapes: Shape) -> Shape:
     """Give eyes' middles, nose tip and mouth corners (N, 5, 2) of shapes (N, 68, 2)."""
     eyes = [shapes[:, 36:42].mean(axis=1), shapes[:, 42:48].mean(axis=1)]
     return np.stack([*eyes, shapes[:, 30], shapes[:, 48], shapes[:, 54]], axis=1)
 
 
 def _chin(shape: Shape) -> float:
-    right, left = five_points(shape[None])[0, :2]
+    right, left = _five_points(shape[None])[0, :2]
     down = shape[8] - (right + left) / 2
     return float(np.hypot(*down) / np.hypot(*(left - right)))
 

@@ -1,12 +1,9 @@
 """Statistics of the pictures: size, light, sharpness, colour, and where the face stands.
 
-The figures are those of `agelens.data.quality`. Each is also compared with the labels: what goes
-along with age or gender without being the face is a shortcut that a model will take. Six of the
-figures show nothing of a face; gradient-boosted trees of these alone are measured out of fold. Any
-model can exploit what they reach beyond a constant answer. Not all of it is unfair: wrinkles are
-sharp.
+What goes along with age or gender without being the face is a shortcut that a model will take.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +115,7 @@ def describe_pictures(
     size = samples.select(size=pl.format("{} x {}", "width", "height"))["size"]
     sizes = size.value_counts(sort=True, name="n").sort("n", "size", descending=[True, False])
     turned = table["yaw"].abs() >= TURNED
-    everything = np.full(len(table), "")
+    there = {name: column[np.isfinite(column)] for name, column in figures.items()}
     return PictureStatistics(
         pictures=len(table),
         measured=int(table["brightness"].is_not_null().sum()),
@@ -127,10 +124,10 @@ def describe_pictures(
         more_sizes=max(0, len(sizes) - 10),
         square=int((samples["width"] == samples["height"]).sum()),
         smaller=samples.filter(pl.min_horizontal("width", "height") < CHIP).height,
-        ranges={name: of[""] for name, of in _by_group(figures, everything, [""], 1).items()},
+        ranges={name: range_of(values) for name, values in there.items() if len(values)},
         by_band=_by_group(figures, np.array(bands.names, object)[bands.of], bands.names),
-        by_gender=_by_group(figures, gender, [g.value for g in Gender]),
-        by_race=_by_group(figures, race, list(RACES)),
+        by_gender=_by_group(figures, gender, tuple(Gender)),
+        by_race=_by_group(figures, race, RACES),
         grey=_count(table["grey"]),
         grey_by_band=_shares(table["grey"], bands),
         black_rim=_count(table["black_rim"] >= RIM),
@@ -153,16 +150,13 @@ def range_of(values: NDArray[np.float64]) -> Range:
 
 
 def _by_group(
-    figures: dict[str, NDArray[np.float64]],
-    words: NDArray[np.object_] | NDArray[np.str_],
-    order: list[str],
-    least: int = LEAST,
+    figures: dict[str, NDArray[np.float64]], words: NDArray[np.object_], order: Sequence[str]
 ) -> dict[str, dict[str, Range]]:
     found: dict[str, dict[str, Range]] = {}
     for figure, column in figures.items():
         for word in order:
             values = column[(words == word) & np.isfinite(column)]
-            if len(values) >= least:
+            if len(values) >= LEAST:
                 found.setdefault(figure, {})[word] = range_of(values)
     return found
 
@@ -202,7 +196,6 @@ def _count(flag: pl.Series) -> int:
 
 
 def _shares(flag: pl.Series, bands: Bands) -> dict[str, float]:
-    """Give the share of a flag by band, over the pictures that have one; of 20 and more."""
     of = {name: flag[bands.rows(i)].drop_nulls() for i, name in enumerate(bands.names)}
     return {name: float(own.sum() / len(own)) for name, own in of.items() if len(own) >= LEAST}
 
@@ -218,7 +211,11 @@ class Shortcuts:
 
 
 def measure_shortcuts(samples: pl.DataFrame, quality: pl.DataFrame) -> Shortcuts:
-    """Fit trees on the figures, and measure them out of fold on the data set's own folds."""
+    """Fit gradient-boosted trees on SHORTCUTS, and measure them on the data set's own folds.
+
+    Any model can exploit what they reach beyond a constant answer. Not all of it is unfair:
+    wrinkles are sharp.
+    """
     from sklearn.dummy import DummyRegressor
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.metrics import roc_auc_score

@@ -1,7 +1,4 @@
-"""Read CSV files as rows of text, and Kaggle's, whose rows hold pictures as text.
-
-Never more than one line is in memory.
-"""
+"""Read CSV files as rows of text, and Kaggle's, whose rows hold pictures as text."""
 
 import csv
 import io
@@ -16,17 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from agelens.data import labels
 from agelens.data.archives import Limits, open_file
-from agelens.data.labels import (
-    GENDERS,
-    RACES,
-    UTKFACE_TERMS,
-    Label,
-    age_range,
-    read_age,
-    read_gender,
-    read_race,
-)
 from agelens.data.readers.reader import Labelled, Survey
 from agelens.errors import DatasetError
 
@@ -46,9 +34,7 @@ _LEAST = 16 * 16  # numbers in a row for it to be a picture
 
 def lines(stream: IO[bytes], name: str) -> Iterator[str]:
     """Yield the lines of a UTF-8 file. Raises DatasetError for other text and endless lines."""
-    number = 0
-    while line := stream.readline(LINE_BYTES + 1):
-        number += 1
+    for number, line in enumerate(iter(lambda: stream.readline(LINE_BYTES + 1), b""), 1):
         if len(line) > LINE_BYTES:
             raise DatasetError(
                 f"{name!r} line {number} is over the limit of {LINE_BYTES:,} bytes: "
@@ -118,24 +104,25 @@ class Columns:
         """Whether there is an age or a range of ages."""
         return self.age is not None or (self.low is not None and self.high is not None)
 
-    def label(self, row: dict[str, str]) -> Label:
+    def label(self, row: dict[str, str]) -> labels.Label:
         """Read a row. Raises ValueError, saying what is wrong."""
-        gender = read_gender(row[self.gender]) if self.gender else None
-        race = read_race(row[self.race]) if self.race else None
+        gender = labels.read_gender(row[self.gender]) if self.gender else None
+        race = labels.read_race(row[self.race]) if self.race else None
         if self.low and self.high and row[self.low].strip() and row[self.high].strip():
-            age = age_range(read_age(row[self.low]).years, read_age(row[self.high]).years)
+            ends = (labels.read_age(row[end]).years for end in (self.low, self.high))
+            age = labels.age_range(*ends)
         elif self.age:
-            age = read_age(row[self.age])
+            age = labels.read_age(row[self.age])
         else:
             raise ValueError("no age: expected age, or age_low and age_high")
-        return Label(age.years, gender, race, age.low, age.high)
+        return labels.Label(age.years, gender, race, age.low, age.high)
 
 
 class PixelCsv:
     """A CSV file with the columns age, gender, ethnicity and pixels (or image), streamed."""
 
     expected = "a CSV of pixels"
-    terms = UTKFACE_TERMS
+    terms = labels.UTKFACE_TERMS
 
     def __init__(self, path: Path, column: str, first: str) -> None:
         """Count the rows; `first` is the first picture's text."""
@@ -174,8 +161,9 @@ class PixelCsv:
                 name = f"{self._path.name}/row {number:06}"
                 file = _file(row, number)
                 try:
-                    content = _png(pixels(row.get(self._column, "")))
-                    yield Labelled(name, file, content, _label(row))
+                    png = io.BytesIO()
+                    Image.fromarray(pixels(row.get(self._column, ""))).save(png, "PNG")
+                    yield Labelled(name, file, png.getvalue(), _label(row))
                 except ValueError as error:
                     yield Labelled(name, file, b"", None, str(error))
 
@@ -200,19 +188,13 @@ def pixels(text: str) -> NDArray[np.uint8]:
     raise ValueError(f"{len(values):,} pixel values: expected a square, grey or RGB")
 
 
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
-
-
-def _label(row: dict[str, str]) -> Label:
-    age = read_age(row.get("age", ""))
+def _label(row: dict[str, str]) -> labels.Label:
+    age = labels.read_age(row.get("age", ""))
     gender, race = row.get("gender", "").strip(), row.get("ethnicity", row.get("race", "")).strip()
-    named = read_gender(gender) if gender not in ("0", "1") else GENDERS[int(gender)]
-    code = int(race) if race.isascii() and race.isdigit() else None
-    known = read_race(race) if code is None else RACES[code] if code < len(RACES) else None
-    return Label(age.years, named, known, age.low, age.high)
+    named = labels.read_gender(gender) if gender not in ("0", "1") else labels.GENDERS[int(gender)]
+    coded = race.isascii() and race.isdigit()
+    known = dict(enumerate(labels.RACES)).get(int(race)) if coded else labels.read_race(race)
+    return labels.Label(age.years, named, known, age.low, age.high)
 
 
 def _file(row: dict[str, str], number: int) -> str:

@@ -21,7 +21,6 @@ class UtkFaceNames:
     terms = UTKFACE_TERMS
 
     def __init__(self, survey: Survey, readable: list[str]) -> None:
-        """Describe a source; `readable` are the files whose names carry labels."""
         self._source, self.total = survey.source, len(survey.names)
         folders = list(dict.fromkeys(basename(dirname(name)) for name in readable))
         shown = ", ".join(folder or "top" for folder in folders[:_SHOWN_FOLDERS])
@@ -73,12 +72,10 @@ class FgNetNames:
     def pictures(self, limits: Limits) -> Iterator[Labelled]:
         """Yield every file; what has no such name comes with a problem."""
         for member in self._source.members(limits):
-            file = basename(member.name)
+            file, label, problem, subject = basename(member.name), None, member.problem, None
             if match := _FGNET.fullmatch(file):
-                label = Label(int(match["age"]), None, None)
-                found = (label, member.problem, match["subject"])
-                yield Labelled(member.name, file, member.content, *found)
+                label, subject = Label(int(match["age"]), None, None), match["subject"]
             else:
                 problem = f"{file!r} is no FG-NET name: expected one such as 001A02.JPG"
                 problem = not_a_picture(member) or problem
-                yield Labelled(member.name, file, member.content, None, problem)
+            yield Labelled(member.name, file, member.content, label, problem, subject)

@@ -46,7 +46,6 @@ class LabelTable(ABC):
         return cls(survey, tables) if tables else None
 
     def __init__(self, survey: Survey, tables: list[str]) -> None:
-        """Read the tables. Raises DatasetError for a table that cannot be read or has no row."""
         self._source = survey.source
         self._tables = set(tables)
         self._exact: dict[str, _Row] = {}  # by path in the source
@@ -89,33 +88,28 @@ class LabelTable(ABC):
 
     def _find(self, name: str) -> _Row | None:
         """Find a picture's row: by its path beside the table, or by the end of its path."""
-        if name in self._exact:
-            return self._exact[name]
         parts = name.split("/")
-        ends = ("/".join(parts[start:]) for start in range(len(parts)))
-        return next((row for end in ends if (row := self._loose.get(end)) is not None), None)
+        ends = (self._loose.get("/".join(parts[start:])) for start in range(len(parts)))
+        return self._exact.get(name) or next(filter(None, ends), None)
 
     def pictures(self, limits: Limits) -> Iterator[Labelled]:
         """Yield every file but the tables, then the rows whose pictures are missing."""
         for member in self._source.members(limits):
             if member.name in self._tables:
                 continue
-            row = self._find(member.name)
-            problem = not_a_picture(member) or ("" if row else "no row in the label table")
-            file = basename(member.name)
-            if row is not None:
-                problem = problem or row.problem
-                unique = self._loose.get(row.key) is row
-                file = flat_name(row.key if unique else member.name)
-            label = row.label if row else None
-            yield Labelled(member.name, file, member.content, label, problem or member.problem)
+            name, file, label = member.name, basename(member.name), None
+            problem = not_a_picture(member)
+            if row := self._find(name):
+                file = flat_name(row.key if self._loose.get(row.key) is row else name)
+                label, problem = row.label, problem or row.problem
+            problem = problem or ("" if row else "no row in the label table") or member.problem
+            yield Labelled(name, file, member.content, label, problem)
         for row in self._missing:
             why = f"named in {row.table} row {row.number}, but there is no such picture"
             yield Labelled(join(dirname(row.table), row.key), basename(row.key), b"", None, why)
 
 
 def _content(survey: Survey, name: str) -> bytes:
-    """Return a whole CSV file. Raises DatasetError when it is over the limit."""
     if survey.source.kind != "folder":
         return survey.tables[name]
     path = survey.source.path / name

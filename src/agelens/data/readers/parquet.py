@@ -24,8 +24,7 @@ class ParquetFiles:
     terms = YOUR_TERMS
 
     def __init__(self, folder: Path, paths: dict[Path, str]) -> None:
-        """Count the rows; `paths` gives the column of pictures of each file."""
-        self._folder, self._paths = folder, paths
+        self._folder, self._paths = folder, paths  # with the column of pictures of each file
         scans = {path: pl.scan_parquet(path) for path in paths}
         self._rows = {p: _read(scan.select(pl.len()), p).item() for p, scan in scans.items()}
         self.total = sum(self._rows.values())

@@ -7,7 +7,7 @@ from posixpath import basename, splitext
 from typing import Protocol, Self
 
 from agelens.data.archives import Limits
-from agelens.data.folds import published_fold
+from agelens.data.dataset import published_fold
 from agelens.data.labels import SUFFIXES, Label, is_picture
 from agelens.data.source import Member, Source
 

@@ -13,7 +13,7 @@ from typing import Any
 from rich.progress import Progress
 
 from agelens import provenance
-from agelens.data.folds import SPLITS
+from agelens.data.dataset import SPLITS
 from agelens.errors import TrainingError
 from agelens.evaluation.evaluate import Evaluator, Plan
 from agelens.inference.runtime import Model

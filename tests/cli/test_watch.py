@@ -44,27 +44,27 @@ def scripted(monkeypatch: pytest.MonkeyPatch):
     """Let a predictor see what the test says, in place of a camera; give what was asked for."""
     asked: list[object] = []
 
-    def script(*moments: "Moment | Exception | None", then=None) -> list[object]:
-        def watch(self, source, **settings):
+    def script(*moments: "Moment | Exception | None", then=lambda one: None) -> list[object]:
+        def watch(self, source, *, until, **settings):
             asked.append(source)
-
-            def play():
-                for one in moments:
-                    if isinstance(one, Exception):
-                        raise one
-                    if one is None:  # nothing comes until it is told to end
-                        assert settings["until"].wait(30)
-                        return
-                    yield one
-                    if then is not None:
-                        then(one)
-
-            return play()
+            for one in moments:
+                if isinstance(one, Exception):
+                    raise one
+                if one is None:  # nothing comes until it is told to end
+                    assert until.wait(30)
+                    return
+                yield one
+                then(one)
 
         monkeypatch.setattr(Predictor, "watch", watch)
         return asked
 
     return script
+
+
+def several(count: int) -> list[Moment]:
+    """One person, five frames a second."""
+    return [moment(i, i / 5, 1) for i in range(count)]
 
 
 def test_a_clip_is_watched_like_a_camera(run, clip: Path) -> None:
@@ -79,27 +79,23 @@ def test_a_clip_is_watched_like_a_camera(run, clip: Path) -> None:
 
 
 def test_the_first_camera_is_the_default(run, scripted) -> None:
-    asked = scripted(*(moment(i, i / 5, 1) for i in range(4)))
+    asked = scripted(*several(4))
     code, out, err = run()
     assert (code, err) == (0, "")
-    assert asked == [0]
     assert "0.0-0.6 s, 4 views" in out
     run("--camera", "2")
     assert asked == [0, 2]
 
 
 def test_it_ends_after_the_given_seconds(run, scripted) -> None:
-    scripted(*(moment(i, i / 5, 1) for i in range(100)))
+    scripted(*several(100))
     _, out, _ = run("--seconds", "1", "-f", "jsonl")
     assert json.loads(out)["seconds"] == 1.0
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_it_with_the_table(run, scripted, name) -> None:
-    scripted(
-        *(moment(i, i / 5, 1) for i in range(100)),
-        then=lambda one: os.kill(os.getpid(), name) if one.frame == 3 else None,
-    )
+    scripted(*several(100), then=lambda one: one.frame == 3 and os.kill(os.getpid(), name))
     before = signal.getsignal(signal.SIGTERM)
     code, out, err = run()
     assert (code, err) == (0, "")
@@ -128,7 +124,7 @@ def test_a_stream_over_http_is_tracked_until_it_ends(run, astronaut) -> None:
 
 
 def test_people_and_recording_are_kept_if_the_camera_fails(run, scripted, tmp_path) -> None:
-    scripted(*(moment(i, i / 5, 1) for i in range(4)), SourceError("unplugged"))
+    scripted(*several(4), SourceError("unplugged"))
     code, out, err = run("--record", tmp_path / "film.mp4")
     assert code == 2
     assert "4 views" in out
@@ -178,18 +174,15 @@ def test_output_goes_to_a_file(run, scripted, tmp_path) -> None:
 
 def test_the_terminal_shows_the_people(monkeypatch) -> None:
     screen = io.StringIO()
-    terminal = Console(file=screen, force_terminal=True, width=100)
-    monkeypatch.setattr(console, "err", terminal)
-    shown = watch.open_view(None if not watch.has_window() else False)
-    assert isinstance(shown, watch.Terminal)
-    assert shown.show(moment(0, 0.0, 1, 2))
-    assert shown.show(moment(10, 1.0, 2))
-    text = screen.getvalue()
-    assert "man, 34 (28-41)" in text or "person, 34 (28-41)" in text
-    assert "1.0 of 10.0 frames per second processed" in text
-    screen.truncate(0)
-    assert shown.show(moment(60, 6.0, 2))
-    shown.close()
+    monkeypatch.setattr(console, "err", Console(file=screen, force_terminal=True, width=100))
+    with watch.open_view(None if not watch.has_window() else False) as show:
+        assert show(moment(0, 0.0, 1, 2))
+        assert show(moment(10, 1.0, 2))
+        text = screen.getvalue()
+        assert "34 (28-41)" in text
+        assert "1.0 of 10.0 frames per second processed" in text
+        screen.truncate(0)
+        assert show(moment(60, 6.0, 2))
     assert " 1 │" not in screen.getvalue()  # long gone
 
 
@@ -201,11 +194,9 @@ def test_a_window_opens_where_possible(monkeypatch) -> None:
     monkeypatch.setattr(cv2, "waitKey", lambda delay: next(keys))
     monkeypatch.setattr(cv2, "destroyAllWindows", lambda: seen.append(None))
     monkeypatch.setenv("DISPLAY", ":0")
-    shown = watch.open_view(None)
-    assert isinstance(shown, watch.Window)
-    assert shown.show(moment(0, 0.0, 1))
-    assert not shown.show(moment(1, 0.1, 1))
-    shown.close()
+    with watch.open_view(None) as show:
+        assert show(moment(0, 0.0, 1))
+        assert not show(moment(1, 0.1, 1))
     assert seen[0].shape == (120, 160, 3)
     assert (seen[0] == [233, 180, 86]).all(axis=-1).sum() > 100  # the box, in BGR
     assert seen[-1] is None
@@ -221,4 +212,5 @@ def test_no_window_without_a_display_or_in_a_headless_build(monkeypatch) -> None
     assert watch.has_window()
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI:   NONE")
     assert not watch.has_window()
-    assert type(watch.open_view(None)) is watch.View
+    with watch.open_view(None) as show:  # standard error is no terminal
+        assert show(moment(0, 0.0, 1))

@@ -167,9 +167,8 @@ def _with_fields(function: Callable[..., Any]) -> Callable[..., Any]:
 def one_of(value: str, choices: Iterable[str], option: str) -> str:
     """Return the value of an option if it is one of the choices; else raise BadParameter."""
     if value not in choices:
-        raise typer.BadParameter(
-            f"{value!r}: expected one of {', '.join(choices)}", param_hint=option
-        )
+        expected = " or ".join(choices)
+        raise typer.BadParameter(f"{value!r}: expected {expected}", param_hint=option)
     return value
 
 

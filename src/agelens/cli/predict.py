@@ -7,7 +7,7 @@ frame.
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import chain, count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,18 +27,25 @@ if TYPE_CHECKING:
     from agelens.predictor import Predictor
     from agelens.results import Prediction
     from agelens.video.pipeline import Moment, Track
-    from agelens.video.reader import Clip
-    from agelens.video.writer import Trail
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """Which frames of a clip are analysed, and what is written of them."""
+
+    fps: Annotated[float, Option(min=0.01, help="Clips: frames to analyse per second.")] = 5.0
+    every: Annotated[int | None, Option(min=1, help="Clips: analyse every N-th frame instead.")] = (
+        None
+    )
+    per_frame: options.PerFrame = False
+    min_views: options.MinViews = 3
 
 
 def predict(
-    paths: Annotated[
-        list[str],
-        Argument(
-            metavar="PATH...",
-            help="Pictures, clips, folders (with subfolders), globs, or - for standard input.",
-        ),
-    ],
+    paths: Annotated[list[str], Argument(
+        metavar="PATH...",
+        help="Pictures, clips, folders (with subfolders), globs, or - for standard input.",
+    )],
     *,
     form: options.Format = "table",
     output: options.OutputFile = None,
@@ -47,22 +54,15 @@ def predict(
         Option("--annotate", "-a", help="Folder for copies with boxes and labels drawn in."),
     ] = None,
     png: Annotated[
-        bool,
-        Option("--png", help="Write annotated pictures as PNG, whatever the input format."),
+        bool, Option("--png", help="Write annotated pictures as PNG, whatever the input format.")
     ] = False,
     chips: options.Chips = False,
-    over: Annotated[
-        list[int] | None,
-        Option(min=1, max=116, help="Also give the probability of this age or more (repeatable)."),
-    ] = None,
-    fps: Annotated[float, Option(min=0.01, help="Clips: frames to analyse per second.")] = 5.0,
-    every: Annotated[
-        int | None, Option(min=1, help="Clips: analyse every N-th frame instead.")
-    ] = None,
-    per_frame: options.PerFrame = False,
-    min_views: options.MinViews = 3,
+    over: Annotated[list[int] | None, Option(
+        min=1, max=116, help="Also give the probability of this age or more (repeatable)."
+    )] = None,
+    sampling: ClipOptions,
     settings: options.PredictorOptions,
-) -> None:
+) -> None:  # fmt: skip
     """Predict the age and gender of every person in pictures and clips.
 
     In a clip each person is tracked, and all views of a person are combined into one prediction
@@ -89,17 +89,13 @@ def predict(
         raise SourceError(f"--output {str(output)!r} is one of the inputs: choose another name")
     predictor = settings.load()
     folder = None if annotate is None else _AnnotatedFolder(annotate, files, png)
-    predict_clip = partial(
-        _predict_clip, predictor, folder=folder, fps=fps, every=every, per_frame=per_frame,
-        min_views=min_views,
-    )  # fmt: skip
 
     def predicted() -> "Iterator[tuple[str, AgelensError | None]]":
         for are_clips, group in groupby(sources, lambda source: source.clip):
             if are_clips:
                 for source in group:
                     try:
-                        predict_clip(source.name, out, progress)
+                        _predict_clip(predictor, source.name, out, progress, folder, sampling)
                         yield source.name, None
                     except AgelensError as error:
                         out.add(source.name, [], str(error))
@@ -184,82 +180,78 @@ class _AnnotatedFolder:
         return target
 
 
+@dataclass
+class People:
+    """Collects the people of a clip or a camera, and writes them."""
+
+    out: "Writer"
+    name: str
+    per_frame: bool
+    min_views: int
+    frames: int = 0
+    tracks: "dict[int, Track]" = field(default_factory=dict)
+
+    def add(self, moment: "Moment") -> None:
+        """Take a frame; write its predictions if asked to."""
+        self.frames += 1
+        self.tracks |= {track.number: track for track in moment.tracks}
+        if self.per_frame:
+            about = {"frame": moment.frame, "time": round(moment.time, 3)}
+            each = [{"person": track.number} for track in moment.tracks]
+            self.out.add(self.name, moment.views, about=about, each=each)
+            self.out.stream.flush()
+
+    def write(self, seconds: float) -> "list[Track]":
+        """Write one row for each person; return those that were seen in enough frames."""
+        least = min(self.min_views, self.frames)
+        shown = [track for track in self.tracks.values() if track.views >= least]
+        if missing := len(self.tracks) - len(shown):
+            console.note(
+                f"{self.name}: left out {missing} seen in fewer than {least} frames; "
+                "--min-views 1 keeps them"
+            )
+        about = {"seconds": round(seconds, 3), "frames": self.frames}
+        each = [track.span() for track in shown]
+        self.out.add(self.name, [track.prediction for track in shown], about=about, each=each)
+        return shown
+
+
 def _predict_clip(
-    predictor: "Predictor", name: str, out: "Writer", progress: "Progress", *,
-    folder: _AnnotatedFolder | None, fps: float, every: int | None, per_frame: bool,
-    min_views: int,
+    predictor: "Predictor", name: str, out: "Writer", progress: "Progress",
+    folder: _AnnotatedFolder | None, settings: ClipOptions,
 ) -> None:  # fmt: skip
     """Predict and write a clip and, with a folder, its annotated copy."""
+    from agelens.output.tables import replacing
     from agelens.video.reader import Clip
-    from agelens.video.writer import Trail
+    from agelens.video.writer import Trail, annotate_clip
 
     clip = Clip(name)
-    task = progress.add_task(f"{Path(name).name}, seconds", total=_length(clip))
-    people: dict[int, Track] = {}
+    length = None if clip.seconds is None else round(clip.seconds, 1)
+    people = People(out, name, settings.per_frame, settings.min_views)
     trails: dict[int, Trail] = {}
-    frames = 0
-    for moment in predictor.follow(clip, fps=fps, every=every):
-        frames += 1
+    task = progress.add_task(f"{Path(name).name}, seconds", total=length)
+    for moment in predictor.follow(clip, fps=settings.fps, every=settings.every):
+        people.add(moment)
         for track in moment.tracks:
-            people[track.number] = track
             trail = trails.setdefault(track.number, Trail(track.number, track.prediction))
             trail.prediction = track.prediction
             if track.prediction.box is not None:
                 trail.times.append(moment.time)
                 trail.boxes.append(track.prediction.box)
-        if per_frame:
-            write_frame(out, name, moment)
         progress.update(task, completed=round(moment.time, 1))
     progress.remove_task(task)
     if clip.damage is not None:
         console.warn(f"{name}: {clip.damage}")
-    shown = write_people(out, name, list(people.values()), frames, clip.end, min_views)
-    if folder is not None:
-        interval = 1 / fps if every is None else every / clip.rate
-        step = max(interval, 1 / clip.rate)  # seconds between two sampled frames
-        visible = [trails[track.number] for track in shown]
-        _annotate_clip(name, visible, step, folder.free(name, ".mp4"), progress)
-
-
-def write_frame(out: "Writer", name: str, moment: "Moment") -> None:
-    """Write the predictions of one frame alone."""
-    about = {"frame": moment.frame, "time": round(moment.time, 3)}
-    each = [{"person": track.number} for track in moment.tracks]
-    out.add(name, moment.views, about=about, each=each)
-
-
-def write_people(
-    out: "Writer", name: str, tracks: "list[Track]", frames: int, seconds: float, min_views: int
-) -> "list[Track]":
-    """Write one row for each person; return those that were seen in enough frames."""
-    least = min(min_views, frames)
-    shown = [track for track in tracks if track.views >= least]
-    if len(shown) < len(tracks):
-        console.note(
-            f"{name}: left out {len(tracks) - len(shown)} seen in fewer than {least} frames; "
-            "--min-views 1 keeps them"
-        )
-    about = {"seconds": round(seconds, 3), "frames": frames}
-    each = [track.span() for track in shown]
-    out.add(name, [track.prediction for track in shown], about=about, each=each)
-    return shown
-
-
-def _annotate_clip(
-    name: str, trails: "list[Trail]", step: float, target: Path, progress: "Progress"
-) -> None:
-    from agelens.output.tables import replacing
-    from agelens.video.reader import Clip
-    from agelens.video.writer import annotate_clip
-
+    visible = [trails[track.number] for track in people.write(clip.end)]
+    if folder is None:
+        return
+    interval = settings.every / clip.rate if settings.every else 1 / settings.fps
+    step = max(interval, 1 / clip.rate)  # seconds between two sampled frames
+    target = folder.free(name, ".mp4")
+    task = progress.add_task(f"writing {target.name}, seconds", total=length)
     with Clip(name) as clip, replacing(target, "wb") as stream:
-        task = progress.add_task(f"writing {target.name}, seconds", total=_length(clip))
         annotate_clip(
-            clip, stream, trails, reach=step / 2, gap=max(1.0, 2 * step),
+            clip, stream, visible, reach=step / 2, gap=max(1.0, 2 * step),
             on_frame=lambda time: progress.update(task, completed=round(time, 1)),
         )  # fmt: skip
     progress.remove_task(task)
-
-
-def _length(clip: "Clip") -> float | None:
-    return None if clip.seconds is None else round(clip.seconds, 1)

@@ -8,11 +8,11 @@ import re
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from typer import Argument, Option
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agelens.images.decode import Picture
     from agelens.video.pipeline import Moment, Track
 
+Show: TypeAlias = "Callable[[Moment], bool]"
 RECENT = 3.0
 """Seconds for which a person who is no longer visible stays in the terminal's table."""
 
@@ -38,8 +39,7 @@ def watch(
     camera: Annotated[int, Option("--camera", "-c", min=0, help="Number of the camera.")] = 0,
     seconds: Annotated[float | None, Option(min=0, help="Stop after this many seconds.")] = None,
     record: Annotated[
-        Path | None,
-        Option("--record", "-r", help="Write the annotated video to this MP4 file."),
+        Path | None, Option("--record", "-r", help="Write the annotated video to this MP4 file.")
     ] = None,
     window: Annotated[
         bool | None, Option(help="Show a window (default: if the system can).")
@@ -64,7 +64,7 @@ def watch(
       agelens watch --camera 1 --seconds 60 --record door.mp4
       agelens watch rtsp://camera.example/stream --format jsonl --per-frame
     """
-    from agelens.cli.predict import write_frame, write_people
+    from agelens.cli.predict import People
     from agelens.output.tables import replacing
     from agelens.video.reader import pyav, without_password
 
@@ -75,8 +75,6 @@ def watch(
             raise SourceError(f"--record {str(record)!r} is the clip itself: choose another name")
     predictor = settings.load()
     name = f"camera {camera}" if source is None else without_password(source)
-    people: dict[int, Track] = {}
-    frames, end = 0, 0.0
     failure: AgelensError | None = None
     stopped = Event()
 
@@ -91,27 +89,23 @@ def watch(
         stack.enter_context(closing(moments))
         target = nullcontext(sys.stdout) if output is None else replacing(output)
         out = writer(stack.enter_context(target), clips=True)
+        people, end = People(out, name, per_frame, min_views), 0.0
         write_recording = stack.enter_context(_recording(record))
-        view = stack.enter_context(closing(open_view(window)))
         handlers = stack.enter_context(console.on_signals(stop))
         try:
-            for moment in moments:
-                frames, end = frames + 1, moment.time
-                people.update((track.number, track) for track in moment.tracks)
-                if per_frame:
-                    write_frame(out, name, moment)
-                    out.stream.flush()
-                write_recording(moment)
-                if not view.show(moment) or stopped.is_set():
-                    break
-                if seconds is not None and moment.time >= seconds:
-                    break
+            with open_view(window) as show:
+                for moment in moments:
+                    end = moment.time
+                    people.add(moment)
+                    write_recording(moment)
+                    is_over = seconds is not None and end >= seconds
+                    if not show(moment) or stopped.is_set() or is_over:
+                        break
         except AgelensError as error:
-            if not frames:
+            if not people.frames:
                 raise
             failure = error  # the people so far, and the recording, are kept
-        view.close()
-        write_people(out, name, list(people.values()), frames, end, min_views)
+        people.write(end)
         out.close()
     if failure is not None:
         raise failure
@@ -158,84 +152,74 @@ def has_window() -> bool:
     return gui is not None and gui[1] != "NONE" and display
 
 
-def open_view(window: bool | None) -> "View":
-    """Open a window (None: if one can be opened), else a table if standard error is a terminal."""
+def open_view(window: bool | None) -> AbstractContextManager[Show]:
+    """Open a window (None: if one can be opened), else a table if standard error is a terminal.
+
+    The context gives a function that shows a moment and returns False to end.
+    """
     if window or (window is None and has_window()):
-        return Window()
+        return _window()
     if console.err.is_terminal and not console.quiet and not console.json_logs:
-        return Terminal()
-    return View()
+        return _terminal()
+    return nullcontext(lambda moment: True)
 
 
-class View:
-    """Shows nothing; the base of the other views."""
+@contextmanager
+def _window() -> Iterator[Show]:
+    """Show the annotated picture in a window; q or Escape ends."""
+    import cv2
 
-    def show(self, moment: "Moment") -> bool:
-        """Show a moment; return False to end."""
-        return True
-
-    def close(self) -> None:
-        """Clear the view."""
-
-
-class Window(View):
-    """The annotated picture in a window; q or Escape ends."""
-
-    def show(self, moment: "Moment") -> bool:
-        """Show the annotated picture, and check the keys."""
-        import cv2
-
+    def show(moment: "Moment") -> bool:
         cv2.imshow("agelens", _annotated(moment)[..., ::-1])
         return (cv2.waitKey(1) & 0xFF) not in (ord("q"), 27)
 
-    def close(self) -> None:
-        """Close the window."""
-        import cv2
-
+    try:
+        yield show
+    finally:
         cv2.destroyAllWindows()
 
 
-class Terminal(View):
-    """A table of the people, updated with each frame."""
+@contextmanager
+def _terminal() -> Iterator[Show]:
+    """Show a table of the people, updated with each frame."""
+    from rich.live import Live
 
-    def __init__(self) -> None:
-        from rich.live import Live
+    tracks: dict[int, Track] = {}
+    frames: deque[tuple[int, float]] = deque(maxlen=20)
+    live = Live(console=console.err, transient=True, auto_refresh=False)
 
-        self._live = Live(console=console.err, transient=True, auto_refresh=False)
-        self._live.start()
-        self._tracks: dict[int, Track] = {}
-        self._frames: deque[tuple[int, float]] = deque(maxlen=20)
-
-    def show(self, moment: "Moment") -> bool:
-        """Update the table."""
-        self._frames.append((moment.frame, moment.time))
-        known = self._tracks | {track.number: track for track in moment.tracks}
-        recent = moment.time - RECENT
-        self._tracks = {number: one for number, one in known.items() if one.last_time >= recent}
-        self._live.update(self._table(moment), refresh=True)
+    def show(moment: "Moment") -> bool:
+        frames.append((moment.frame, moment.time))
+        tracks.update((track.number, track) for track in moment.tracks)
+        for number in [n for n, one in tracks.items() if one.last_time < moment.time - RECENT]:
+            del tracks[number]
+        live.update(_table(moment, tracks, frames), refresh=True)
         return True
 
-    def _table(self, moment: "Moment") -> "Table":
-        from rich.table import Table
+    with live:
+        yield show
 
-        from agelens.output.tables import gender_words
 
-        (first, start), (last, end) = self._frames[0], self._frames[-1]
-        speed = ""
-        if end > start:
-            rates = ((len(self._frames) - 1) / (end - start), (last - first) / (end - start))
-            speed = "{:.1f} of {:.1f}".format(*rates)
-        caption = f"{moment.time:.0f} s, {speed} frames per second processed; Ctrl-C ends"
-        table = Table(header_style="bold", caption=caption)
-        for name in ("", "person, age (9 in 10)", "gender", "seen", "status"):
-            table.add_column(name, no_wrap=True)
-        for number, track in sorted(self._tracks.items()):
-            one = track.prediction
-            seen = f"{track.last_time - track.first_time:.0f} s"
-            style = "" if track.last_frame == moment.frame else "dim"
-            table.add_row(str(number), str(one), gender_words(one), seen, one.remark, style=style)
-        return table
+def _table(
+    moment: "Moment", tracks: "dict[int, Track]", frames: "Sequence[tuple[int, float]]"
+) -> "Table":
+    """Make the table of recent people, captioned by the speed over the last frames."""
+    from rich.table import Table
 
-    def close(self) -> None:
-        """Remove the table from the screen."""
-        self._live.stop()
+    from agelens.output.tables import gender_words
+
+    (first, start), (last, end) = frames[0], frames[-1]
+    speed = ""
+    if end > start:
+        rates = ((len(frames) - 1) / (end - start), (last - first) / (end - start))
+        speed = "{:.1f} of {:.1f}".format(*rates)
+    caption = f"{moment.time:.0f} s, {speed} frames per second processed; Ctrl-C ends"
+    table = Table(header_style="bold", caption=caption)
+    for name in ("", "person, age (9 in 10)", "gender", "seen", "status"):
+        table.add_column(name, no_wrap=True)
+    for number, track in sorted(tracks.items()):
+        one = track.prediction
+        seen = f"{track.last_time - track.first_time:.0f} s"
+        style = "" if track.last_frame == moment.frame else "dim"
+        table.add_row(str(number), str(one), gender_words(one), seen, one.remark, style=style)
+    return table

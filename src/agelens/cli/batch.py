@@ -15,29 +15,24 @@ if TYPE_CHECKING:
 
 def batch(
     *,
-    source: Annotated[
-        str,
-        Argument(
-            help="A folder, glob, manifest (.txt, .csv, .parquet) or tar shards; local or a URL."
-        ),
-    ],
+    source: Annotated[str, Argument(
+        help="A folder, glob, manifest (.txt, .csv, .parquet) or tar shards; local or a URL.",
+    )],
     output: Annotated[str, Option("--output", "-o", help="The folder or URL to write to.")],
     engine: Annotated[
         str, Option(help="local: the cores of this machine; ray: a cluster (extra `scale`).")
     ] = "local",
     address: options.RayAddress = None,
-    workers: Annotated[
-        int | None,
-        Option("--workers", "-w", min=1, help="Processes, one core each (default: all)."),
-    ] = None,
+    workers: Annotated[int | None, Option(
+        "--workers", "-w", min=1, help="Processes, one core each (default: all).",
+    )] = None,
     dry_run: Annotated[
-        bool,
-        Option("--dry-run", help="Count the pictures and estimate the time by a sample."),
+        bool, Option("--dry-run", help="Count the pictures and estimate the time by a sample.")
     ] = False,
     chips: options.Chips = False,
     max_faces: options.MaxFaces = None,
     prediction: options.ModelOptions,
-) -> None:
+) -> None:  # fmt: skip
     """Predict any number of pictures, on all cores or on a cluster.
 
     Writes Parquet files to OUTPUT/parts: one row per face, and one row per picture that has no
@@ -56,10 +51,7 @@ def batch(
     from agelens.batch.worker import Options
     from agelens.provenance import available_cores
 
-    if engine not in ENGINES:
-        raise typer.BadParameter(
-            f"{engine!r}: expected one of {', '.join(ENGINES)}", param_hint="--engine"
-        )
+    options.one_of(engine, ENGINES, "--engine")
     if address is not None and engine != "ray":
         raise typer.BadParameter("only with --engine ray", param_hint="--address")
     if engine == "ray":

@@ -162,13 +162,11 @@ class _AnnotatedFolder:
         from agelens.output.tables import replacing
 
         given = Path("standard-input.png" if name == "-" else name)
-        forms = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-        form = "PNG" if self._png else forms.get(given.suffix.lower(), "PNG")
-        keep_ending = form != "PNG" or (given.suffix.lower() == ".png" and not self._png)
-        target = self.free(given, given.suffix if keep_ending else ".png")
-        with replacing(target, "wb") as stream:
-            quality = {} if form == "PNG" else {"quality": 92}
-            Image.fromarray(annotate(picture, predictions)).save(stream, form, **quality)
+        forms = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".png": "PNG"}
+        form = None if self._png else forms.get(given.suffix.lower())
+        with replacing(self.free(given, given.suffix if form else ".png"), "wb") as stream:
+            marked = Image.fromarray(annotate(picture, predictions))
+            marked.save(stream, form or "PNG", quality=92)  # PNG has no quality, and ignores it
 
     def free(self, name: str | Path, ending: str) -> Path:
         """Reserve a file name; a second file of that name, or an input, gets a number."""

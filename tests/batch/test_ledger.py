@@ -9,10 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.batch import ledger, storage
-from agelens.batch.ledger import Ledger, Plan, Unit, make_plan, open_run
+from agelens.batch.ledger import (
+    Ledger,
+    Part,
+    Plan,
+    Unit,
+    make_plan,
+    open_run,
+    part_name,
+    read_part,
+)  # fmt: skip
 from agelens.batch.listing import Entry, Kind
-from agelens.batch.parts import Part, Rows, part_name, read_part
 from agelens.batch.storage import Store
+from agelens.batch.worker import Rows
 from agelens.errors import BatchError, SourceError
 
 

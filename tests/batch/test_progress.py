@@ -2,8 +2,7 @@
 
 from types import SimpleNamespace
 
-from agelens.batch.ledger import Totals
-from agelens.batch.parts import Part
+from agelens.batch.ledger import Part, Totals
 from agelens.batch.progress import Committed, Counts, Deferred, Predicted, Progress, WorkerLost
 
 

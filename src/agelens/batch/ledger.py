@@ -1,8 +1,10 @@
 """What the output of a run says about it: what it is, its plan, and which parts are committed.
 
 The plan is the listing, made once and cut into units. It is stored as a sequence of Parquet files,
-so that no process holds more than one of them in memory. `manifest.json` summarises the parts of
-a finished or stopped run, so that the next run only reads the footers of newer parts.
+so that no process holds more than one of them in memory. It determines the name of each part, and
+writing the whole file commits it: whoever processes the slice again, even a worker that was thought
+dead, writes the same file to the same place. A part carries its counts in its footer;
+`manifest.json` repeats them, so that the next run only reads the footers of newer parts.
 """
 
 import io
@@ -12,26 +14,28 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from agelens import provenance
-from agelens.batch import parts
+from agelens.batch import storage
 from agelens.batch.listing import Entry, Kind
-from agelens.batch.parts import Part, read_part
 from agelens.batch.storage import Store
 from agelens.errors import BatchError
 
-RUN, PLAN, MANIFEST = "run.json", "plan.json", "manifest.json"
+RUN, PLAN, MANIFEST, PARTS = "run.json", "plan.json", "manifest.json", "parts"
+METADATA = "agelens.part"  # the key in the footer of a part
 CHUNK = 50_000  # entries in one file of the plan
 MAX_PICTURES = 1000  # of a unit: what a killed worker does again
 MIN_PICTURES = 16
 _MIN_UNITS = 64  # for a small input, so that all workers have some
 _MAX_UNITS = 10_000_000
 _PLAN_SCHEMA = {"kind": pl.String, "place": pl.String, "start": pl.Int64, "stop": pl.Int64}
+_CHUNK_NAME = "plan/{:05}.parquet".format
 _PART_NAME = re.compile(r"part-(\d{7})-(\d{6})\.parquet")
 _READERS = 16  # threads that read footers
 
@@ -62,8 +66,7 @@ def open_run(store: Store, about: dict[str, Any], listing: dict[str, str]) -> di
                 f"--output holds a run with another {name}: {there!r} there, {value!r} requested; "
                 "use the same value, or choose a new folder"
             )
-    started: dict[str, str] = run["listing"]
-    return started
+    return dict(run["listing"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Plan:
 
     def unit(self, number: int) -> Unit:
         """Return one unit by its number; fastest in rising order."""
-        chunk = self._read(_chunk_name(bisect_right(self._firsts, number) - 1))
+        chunk = self._read(_CHUNK_NAME(bisect_right(self._firsts, number) - 1))
         rows = chunk.filter(pl.col("unit") == number)
         _, kind, _, start, stop = rows.row(0)
         return Unit(number, Kind(kind), tuple(rows["place"]), start, stop)
@@ -124,7 +127,7 @@ def make_plan(store: Store, listed: Iterable[Entry], report: Callable[[int], Non
         table = table.select((units + begins.cum_sum() - 1).cast(pl.UInt32).alias("unit"), pl.all())
         file = io.BytesIO()
         table.write_parquet(file, compression="zstd")
-        store.write(_chunk_name(len(firsts)), file.getvalue())
+        store.write(_CHUNK_NAME(len(firsts)), file.getvalue())
         firsts.append(units)
         units = table["unit"][-1] + 1
         pictures += sum(entry.pictures or 0 for entry in block)
@@ -140,8 +143,34 @@ def make_plan(store: Store, listed: Iterable[Entry], report: Callable[[int], Non
     return Plan(store)
 
 
-def _chunk_name(chunk: int) -> str:
-    return f"plan/{chunk:05}.parquet"
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A committed part: the predictions of slice `slice` of unit `unit`."""
+
+    unit: int
+    slice: int
+    last: bool  # whether the unit ends here
+    pictures: int
+    faces: int
+    errors: int  # pictures that could not be used
+    rows: int
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+
+def part_name(unit: int, number: int) -> str:
+    """Return the file of the part for slice `number` of a unit, in the folder of the run."""
+    return f"{PARTS}/part-{unit:07}-{number:06}.parquet"
+
+
+def read_part(store: Store, unit: int, number: int) -> Part | None:
+    """Read a part from its footer; None if it is missing or damaged, so that it is made again."""
+    try:
+        path = store.path(part_name(unit, number))
+        metadata = storage.read_footer(path, pl.read_parquet_metadata)
+        part = Part(**json.loads(metadata[METADATA]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return part if (part.unit, part.slice) == (unit, number) else None
 
 
 class Ledger:
@@ -151,14 +180,12 @@ class Ledger:
         """Find the committed parts of a store."""
         self._store = store
         self._parts: dict[tuple[int, int], tuple[Part, int]] = {}
-        try:
-            rows = json.loads(store.read(MANIFEST))["parts"]
-            listed = [(Part(**row["part"]), int(row["bytes"])) for row in rows]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            listed = []
-        known = {(part.unit, part.slice): (part, size) for part, size in listed}
-        unknown = {}
-        for file, size in store.sizes(parts.FOLDER).items():
+        known, unknown = {}, {}
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            for row in json.loads(store.read(MANIFEST))["parts"]:
+                part = Part(**row["part"])
+                known[part.unit, part.slice] = part, int(row["bytes"])
+        for file, size in store.sizes(PARTS).items():
             if match := _PART_NAME.fullmatch(file):
                 key = int(match[1]), int(match[2])
                 if key in known and known[key][1] == size:
@@ -167,9 +194,9 @@ class Ledger:
                     unknown[key] = size
         with ThreadPoolExecutor(_READERS) as pool:
             read = pool.map(lambda key: read_part(store, *key), unknown)
-            for part, size in zip(read, unknown.values(), strict=True):
-                if part is not None:
-                    self.add(part, size)
+            for found, size in zip(read, unknown.values(), strict=True):
+                if found is not None:
+                    self.add(found, size)
 
     def add(self, part: Part, size: int) -> None:
         """Record a committed part of `size` bytes."""
@@ -190,11 +217,9 @@ class Ledger:
 
     def write_manifest(self, *, whole: bool) -> None:
         """Write the manifest; `whole` is whether all units are finished."""
-        committed = [found for _, found in sorted(self._parts.items())]
+        found = sorted(self._parts.items())
+        rows: list[dict[str, Any]] = [{"part": asdict(p), "bytes": size} for _, (p, size) in found]
         names = ("pictures", "faces", "errors", "rows")
-        manifest = {
-            "whole": whole,
-            "totals": {name: sum(getattr(part, name) for part, _ in committed) for name in names},
-            "parts": [{"part": asdict(part), "bytes": size} for part, size in committed],
-        }
+        totals = {name: sum(row["part"][name] for row in rows) for name in names}
+        manifest = {"whole": whole, "totals": totals, "parts": rows}
         self._store.write(MANIFEST, json.dumps(manifest).encode())

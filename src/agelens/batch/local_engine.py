@@ -10,16 +10,14 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import connection
 from typing import Any
 
 from agelens.batch.ledger import Unit
 from agelens.batch.progress import Committed, CrashCounter, Event, WorkerLost
-from agelens.batch.worker import Job, Worker
+from agelens.batch.worker import ONE_THREAD, Job, Worker
 from agelens.errors import AgelensError
-
-_ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def run(
@@ -68,8 +66,14 @@ class _WorkerProcess:
         context = multiprocessing.get_context("spawn")
         self.pipe, child = context.Pipe()
         self._process = context.Process(target=_main, args=(child, job), daemon=True)
-        with _environment(_ONE_THREAD):
+        before = dict(os.environ)
+        os.environ.update(ONE_THREAD)
+        try:
             self._process.start()
+        finally:
+            for name in ONE_THREAD:
+                del os.environ[name]
+            os.environ.update(before)
         child.close()  # so that the end of the process is the end of the pipe
         self._crashes = crashes
         self.assign(unit, first)
@@ -112,19 +116,6 @@ class _WorkerProcess:
         self._process.join(seconds)
         self._process.kill()
         self._process.join()
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables that libraries read when they are loaded, for processes started here."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            del os.environ[name]
-        os.environ.update(before)
 
 
 def _main(pipe: "connection.Connection[Any, Any]", job: Job) -> None:

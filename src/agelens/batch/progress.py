@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from agelens import provenance
-from agelens.batch.ledger import Totals
-from agelens.batch.parts import Part
+from agelens.batch.ledger import Part, Totals
 from agelens.errors import BatchError
 
 MAX_CRASHES = 2  # of workers at one picture

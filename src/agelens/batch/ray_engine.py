@@ -12,22 +12,89 @@ import pickle
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agelens.batch import cluster
-from agelens.batch.ledger import Plan
-from agelens.batch.parts import read_part
+from agelens.batch.ledger import Plan, read_part
 from agelens.batch.progress import Committed, CrashCounter, Deferred, Event, Predicted, WorkerLost
 from agelens.batch.storage import Store
-from agelens.batch.worker import Job, Worker, memory_mb
+from agelens.batch.worker import ONE_THREAD, Job, Worker, memory_mb
 from agelens.errors import AgelensError, BatchError, SourceUnreachable
 
 MAX_TASKS = 5000
 """Ray's tasks in one run; with more units than that, a task has several."""
 _LOST = "it was killed, or its machine was lost"
+_STORE_BYTES = 200_000_000  # of a Ray started here: only messages and small models go there
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no usage statistics are sent
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # the working folder is not sent to the machines
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # errors come as exceptions
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise it warns of a change to come
+    "RAY_worker_niceness": "0",  # as fast as processes of the local engine
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay valid
+}
+
+
+@contextmanager
+def connected(address: str | None, cores: int | None) -> Iterator[None]:
+    """Connect to the Ray cluster at `address`, unless this process is connected already.
+
+    None is RAY_ADDRESS, or else a Ray with `cores` (None: all) that runs here for the time being.
+    Standard output is discarded meanwhile: Ray prints messages about lost actors there. Raises
+    BatchError if Ray does not respond or stops the work.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    own = not ray.is_initialized()
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        try:
+            if own:
+                _connect(address or os.environ.get("RAY_ADDRESS") or "local", cores)
+            yield
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise BatchError(
+                f"Ray ended the run: {last_line(error)}; run the same command again: committed "
+                "work is kept"
+            ) from error
+        finally:
+            if own:
+                ray.shutdown()
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of an error of Ray, which follows its tracebacks."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
+def _connect(where: str, cores: int | None) -> None:
+    import ray
+
+    settings: dict[str, Any] = {}
+    hint = "expected HOST:PORT of a cluster's head, or auto on one of its machines"
+    if where == "local":
+        settings = {"num_cpus": cores, "include_dashboard": False}
+        settings["object_store_memory"] = _STORE_BYTES
+        hint = "run the same command again, or work without Ray"
+    stderr = os.dup(2)  # Ray prints its log level there, also from outside Python
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        ray.init(
+            where, log_to_driver=False, logging_level=logging.CRITICAL,
+            runtime_env={"env_vars": ONE_THREAD}, **settings,
+        )  # fmt: skip
+    except Exception as error:  # Ray raises many kinds, even a bare Exception
+        raise BatchError(
+            f"Ray does not start or respond ({where}): {last_line(error)}; {hint}"
+        ) from error
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def run(
@@ -35,52 +102,46 @@ def run(
 ) -> Iterator[Event]:
     """Process the pending units, each from the given slice on, with `workers` actors.
 
-    None is one actor per core of the cluster. `address` is the cluster's, as in
-    `cluster.connected`. Every machine needs agelens, and sees the source and the output by the
-    same paths or URLs. Raises BatchError if nothing can be written or Ray does not respond.
+    None is one actor per core of the cluster. `address` is the cluster's, as in `connected`.
+    Every machine needs agelens, and sees the source and the output by the same paths or URLs.
+    Raises BatchError if nothing can be written or Ray does not respond.
     """
     tasks = [{"unit": unit, "first": first} for unit, first in pending]
     if not tasks:
         return
-    with cluster.connected(address, workers):
-        for event in _messages(job, tasks, workers):
-            if isinstance(event, AgelensError):
-                raise BatchError(str(event))
-            yield event
+    with connected(address, workers):
+        import ray.data
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        resources: Callable[[], dict[str, float]] = ray.cluster_resources
+        size = min(workers or max(1, int(resources().get("CPU", 1))), len(tasks))
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        file = Path(job.model)  # a model that is not shipped is sent to the machines
+        model = ray.put(file.read_bytes()) if file.is_absolute() else None
+        # the tracker is on this machine, without which the run ends anyway
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        tracker = ray.remote(_UnitTracker).options(num_cpus=0, scheduling_strategy=here).remote()
 
-def _messages(
-    job: Job, tasks: list[dict[str, int]], workers: int | None
-) -> Iterator[Event | AgelensError]:
-    import ray.data
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        def track(method: str, *args: Any) -> Any:  # runs in the workers
+            try:
+                return ray.get(getattr(tracker, method).remote(*args))
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
 
-    resources: Callable[[], dict[str, float]] = ray.cluster_resources
-    size = min(workers or max(1, int(resources().get("CPU", 1))), len(tasks))
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    units = ray.data.from_items(tasks, override_num_blocks=min(len(tasks), MAX_TASKS))
-    file = Path(job.model)  # a model that is not shipped is sent to the machines
-    model = ray.put(file.read_bytes()) if file.is_absolute() else None
-    # the tracker is on this machine, without which the run ends anyway
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    tracker = ray.remote(_UnitTracker).options(num_cpus=0, scheduling_strategy=here).remote()
-
-    def track(method: str, *args: Any) -> Any:  # runs in the workers
+        units = ray.data.from_items(tasks, override_num_blocks=min(len(tasks), MAX_TASKS))
+        messages = units.map_batches(
+            _Actor, fn_constructor_args=(job, model, track), batch_size=1, num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
+        )  # fmt: skip
         try:
-            return ray.get(getattr(tracker, method).remote(*args))
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-
-    messages = units.map_batches(
-        _Actor, fn_constructor_args=(job, model, track), batch_size=1, num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
-    )  # fmt: skip
-    try:
-        for row in messages.iter_rows():
-            yield pickle.loads(row["message"])  # noqa: S301  (from our own workers)
-    finally:
-        ray.kill(tracker)
+            for row in messages.iter_rows():
+                message = pickle.loads(row["message"])  # noqa: S301  (from our own workers)
+                if isinstance(message, AgelensError):
+                    raise BatchError(str(message))
+                yield message
+        finally:
+            ray.kill(tracker)
 
 
 class _UnitTracker:
@@ -99,11 +160,9 @@ class _UnitTracker:
         return repeated, self._crashes.excluded
 
     def start_picture(self, unit: int, name: str) -> None:
-        """Record the picture that the worker of a unit reads."""
         self._pictures[unit] = name
 
     def end_unit(self, unit: int) -> None:
-        """Record that a unit has ended, in success or error."""
         self._pictures.pop(unit, None)
 
 
@@ -118,8 +177,14 @@ class _Actor:
         try:
             self._store = Store(job.output)
             self._plan = Plan(self._store)
-            with _with_model_file(job, model) as local_job:
-                self._worker = Worker(local_job, self._name)
+            with tempfile.TemporaryDirectory(prefix="agelens-") as folder:
+                if model is not None:
+                    import ray
+
+                    file = Path(folder, "model.onnx")
+                    file.write_bytes(ray.get(model))
+                    job = replace(job, model=str(file))
+                self._worker = Worker(job, self._name)
         except AgelensError as error:  # reported with the first unit, since nobody hears it here
             self._error = error
 
@@ -162,17 +227,3 @@ class _Actor:
                     yield event
         finally:
             self._track("end_unit", number)
-
-
-@contextmanager
-def _with_model_file(job: Job, model: Any) -> Iterator[Job]:
-    """Write a model that was sent to a temporary file, while it is loaded."""
-    if model is None:
-        yield job
-        return
-    import ray
-
-    with tempfile.TemporaryDirectory(prefix="agelens-") as folder:
-        file = Path(folder, "model.onnx")
-        file.write_bytes(ray.get(model))
-        yield replace(job, model=str(file))

@@ -5,8 +5,8 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,13 @@ import numpy as np
 from agelens.batch import ledger, listing, local_engine, ray_engine, storage
 from agelens.batch.ledger import Ledger, Plan, Unit
 from agelens.batch.listing import Entry, Kind
-from agelens.batch.parts import Rows
 from agelens.batch.progress import Committed, Deferred, Progress
 from agelens.batch.reader import Item, Origin, read_unit
 from agelens.batch.storage import Store
-from agelens.batch.worker import Job, Options, fingerprint, load_predictor, predict_items
+from agelens.batch.worker import Job, Options, Rows, load_predictor, predict_items
 from agelens.errors import BatchError
 from agelens.inference.runtime import locate, shipped
-from agelens.provenance import available_cores
+from agelens.provenance import available_cores, sha256
 
 ENGINES = ("local", "ray")
 MAX_DEFERRED = 10  # unreadable units in a row before the run stops
@@ -36,24 +35,24 @@ def start(source: str, output: str, model: str | None, options: Options) -> Job:
 
     Raises ModelError for an unknown model, BatchError if `output` holds another run.
     """
-    base = str(Path.cwd())
-    full = source if storage.is_url(source) else str(Path(base, storage.local_path(source)))
-    about = {"source": full, "model": fingerprint(model), **asdict(options)}
+    job = _make_job(source, output, model, options)
+    full = source if storage.is_url(source) else str(Path.cwd() / storage.local_path(source))
+    about = {"source": full, "model": job.model_sha256, **asdict(options)}
     # A continued run lists from where it was started, and as the source was then.
-    started = ledger.open_run(
-        Store(output), about, {"source": source, "base": base, "root": listing.root(source, base)}
-    )
+    started = ledger.open_run(Store(output), about, {"source": source, **asdict(job.origin)})
     origin = Origin(started["base"], started["root"])
-    return _make_job(started["source"], origin, output, model, options)
+    return replace(job, source=started["source"], origin=origin)
 
 
-def _make_job(source: str, origin: Origin, output: str, model: str | None, options: Options) -> Job:
+def _make_job(source: str, output: str, model: str | None, options: Options) -> Job:
     if not storage.is_url(output):
         output = str(Path(storage.local_path(output)).resolve())
+    base = str(Path.cwd())
     path = locate(model)
     names = {file: name for name, file in shipped().items()}
     name = names.get(path, str(path.resolve()))
-    return Job(output, origin, source, name, fingerprint(model), options)
+    origin = Origin(base, listing.root(source, base))
+    return Job(output, origin, source, name, sha256(path), options)
 
 
 def run(
@@ -103,11 +102,8 @@ def run(
             state = "failed"
             raise
         finally:
-            try:
+            with suppress(BatchError) if state != "finished" else nullcontext():
                 committed.write_manifest(whole=state == "finished")
-            except BatchError:
-                if state == "finished":
-                    raise
             _write_status(store, progress, state)
         return progress
 
@@ -121,7 +117,7 @@ def open_plan(store: Store, job: Job, on_listed: Callable[[int], None]) -> Plan:
 
 
 def _write_status(store: Store, progress: Progress, state: str) -> float:
-    """Write the status file; return the time."""
+    """Return the time of writing."""
     text = json.dumps(progress.to_dict(state), indent=2) + "\n"
     with suppress(BatchError):  # a full disk; if parts cannot be written either, the run stops
         store.write(STATUS, text.encode())
@@ -149,9 +145,8 @@ def estimate(
 
     Nothing is written. Calls `report` with the number of pictures tried so far.
     """
-    base = str(Path.cwd())
-    origin = Origin(base, listing.root(source, base))
-    job = _make_job(source, origin, "", model, options)
+    job = _make_job(source, "", model, options)
+    base = job.origin.base
     chosen: list[Entry] = []
     rng = random.Random(0)  # noqa: S311  (a sample)
     pictures = shards = shard_bytes = sample_pictures = sample_bytes = 0
@@ -173,7 +168,7 @@ def estimate(
 
     def items() -> Iterator[Item]:
         nonlocal sample_pictures, sample_bytes
-        for kind, item in itertools.islice(_sample(chosen, origin), SAMPLE):
+        for kind, item in itertools.islice(_sample(chosen, job.origin), SAMPLE):
             if kind is Kind.SHARD and isinstance(item.data, bytes):
                 sample_pictures += 1
                 sample_bytes += (-(-len(item.data) // _TAR_BLOCK) + 1) * _TAR_BLOCK
@@ -185,16 +180,11 @@ def estimate(
     tried = max(1, rows.pictures)
     if sample_pictures:
         pictures += round(shard_bytes / (sample_bytes / sample_pictures))
+    stages = {stage: (t - before[stage]) / tried for stage, t in predictor.seconds.items()}
     return Estimate(
-        pictures,
-        shards,
-        rows.pictures,
-        faces=rows.faces / tried,
-        errors=rows.errors / tried,
-        seconds=seconds / tried,
-        bytes=len(rows.parquet()) / tried,
-        stages={stage: (t - before[stage]) / tried for stage, t in predictor.seconds.items()},
-    )
+        pictures, shards, rows.pictures, rows.faces / tried, rows.errors / tried, seconds / tried,
+        len(rows.parquet()) / tried, stages,
+    )  # fmt: skip
 
 
 def _sample(chosen: list[Entry], origin: Origin) -> Iterator[tuple[Kind, Item]]:

@@ -132,9 +132,7 @@ def read_footer(place: str, read: Callable[[io.BytesIO], Result]) -> Result:
     length = int.from_bytes(data[-8:-4], "little") + 8
     if length > _MAX_FOOTER_BYTES:
         raise ValueError(f"footer of {length:,} bytes: the limit is {_MAX_FOOTER_BYTES:,}")
-    if length > len(data):
-        data = tail(place, length)
-    if length > len(data):
+    if length > len(data) and len(data := tail(place, length)) < length:
         raise ValueError("a Parquet file that is cut short")
     try:
         return read(io.BytesIO(_MAGIC + data[-length:]))
@@ -152,10 +150,9 @@ class Store:
 
     def __init__(self, place: str) -> None:
         """Open the store at a path or URL; a folder is created with its first file."""
-        self.place = local_path(place)
         self._remote = is_url(place)
+        self.place = place.rstrip("/") if self._remote else local_path(place)
         if self._remote:
-            self.place = place.rstrip("/")
             filesystem(place)  # raises early if it cannot be used
 
     def path(self, name: str) -> str:
@@ -174,8 +171,19 @@ class Store:
         try:
             if self._remote:
                 request("write", self.path(name), "pipe_file", data)
-            else:
-                _write_whole(Path(self.place, name), data)
+                return
+            target = Path(self.place, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # process ids could be equal on two machines that share the folder
+            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+            try:
+                with temporary.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
         except OSError as error:  # no space, no permission, no such bucket
             raise BatchError(
                 f"cannot write {self.path(name)!r}: {error.strerror or error}; fix that, then "
@@ -225,33 +233,18 @@ class Store:
                     f"another run is writing to {self.place!r}: wait for it, or stop it"
                 ) from None
             try:
-                _remove_temporary(folder)
+                self._remove_temporary()
                 yield
             finally:
-                _remove_temporary(folder)
+                self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        """Remove what killed processes left half-written."""
+        for temporary in Path(self.place).glob(f"**/.*{_TEMPORARY}"):
+            temporary.unlink(missing_ok=True)
 
     def _unusable(self, error: OSError) -> SourceError:
         return SourceError(
             f"cannot use --output {self.place!r}: {error.strerror or error}; expected a writable "
             "folder, or a new one"
         )
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # process ids could be equal on two machines that share the folder
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _remove_temporary(folder: Path) -> None:
-    """Remove what killed processes left half-written."""
-    for temporary in folder.glob(f"**/.*{_TEMPORARY}"):
-        temporary.unlink(missing_ok=True)

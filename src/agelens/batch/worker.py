@@ -4,26 +4,55 @@
 are as many workers as cores. Each slice of a unit becomes one part.
 """
 
+import io
 import itertools
+import json
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from agelens.batch.ledger import MAX_PICTURES, Unit
-from agelens.batch.parts import Part, Rows, part_name
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agelens.batch.ledger import MAX_PICTURES, METADATA, Part, Unit, part_name
 from agelens.batch.progress import Committed, Deferred, Event, Predicted
 from agelens.batch.reader import Item, Origin, read_unit
 from agelens.batch.storage import Store
 from agelens.errors import AgelensError, BatchError, SourceUnreachable
 from agelens.images.sources import Source
+from agelens.inference.distribution import AGES
 from agelens.inference.runtime import locate
 from agelens.predictor import Answer, Predictor, load
 from agelens.provenance import Stopwatch, sha256
 
 MAX_FAILURES = 5  # at one picture, before something else must be wrong
+ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Environment of a worker's process; the libraries read it when they are loaded."""
+SCALE = 65535
+"""The scale of the integers in `age_distribution`, which take an eighth of the space of floats."""
+
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "source": pl.String,  # path or URL as listed; for a shard or table with the name in it
+    "face": pl.UInt16,  # number in the picture from 1, largest first; 0 in a row without a face
+    **dict.fromkeys(("width", "height"), pl.UInt32),  # pixels of the upright picture, or null
+    **dict.fromkeys(("left", "top", "right", "bottom"), pl.Float32),  # pixels
+    "landmarks": pl.Array(pl.Float32, (5, 2)),  # pixels, in the order of `results.Landmarks`
+    "detection_score": pl.Float32,  # 0 to 1
+    **dict.fromkeys(("age", "age_low", "age_high"), pl.Float32),  # years; a 90 % interval
+    "age_distribution": pl.Array(pl.UInt16, AGES),  # probabilities of the ages, times SCALE
+    "gender": pl.String,  # female or male; null if neither reaches the threshold
+    "female_probability": pl.Float32,  # 0 to 1
+    "status": pl.String,  # of a face ok, unsure or poor; else no_face or error
+    "reasons": pl.List(pl.String),  # why a face is unsure or poor
+    "doubt": pl.Float32,  # 0 to 1: the probability of a large error
+    "error": pl.String,  # why the picture could not be used
+    "model": pl.String,  # SHA-256 of the model's file
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +79,73 @@ class Job:
     options: Options
 
 
-def fingerprint(model: str | None) -> str:
-    """Return the SHA-256 of a model's file. Raises ModelError if there is no such model."""
-    return sha256(locate(model))
-
-
 def load_predictor(job: Job) -> Predictor:
     """Load the model of a job, for one thread."""
     settings = asdict(job.options)
     del settings["chips"]
     return load(job.model, threads=1, **settings)
+
+
+class Rows:
+    """The rows of a part while it is filled: one per face, one per picture without a face."""
+
+    def __init__(self, model: str) -> None:
+        """Start a part for predictions of the model with this SHA-256."""
+        self._model = model
+        self._rows: list[dict[str, Any]] = []
+        self.pictures = self.faces = self.errors = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, answer: Answer) -> None:
+        """Add the predictions of one picture, or its error."""
+        if answer.error is not None:
+            self.add_error(answer.name, str(answer.error))
+            return
+        self.pictures += 1
+        self.faces += len(answer.predictions)
+        size = {"width": answer.width, "height": answer.height}
+        if not answer.predictions:
+            self._append(answer.name, 0, "no_face", size)
+        for number, face in enumerate(answer.predictions, 1):
+            box, landmarks = face.box, face.landmarks
+            self._append(answer.name, number, face.status.value, size | {
+                **({} if box is None else asdict(box)),
+                "landmarks": None if landmarks is None else landmarks.array().tolist(),
+                "detection_score": face.detection_score,
+                "age": face.age,
+                "age_low": face.age_interval[0],
+                "age_high": face.age_interval[1],
+                "age_distribution": quantize(face.age_probabilities).tolist(),
+                "gender": None if face.gender is None else face.gender.value,
+                "female_probability": face.female_probability,
+                "reasons": [reason.value for reason in face.reasons],
+                "doubt": face.error_probability,
+            })  # fmt: skip
+
+    def add_error(self, source: str, reason: str) -> None:
+        """Add a picture, or a shard, that could not be used."""
+        self.pictures += 1
+        self.errors += 1
+        self._append(source, 0, "error", {"error": reason})
+
+    def _append(self, source: str, face: int, status: str, fields: dict[str, Any]) -> None:
+        row = {"source": source, "face": face, "status": status, "model": self._model}
+        self._rows.append(row | fields)
+
+    def parquet(self, part: Part | None = None) -> bytes:
+        """Return the rows as a Parquet file with the part's counts in its footer."""
+        file = io.BytesIO()
+        metadata = {} if part is None else {METADATA: json.dumps(asdict(part))}
+        table = pl.DataFrame(self._rows, SCHEMA)
+        table.write_parquet(file, compression="zstd", metadata=metadata)
+        return file.getvalue()
+
+
+def quantize(probabilities: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Return probabilities (117,) as integers in units of 1/65535, rounded."""
+    return np.asarray(np.rint(np.clip(probabilities, 0, 1) * SCALE), np.uint16)
 
 
 def predict_items(
@@ -91,7 +177,7 @@ class Worker:
         """Load the model. Raises BatchError if it is not the one the run was started with."""
         self._job = job
         self._name = name
-        found = fingerprint(job.model)
+        found = sha256(locate(job.model))
         if found != job.model_sha256:
             raise BatchError(
                 f"model {job.model!r} has SHA-256 {found[:12]} here, but {job.model_sha256[:12]} "

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
-from agelens.batch import cluster
+from agelens.batch.ray_engine import connected, last_line
 from agelens.data.dataset import Dataset
 from agelens.errors import AgelensError, TrainingError
 from agelens.training.batches.distributed import Worker
@@ -53,7 +53,7 @@ def train(
         "folder": str(folder), "cores": cores,
     }  # fmt: skip
     try:
-        with cluster.connected(address, workers * cores):
+        with connected(address, workers * cores):
             _fit(config, workers, settings, storage, _Messages(progress, on_epoch))
     finally:
         shutil.rmtree(storage, ignore_errors=True)
@@ -109,7 +109,7 @@ def _fit(
         result.result()
     except TrainingFailedError as error:
         raise TrainingError(
-            f"workers ended {MAX_FAILURES + 1} times, the last time: {cluster.last_line(error)}; "
+            f"workers ended {MAX_FAILURES + 1} times, the last time: {last_line(error)}; "
             "the same command with --resume goes on"
         ) from error
 

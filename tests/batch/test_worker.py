@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from agelens.batch.parts import SCALE, SCHEMA, Rows, quantize
+from agelens.batch.worker import SCALE, SCHEMA, Rows, quantize
 from agelens.predictor import Answer, Predictor, load
 
 

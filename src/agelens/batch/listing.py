@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -136,17 +137,12 @@ def _list_url(url: str) -> Iterator[Entry]:
 
 def _walk(place: str, base: str) -> Files:
     """Yield the files of a folder and its subfolders, sorted, without hidden ones."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    root = Path(base, place)
-    for folder, folders, files in os.walk(root, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        shown = Path(place) / Path(folder).relative_to(root)
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield str(shown / name), None
+    with os.scandir(Path(base, place)) as found:
+        items = sorted((one for one in found if one.name[0] != "."), key=attrgetter("name"))
+    yield from ((str(Path(place, one.name)), None) for one in items if not one.is_dir())
+    for one in items:
+        if one.is_dir(follow_symlinks=False):
+            yield from _walk(str(Path(place, one.name)), base)
 
 
 def _walk_url(fs: Any, path: str) -> Files:
@@ -211,9 +207,8 @@ def _count_pictures(place: str, full: str) -> int | None:
 
     def count(footer: io.BytesIO) -> int | None:
         table = pl.scan_parquet(footer)
-        if picture_column(table.collect_schema()) is None:
-            return None
-        return int(table.select(pl.len()).collect().item())
+        found = picture_column(table.collect_schema())
+        return None if found is None else int(table.select(pl.len()).collect().item())
 
     try:
         return storage.read_footer(full, count)
@@ -257,9 +252,8 @@ def _read_names(place: str, full: str) -> pl.Series:
 
 def _path_column(manifest: str, columns: list[str]) -> str:
     known = {column.lower().strip(): column for column in reversed(columns)}
-    for name in PATH_COLUMNS:
-        if name in known:
-            return known[name]
+    if found := [known[name] for name in PATH_COLUMNS if name in known]:
+        return found[0]
     raise SourceError(
         f"manifest {manifest!r} has the columns {', '.join(columns) or '(none)'}: expected one of "
         f"{', '.join(PATH_COLUMNS)} with the path of a picture in each row"

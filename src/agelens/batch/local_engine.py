@@ -79,7 +79,6 @@ class _WorkerProcess:
         self.assign(unit, first)
 
     def assign(self, unit: Unit, first: int) -> None:
-        """Send a unit, to be processed from slice `first` on."""
         self.unit, self.next_slice = unit, first
         self._picture: str | None = None  # the one that the process reads
         self.alive = self.busy = True

@@ -1,7 +1,7 @@
 """The events of a run, and the progress they add up to: for people, and as JSON for programs."""
 
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -104,7 +104,7 @@ class Progress:
         self.deferred: dict[int, str] = {}
         self.seconds: dict[str, float] = {}  # of this run, by stage
         self._committed = Counts()
-        self._uncommitted: dict[str, Counts] = {}  # by worker
+        self._uncommitted: defaultdict[str, Counts] = defaultdict(Counts)  # by worker
         self._memory: dict[str, float] = {}
         for part in committed:
             self._commit(part)
@@ -121,7 +121,7 @@ class Progress:
         """Count an event of the engine."""
         match event:
             case Predicted():
-                self._uncommitted.setdefault(event.worker, Counts()).add(event)
+                self._uncommitted[event.worker].add(event)
                 self._measure(event.pictures, event.faces)
                 self._memory[event.worker] = event.memory
             case Committed(part=part):  # of pictures that were not all reported; by Ray none
@@ -180,23 +180,17 @@ class Progress:
         counts, left = self.counts, self.seconds_left
         pictures, faces = self.speed
         return {
-            "state": state,
-            "updated": provenance.now(),
-            "engine": self.engine,
-            "workers": self.workers,
+            "state": state, "updated": provenance.now(),
+            "engine": self.engine, "workers": self.workers,
             **asdict(counts),
             "pictures_in_all": None if self.totals.shards else self.totals.pictures,
             "share_done": round(self.share, 4),
             "seconds": round(self._clock() - self._started, 1),
             "seconds_left": None if left is None else round(left),
-            "pictures_per_second": round(pictures, 2),
-            "faces_per_second": round(faces, 2),
-            "parts": self.parts,
-            "units_done": self.units_done,
-            "units": self.totals.units,
+            "pictures_per_second": round(pictures, 2), "faces_per_second": round(faces, 2),
+            "parts": self.parts, "units_done": self.units_done, "units": self.totals.units,
             "units_deferred": len(self.deferred),
-            "workers_lost": self.workers_lost,
-            "last_loss": self.last_loss,
+            "workers_lost": self.workers_lost, "last_loss": self.last_loss,
             "seconds_by_stage": {stage: round(value, 2) for stage, value in self.seconds.items()},
             "memory_mb": {worker: round(value) for worker, value in self._memory.items()},
-        }
+        }  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import FastAPI, Query, Request
@@ -40,11 +40,8 @@ Pictures are neither stored nor logged. Errors are `{error: {code, message, deta
 request_id}`."""
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 422: "invalid"}
 TYPES = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
+    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"
+}  # fmt: skip
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; connect-src 'self'; media-src 'self' blob:; base-uri 'none'; "
@@ -108,10 +105,9 @@ class Service:
         """Raise Problem 401 if keys are set and the request has none of them."""
         if not self._keys:
             return
-        given = request.headers.get("x-api-key", "")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if not given and scheme.lower() == "bearer":
-            given = token.strip()
+        given = token.strip() if scheme.lower() == "bearer" else ""
+        given = request.headers.get("x-api-key", "") or given
         digest = _digest(given)
         # All keys are compared, so that the time does not show which one came close.
         if sum(hmac.compare_digest(digest, key) for key in self._keys) == 0:
@@ -121,11 +117,9 @@ class Service:
 
 
 def create_app(
-    settings: Settings | None = None,
-    *,
-    on_failure: Callable[[BaseException], None] | None = None,
-    fetcher: UrlFetcher | None = None,
-) -> FastAPI:
+    settings: Settings | None = None, *,
+    on_failure: Callable[[BaseException], None] | None = None, fetcher: UrlFetcher | None = None,
+) -> FastAPI:  # fmt: skip
     """Create the service, which loads the model at its start and returns 503 until then.
 
     Calls `on_failure` if the model cannot be loaded. `fetcher` fetches the pictures that clients
@@ -152,12 +146,10 @@ def create_app(
                 _add_file(app, file.name, file.read_bytes(), kind)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["Retry-After", "X-Request-ID"],
-        )
+        )  # fmt: skip
     app.add_middleware(RequestMiddleware, metrics=service.metrics)
     for error in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(error, _error_response)
@@ -175,12 +167,10 @@ def _add_file(app: FastAPI, name: str, content: bytes, kind: str) -> None:
 
 def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post(
-        "/v1/predict",
-        response_model=schema.AnswerModel,
+        "/v1/predict", response_model=schema.AnswerModel, tags=["predict"],
         responses=schema.failures(400, 401, 408, 413, 415, 422, 429, 500, 503),
         openapi_extra=schema.predict_body(service.settings.fetch),
-        tags=["predict"],
-    )
+    )  # fmt: skip
     async def predict(
         request: Request,
         distribution: Annotated[
@@ -249,10 +239,8 @@ async def _error_response(request: Request, error: Exception) -> Response:
         error = Problem(error.status_code, code, str(error.detail), {}, **(error.headers or {}))
     elif isinstance(error, RequestValidationError):
         # Without the input, which the error repeats.
-        errors: list[dict[str, Any]] = [
-            {"where": ".".join(map(str, one["loc"])), "message": one["msg"]}
-            for one in error.errors()
-        ]
+        found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+        errors = [{"where": where, "message": message} for where, message in found]
         message = "; ".join(f"{one['where']}: {one['message']}" for one in errors)
         error = Problem(422, "invalid", message, {"errors": errors})
     assert isinstance(error, Problem)  # noqa: S101  (registered for these three)

@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 from agelens.errors import AgelensError, PictureTooLarge
@@ -32,8 +32,8 @@ MAX_BATCH_SECONDS = 0.25  # all pictures of a batch are answered at its end
 @dataclass(slots=True, eq=False)
 class _Job:
     upload: Upload
-    arrived: float  # monotonic seconds
-    done: asyncio.Future[None]
+    arrived: float = field(default_factory=monotonic)  # seconds
+    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
 
 class MicroBatcher:
@@ -55,13 +55,13 @@ class MicroBatcher:
 
     def check_capacity(self, pictures: int = 1) -> None:
         """Raise Problem 429 if so many pictures do not fit the queue, or would wait too long."""
-        workers = len(self._workers)
-        expected = self._waiting * self._picture_seconds / workers
-        late = self._waiting >= workers and expected > self._settings.wait
-        if late or self._waiting + pictures > self._settings.queue:
+        waiting, workers, queue = self._waiting, len(self._workers), self._settings.queue
+        expected = waiting * self._picture_seconds / workers
+        late = waiting >= workers and expected > self._settings.wait
+        if late or waiting + pictures > queue:
             seconds = max(1, math.ceil(expected))
-            message = f"{self._waiting} pictures wait already: try again in {seconds} s"
-            details = {"waiting": self._waiting, "queue": self._settings.queue}
+            message = f"{waiting} pictures wait already: try again in {seconds} s"
+            details = {"waiting": waiting, "queue": queue}
             raise Problem(429, "busy", message, details, Retry_After=str(seconds))
 
     async def predict(self, uploads: Sequence[Upload]) -> None:
@@ -72,8 +72,7 @@ class MicroBatcher:
         """
         if self._closed:
             raise Problem(503, "stopping", "the service is stopping", Retry_After="5")
-        loop, now = asyncio.get_running_loop(), monotonic()
-        jobs = [_Job(one, now, loop.create_future()) for one in uploads if one.problem is None]
+        jobs = [_Job(one) for one in uploads if one.problem is None]
         self.check_capacity(len(jobs))
         for job in jobs:
             self._queue.put_nowait(job)
@@ -103,7 +102,6 @@ class MicroBatcher:
         self._metrics.queue.set(self._waiting)
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         running = True
         while running:
             batch, running = await self._next_batch()
@@ -115,6 +113,7 @@ class MicroBatcher:
             self._metrics.batch.observe(len(batch))
             for job in batch:
                 self._metrics.waited.observe(start - job.arrived)
+            loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._threads, self._run, batch)
             self._batches += 1
             seconds = (monotonic() - start) / len(batch)
@@ -128,9 +127,8 @@ class MicroBatcher:
         """Wait for a batch; return it, and whether more may come."""
         batch: list[_Job] = []
         # as many as one worker processes in MAX_BATCH_SECONDS
-        most = math.floor(MAX_BATCH_SECONDS / self._picture_seconds)
-        most = min(self._settings.batch, max(1, most))
-        while len(batch) < most:
+        most = max(1, math.floor(MAX_BATCH_SECONDS / self._picture_seconds))
+        while len(batch) < min(self._settings.batch, most):
             try:
                 if not batch:
                     job = await self._queue.get()
@@ -180,12 +178,11 @@ class MicroBatcher:
                 readable.append(job.upload)
                 yield picture
 
-        most = self._settings.faces
-        answers = self.predictor.predict(pictures())
-        for upload, found in zip(readable, answers, strict=True):
-            if len(found) > most:
-                message = f"picture of {len(found)} faces: the limit is {most}; cut it into parts"
-                details = {"faces": len(found), "limit": most}
+        limit = self._settings.faces
+        for upload, found in zip(readable, self.predictor.predict(pictures()), strict=True):
+            if (faces := len(found)) > limit:
+                message = f"picture of {faces} faces: the limit is {limit}; cut it into parts"
+                details = {"faces": faces, "limit": limit}
                 upload.problem = Problem(422, "too_many_faces", message, details)
             else:
                 upload.predictions = found

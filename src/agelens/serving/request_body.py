@@ -99,10 +99,8 @@ class BodyReader:
             read = self._read_raw()
         else:
             note = "; this service fetches no URLs" if kind == JSON else ""
-            message = (
-                f"content type {kind[:100]!r}: expected {FORM} with files, "
-                f"or a picture as image/* or {RAW}{note}"
-            )
+            expected = f"expected {FORM} with files, or a picture as image/* or {RAW}{note}"
+            message = f"content type {kind[:100]!r}: {expected}"
             raise Problem(415, "unsupported_media_type", message)
         try:
             async with asyncio.timeout(self.settings.upload_seconds):
@@ -132,8 +130,7 @@ class BodyReader:
         self.reserved += size
 
     def _check_size(self, size: int) -> None:
-        limit = self.settings.request_bytes
-        if size > limit:
+        if size > (limit := self.settings.request_bytes):
             message = f"body of more than {limit:,} bytes: send smaller or fewer pictures at once"
             raise Problem(413, "request_too_large", message, {"limit": limit})
 
@@ -143,9 +140,8 @@ class BodyReader:
 
     async def _read_form(self) -> list[Upload]:
         most = self.settings.pictures
-        parser = MultiPartParser(
-            self.request.headers, self._chunks(), max_files=most + 1, max_fields=100
-        )
+        chunks = self._chunks()
+        parser = MultiPartParser(self.request.headers, chunks, max_files=most + 1, max_fields=100)
         parser.spool_max_size = 2**62  # the default writes files over 1 MB to disk
         try:
             form = await parser.parse()

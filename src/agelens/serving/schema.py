@@ -41,16 +41,13 @@ FACE_EXAMPLE: dict[str, Any] = {
     "detection_score": 0.9427,
 }  # fmt: skip
 ID_EXAMPLE = "9e27958867a747c4a7b9ee7c02b6ae43"
-UNREADABLE = "not a picture that can be read: expected one of JPEG, PNG, WEBP, ..."
+_UNREADABLE = "not a picture that can be read: expected one of JPEG, PNG, WEBP, ..."
 ANSWER_EXAMPLE: dict[str, Any] = {
-    "request_id": ID_EXAMPLE,
-    "model": "finetune-distilled",
+    "request_id": ID_EXAMPLE, "model": "finetune-distilled",
     "pictures": [
         {"file": "photo.jpg", "width": 512, "height": 512, "faces": [FACE_EXAMPLE], "error": None},
-        {
-            "file": "notes.txt", "width": 0, "height": 0, "faces": [],
-            "error": {"code": "bad_picture", "message": UNREADABLE, "details": {}},
-        },
+        {"file": "notes.txt", "width": 0, "height": 0, "faces": [],
+         "error": {"code": "bad_picture", "message": _UNREADABLE, "details": {}}},
     ],
 }  # fmt: skip
 
@@ -188,55 +185,40 @@ def predict_body(fetch: bool) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
-_FAILURES: dict[int, tuple[str, str, dict[str, int], str]] = {
-    400: ("cut_off", "the body ended early", {}, "the body is malformed or ended early"),
-    401: (
-        "unauthorized", "no API key: send it as  Authorization: Bearer KEY", {},
-        "no API key, or a wrong one",
-    ),
-    408: (
-        "upload_too_slow", "the body did not arrive within 60 s", {}, "the body came too slowly",
-    ),
-    413: (
-        "too_many_pictures", "33 pictures in one request: the limit is 32; send several requests",
-        {"limit": 32}, "too many bytes, pixels or pictures",
-    ),
-    415: (
-        "unsupported_media_type", "content type 'text/plain': expected multipart/form-data with "
-        "files, or a picture as image/* or application/octet-stream",
-        {}, "neither multipart/form-data nor a picture",
-    ),
-    422: (
-        "bad_picture", "damaged or cut off picture: image file is truncated",
-        {}, "no picture, an unreadable picture, too many faces, or a wrong parameter",
-    ),
-    429: (
-        "busy", "18 pictures wait already: try again in 2 s", {"waiting": 18, "queue": 128},
-        "too many pictures are waiting; see Retry-After",
-    ),
-    500: ("internal", internal_error().message, {}, "an error in the service"),
-    503: (
-        "starting", "the model is being loaded: try again in 1 s",
-        {}, "starting, stopping, or over the time limit; see Retry-After",
-    ),
+_FAILURES = {
+    problem.status: (problem.to_dict(), reason)
+    for problem, reason in (
+        (Problem(400, "cut_off", "the body ended early"), "the body is malformed or ended early"),
+        (Problem(401, "unauthorized", "no API key: send it as  Authorization: Bearer KEY"),
+         "no API key, or a wrong one"),
+        (Problem(408, "upload_too_slow", "the body did not arrive within 60 s"),
+         "the body came too slowly"),
+        (Problem(413, "too_many_pictures",
+                 "33 pictures in one request: the limit is 32; send several requests",
+                 {"limit": 32}), "too many bytes, pixels or pictures"),
+        (Problem(415, "unsupported_media_type", "content type 'text/plain': expected "
+                 "multipart/form-data with files, or a picture as image/* or "
+                 "application/octet-stream"), "neither multipart/form-data nor a picture"),
+        (Problem(422, "bad_picture", "damaged or cut off picture: image file is truncated"),
+         "no picture, an unreadable picture, too many faces, or a wrong parameter"),
+        (Problem(429, "busy", "18 pictures wait already: try again in 2 s",
+                 {"waiting": 18, "queue": 128}), "too many pictures are waiting; see Retry-After"),
+        (internal_error(), "an error in the service"),
+        (Problem(503, "starting", "the model is being loaded: try again in 1 s"),
+         "starting, stopping, or over the time limit; see Retry-After"),
+    )
 }  # fmt: skip
-"""An example of each failure (code, message, details), and why requests fail so."""
+"""An example of each failure, and why requests fail so, by status."""
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of a route's errors, each with an example."""
     described: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        *error, reason = _FAILURES[status]
-        example = {
-            "error": dict(zip(("code", "message", "details"), error, strict=True)),
-            "request_id": ID_EXAMPLE,
-        }
-        described[status] = {
-            "model": FailureModel,
-            "description": reason,
-            "content": {"application/json": {"example": example}},
-        }
+        error, reason = _FAILURES[status]
+        example = {"error": error, "request_id": ID_EXAMPLE}
+        content = {"application/json": {"example": example}}
+        described[status] = {"model": FailureModel, "description": reason, "content": content}
         if status in (429, 503):
             header = {"description": "seconds", "schema": {"type": "integer"}}
             described[status]["headers"] = {"Retry-After": header}

@@ -44,10 +44,9 @@ class Settings:
     def __post_init__(self) -> None:
         """Check every number, key and origin."""
         for name, value in asdict(self).items():
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
             least = MINIMUM.get(name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool):
-                continue
-            if not (value > 0 if least is None else value >= least):
+            if number and not (value > 0 if least is None else value >= least):
                 expected = "more than 0" if least is None else f"{least} or more"
                 raise ConfigError(f"{name} {value!r}: expected {expected}")
         for name, other in (("queue", "pictures"), ("held_bytes", "request_bytes")):

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpcore
+from starlette.datastructures import Headers
 
 from agelens import __version__
 from agelens.serving.schema import Problem
@@ -26,8 +27,7 @@ from agelens.serving.schema import Problem
 Address = IPv4Address | IPv6Address
 
 CONCURRENCY = 4  # URLs of one request
-MAX_REDIRECTS = 3
-REDIRECTS = (301, 302, 303, 307, 308)
+MAX_REDIRECTS, REDIRECTS = 3, (301, 302, 303, 307, 308)
 MAX_URL_LENGTH = 2000  # characters
 PORTS = {"http": 80, "https": 443}
 # The only allocated part of IPv6; other addresses embed IPv4 or have a special meaning.
@@ -172,31 +172,22 @@ class UrlFetcher:
         pool = httpcore.AsyncConnectionPool(self._tls, network_backend=self._network)
         try:
             async with pool, pool.stream("GET", url, headers=headers) as response:
-                return await _read(target, response, reserve)
+                sent = Headers(raw=[(name.lower(), value) for name, value in response.headers])
+                if response.status in REDIRECTS and "location" in sent:
+                    return target.redirected(sent["location"])
+                if response.status != 200:
+                    raise _failed(f"the host answers {response.status}; expected 200")
+                if not sent.get("content-type", "").strip().lower().startswith("image/"):
+                    raise _failed("the host sends no picture: expected a content type image/*")
+                if sent.get("content-encoding", "identity").strip().lower() != "identity":
+                    raise _failed("the host compresses its response, which was not requested")
+                chunks = []
+                async for chunk in response.aiter_stream():
+                    reserve(len(chunk))
+                    chunks.append(chunk)
+                return b"".join(chunks)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError):
             raise _failed("the host cannot be reached or does not speak HTTP") from None
-
-
-async def _read(
-    target: Target, response: httpcore.Response, reserve: Callable[[int], None]
-) -> bytes | Target:
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
-    }
-    if response.status in REDIRECTS and "location" in headers:
-        return target.redirected(headers["location"])
-    if response.status != 200:
-        raise _failed(f"the host answers {response.status}; expected 200")
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not kind.startswith("image/"):
-        raise _failed("the host sends no picture: expected a content type image/*")
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise _failed("the host compresses its response, which was not requested")
-    chunks = []
-    async for chunk in response.aiter_stream():
-        reserve(len(chunk))
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 class _GuardedBackend(httpcore.AnyIOBackend):

@@ -148,13 +148,10 @@ class TrackingPipeline:
         )
         usual = tuple(reason for reason, views in person.issues.items() if 2 * views > count)
         prediction = replace(
-            prediction,
-            box=view.box,
-            landmarks=view.landmarks,
+            prediction, box=view.box, landmarks=view.landmarks, reasons=usual + prediction.reasons,
             detection_score=view.detection_score,
             status=Status.POOR if usual else prediction.status,
-            reasons=usual + prediction.reasons,
-        )
+        )  # fmt: skip
         first = person.first
         return Track(number, first.index, frame.index, first.time, frame.time, count, prediction)
 
@@ -170,15 +167,14 @@ def follow(
         raise ConfigError(f"every {every!r}: expected 1 or more")
     pipeline = TrackingPipeline(predictor, gap)
     opened = clip if isinstance(clip, Clip) else Clip(clip)
+    pending: deque[Frame] = deque()
+
+    def pictures() -> Iterator[Source]:
+        for frame in sample(opened, fps, every):
+            pending.append(replace(frame, image=None))
+            yield Source(str(frame.index), frame.picture())
 
     def moments() -> Generator[Moment, None, None]:
-        pending: deque[Frame] = deque()
-
-        def pictures() -> Iterator[Source]:
-            for frame in sample(opened, fps, every):
-                pending.append(replace(frame, image=None))
-                yield Source(str(frame.index), frame.picture())
-
         with opened:
             for answer in predictor.predict_stream(pictures(), keep_pictures=True):
                 frame = pending.popleft()

@@ -1,7 +1,10 @@
-"""Clips made for the tests: a portrait moved along known paths, with sound, turned, cut off."""
+"""Clips and a camera over HTTP for the tests: a portrait moved along known paths, with sound."""
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -13,17 +16,11 @@ av = pytest.importorskip("av")  # the extra `video`
 
 
 def film(
-    path: Path,
-    frames: Iterable[NDArray[np.uint8]],
-    rate: int = 10,
-    *,
-    codec: str = "libx264",
-    sound: str | None = None,
-    turned: int = 0,
-    times: list[float] | None = None,
-    options: dict[str, str] | None = None,
+    path: Path, frames: Iterable[NDArray[np.uint8]], rate: int = 10, *,
+    codec: str = "libx264", sound: str | None = None, turned: int = 0,
+    times: list[float] | None = None, options: dict[str, str] | None = None,
     aspect: Fraction | None = None,
-) -> Path:
+) -> Path:  # fmt: skip
     """Write frames (H, W, 3) as a clip; `sound` is the codec of a 440 Hz tone beside them."""
     frames = list(frames)
     with av.open(str(path), "w", options=options or {}) as container:
@@ -64,15 +61,11 @@ def paste(scene: NDArray[np.uint8], head: NDArray[np.uint8], x: float, y: float)
     mask = np.zeros((high, wide), np.uint8)
     cv2.ellipse(mask, (wide // 2, high // 2), (wide // 2, high // 2), 0, 0, 360, 255, -1)
     left, top = round(x - wide / 2), round(y - high / 2)
-    rows = slice(max(0, top), min(scene.shape[0], top + high))
-    columns = slice(max(0, left), min(scene.shape[1], left + wide))
-    if rows.stop <= rows.start or columns.stop <= columns.start:
-        return
-    part = (
-        slice(rows.start - top, rows.stop - top),
-        slice(columns.start - left, columns.stop - left),
-    )
-    scene[rows, columns] = np.where(mask[part][..., None] > 0, head[part], scene[rows, columns])
+    padded = np.pad(scene, ((high, high), (wide, wide), (0, 0)))  # what is outside is cut off
+    part = padded[top + high : top + 2 * high, left + wide : left + 2 * wide]
+    if part.shape == head.shape:
+        part[mask > 0] = head[mask > 0]
+        scene[:] = padded[high:-high, wide:-wide]
 
 
 def head_of(portrait: NDArray[np.uint8], side: int = 110) -> NDArray[np.uint8]:
@@ -83,11 +76,9 @@ def head_of(portrait: NDArray[np.uint8], side: int = 110) -> NDArray[np.uint8]:
 
 
 def moving(
-    heads: list[NDArray[np.uint8]],
-    path: Callable[[int], list[tuple[float, float] | None]],
-    count: int,
-    background: NDArray[np.uint8] | None = None,
-) -> list[NDArray[np.uint8]]:
+    heads: list[NDArray[np.uint8]], path: Callable[[int], list[tuple[float, float] | None]],
+    count: int, background: NDArray[np.uint8] | None = None,
+) -> list[NDArray[np.uint8]]:  # fmt: skip
     """Give frames in which each head is where `path` of the frame says; None is not there."""
     frames = []
     for i in range(count):
@@ -97,3 +88,35 @@ def moving(
                 paste(scene, head, *place)
         frames.append(scene)
     return frames
+
+
+@contextmanager
+def streaming(frames: Sequence[NDArray[np.uint8]], *, stalls: bool = False) -> Iterator[str]:
+    """Serve RGB frames (H, W, 3) at the address given; then close, or with `stalls` say no more."""
+    files = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in frames]
+    left = threading.Event()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            with suppress(ConnectionError):  # the other side has seen enough
+                for file in files:
+                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(file)}"
+                    self.wfile.write(head.encode() + b"\r\n\r\n" + file + b"\r\n")
+            if stalls:
+                left.wait(30)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/camera"
+        finally:
+            left.set()
+            server.shutdown()
+            thread.join()

@@ -18,8 +18,7 @@ from agelens.predictor import Predictor
 from agelens.results import Box, Gender, Prediction
 from agelens.video.pipeline import Moment, Track
 from agelens.video.reader import Clip
-from filmed import film, head_of, moving
-from streamed import streaming
+from filmed import film, head_of, moving, streaming
 
 COMMAND = "watch"
 

@@ -1,5 +1,6 @@
 """The service over real sockets: responses, errors, limits, logs; settings that cannot work."""
 
+import json
 import logging
 import socket
 import tempfile
@@ -13,6 +14,7 @@ import pytest
 import agelens
 from agelens.errors import ConfigError
 from agelens.serving.settings import Settings
+from hostile_requests import Attack, attacks, form, request, send
 from served import GREY, metric, problem, serving, wait_until
 
 KEY = "a-key-of-thirty-characters-xyz"
@@ -39,16 +41,13 @@ def test_the_service_predicts_as_the_library(client, tiny_model, astronaut_path,
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", None])
-def test_a_raw_body(client, astronaut_path, kind) -> None:
+def test_a_raw_body_and_the_optional_distribution(client, astronaut_path, kind) -> None:
     headers = {"Content-Type": kind} if kind else {}
-    answer = client.post("/v1/predict", content=astronaut_path.read_bytes(), headers=headers)
-    (picture,) = answer.json()["pictures"]
+    sent = {"content": astronaut_path.read_bytes(), "headers": headers}
+    (picture,) = client.post("/v1/predict", **sent).json()["pictures"]
     assert (picture["file"], len(picture["faces"])) == ("", 1)
     assert "age_probabilities" not in picture["faces"][0]
-
-
-def test_the_distribution_is_optional(client, astronaut_path) -> None:
-    answer = client.post("/v1/predict?distribution=true", content=astronaut_path.read_bytes())
+    answer = client.post("/v1/predict?distribution=true", **sent)
     (face,) = answer.json()["pictures"][0]["faces"]
     assert len(face["age_probabilities"]) == 117
     assert sum(face["age_probabilities"]) == pytest.approx(1, abs=0.001)
@@ -78,15 +77,12 @@ def test_bad_pictures_and_those_without_a_face_do_not_affect_others(client, astr
         ({"files": [("f", (str(i), b"x")) for i in range(5)]}, 413, "too_many_pictures"),
         ({"files": [("f", (str(i), b"x")) for i in range(9)]}, 413, "too_many_pictures"),
         ({"json": {"url": "http://127.0.0.1/"}}, 415, "unsupported_media_type"),
-        *(
-            ({"content": b"x", "headers": {"Content-Type": kind}}, 400, "bad_multipart")
-            for kind in ("multipart/form-data", "multipart/form-data; boundary=b")
-        ),
+        *(({"content": b"x", "headers": {"Content-Type": kind}}, 400, "bad_multipart")
+          for kind in ("multipart/form-data", "multipart/form-data; boundary=b")),
     ],
-)
+)  # fmt: skip
 def test_invalid_requests_get_their_error(client, request_, status, code) -> None:
-    error = problem(client.post("/v1/predict", **request_), status, code)
-    assert error["message"]
+    assert problem(client.post("/v1/predict", **request_), status, code)["message"]
 
 
 def test_a_body_without_a_length_is_counted_as_it_arrives(client) -> None:
@@ -212,3 +208,31 @@ def test_keys_are_checked_and_not_shown(key) -> None:
         Settings(api_keys=(key,))
     assert key not in str(error.value)
     assert (Settings().api_keys, Settings(batch_wait=0).batch_wait) == ((), 0)  # allowed
+
+
+def test_attacks_are_varied_and_reproducible() -> None:
+    drawn = list(attacks(3, 18))
+    assert drawn == list(attacks(3, 18))
+    assert drawn != list(attacks(4, 18))
+    assert len({one.kind for one in drawn}) == 9
+
+
+def test_every_attack_gets_a_response(tiny_model, astronaut_path, caplog) -> None:
+    """The first of the requests that benchmarks/fuzz_service.py sends in thousands."""
+    limits = {"longest": 320, "upload_seconds": 0.5, "pixels": 1_000_000, "request_bytes": 500_000}
+    with serving(tiny_model, wait=60, **limits) as client:
+        url, kind = str(client.base_url), "multipart/form-data; boundary=b"
+        good = Attack("portrait", (request(form(astronaut_path.read_bytes()), kind),))
+        before = json.loads(send(url, good, 60).body)["pictures"]
+        with caplog.at_level(logging.WARNING, "agelens"):
+            for attack in attacks(2, 45):
+                answer = send(url, attack, 60)
+                if attack.leaves:
+                    continue
+                assert 200 <= answer.status < 500, attack.parts[0][:300]
+                if answer.body.startswith(b"{") and answer.status >= 400:
+                    error = json.loads(answer.body)["error"]
+                    assert set(error) == {"code", "message", "details"}
+        assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+        assert json.loads(send(url, good, 60).body)["pictures"] == before
+        assert metric(client, "agelens_held_bytes") == 0

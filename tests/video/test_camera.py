@@ -15,9 +15,8 @@ import pytest
 from agelens.errors import BadClip, SourceError
 from agelens.video.camera import NewestFrames, open_live
 from agelens.video.reader import Clip, Frame
-from filmed import film, room
+from filmed import film, room, streaming
 from served import wait_until
-from streamed import streaming
 
 
 class Feed:

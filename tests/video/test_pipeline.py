@@ -25,8 +25,7 @@ def predictor(tiny_model: Path) -> Predictor:
 def heads(astronaut) -> list[np.ndarray]:
     """Two that look different: the portrait, and darker, mirrored and of other colours."""
     head = head_of(astronaut)
-    other = np.ascontiguousarray(head[:, ::-1, ::-1])
-    return [head, (other * 0.6).astype(np.uint8)]
+    return [head, (head[:, ::-1, ::-1] * 0.6).astype(np.uint8)]
 
 
 @pytest.fixture
@@ -81,10 +80,8 @@ def test_differing_views_steady_and_narrow_the_answer(tmp_path, predictor, scene
 
 
 def test_two_who_cross_are_two_people_all_along(tmp_path, predictor, heads) -> None:
-    def paths(i: int):
-        return [(50 + 34 * i, 90), (424 - 34 * i, 150)]
-
-    clip = film(tmp_path / "a.mp4", moving(heads, paths, 12, room(240, 480)))
+    frames = moving(heads, lambda i: [(50 + 34 * i, 90), (424 - 34 * i, 150)], 12, room(240, 480))
+    clip = film(tmp_path / "a.mp4", frames)
     moments = list(predictor.follow(clip, fps=None))
     first, second = people(moments)
     left = {track.number: track.prediction.box.left for track in moments[0].tracks}
@@ -155,15 +152,10 @@ def test_watching_a_file_as_if_it_were_a_camera(tmp_path, predictor, heads) -> N
     assert {track.number for moment in moments for track in moment.tracks} == {1}
 
 
-@pytest.mark.parametrize("settings", [{"fps": 0}, {"every": 0}, {"gap": -1}])
-def test_settings_out_of_range_and_bad_clips_are_errors_at_once(
-    tmp_path, predictor, settings
-) -> None:
-    with pytest.raises(ConfigError, match=next(iter(settings))):
-        predictor.follow(tmp_path / "a.mp4", **settings)
-    (tmp_path / "a.mp4").write_bytes(b"no clip")
-    with pytest.raises(BadClip):  # at once, before the first moment is asked for
-        predictor.follow(tmp_path / "a.mp4")
+def test_settings_out_of_range_and_bad_clips_are_errors_at_once(tmp_path, predictor) -> None:
+    for name, value in (("fps", 0), ("every", 0), ("gap", -1)):
+        with pytest.raises(ConfigError, match=name):
+            predictor.follow(tmp_path / "a.mp4", **{name: value})
     (tmp_path / "a.mp4").write_bytes(b"no clip")
     with pytest.raises(BadClip):  # at once, before the first moment is asked for
         predictor.follow(tmp_path / "a.mp4")

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 from agelens.data.dataset import SCHEMA
-from agelens.evaluation.evaluate import Evaluator, Plan
+from agelens.evaluation.evaluate import Evaluator
 from agelens.inference.runtime import Model
 from agelens.reports import charts
 from agelens.reports.numbers import read
@@ -81,8 +81,9 @@ def bent_model(tiny: Path, file: Path, scale: float = 1.0, sigma: float = 4.0) -
 
 def evaluate(model: Path, data: Path, folder: Path, name: str, **plan: object) -> Path:
     """Measure a model; give the evaluation folder."""
-    evaluator = Evaluator(Plan(data, threads=1, **plan), f"agelens evaluate {name}")  # type: ignore[arg-type]
-    return evaluator.run(Model(model, 1), folder, name, lambda *_: None).folder
+    evaluator = Evaluator(data, threads=1, command=f"agelens evaluate {name}", **plan)  # type: ignore[arg-type]
+    evaluator.run(Model(model, 1), folder, name, lambda *_: None)
+    return folder
 
 
 def texts(html: str) -> str:

@@ -15,12 +15,7 @@ from agelens.cli.app import app
 from agelens.data.dataset import published
 from agelens.errors import DatasetError, ModelError
 from agelens.evaluation import bootstrap, groups
-from agelens.evaluation.evaluate import (
-    Evaluator,
-    Plan,
-    count_training_pictures,
-    evaluation_folders,
-)
+from agelens.evaluation.evaluate import Evaluator, count_training_pictures
 from agelens.inference.runtime import Model
 from labelled import AGES, write_dataset
 
@@ -160,14 +155,14 @@ def test_evaluation_folders_of_run_folders_and_files(
     shutil.copy(tiny_model, run_folder / "model.onnx")
     (run_folder / "run.json").write_text("{}")
     plain, trained = Model(tiny_model), Model(run_folder)
-    plan = Plan(dataset, 1, "validation", flip=True)
-    assert evaluation_folders([plain, trained], plan, None) == [
+    evaluator = Evaluator(dataset, 1, "validation", flip=True)
+    assert evaluator.folders([plain, trained], None) == [
         Path("evaluation/tiny-split1-validation-flip"),
         run_folder / "evaluation-split1-validation-flip",
     ]
     out = tmp_path / "out"
-    assert evaluation_folders([trained], plan, out) == [out]
-    assert evaluation_folders([plain, trained, plain], plan, out) == [
+    assert evaluator.folders([trained], out) == [out]
+    assert evaluator.folders([plain, trained, plain], out) == [
         out / "tiny", out / "fine", out / "tiny-2"
     ]  # fmt: skip
 
@@ -203,7 +198,7 @@ def test_errors_name_missing_and_damaged_pictures(
     assert not (tmp_path / "out").exists()
     (data / "images" / "07.png").unlink()
     with pytest.raises(DatasetError, match=r"1 of 60 pictures are missing.*'07\.png'"):
-        Evaluator(Plan(data))
+        Evaluator(data)
 
 
 def test_repeated_evaluation_gives_the_same_figures(

@@ -1,14 +1,11 @@
 """`agelens evaluate`, `report`, `card` and `audit-model`: how good models are, and pages of it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from agelens.cli import console, options
-
-if TYPE_CHECKING:
-    from agelens.evaluation.evaluate import Evaluation
 
 
 def evaluate(
@@ -45,14 +42,13 @@ def evaluate(
       agelens evaluate my.onnx --data utkface --pipeline --output checked
     """
     options.need("data", "polars")
-    from agelens.evaluation.evaluate import PARTS, Evaluator, Plan, evaluation_folders, model_name
+    from agelens.evaluation.evaluate import PARTS, Evaluator, model_name
     from agelens.inference.runtime import Model
 
     options.one_of(part, PARTS, "--part")
-    plan = Plan(data, split, part, flip, pipeline, threads)  # type: ignore[arg-type]
     loaded = [Model(model, threads) for model in models]
-    folders = evaluation_folders(loaded, plan, output)
-    evaluator = Evaluator(plan, console.command_line())
+    evaluator = Evaluator(data, split, part, flip, pipeline, threads, console.command_line())  # type: ignore[arg-type]
+    folders = evaluator.folders(loaded, output)
     done = []
     with console.bar() as progress:
         for model, folder in zip(loaded, folders, strict=True):
@@ -64,8 +60,8 @@ def evaluate(
             done.append(evaluator.run(model, folder, model_name(model), report))
             progress.remove_task(task)
     _print_figures(done)
-    for one in done:
-        console.result(one.folder / "evaluation.json")
+    for folder in folders:
+        console.result(folder / "evaluation.json")
 
 
 _YEARS, _SHARE, _PLAIN = "{:.2f}", "{:.1%}", "{:.3f}"
@@ -91,29 +87,29 @@ _ROWS = (  # heading, subset, figure, form
 _COMPARED = (("age MAE", "age_mae", "{:+.2f}"), ("gender accuracy", "gender_accuracy", "{:+.1%}"))
 
 
-def _print_figures(done: list["Evaluation"]) -> None:
+def _print_figures(done: list[dict[str, Any]]) -> None:
     """Print the headline figures, one column for each model."""
-    first = done[0].table
+    first = done[0]
     data = first["data"]
     folds = "" if data["part"] == "all" else f"{data['part']} folds of split {data['split']}, "
     title = f"{folds}{first['faces']:,} faces, with 95 % intervals"
-    subsets = [one.table["subsets"] for one in done]
+    subsets = [one["subsets"] for one in done]
     rows: list[list[str] | None] = [
         [heading, *(_cell(one[subset].get("figures", {}).get(figure), form) for one in subsets)]
         for heading, subset, figure, form in _ROWS
     ]
     if "missed" in first:
-        missed = [one.table["missed"] for one in done]
+        missed = [one["missed"] for one in done]
         rows.append(
             ["faces missed", *(f"{m['faces']:,} {_cell(m['share'], _SHARE)}" for m in missed)]
         )
     if len(done) > 1:
         rows.append(None)
-        gaps = [one.table["difference"]["figures"] for one in done[1:]]
+        gaps = [one["difference"]["figures"] for one in done[1:]]
         for name, figure, form in _COMPARED:
             cells = (_cell(gap[figure], form) for gap in gaps)
-            rows.append([f"{name} against {done[0].name}", "", *cells])
-    models = [f"{one.name}{', flip' if one.table['flip'] else ''}" for one in done]
+            rows.append([f"{name} against {first['model']['name']}", "", *cells])
+    models = [one["model"]["name"] + ", flip" * one["flip"] for one in done]
     console.table(["", *models], rows, title=title, title_justify="left")
 
 

@@ -43,9 +43,9 @@ Progress = Callable[[str, int, int], None]
 """Called with the model's name, and how many of how many faces are done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to measure on, and how."""
+@dataclass
+class Evaluator:
+    """Measures models, one after the other, on the same faces."""
 
     data: Path
     split: int = 0  # 0 to 4
@@ -53,29 +53,12 @@ class Plan:
     flip: bool | None = None  # None: as the model's card says
     pipeline: bool = False  # detect and align the faces too
     threads: int | None = None  # None: one per core
+    command: str = ""  # the command line, for the record
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """The result of measuring a model."""
-
-    name: str
-    folder: Path
-    table: dict[str, Any]  # the content of evaluation.json
-
-
-class Evaluator:
-    """Measures models, one after the other, on the same faces."""
-
-    def __init__(self, plan: Plan, command: str = "") -> None:
-        """Open the dataset. Raises DatasetError for a missing dataset, split or picture.
-
-        `command` is the command line, for the record.
-        """
-        self.plan = plan
-        self._command = command
-        self._dataset = Dataset(plan.data)
-        self._samples = _select(self._dataset, plan)
+    def __post_init__(self) -> None:
+        """Open the dataset. Raises DatasetError for a missing dataset, split or picture."""
+        self._dataset = Dataset(self.data)
+        self._samples = self._select()
         self._paths = [self._dataset.image_path(name) for name in self._samples["file"]]
         if gone := [path for path in self._paths if not path.is_file()]:
             raise DatasetError(
@@ -88,36 +71,58 @@ class Evaluator:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def run(self, model: Model, folder: Path, name: str, progress: Progress) -> Evaluation:
-        """Measure one model and write its evaluation folder.
+    def folders(self, models: Sequence[Model], output: Path | None) -> list[Path]:
+        """Choose the folder of each model's evaluation.
+
+        A model in a run folder: into it, as `evaluation-split0-test`. Another one: to
+        `evaluation/NAME-split0-test`. With `output`: to `output` itself, or, with several models,
+        to `output/NAME`. Averaging mirror images adds `-flip`, detecting the faces `-pipeline`; a
+        second model of the same name gets a number.
+        """
+        chosen: list[Path] = []
+        for model in models:
+            name = re.sub(r"[^\w.-]+", "_", model_name(model))
+            suffix = "all" if self.part == "all" else f"split{self.split}-{self.part}"
+            suffix += "-flip" * uses_flip(model, self.flip) + "-pipeline" * self.pipeline
+            if output is not None:
+                folder = output if len(models) == 1 else output / name
+            elif _in_run_folder(model):
+                folder = model.path.parent / f"evaluation-{suffix}"
+            else:
+                folder = Path("evaluation") / f"{name}-{suffix}"
+            numbered = (folder.with_name(f"{folder.name}-{n}") for n in itertools.count(2))
+            chosen.append(next(f for f in itertools.chain([folder], numbered) if f not in chosen))
+        return chosen
+
+    def run(self, model: Model, folder: Path, name: str, progress: Progress) -> dict[str, Any]:
+        """Measure one model, write its evaluation folder, and return the content of its JSON file.
 
         From the second model on the differences from the first are measured too. Raises
         ModelError for a model whose outputs make no sense, DatasetError for a damaged picture.
         """
-        plan, began = self.plan, time.monotonic()
-        flip = uses_flip(model, plan.flip)
+        began, flip = time.monotonic(), uses_flip(model, self.flip)
         levels = model.interval_levels()
         outputs = predictions.predict(
-            model, self._paths, flip, plan.threads, lambda done: progress(name, done, len(self)),
-            pipeline=plan.pipeline,
+            model, self._paths, flip, self.threads, lambda done: progress(name, done, len(self)),
+            pipeline=self.pipeline,
         )  # fmt: skip
         predicted = time.monotonic()
         faces = predictions.labelled_faces(self._samples, outputs, levels)
         about = {
             "format": FORMAT,
-            "command": self._command,
+            "command": self.command,
             "date": provenance.now(),
             "model": describe_model(model, name),
             "data": self._describe_data(),
             "faces": len(self),
             "learnt_from": count_training_pictures(model, self._samples["file"].to_list()),
             "flip": flip,
-            "pipeline": plan.pipeline,
+            "pipeline": self.pipeline,
             "estimator": "median",
             "interval_levels": {"low": levels.low.tolist(), "high": levels.high.tolist()},
             "methods": METHODS,
             "versions": provenance.versions(),
-            "machine": provenance.machine(plan.threads),
+            "machine": provenance.machine(self.threads),
             **self._measure(outputs, faces),
             **self._compare(name, outputs, faces),
             "seconds": {"predictions": round(predicted - began, 2)},
@@ -130,7 +135,7 @@ class Evaluator:
             predictions.prediction_table(self._samples, outputs, faces).write_parquet(stream)
         with replacing(file) as stream:
             stream.write(json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        return Evaluation(name, folder, about)
+        return about
 
     def _measure(self, outputs: ModelOutputs, faces: Faces) -> dict[str, Any]:
         found = outputs.found
@@ -144,7 +149,7 @@ class Evaluator:
             "by_decade": [row for row, _ in groups.group_rows(decades, values, weights)],
             "by_group": groups.compare_groups(known, values, weights),
         }
-        if self.plan.pipeline:
+        if self.pipeline:
             missed = {"missed": (~found).astype(float)}
             everyone = groups.intersections(groups.attributes(self._samples))
             about["missed"] = {
@@ -166,36 +171,35 @@ class Evaluator:
         return {"difference": {"from": first, "faces": int(both.sum()), "figures": gaps}}
 
     def _describe_data(self) -> dict[str, Any]:
-        plan, whole = self.plan, self.plan.part == "all"
+        whole = self.part == "all"
         try:
-            terms = json.loads((plan.data / "dataset.json").read_text("utf-8"))["form"]["terms"]
+            terms = json.loads((self.data / "dataset.json").read_text("utf-8"))["form"]["terms"]
         except (OSError, ValueError, KeyError, TypeError):  # it records none
             terms = None
         return {
-            "name": plan.data.resolve().name,
+            "name": self.data.resolve().name,
             "fingerprint": self._dataset.fingerprint,
             "samples": len(self._dataset),
-            "split": None if whole else plan.split,
-            "part": plan.part,
-            "folds": None if whole else list(getattr(split_folds(plan.split), plan.part)),
+            "split": None if whole else self.split,
+            "part": self.part,
+            "folds": None if whole else list(getattr(split_folds(self.split), self.part)),
             "terms": str(terms) if terms else None,
             "label_noise": data_quality.label_noise(self._dataset.samples),
         }
 
-
-def _select(dataset: Dataset, plan: Plan) -> pl.DataFrame:
-    """Return the samples of a part. Raises DatasetError where there are none."""
-    if plan.part not in PARTS:
-        raise DatasetError(f"no part {plan.part!r}: expected {', '.join(PARTS)}")
-    dataset.need_genders()
-    samples, problem = dataset.samples, ": import some"
-    if plan.part != "all":
-        samples = samples[getattr(dataset.split(plan.split), plan.part)]
-        where = f"in the {plan.part} folds of split {plan.split}"
-        problem = f" {where}: choose another --split or --part"
-    if not len(samples):
-        raise DatasetError(f"{str(plan.data)!r} has no faces{problem}")
-    return samples
+    def _select(self) -> pl.DataFrame:
+        """Return the samples of the part. Raises DatasetError where there are none."""
+        if self.part not in PARTS:
+            raise DatasetError(f"no part {self.part!r}: expected {', '.join(PARTS)}")
+        self._dataset.need_genders()
+        samples, problem = self._dataset.samples, ": import some"
+        if self.part != "all":
+            samples = samples[getattr(self._dataset.split(self.split), self.part)]
+            where = f"in the {self.part} folds of split {self.split}"
+            problem = f" {where}: choose another --split or --part"
+        if not len(samples):
+            raise DatasetError(f"{str(self.data)!r} has no faces{problem}")
+        return samples
 
 
 def count_training_pictures(model: Model, files: Sequence[str]) -> int | None:
@@ -231,30 +235,6 @@ def describe_model(model: Model, name: str) -> dict[str, Any]:
         "bytes": model.path.stat().st_size,
         "card": dict(model.card),
     }
-
-
-def evaluation_folders(models: Sequence[Model], plan: Plan, output: Path | None) -> list[Path]:
-    """Choose the folder of each model's evaluation.
-
-    A model in a run folder: into it, as `evaluation-split0-test`. Another one: to
-    `evaluation/NAME-split0-test`. With `output`: to `output` itself, or, with several models,
-    to `output/NAME`. Averaging with mirror images adds `-flip`, detecting the faces `-pipeline`;
-    a second model of the same name gets a number.
-    """
-    chosen: list[Path] = []
-    for model in models:
-        name = re.sub(r"[^\w.-]+", "_", model_name(model))
-        suffix = "all" if plan.part == "all" else f"split{plan.split}-{plan.part}"
-        suffix += "-flip" * uses_flip(model, plan.flip) + "-pipeline" * plan.pipeline
-        if output is not None:
-            folder = output if len(models) == 1 else output / name
-        elif _in_run_folder(model):
-            folder = model.path.parent / f"evaluation-{suffix}"
-        else:
-            folder = Path("evaluation") / f"{name}-{suffix}"
-        numbered = (folder.with_name(f"{folder.name}-{n}") for n in itertools.count(2))
-        chosen.append(next(f for f in itertools.chain([folder], numbered) if f not in chosen))
-    return chosen
 
 
 def _in_run_folder(model: Model) -> bool:

@@ -15,10 +15,10 @@ from agelens.errors import DatasetError, SourceError
 from agelens.evaluation.bootstrap import Mask
 from agelens.evaluation.evaluate import FORMAT
 from agelens.evaluation.figures import Faces
+from agelens.evaluation.predictions import PREDICTED
 from agelens.inference.distribution import AGES
 
-PREDICTIONS = ("age_median", "age_mean", "age_low", "age_high", "female_probability")
-COLUMNS = ("file", "age", "gender", "race", *PREDICTIONS, "age_probabilities")
+COLUMNS = ("file", "age", "gender", "race", *PREDICTED, "age_probabilities")
 """Columns that `predictions.parquet` must have; `sha256` is read too, where it is there."""
 
 
@@ -84,7 +84,7 @@ def load(folder: Path, name: str | None = None) -> Evaluated:
         age=rows["age"].to_numpy().astype(np.int64),
         female=(rows["gender"] == "female").to_numpy(),
         probabilities=np.reshape(rows["age_probabilities"].to_numpy(), (-1, AGES)),
-        **{name: rows[name].to_numpy().astype(np.float64) for name in PREDICTIONS},
+        **{name: rows[name].to_numpy().astype(np.float64) for name in PREDICTED},
     )
     # Figures and predictions of one evaluation have the same age MAE.
     recorded = about["subsets"]["all"].get("figures", {}).get("age_mae", {}).get("value")

@@ -25,6 +25,8 @@ BATCH = 64
 ROUNDS = 5
 TIMED_FACES = 16  # in each round, at each batch size
 TIMED_BATCHES = (1, 16)
+PREDICTED = ("age_median", "age_mean", "age_low", "age_high", "female_probability")
+"""What is known of each face besides its distribution: fields of `Faces`, columns of tables."""
 Advance = Callable[[int], None]
 """Called with how many faces are done so far."""
 
@@ -69,8 +71,7 @@ def predict(
     done = 0
     answers = _largest_faces if pipeline else _chips
     for count, answer in answers(model, paths, flip, threads):
-        rows = slice(done, done + count)
-        done += count
+        rows = slice(done, done := done + count)
         if answer is not None:
             outputs.age_probabilities[rows] = answer.age_probabilities
             outputs.female_probability[rows] = answer.female_probability
@@ -123,18 +124,14 @@ def prediction_table(samples: pl.DataFrame, outputs: ModelOutputs, faces: Faces)
     age, gender, race, fold, age_median, age_mean, age_low, age_high, female_probability,
     age_probabilities (117 float32).
     """
-    columns = {}
-    for name in ("age_median", "age_mean", "age_low", "age_high"):
-        columns[name] = np.full(len(samples), np.nan)
-        columns[name][outputs.found] = getattr(faces, name)
-    columns["female_probability"] = outputs.female_probability
-    spread: Any = pl.Series(
-        "age_probabilities", outputs.age_probabilities, pl.Array(pl.Float32, AGES)
-    )
+    spread = pl.Series(faces.probabilities, dtype=pl.Array(pl.Float32, AGES))
+    columns = {name: getattr(faces, name) for name in PREDICTED} | {"age_probabilities": spread}
+    found = pl.DataFrame({"row": np.flatnonzero(outputs.found).astype(np.uint32), **columns})
     return (
         samples.select("file", "sha256", "age", "gender", "race", "fold")
-        .hstack(pl.DataFrame(columns).fill_nan(None))
-        .with_columns(pl.when(pl.Series(outputs.found)).then(spread))
+        .with_row_index("row")
+        .join(found, "row", how="left", maintain_order="left")
+        .drop("row")
     )
 
 

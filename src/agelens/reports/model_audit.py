@@ -95,9 +95,11 @@ def audit(plan: Plan, progress: Progress, command: str = "") -> Audited:
     halves = split_in_half(dataset.samples, plan.seed) if plan.recalibrate else None
     name = evaluate.model_name(model)
     reports.make_folder(plan.output)
-    settings = evaluate.Plan(plan.data, part="all", flip=plan.flip, threads=plan.threads)
     folder = plan.output / "evaluation"
-    evaluate.Evaluator(settings, command).run(model, folder, name, progress)
+    evaluator = evaluate.Evaluator(
+        plan.data, part="all", flip=plan.flip, threads=plan.threads, command=command
+    )
+    evaluator.run(model, folder, name, progress)
     about = reports.Plan(
         [f"{name}={folder}"], plan.output, plan.data, [str(model.path)], plan.saliency_faces,
         plan.threads,

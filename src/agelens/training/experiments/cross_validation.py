@@ -15,7 +15,7 @@ from rich.progress import Progress
 from agelens import provenance
 from agelens.data.dataset import SPLITS
 from agelens.errors import TrainingError
-from agelens.evaluation.evaluate import Evaluator, Plan
+from agelens.evaluation.evaluate import Evaluator
 from agelens.inference.runtime import Model
 from agelens.training.experiments import stages
 from agelens.training.experiments.combination import combine_runs
@@ -96,8 +96,8 @@ def _measure(
         def report(_: str, done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        evaluator = Evaluator(Plan(data, split=split, flip=flip), command)
-        evaluation = evaluator.run(model, folder, run.name, report).table
+        evaluator = Evaluator(data, split=split, flip=flip, command=command)
+        evaluation = evaluator.run(model, folder, run.name, report)
         progress.remove_task(task)
     figures = {
         name: evaluation["subsets"][subset]["figures"][figure]["value"]

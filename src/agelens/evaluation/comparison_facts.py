@@ -13,7 +13,7 @@ import polars as pl
 
 from agelens.evaluation import age_standardization, bootstrap, error_analysis, metrics
 from agelens.evaluation.bootstrap import MIN_GROUP_SIZE, Estimate, Floats, Mask, Names, Weights
-from agelens.evaluation.evaluation_folder import Evaluated, describe_record
+from agelens.evaluation.evaluation_folder import Evaluated
 from agelens.evaluation.figures import Faces, face_values
 from agelens.evaluation.groups import GENDER, RACE, Group, face_groups, group_table
 from agelens.inference import distribution
@@ -69,7 +69,7 @@ def _model_facts(
     about = one.about
     model: dict[str, Any] = {
         "about": {**about["model"], "megabytes": about["model"]["bytes"] / 1e6},
-        "training": describe_record(one.record),
+        "training": one.training,
         "learnt": one.training_figures,
         "learnt_from": about.get("learnt_from"),
         **{key: about[key] for key in COPIED if key in about},

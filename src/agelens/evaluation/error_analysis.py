@@ -106,10 +106,10 @@ def reliability(faces: Faces, weights: Weights) -> dict[str, Any]:
 
     All are JSON values; weights (R, N).
     """
-    predicted = groups.decades(metrics.whole_years(faces.age_median))
+    predicted = groups.partition([groups.decades(metrics.whole_years(faces.age_median))])
     all_values = face_values(faces)
     values = {name: all_values[name] for name in BY_PREDICTED_AGE}
-    rows = groups.group_rows(groups.partition(("predicted age",), [predicted]), values, weights)
+    rows = groups.group_rows(("predicted age",), predicted, values, weights)
     return {
         "gender": _gender(faces, weights),
         "age": _age(faces, weights),

@@ -142,11 +142,11 @@ class Evaluator:
         weights = self._weights if found.all() else self._weights[:, found]
         values = figures.face_values(faces)
         values = {name: values[name] for name in GROUP_FIGURES}
-        decades = groups.partition(("decade",), [groups.decades(faces.age)])
+        decades = groups.partition([groups.decades(faces.age)])
         known = groups.intersections(groups.attributes(self._samples.filter(pl.Series(found))))
         about: dict[str, Any] = {
             "subsets": figures.subsets(faces, weights),
-            "by_decade": [row for row, _ in groups.group_rows(decades, values, weights)],
+            "by_decade": [r for r, _ in groups.group_rows(("decade",), decades, values, weights)],
             "by_group": groups.compare_groups(known, values, weights),
         }
         if self.pipeline:

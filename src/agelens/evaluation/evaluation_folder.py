@@ -1,4 +1,4 @@
-"""Read evaluation folders: figures, predictions and the record of the training (run.json)."""
+"""Read evaluation folders: figures, predictions and the facts of the training (run.json)."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ class Evaluated:
     samples: pl.DataFrame  # all N faces, as predictions.parquet has them
     found: Mask  # (N,): which of them have a prediction
     faces: Faces  # those that have one
-    record: dict[str, Any] | None  # of the training, where it lies beside the evaluation
+    training: dict[str, Any] | None  # its facts, where the record lies beside the evaluation
     training_figures: dict[str, Any] | None  # on the training faces, where measured beside it
 
     @property
@@ -49,7 +49,8 @@ def load_all(arguments: Sequence[str]) -> list[Evaluated]:
     files that cannot be read, and where two evaluations are of different faces.
     """
     evaluations: dict[str, Evaluated] = {}
-    for one in (load(*_parse(argument)) for argument in arguments):
+    for argument in arguments:
+        one = load(*_parse(argument))
         other = evaluations.setdefault(one.name, one)
         if other is not one:
             raise SourceError(
@@ -98,7 +99,7 @@ def load(folder: Path, name: str | None = None) -> Evaluated:
         )
     return Evaluated(
         name or about["model"]["name"], folder, about, samples, found, faces,
-        read_record(folder), _training_figures(folder, about),
+        describe_training(folder), _training_figures(folder, about),
     )  # fmt: skip
 
 
@@ -154,10 +155,7 @@ def _read_table(folder: Path, command: str) -> pl.DataFrame:
 
 
 def _training_figures(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
-    """Find figures of the same model on its training faces: an evaluation of `--part train`.
-
-    It must lie beside this one, and have been made alike.
-    """
+    """Find figures of the same model on its training faces, in an evaluation beside this one."""
 
     def key(figures: dict[str, Any]) -> tuple[Any, ...]:
         data = figures["data"]["fingerprint"], figures["data"]["split"]
@@ -183,38 +181,32 @@ def _describe_faces(one: Evaluated) -> str:
     )
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record in an evaluation folder or in the run folder around it; None without one.
+def describe_training(folder: Path) -> dict[str, Any] | None:
+    """Return the facts of a training that a report shows, as JSON values; None without a record.
 
-    `run` holds the content of run.json, `epochs` a row of numbers for each epoch of history.csv
-    (a hybrid has none). Raises DatasetError for files that cannot be read.
+    The record, run.json and history.csv (a row of numbers for each epoch; a hybrid has none), is
+    in the folder or in the run folder around it. Raises DatasetError for files that cannot be read.
     """
     for place in (folder, folder.resolve().parent):
         file, history = place / "run.json", place / "history.csv"
-        if not file.is_file():
-            continue
-        try:
-            run = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"cannot read the run record {str(file)!r}: {error}") from error
-        try:
-            lines = history.read_text("utf-8").splitlines() if history.is_file() else []
-            rows = csv.DictReader(lines)
-            epochs = [{key: float(value) for key, value in row.items() if value} for row in rows]
-        except (OSError, ValueError, TypeError) as error:
-            raise DatasetError(
-                f"cannot read the history {str(history)!r}: {error}; expected one number in each "
-                "column for each epoch"
-            ) from error
-        return {"run": run if isinstance(run, dict) else {}, "epochs": epochs}
-    return None
-
-
-def describe_record(record: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the facts of a training that a report shows, as JSON values; None without a record."""
-    if record is None:
+        if file.is_file():
+            break
+    else:
         return None
-    run, epochs = record["run"], record["epochs"]
+    try:
+        run = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot read the run record {str(file)!r}: {error}") from error
+    run = run if isinstance(run, dict) else {}
+    try:
+        lines = history.read_text("utf-8").splitlines() if history.is_file() else []
+        rows = csv.DictReader(lines)
+        epochs = [{key: float(value) for key, value in row.items() if value} for row in rows]
+    except (OSError, ValueError, TypeError) as error:
+        raise DatasetError(
+            f"cannot read the history {str(history)!r}: {error}; expected one number in each "
+            "column for each epoch"
+        ) from error
     parameters = run.get("parameters")
     kept = ("members", "chosen", "ways", "against_best_member")
     about: dict[str, Any] = {

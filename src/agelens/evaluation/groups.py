@@ -47,13 +47,8 @@ class Group:
     mask: Mask  # (N,)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Breakdown:
-    """A division of the faces into groups."""
-
-    by: tuple[str, ...]
-    groups: list[tuple[str, ...]]  # one name for each of `by`
-    rows: list[Ints]  # the faces of each group
+Partition = dict[tuple[str, ...], Mask]
+"""The faces of each group, (N,), by its name in each attribute."""
 
 
 def age_bands(ages: NDArray[Any], bands: Sequence[tuple[int, int]] = AGE_BANDS) -> Names:
@@ -78,39 +73,37 @@ def attributes(samples: pl.DataFrame) -> dict[str, Names]:
 
 def age_band_masks(ages: NDArray[Any]) -> dict[str, Mask]:
     """Return the faces of each occupied age band, (N,), by its name."""
-    names = age_bands(ages)
-    return {band: names == band for (band,) in partition((AGE,), [names]).groups}
+    return {band: mask for (band,), mask in partition([age_bands(ages)]).items()}
 
 
-def partition(by: tuple[str, ...], names: Sequence[Names]) -> Breakdown:
+def partition(names: Sequence[Names]) -> Partition:
     """Divide the faces by one or several attributes; groups are in natural order of their names.
 
     A face whose name is None in one of the attributes is in no group.
     """
-    members: dict[tuple[str, ...], list[int]] = {}
-    for row, key in enumerate(zip(*names, strict=True)):
-        if None not in key:
-            members.setdefault(key, []).append(row)
 
     def natural(words: tuple[str, ...]) -> list[tuple[int, str]]:
         """Sort "8-12" before "13-20", and words by the alphabet."""
         return [(int((re.findall(r"^\d+", word) or [-1])[0]), word) for word in words]
 
-    keys = sorted(members, key=natural)
-    return Breakdown(by, keys, [np.array(members[key], np.int64) for key in keys])
+    keys = list(zip(*names, strict=True))
+    order = sorted({key for key in keys if None not in key}, key=natural)
+    number = {key: place for place, key in enumerate(order)}
+    member = np.array([number.get(key, -1) for key in keys], np.int64)
+    return {key: member == place for key, place in number.items()}
 
 
-def intersections(names: dict[str, Names]) -> list[Breakdown]:
-    """Return the breakdown of every attribute and of every combination of attributes.
+def intersections(names: dict[str, Names]) -> dict[tuple[str, ...], Partition]:
+    """Divide the faces by every attribute and by every combination of attributes.
 
     Breakdowns with a single group are left out.
     """
-    breakdowns = [
-        partition(by, [names[name] for name in by])
+    breakdowns = {
+        by: partition([names[name] for name in by])
         for depth in range(1, len(names) + 1)
         for by in itertools.combinations(names, depth)
-    ]
-    return [breakdown for breakdown in breakdowns if len(breakdown.groups) > 1]
+    }
+    return {by: groups for by, groups in breakdowns.items() if len(groups) > 1}
 
 
 def face_groups(samples: pl.DataFrame, quality: Mapping[str, Names] | None = None) -> list[Group]:
@@ -121,8 +114,8 @@ def face_groups(samples: pl.DataFrame, quality: Mapping[str, Names] | None = Non
     """
     known, groups = attributes(samples), []
     for by, names in ({by: known[by] for by in (AGE, GENDER, RACE)} | dict(quality or {})).items():
-        natural = [name for (name,) in partition((by,), [names]).groups]
-        order = ordered_names(by, names) if by not in known else natural
+        natural = [name for (name,) in partition([names])]
+        order = natural if by in known else ordered_names(by, names)
         if len(order) > 1:
             groups += [Group(by, name, names == name) for name in order]
     return groups
@@ -137,7 +130,7 @@ def group_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def group_rows(
-    breakdown: Breakdown, values: dict[str, Floats], weights: Weights
+    by: tuple[str, ...], groups: Partition, values: dict[str, Floats], weights: Weights
 ) -> list[tuple[dict[str, Any], Draws]]:
     """Return each group's count and figures as JSON values, and its draws (R, figures).
 
@@ -146,19 +139,19 @@ def group_rows(
     """
     columns = np.column_stack(list(values.values()))
     rows = []
-    for key, members in zip(breakdown.groups, breakdown.rows, strict=True):
-        large = len(members) >= MIN_GROUP_SIZE
-        drawn = weights[:, members] if large else np.zeros((1, len(members)))
-        point, draws = bootstrap.draw(bootstrap.mean(columns[members]), drawn)
+    for key, mask in groups.items():
+        size = int(mask.sum())
+        drawn = weights[:, mask] if size >= MIN_GROUP_SIZE else np.zeros((1, size))
+        point, draws = bootstrap.draw(bootstrap.mean(columns[mask]), drawn)
         estimates = bootstrap.intervals(point, draws)
         figures = bootstrap.tables(dict(zip(values, estimates, strict=True)))
-        group = dict(zip(breakdown.by, key, strict=True))
-        rows.append(({"group": group, "faces": len(members), "figures": figures}, draws))
+        group = dict(zip(by, key, strict=True))
+        rows.append(({"group": group, "faces": size, "figures": figures}, draws))
     return rows
 
 
 def compare_groups(
-    breakdowns: Sequence[Breakdown], values: dict[str, Floats], weights: Weights
+    breakdowns: Mapping[tuple[str, ...], Partition], values: dict[str, Floats], weights: Weights
 ) -> list[dict[str, Any]]:
     """Return every breakdown with its groups' figures, gaps and p-values, as JSON values.
 
@@ -167,24 +160,22 @@ def compare_groups(
     `gap`, `gap_low`, `gap_high` (in the figure's unit, 0 for the best group itself), `p` and
     `more_than_chance`; all None for groups too small to test.
     """
-    tables = [group_rows(breakdown, values, weights) for breakdown in breakdowns]
+    tables = {by: group_rows(by, groups, values, weights) for by, groups in breakdowns.items()}
     for column, name in enumerate(values):
-        if name in BETTER:
+        if name in BETTER and breakdowns:
+            pooled = float(np.nanvar(values[name]))
             tests = [
                 _add_gaps(
                     [row["figures"][name] for row, _ in rows],
                     [draws[:, [column]] for _, draws in rows],
-                    [values[name][members] for members in breakdown.rows],
+                    [values[name][mask] for mask in breakdowns[by].values()],
                     BETTER[name],
-                    float(np.nanvar(values[name])),
+                    pooled,
                 )
-                for breakdown, rows in zip(breakdowns, tables, strict=True)
+                for by, rows in tables.items()
             ]
-            _add_p_values([test for test in tests if len(test[0]) > 1], values[name])
-    return [
-        {"by": list(one.by), "groups": [row for row, _ in rows]}
-        for one, rows in zip(breakdowns, tables, strict=True)
-    ]
+            _add_p_values([test for test in tests if test[1]], values[name], pooled)
+    return [{"by": list(by), "groups": [row for row, _ in rows]} for by, rows in tables.items()]
 
 
 _Test = tuple[Ints, list[tuple[dict[str, Any], float]]]
@@ -215,12 +206,11 @@ def _add_gaps(
     return sizes, [(figures[place], float(t)) for place, t in zip(large, scores, strict=True)]
 
 
-def _add_p_values(tests: list[_Test], values: Floats) -> None:
+def _add_p_values(tests: list[_Test], values: Floats, pooled: float) -> None:
     """Write the p-values into the groups' figures."""
     if not tests:
         return
     counted = values[np.isfinite(values)]
-    pooled = float(counted.var())
     random = np.random.default_rng(bootstrap.SEED)
     largest = np.empty((len(tests), PERMUTATIONS))  # pairwise t of each permutation
     for start in range(0, PERMUTATIONS, _BATCH):

@@ -17,7 +17,7 @@ from agelens.data.labels import UTKFACE_TERMS
 from agelens.errors import DatasetError, SourceError
 from agelens.evaluation import age_standardization, bootstrap
 from agelens.evaluation.evaluate import describe_model, model_name
-from agelens.evaluation.evaluation_folder import describe_record, load, read_figures, read_record
+from agelens.evaluation.evaluation_folder import describe_training, load, read_figures
 from agelens.evaluation.figures import face_values
 from agelens.evaluation.groups import GENDER, RACE, face_groups
 from agelens.evaluation.predictions import measure_cost
@@ -79,7 +79,7 @@ def make(
     about = describe_model(model, name)
     described: dict[str, Any] = {
         "about": {**about, "megabytes": about["bytes"] / 1e6},
-        "training": describe_record(read_record(model.path.parent)),
+        "training": describe_training(model.path.parent),
         "flip": None if measured is None else measured["flip"],
         "subsets": {},
     }

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = {"torch", "matplotlib", "polars", "pandas", "ray", "sklearn", "optuna", "fastapi", "timm",
-         "jinja2", "av"}  # fmt: skip
+         "jinja2", "av", "starlette", "uvicorn"}  # fmt: skip
 
 
 def loaded_by(code: str) -> set[str]:
@@ -34,7 +34,8 @@ def test_import_agelens_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], *([name, "--help"] for name in ("predict", "batch", "train", "data"))]
+    "words",
+    [["--help"], *([name, "--help"] for name in ("predict", "batch", "serve", "train", "data"))],
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert not loaded_by(cli(*words)) & (HEAVY | {"cv2", "onnxruntime"})

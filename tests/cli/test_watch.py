@@ -18,7 +18,7 @@ from agelens.predictor import Predictor
 from agelens.results import Box, Gender, Prediction
 from agelens.video.pipeline import Moment, Track
 from agelens.video.reader import Clip
-from filmed import film, head_of, moving, streaming
+from filmed import film, head_of, moving
 
 COMMAND = "watch"
 
@@ -107,19 +107,6 @@ def test_ctrl_c_ends_it_while_no_frame_arrives(run, scripted) -> None:
     code, out, err = run()
     assert (code, err) == (0, "")
     assert "1 views" in out
-
-
-def test_a_stream_over_http_is_tracked_until_it_ends(run, astronaut) -> None:
-    frames = moving([head_of(astronaut)], lambda i: [(90 + 12 * i, 120)], 6)
-    with streaming(frames) as url:
-        code, out, err = run(url, "-f", "jsonl", "--timeout", "20")
-    assert code == 2
-    assert err.startswith(f"error: {url!r} broke off: ")
-    said = json.loads(out)
-    assert said["file"] == url
-    assert 1 <= said["frames"] <= 6
-    (face,) = said["faces"]
-    assert face["views"] == said["frames"]
 
 
 def test_people_and_recording_are_kept_if_the_camera_fails(run, scripted, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """The detector on a public-domain portrait: at any size, at any angle, in a group."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 
 import cv2
 import numpy as np
@@ -27,13 +28,12 @@ def eyes(face: Face) -> NDArray[np.float64]:
 
 
 def test_the_portrait_has_one_face_where_it_is(detector, astronaut) -> None:
+    before = astronaut.copy()
     (face,) = detector.detect(astronaut)
     assert face.score > 0.85
     assert np.abs(eyes(face) - EYES).max() < 6
-    assert abs(face.box.left - 179) < 10
-    assert abs(face.box.right - 270) < 10
-    assert abs(face.box.top - 61) < 12
-    assert abs(face.box.bottom - 172) < 12
+    assert astuple(face.box) == pytest.approx((179, 61, 270, 172), abs=11)
+    np.testing.assert_array_equal(astronaut, before)
 
 
 @pytest.mark.parametrize("side", [100, 200, 333, 641, 1600])
@@ -60,7 +60,7 @@ def test_faces_at_any_angle(detector, astronaut, angle: int) -> None:
     truth = EYES @ matrix[:, :2].T + matrix[:, 2]
     best = min(faces, key=lambda face: np.abs(eyes(face) - truth).max())
     assert np.abs(eyes(best) - truth).max() < 10
-    (seen, real) = (np.arctan2(*(points[1] - points[0])[::-1]) for points in (eyes(best), truth))
+    seen, real = (np.arctan2(*(points[1] - points[0])[::-1]) for points in (eyes(best), truth))
     assert abs((np.degrees(seen - real) + 180) % 360 - 180) < 10
 
 
@@ -82,9 +82,13 @@ def test_a_group_with_turned_and_mirrored_people(detector, group_path) -> None:
         assert all(face.box.overlap(other.box) < 0.2 for other in faces[i + 1 :])
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (7, 2000), (300, 400), (1400, 900)])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 2000), (300, 400), (1400, 900)])
 def test_no_face_is_an_empty_list(detector, shape: tuple[int, int]) -> None:
     assert detector.detect(np.full((*shape, 3), 90, np.uint8)) == []
+    noise = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    assert detector.detect(noise) == []
+    board = np.uint8(255 * (np.indices(shape).sum(axis=0) // 30 % 2))
+    assert detector.detect(np.repeat(board[..., None], 3, axis=2)) == []
 
 
 def test_narrow_pictures_return_no_faces_of_earlier_ones(detector, astronaut) -> None:
@@ -92,19 +96,6 @@ def test_narrow_pictures_return_no_faces_of_earlier_ones(detector, astronaut) ->
         for height, width in ((1, 900), (7, 640), (20, 320)):
             assert detector.detect(np.full((height, width, 3), 90, np.uint8)) == []
         assert len(detector.detect(astronaut)) == 1
-
-
-def test_no_face_is_found_in_noise_and_patterns(detector) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (400, 500, 3), np.uint8)
-    assert detector.detect(noise) == []
-    board = np.kron(np.indices((16, 16)).sum(0) % 2, np.ones((30, 30))).astype(np.uint8) * 255
-    assert detector.detect(np.repeat(board[..., None], 3, axis=2)) == []
-
-
-def test_the_picture_is_not_changed(detector, astronaut) -> None:
-    before = astronaut.copy()
-    detector.detect(astronaut)
-    np.testing.assert_array_equal(astronaut, before)
 
 
 def test_one_detector_serves_several_threads(detector, astronaut) -> None:

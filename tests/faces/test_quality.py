@@ -64,11 +64,10 @@ def test_a_good_portrait_has_no_quality_issues(portrait, chip) -> None:
 
 
 def test_sharpness_falls_with_blur(chip) -> None:
-    figures = [quality.sharpness(cv2.GaussianBlur(chip, (0, 0), s)) for s in (0.5, 1, 2, 4, 8)]
+    blurred = [np.asarray(cv2.GaussianBlur(chip, (0, 0), s)) for s in (0.5, 1, 2, 4, 8)]
+    figures = [quality.sharpness(one) for one in blurred]
     assert figures == sorted(figures, reverse=True)
-    assert quality.quality_issues(np.asarray(cv2.GaussianBlur(chip, (0, 0), 8), np.uint8)) == (
-        Reason.BLURRED,
-    )
+    assert quality.quality_issues(blurred[-1]) == (Reason.BLURRED,)
 
 
 def test_a_small_face_is_not_reported_as_blurred(portrait) -> None:
@@ -90,23 +89,16 @@ def test_a_face_beyond_the_edge_is_cut_off(portrait) -> None:
 
 
 def test_covered_and_upside_down_faces_are_out_of_distribution(chip) -> None:
-    masked = chip.copy()
+    plain = out_of_distribution_score(chip)
     shape = np.array([(42, 120), (97, 104), (152, 120), (146, 172), (97, 192), (48, 172)])
-    cv2.fillPoly(masked, [shape], (120, 170, 205), cv2.LINE_AA)
+    masked = cv2.fillPoly(chip.copy(), [shape], (120, 170, 205), cv2.LINE_AA)
     for odd in (masked, chip[::-1]):
+        assert out_of_distribution_score(odd) > 2 * plain
         assert quality.quality_issues(odd) == (Reason.UNLIKE,)
     dark = (masked * 0.05).astype(np.uint8)
     assert quality.quality_issues(dark) == (Reason.DARK,)  # explains enough
-
-
-def test_light_changes_the_score_little_and_a_cover_much(chip) -> None:
-    plain = out_of_distribution_score(chip)
     darker = out_of_distribution_score((chip * 0.6).astype(np.uint8))
     assert darker == pytest.approx(plain, rel=0.1)
-    masked = chip.copy()
-    cv2.rectangle(masked, (40, 105), (155, 190), (225, 235, 240), -1)
-    assert out_of_distribution_score(masked) > 2 * plain
-    assert out_of_distribution_score(chip[::-1]) > 2 * plain
 
 
 def test_features_show_the_orientation_of_edges() -> None:

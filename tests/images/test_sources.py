@@ -1,6 +1,7 @@
 """Sources: order, laziness, and errors that name the input; one picture or several, of any type."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,12 +18,6 @@ CLIP = b"\0\0\0\x20ftypisom" + bytes(600)
 
 
 @pytest.fixture
-def standard_input(monkeypatch: pytest.MonkeyPatch):
-    """Give a function that sets the bytes on standard input."""
-    return lambda data: monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(data)))
-
-
-@pytest.fixture
 def tree(tmp_path: Path) -> Path:
     for name in ("b.JPG", "a.png", "notes.txt", "sub/c.webp", "sub/deep/d.jpeg", ".hidden/e.png"):
         file = tmp_path / name
@@ -31,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names(found: list[Source], root: Path) -> list[str]:
+def names(found: Iterable[Source], root: Path) -> list[str]:
     return [Path(source.name).relative_to(root).as_posix() for source in found]
 
 
@@ -39,7 +34,7 @@ def test_a_folder_is_searched_in_order_and_each_file_found_once(tree: Path) -> N
     found = list(find([tree]))
     assert names(found, tree) == ["a.png", "b.JPG", "sub/c.webp", "sub/deep/d.jpeg"]
     assert all(isinstance(source.data, Path) for source in found)
-    once = names(list(find([tree / "a.png", tree, f"{tree}/*.png"])), tree)
+    once = names(find([tree / "a.png", tree, f"{tree}/*.png"]), tree)
     assert (once[0], len(once)) == ("a.png", 4)
 
 
@@ -51,13 +46,13 @@ def test_a_folder_is_searched_in_order_and_each_file_found_once(tree: Path) -> N
 def test_globs_and_named_files_of_any_ending(tree: Path, given: str, found: str) -> None:
     if "[" in given:
         (tree / given).write_bytes(b"x")
-    assert names(list(find([f"{tree}/{given}"])), tree) == [found]
+    assert names(find([f"{tree}/{given}"]), tree) == [found]
 
 
-def test_standard_input(standard_input) -> None:
-    standard_input(b"bytes")
+def test_standard_input(monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"bytes")))
     assert list(find(["-"])) == [Source("-", b"bytes")]
-    standard_input(CLIP)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(CLIP)))
     with pytest.raises(SourceError, match="standard input holds a clip"):
         list(find(["-"], clips=True))
 
@@ -79,14 +74,14 @@ def test_folders_are_read_only_when_asked_for(tree: Path) -> None:
     found = find([tree / "a.png", tree / "sub"])
     assert next(found).name.endswith("a.png")
     (tree / "sub" / "new.png").write_bytes(b"x")
-    assert names(list(found), tree) == ["sub/c.webp", "sub/new.png", "sub/deep/d.jpeg"]
+    assert names(found, tree) == ["sub/c.webp", "sub/new.png", "sub/deep/d.jpeg"]
 
 
 def test_clips_are_found_on_request(tmp_path: Path) -> None:
     files = {"a.mp4": CLIP, "b.jpg": b"x", "c.webm": b"\xff\xd8\xff", "d.txt": CLIP}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    assert names(list(find([tmp_path])), tmp_path) == ["b.jpg"]
+    assert names(find([tmp_path]), tmp_path) == ["b.jpg"]
     found = list(find([tmp_path, tmp_path / "d.txt"], clips=True))
     assert names(found, tmp_path) == ["a.mp4", "b.jpg", "c.webm", "d.txt"]
     assert [source.clip for source in found] == [True, False, False, True]

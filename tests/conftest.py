@@ -39,43 +39,36 @@ def build_tiny_model(path: Path, card: dict[str, Any] | None) -> Path:
     half sets the gender, so mirror images differ: female_probability is the mean red
     of the left half / 255.
     """
-    ages = np.arange(117, dtype=np.float32)
-    one = {
-        "scale": np.float32(100 / 255),
-        "ages": ages[None],
-        "narrow": np.float32(-1 / (2 * 4.0**2)),
-        "quarter": np.float32(0.25),
-        "byte": np.float32(255),
-        "starts": np.array([0, 0], np.int64),
-        "ends": np.array([100, 1], np.int64),
-        "axes": np.array([2, 3], np.int64),
-        "one": np.array([1], np.int64),
-        "all": np.array([1, 2, 3], np.int64),
-    }
-    nodes = [
-        helper.make_node("Cast", ["chips"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["x", "all"], ["mean"], keepdims=0),
-        helper.make_node("Mul", ["mean", "scale"], ["centre"]),
-        helper.make_node("Unsqueeze", ["centre", "one"], ["column"]),
-        helper.make_node("Sub", ["ages", "column"], ["off"]),
-        helper.make_node("Mul", ["off", "off"], ["square"]),
-        helper.make_node("Mul", ["square", "narrow"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["age_probabilities"], axis=1),
-        helper.make_node("Add", ["centre", "quarter"], ["age_years"]),
-        helper.make_node("Slice", ["x", "starts", "ends", "axes"], ["red"]),
-        helper.make_node("ReduceMean", ["red", "all"], ["redness"], keepdims=0),
-        helper.make_node("Div", ["redness", "byte"], ["female_probability"]),
+    constants = {
+        "scale": np.float32(100 / 255), "ages": np.arange(117, dtype=np.float32)[None],
+        "narrow": np.float32(-1 / (2 * 4.0**2)), "quarter": np.float32(0.25),
+        "byte": np.float32(255), "starts": np.array([0, 0]), "ends": np.array([100, 1]),
+        "axes": np.array([2, 3]), "one": np.array([1]), "all": np.array([1, 2, 3]),
+    }  # fmt: skip
+    steps: list[tuple[str, str, str, dict[str, int]]] = [
+        ("Cast", "chips", "x", {"to": TensorProto.FLOAT}),
+        ("ReduceMean", "x all", "mean", {"keepdims": 0}),
+        ("Mul", "mean scale", "centre", {}),
+        ("Unsqueeze", "centre one", "column", {}),
+        ("Sub", "ages column", "off", {}),
+        ("Mul", "off off", "square", {}),
+        ("Mul", "square narrow", "logits", {}),
+        ("Softmax", "logits", "age_probabilities", {"axis": 1}),
+        ("Add", "centre quarter", "age_years", {}),
+        ("Slice", "x starts ends axes", "red", {}),
+        ("ReduceMean", "red all", "redness", {"keepdims": 0}),
+        ("Div", "redness byte", "female_probability", {}),
     ]
+    outputs = {"age_probabilities": ["B", 117], "age_years": ["B"], "female_probability": ["B"]}
     graph = helper.make_graph(
-        nodes,
+        [
+            helper.make_node(kind, given.split(), [made], **more)
+            for kind, given, made, more in steps
+        ],
         "tiny",
         [helper.make_tensor_value_info("chips", TensorProto.UINT8, ["B", 200, 200, 3])],
-        [
-            helper.make_tensor_value_info("age_probabilities", TensorProto.FLOAT, ["B", 117]),
-            helper.make_tensor_value_info("age_years", TensorProto.FLOAT, ["B"]),
-            helper.make_tensor_value_info("female_probability", TensorProto.FLOAT, ["B"]),
-        ],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in one.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, outputs[name]) for name in outputs],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     if card is not None:

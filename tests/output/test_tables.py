@@ -16,12 +16,14 @@ from agelens.results import Box, Gender, Landmarks, Prediction, Reason, Status
 AGES = np.full(117, 1 / 117, np.float32)
 
 
-def person(age: float = 34.216, female: float = 0.91234, box: bool = True) -> Prediction:
+def person(age: float = 34.216, female: float = 0.91234) -> Prediction:
     points = Landmarks.from_array(np.arange(10.0).reshape(5, 2))
-    face = (Box(10.04, 20.0, 110.06, 150.0), points, 0.93456) if box else (None, None, None)
     gender = Gender.FEMALE if female >= 0.5 else Gender.MALE
-    doubtful = (Status.UNSURE, (Reason.AGE_UNCLEAR,)) if age > 30 else (Status.OK, ())
-    return Prediction(age, (28.04, 41.96), AGES, gender, female, *face, *doubtful, 0.30004)
+    unsure = (Status.UNSURE, (Reason.AGE_UNCLEAR,)) if age > 30 else (Status.OK, ())
+    box = Box(10.04, 20.0, 110.06, 150.0)
+    return Prediction(
+        age, (28.04, 41.96), AGES, gender, female, box, points, 0.93456, *unsure, 0.30004
+    )
 
 
 def written(form: str, *inputs: tuple[str, list[Prediction], str | None]) -> str:

@@ -31,8 +31,7 @@ from agelens.data.dataset import Dataset
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution
 from agelens.training.batches.features import backbone_features
-from agelens.training.experiments.out_of_fold import Labels
-from agelens.training.loop.frozen_heads import HeadRecipe, train_head
+from agelens.training.experiments.out_of_fold import HeadRecipe, Labels, train_head
 from agelens.training.loop.metrics import accuracy
 from agelens.training.networks import ensemble
 from agelens.training.networks.loss import Targets

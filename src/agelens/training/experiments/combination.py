@@ -1,11 +1,8 @@
 """Make one model of several trained runs: an ensemble of networks, or the mean of their weights.
 
-Members and pooling methods of an ensemble are compared on validation folds by cross-fitting: the
-numbers of a pool are fitted on half of the validation faces and judged on the other half, both ways
-round. Whole folds stay together, so that no photo is in both halves.
-
-Runs that started from the same weights end in one basin of the loss: the mean of their weights (a
-model soup; Wortsman et al., 2022) is often better than each, at the cost of a single network.
+Members and pooling methods of an ensemble are compared on validation folds by cross-fitting. Whole
+folds stay together, so that no photo is in both halves. Runs that started from the same weights may
+be averaged instead (a model soup; Wortsman et al., 2022), at the cost of a single network.
 """
 
 import copy
@@ -135,8 +132,7 @@ def compare(logits: MemberLogits, half: Tensor) -> list[Candidate]:
 def share_equal_parameters(network: nn.Module) -> int:
     """Replace equal parameters by one shared parameter; return how many were replaced.
 
-    Members that started alike and froze the same stages then store these once in the model file,
-    and ONNX Runtime, which merges equal nodes, computes them once.
+    The model file then stores them once, and ONNX Runtime computes stages they make up once.
     """
     first_of: dict[tuple[torch.Size, bytes], nn.Parameter] = {}
     shared = 0

@@ -1,8 +1,7 @@
 """The five-split protocol: train or combine models on each split, and measure them.
 
-The splits are five rotations of 60/20/20 over ten folds, as in the Facial-Age-Estimation-Benchmark
-(Paplhám and Franc, CVPR 2024). Each has a run folder, `split-0` to `split-4`: a run that was
-stopped is resumed, and one that is finished is kept.
+The splits are five rotations of 60/20/20 over ten folds (Paplhám and Franc, CVPR 2024). Each has a
+run folder, `split-0` to `split-4`: a stopped run is resumed, a finished one is kept.
 """
 
 import statistics
@@ -67,17 +66,12 @@ def five_splits(
         columns = {name: [row[name] for row in rows] for name in FIGURES}
         deviation = statistics.stdev if len(rows) > 1 else lambda _: None
         table = {
-            "protocol": "five-splits",
-            "command": command,
-            **about,
-            "flip": flip,
-            "splits": rows,
+            "protocol": "five-splits", "command": command, **about, "flip": flip, "splits": rows,
             "mean": {name: statistics.fmean(values) for name, values in columns.items()},
             "standard_deviation": {name: deviation(values) for name, values in columns.items()},
-            "machine": provenance.machine(),
-            "versions": provenance.versions(),
+            "machine": provenance.machine(), "versions": provenance.versions(),
             "date": provenance.now(),
-        }
+        }  # fmt: skip
         checkpoint.write_json(folder / "protocol.json", table)
         if on_split:
             on_split(rows[-1])

@@ -1,13 +1,11 @@
 """Out-of-fold predictions: every face is predicted by a model trained on the other folds.
 
-The backbone stays as it is; only a small head is trained on its features, in seconds. So no head
-has been trained on a face that it predicts, nor on a copy of it, since copies share a fold. An
-audit of a data set takes these predictions, and other outputs of the same pre-trained networks.
+Only a small head is trained, in seconds, on the features of a frozen backbone. So no head has seen
+a face that it predicts, nor a copy of it, since copies share a fold.
 """
 
-import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
+from torch import Tensor, nn
 
 from agelens.data.audit import face_problems
 from agelens.data.audit.facts import ModelOutputs as AuditInputs
@@ -27,12 +26,91 @@ from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference.distribution import AGES
 from agelens.output.tables import replacing
 from agelens.training.batches.features import backbone_features, face_descriptors
-from agelens.training.loop.frozen_heads import train_head
+from agelens.training.experiments.run import read_record
 from agelens.training.networks import backbones, checkpoint
+from agelens.training.networks.layers import Standardise
+from agelens.training.networks.loss import Targets, batch_loss, face_losses, label_targets
+from agelens.training.recipes.config import LossConfig
 
 BACKBONES = ("faceres-deep", "dlib")
 FILE = "out-of-fold.parquet"
 """The predictions in a data set's folder."""
+HEAD_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRecipe:
+    """Hyperparameters of a head and its training."""
+
+    hidden: int = 512  # units between features and outputs; 0: no hidden layer
+    dropout: float = 0.3  # before the outputs; half of it before the hidden layer
+    epochs: int = 10
+    rate: float = 1e-3  # maximum of a one-cycle schedule (Smith and Topin, 2019)
+    decay: float = 0.05
+    loss: LossConfig = field(default_factory=LossConfig)
+
+
+class Head(nn.Module):
+    """Map standardised features to 117 age logits and one female logit."""
+
+    def __init__(self, features: Tensor, ages: Tensor, recipe: HeadRecipe) -> None:
+        """Initialise from the training features (N, 2, F) and ages (N,)."""
+        super().__init__()
+        width, hidden = features.shape[-1], recipe.hidden
+        self.norm = Standardise(width)
+        self.norm.fit(features.flatten(0, 1).float())
+        self.layers = nn.Sequential(nn.Dropout(recipe.dropout / 2))
+        if hidden:
+            self.layers.extend([nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(recipe.dropout)])
+        last = nn.Linear(hidden or width, AGES + 1)
+        self.layers.append(last)
+        counts = torch.bincount(ages, minlength=AGES) + 1.0
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias[:AGES] = (counts / counts.sum()).log()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features (B, F) to logits (B, 117) and (B,)."""
+        logits = self.layers(self.norm(x.float()))
+        return logits[:, :AGES], logits[:, AGES]
+
+
+DEFAULT_RECIPE = HeadRecipe()
+
+
+def train_head(
+    features: Tensor, ages: Tensor, female: Tensor, seed: int, recipe: HeadRecipe = DEFAULT_RECIPE,
+    teacher: Targets | None = None, weights: Tensor | None = None,
+) -> Head:  # fmt: skip
+    """Train a head on the features (N, 2, F) of chips and mirror images, one of both at random.
+
+    `teacher` holds targets that `recipe.loss.teacher` mixes in, `weights` (N,) sample weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = Head(features, ages, recipe)
+        targets = label_targets(ages, female, recipe.loss)
+        if teacher is not None:
+            targets = targets.mix(teacher, recipe.loss.teacher)
+        optimizer = torch.optim.AdamW(head.parameters(), recipe.rate, weight_decay=recipe.decay)
+        batches = -(-len(ages) // HEAD_BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.rate, total_steps=recipe.epochs * batches, pct_start=0.15
+        )
+        for _ in range(recipe.epochs):
+            order = torch.randperm(len(ages))
+            side = torch.randint(2, (len(ages),))
+            for start in range(0, len(ages), HEAD_BATCH):
+                picked = order[start : start + HEAD_BATCH]
+                age_logits, female_logits = head(features[picked, side[picked]])
+                losses = face_losses(age_logits, female_logits, targets.take(picked), recipe.loss)
+                if weights is not None:
+                    losses = losses * weights[picked]
+                optimizer.zero_grad(set_to_none=True)
+                batch_loss(losses, recipe.loss.trim).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+    return head.eval()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,16 +234,16 @@ def audit_inputs(
             reasons.append(str(error))
     descriptors = painting_scores = None
     missing, file = "; ".join(reasons), data / FILE
-    predicted = given or (file if _is_current(file, dataset) else None)
+    record = read_record(file.with_suffix(".json")) if file.is_file() else {}
+    whole = record.get("data") == dataset.fingerprint and record.get("split") is None
+    predicted = given or (file if whole else None)
     try:
         for backbone in installed:
             began = time.perf_counter()
             features = backbone_features(dataset, backbone, progress)
             if backbone == face_problems.BACKBONE:
-                step, painting_scores = (
-                    "look for painted faces",
-                    face_problems.painting_score(features[:, 0]),
-                )
+                step = "look for painted faces"
+                painting_scores = face_problems.painting_score(features[:, 0])
             else:
                 step, descriptors = "describe the faces", face_descriptors(features)
             seconds[f"{step} ({backbone})"] = round(time.perf_counter() - began, 2)
@@ -179,13 +257,3 @@ def audit_inputs(
         missing = f"{error}."
     missing = "" if predicted else missing
     return AuditInputs(predicted, descriptors, painting_scores, missing), seconds
-
-
-def _is_current(file: Path, dataset: Dataset) -> bool:
-    """Tell whether a file holds predictions of all faces of a data set as they are."""
-    try:
-        about = json.loads(file.with_suffix(".json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    same = about.get("split") is None and about.get("data") == dataset.fingerprint
-    return same and file.is_file()

@@ -115,7 +115,6 @@ def _fit(
 
 
 def _use_gpus(config: Config, workers: int, available: float) -> bool:
-    """Decide whether each worker gets a GPU; raise TrainingError where the recipe wants more."""
     if config.run.device == "cuda" and available < workers:
         raise TrainingError(
             f"run.device = 'cuda' with {workers} workers: the cluster has {available:.0f} GPUs; "
@@ -125,31 +124,29 @@ def _use_gpus(config: Config, workers: int, available: float) -> bool:
 
 
 class _Messages:
-    """Show what the main worker sends."""
-
     def __init__(self, progress: Progress, on_epoch: run.OnEpoch | None) -> None:
         self._progress, self._on_epoch = progress, on_epoch
         self._tasks: dict[int, TaskID] = {}
         self.error: str | None = None
 
     def receive(self, queue: Any, seconds: float) -> None:
-        """Handle the messages of a queue until none has come for some seconds."""
+        """Handle the main worker's messages until none has come for some seconds."""
         with suppress(Empty):
             while True:
-                self._handle(*queue.get(timeout=seconds))
+                kind, value = queue.get(timeout=seconds)
+                if kind == "error":
+                    self.error = value
+                elif kind == "epoch" and self._on_epoch is not None:
+                    self._on_epoch(value)
+                elif kind == "progress":
+                    self._show_progress(*value)
 
-    def _handle(self, kind: str, value: Any) -> None:
-        if kind == "error":
-            self.error = value
-        elif kind == "epoch" and self._on_epoch is not None:
-            self._on_epoch(value)
-        elif kind == "progress":
-            number, description, done, total = value
-            if number not in self._tasks:
-                for task in self._tasks.values():
-                    self._progress.remove_task(task)
-                self._tasks = {number: self._progress.add_task(description, total=total)}
-            self._progress.update(self._tasks[number], description=description, completed=done)
+    def _show_progress(self, number: int, description: str, done: float, total: float) -> None:
+        if number not in self._tasks:
+            for task in self._tasks.values():
+                self._progress.remove_task(task)
+            self._tasks = {number: self._progress.add_task(description, total=total)}
+        self._progress.update(self._tasks[number], description=description, completed=done)
 
 
 class _RemoteProgress(Progress):
@@ -175,8 +172,7 @@ class _RemoteProgress(Progress):
             self._send("progress", (task_id, task.description, task.completed, task.total))
 
 
-def _work(settings: dict[str, Any]) -> None:
-    """Train as one of the workers. Runs in the worker's process."""
+def _work(settings: dict[str, Any]) -> None:  # in a worker's process
     import torch
     from ray import train as ray_train
 
@@ -202,18 +198,16 @@ def _work(settings: dict[str, Any]) -> None:
 
 def _build(config: Config, data: Path, folder: Path, worker: Worker, send: Send) -> Trainer:
     """Build the trainer: first on the main worker, so that the others read what it has cached."""
-    trainer: Trainer | None = None
-    error: AgelensError = TrainingError("the main worker cannot begin")
+    trainer, error = None, None
     for mains_turn in (True, False):
-        failed = False
         if worker.is_main == mains_turn:
             try:
                 trainer = run.begin(config, data, folder, _RemoteProgress(send), worker)
             except AgelensError as raised:
-                error, failed = raised, True
-        if worker.all_reduce_sum(failed)[0]:
-            raise error
-    if trainer is None:
-        raise error
+                error = raised
+        if worker.all_reduce_sum(error is not None)[0]:
+            break
+    if error or trainer is None:
+        raise error or TrainingError("the main worker cannot begin")
     trainer.distribute(worker)
     return trainer

@@ -1,9 +1,8 @@
 """A recipe with everything it needs: plan its stages, then train, combine or quantize each once.
 
-A stage is a model in a run folder of its own. The recipe's own model is in the run folder itself,
-the stages before it are in folders below: `runs/hybrid/finetune`, ..., `runs/hybrid`. Each keeps a
-fingerprint of its recipe, its data set and its inputs in `stage.json`, so that a stage is skipped
-when it is finished, goes on where it was stopped, and starts over when something has changed.
+The recipe's own model is in the run folder, the stages before it in folders below it. Each keeps a
+fingerprint of its recipe, data set and inputs in `stage.json`: so a finished stage is skipped, a
+stopped one goes on, and one whose fingerprint has changed starts over.
 """
 
 import hashlib
@@ -113,7 +112,6 @@ def _stage(
     name: str, folder: Path, recipe: Config, inputs: tuple[Stage, ...], dataset: Dataset,
     *, quantizes: bool = False,
 ) -> Stage:  # fmt: skip
-    """Put files in place of references, find out what else is needed, take the fingerprint."""
     kind: Kind = "quantize" if quantizes else "combine" if recipe.combine else "train"
     recipe = recipe.filled().model_copy(update={"stages": {}, "quantize": quantizes})
     parts: list[MemberConfig] = [recipe.model, *recipe.model.members]
@@ -123,9 +121,8 @@ def _stage(
         file for file in named
         if file and file != "hub" and not file.startswith((REFERENCE, OUT_OF_FOLD))
     )  # fmt: skip
-    own = recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
-    for key in ("threads", "device"):  # where it runs does not count
-        own.get("run", {}).pop(key, None)
+    uncounted: Any = {"name": True, "run": {"threads", "device"}}
+    own = recipe.model_dump(mode="json", exclude_defaults=True, exclude=uncounted)
     own = {key: value for key, value in own.items() if value != {}}
     contents = [
         provenance.sha256(Path(file)) if Path(file).is_file() else "missing" for file in files
@@ -200,7 +197,6 @@ def run(
 def prepare(recipe: Config, data: Path, folder: Path, progress: Progress) -> Config:
     """Make all that a recipe needs, in folders below `folder`; give it with files put in.
 
-    This is for a recipe that is then trained in other ways than by `run`, by tuning for example.
     Raises ConfigError for a recipe that trains nothing itself.
     """
     *before, last = planned = plan(recipe.model_copy(update={"quantize": False}), data, folder)
@@ -239,7 +235,6 @@ def check(stages: list[Stage], dataset: Dataset) -> None:
 
 
 def _make_teacher(stage: Stage, dataset: Dataset, progress: Progress) -> None:
-    """Answer the training faces out of fold, unless the data set's folder holds the answers."""
     if not stage.teacher or has_teacher(stage, dataset):
         return
     split = stage.config.data.split

@@ -1,8 +1,8 @@
 """Search for better values of a recipe by many short runs; the best is a recipe again.
 
-The study is Optuna's (Akiba et al., 2019): tree-structured Parzen estimators propose values, and a
-trial that is worse than the median of the others at the same epoch is pruned. The study is kept in
-a journal file, so that it can be stopped, resumed, and shared by several workers.
+Optuna's tree-structured Parzen estimators (Akiba et al., 2019) propose values; a trial that is
+worse than the median of the others at the same epoch is pruned. A journal file keeps the study, so
+that it can be stopped, resumed, and shared by several workers.
 """
 
 import math
@@ -32,6 +32,7 @@ from agelens.training.recipes import library
 from agelens.training.recipes.config import Config
 
 JOURNAL = "study.journal"
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, "Range"]
 Report = Callable[[str], None]
 
@@ -103,7 +104,7 @@ def tune(
         if workers == 1:
             _run_trials(ready, space, data, folder, trials, progress, on_trial)
         else:
-            _run_in_processes(ready, space, data, folder, trials, progress, workers)
+            _run_in_processes(workers, progress, ready, space, data, folder, trials)
     return _write_results(_open_study(folder), recipe, folder)
 
 
@@ -129,14 +130,14 @@ def _open_study(folder: Path, worker: int = 0) -> optuna.Study:
 
 
 def _ended(study: optuna.Study) -> int:
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+    return len(study.get_trials(deepcopy=False, states=ENDED))
 
 
 def _run_trials(
     recipe: Config, space: Space, data: Path, folder: Path, trials: int,
     progress: Progress | None = None, on_trial: Report | None = None, worker: int = 0,
 ) -> None:  # fmt: skip
-    """Run trials in this process until the study, which others may share, has enough."""
+    """Run trials until the study, which other processes may share, has enough."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of another process too
     progress = progress or Progress(disable=True)  # one cannot be sent to another process
     dataset, study = Dataset(data), _open_study(folder, worker)
@@ -163,21 +164,19 @@ def _run_trials(
 
     def finish(study: optuna.Study, trial: FrozenTrial) -> None:
         progress.update(task, completed=_ended(study))
-        if _ended(study) >= trials:
-            study.stop()
         if on_trial:
             result = f"MAE {trial.value:.3f}" if trial.value is not None else "pruned"
             on_trial(f"trial {trial.number}: {result}  {trial.params}")
 
-    study.optimize(objective, callbacks=[finish], catch=(TrainingError,))
+    enough = optuna.study.MaxTrialsCallback(trials, states=ENDED)
+    study.optimize(objective, callbacks=[finish, enough], catch=(TrainingError,))
     progress.remove_task(task)
 
 
 def _run_in_processes(
-    recipe: Config, space: Space, data: Path, folder: Path, trials: int, progress: Progress,
-    workers: int,
+    workers: int, progress: Progress, recipe: Config, space: Space, data: Path, folder: Path,
+    trials: int,
 ) -> None:  # fmt: skip
-    """Let several processes work on one study, each with its share of the threads."""
     threads = max((recipe.run.threads or multiprocessing.cpu_count()) // workers, 1)
     shared = recipe.changed({"run.threads": threads}, "threads"), space, data, folder, trials
     spawn = multiprocessing.get_context("spawn")  # a forked torch may hang
@@ -200,7 +199,6 @@ def _run_in_processes(
 
 
 def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
-    """Write `best.toml`, `trials.csv` and the plots of a study; return the path of the first."""
     trials = study.get_trials(deepcopy=False)
     complete = [trial.value for trial in trials if trial.state == TrialState.COMPLETE]
     if not complete:
@@ -210,17 +208,11 @@ def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
     table = recipe.changed(best.params, "trial").table()
     checkpoint.write_text(folder / "best.toml", summary + tomli_w.dumps(table))
     rows = [
-        {
-            "trial": trial.number,
-            "state": trial.state.name.lower(),
-            "validation_mae": trial.value,
-            "epochs": trial.last_step,
-            "gender_accuracy": trial.user_attrs.get("gender_accuracy"),
-            "seconds": trial.duration.total_seconds() if trial.duration else None,
-            **trial.params,
-        }
+        {"trial": trial.number, "state": trial.state.name.lower(), "validation_mae": trial.value,
+         "epochs": trial.last_step, "gender_accuracy": trial.user_attrs.get("gender_accuracy"),
+         "seconds": trial.duration.total_seconds() if trial.duration else None, **trial.params}
         for trial in trials
-    ]
+    ]  # fmt: skip
     csv = pl.DataFrame(rows, infer_schema_length=None).write_csv()
     checkpoint.write_text(folder / "trials.csv", csv)
     pyplot.switch_backend("Agg")

@@ -67,17 +67,11 @@ def export(
     try:
         with _quiet():
             torch.onnx.export(
-                calibrated,
-                (example,),
-                partial,
-                input_names=["chips"],
+                calibrated, (example,), partial, input_names=["chips"],
                 output_names=["age_probabilities", "age_years", "female_probability"],
                 dynamic_shapes={"chips": {0: torch.export.Dim("batch", min=1, max=4096)}},
-                opset_version=OPSET,
-                external_data=False,
-                dynamo=True,
-                verbose=False,
-            )
+                opset_version=OPSET, external_data=False, dynamo=True, verbose=False,
+            )  # fmt: skip
         if half:
             store_as_float16(partial)
         write_card(partial, card)
@@ -164,14 +158,12 @@ def parity(calibrated: CalibratedNetwork, file: Path) -> float:
 def base_card(name: str, split: int) -> dict[str, Any]:
     """Return the fields of a card that every model has."""
     return {
-        "name": name,
-        "estimator": "median",
+        "name": name, "estimator": "median",
         "data": {"name": "UTKFace", "folds": "v1", "split": split},
         "gender": "the appearance label that the data carry, female or male",
-        "licence": LICENCE,
-        "made": provenance.now(),
+        "licence": LICENCE, "made": provenance.now(),
         "commit": run_record.commit(Path(__file__).parent),
-    }
+    }  # fmt: skip
 
 
 def calibrate_and_export(
@@ -202,7 +194,7 @@ def interval_table(levels: distribution.Levels) -> dict[str, list[float]]:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Silence the exporter's log, warnings and prints; its errors are still raised."""
+    """Silence the exporter's log, warnings and prints, not its errors."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -15,7 +15,7 @@ from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 
 LARGEST = 25_000_000  # bytes
-WEIGHTS = Path(__file__).parents[1] / "weights"
+WEIGHTS = Path(__file__).parents[2] / "weights"
 FIGURES = ("age_mae", "age_within_5", "gender_accuracy", "interval_coverage", "gender_ece")
 
 

@@ -30,12 +30,9 @@ def predict(
 
 
 def accuracy(
-    part: str,
-    probabilities: NDArray[np.floating],
-    female: NDArray[np.floating],
-    ages: NDArray[np.int64],
-    labels: NDArray[np.int64],
-) -> dict[str, float]:
+    part: str, probabilities: NDArray[np.floating], female: NDArray[np.floating],
+    ages: NDArray[np.int64], labels: NDArray[np.int64],
+) -> dict[str, float]:  # fmt: skip
     """Return MAE, MAE of the mean, CS@5 and gender accuracy as `PART_mae` and so on.
 
     Takes age probabilities (N, 117), female probabilities (N,), ages in years and labels, 0 or 1.

@@ -15,12 +15,13 @@ from agelens.training.recipes.config import Config
 
 def initial_record(config: Config, dataset: Dataset) -> dict[str, Any]:
     """Return everything needed to repeat a run, as JSON values."""
+    instructions = torch.backends.cpu.get_cpu_capability()
     return {
         "config": config.table(),
         "seed": config.run.seed,
         "versions": provenance.versions(),
         "commit": commit(Path(__file__).parent),
-        "machine": machine(),
+        "machine": provenance.machine(torch.get_num_threads()) | {"instructions": instructions},
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset.samples)},
     }
 
@@ -57,12 +58,6 @@ def lineage(config: Config) -> dict[str, Any]:
     visit(config)
     distilled = any(one.data.teacher is not None for one in [config, *ancestors])
     return {"after": [one.name for one in ancestors], "taught": distilled}
-
-
-def machine() -> dict[str, Any]:
-    """Return the kind of machine, with the instructions and threads that torch uses."""
-    instructions = torch.backends.cpu.get_cpu_capability()
-    return provenance.machine(torch.get_num_threads()) | {"instructions": instructions}
 
 
 def commit(folder: Path) -> str | None:

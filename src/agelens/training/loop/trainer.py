@@ -128,16 +128,17 @@ class Trainer:
                 f"{self.run} was started with another recipe ({'; '.join(differing)}): "
                 "resume with the same one, or give another --run"
             )
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}}
+        optimizer_state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             part, _, name = key.partition(".")
-            parts[part][name] = tensor
+            if part == "optimizer":
+                index, name = name.split(".")
+                optimizer_state.setdefault(int(index), {})[name] = tensor
+            else:
+                parts[part][name] = tensor
         self.network.load_state_dict(parts["network"])
         self.ema_network.load_state_dict(parts["averaged"])
-        optimizer_state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in parts["optimizer"].items():
-            index, name = key.split(".")
-            optimizer_state.setdefault(int(index), {})[name] = tensor
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": optimizer_state})
         self.state = State(**about["state"])
 
@@ -255,10 +256,8 @@ class Trainer:
                 self._progress.advance(task)
         self._progress.remove_task(task)
         total_loss, total_faces = self._worker.all_reduce_sum(loss_sum, faces)
-        return {
-            "validation_loss": total_loss / total_faces,
-            **metrics.compute("validation", self._worker),
-        }
+        measured = metrics.compute("validation", self._worker)
+        return {"validation_loss": total_loss / total_faces, **measured}
 
     def _save(self, improved: bool) -> None:
         config, state = self.config.table(), self.state

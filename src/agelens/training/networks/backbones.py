@@ -1,7 +1,6 @@
 """The catalogue of backbones: where pre-trained ones come from, and how to build each.
 
-The files of a backbone are read from an installed package or from the folder of backbones
-(AGELENS_BACKBONES, else the user's cache), and only if their SHA-256 is the known one.
+Files are used only if their SHA-256 is the known one.
 """
 
 import hashlib
@@ -130,7 +129,6 @@ def _npm_pack(package: str, into: Path) -> Path:
 
 
 def _read_from(source: Path, file: str) -> bytes:
-    """Read a file by its bare name from a folder or a tarball."""
     try:
         if source.is_dir():
             for path in sorted(source.rglob(file)):

@@ -1,7 +1,4 @@
-"""Checkpoints: tensors as safetensors, metadata as JSON.
-
-Every file is written under another name first, then renamed: it is complete or not there.
-"""
+"""Checkpoints: tensors as safetensors, metadata as JSON; each file is complete or not there."""
 
 import json
 from pathlib import Path

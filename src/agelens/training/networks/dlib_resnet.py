@@ -1,9 +1,8 @@
 """dlib's face-recognition ResNet-29 (King, 2017) in torch, read from its own `.dat` file (CC0).
 
-The file holds the layers in the order of the forward pass: a tag such as `con_4`, one tensor,
-then settings. A tensor is the number 2 (its version), four numbers for its shape, then
-little-endian float32. A number is one byte for its length (the top bit is its sign), then that
-many bytes, least significant first.
+The file holds the layers in the order of the forward pass: a tag such as `con_4`, one tensor, then
+settings. A tensor is its version 2, four numbers for its shape, then little-endian float32. A
+number is one byte for its length (the top bit is its sign), then that many bytes, lowest first.
 """
 
 import importlib.util

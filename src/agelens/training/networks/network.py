@@ -25,7 +25,14 @@ class Network(nn.Module):
         super().__init__()
         self.size, self.padding = config.size, config.padding
         self.backbone = backbones.build(config, pretrained=pretrained)
-        self._check_size(config)
+        try:
+            with torch.inference_mode():
+                self.backbone.eval()(torch.zeros(1, 3, config.size, config.size))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"model.size = {config.size} does not suit {config.backbone}: {error}"
+            ) from error
+        self.backbone.train()
         self.pool = Pooling(self.backbone.num_features, config.pool)
         width = self.num_features = self.pool.num_features
         self.norm = Standardise(width) if config.standardise else nn.Identity()
@@ -36,7 +43,10 @@ class Network(nn.Module):
         self.age = nn.Linear(width, AGES)
         self.gender = nn.Linear(width, 1)
         if pretrained and config.weights and config.weights != "hub":
-            self._load_heads(Path(config.weights))
+            tensors, own = checkpoint.read_tensors(Path(config.weights))[0], self.state_dict()
+            heads = {n: t for n, t in tensors.items() if n in own and not n.startswith("backbone.")}
+            if all(own[name].shape == tensor.shape for name, tensor in heads.items()):
+                self.load_state_dict(heads, strict=False)
         stages = list(self.backbone.stages)
         if config.frozen > len(stages):
             raise ConfigError(
@@ -54,23 +64,6 @@ class Network(nn.Module):
         network = cls(config.model, pretrained=False)
         network.load_state_dict(tensors)
         return network.eval().requires_grad_(False), config, about
-
-    def _load_heads(self, file: Path) -> None:
-        """Load neck and heads too, where the file of the backbone's weights has the same ones."""
-        tensors, own = checkpoint.read_tensors(file)[0], self.state_dict()
-        heads = {n: t for n, t in tensors.items() if n in own and not n.startswith("backbone.")}
-        if all(own[name].shape == tensor.shape for name, tensor in heads.items()):
-            self.load_state_dict(heads, strict=False)
-
-    def _check_size(self, config: ModelConfig) -> None:
-        try:
-            with torch.inference_mode():
-                self.backbone.eval()(torch.zeros(1, 3, config.size, config.size))
-        except RuntimeError as error:
-            raise ConfigError(
-                f"model.size = {config.size} does not suit {config.backbone}: {error}"
-            ) from error
-        self.backbone.train()
 
     def train(self, mode: bool = True) -> "Network":
         """Switch to training mode; frozen stages keep their batch statistics too."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.progress import Progress
 
 from agelens.data.dataset import Dataset
 from agelens.training.experiments.run import train
@@ -13,6 +12,7 @@ from agelens.training.export import exporter
 from agelens.training.recipes.config import Config
 from conftest import build_tiny_model
 from drawn import write_dataset
+from runs import QUIET
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def config() -> Config:
 def finished(data: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of tiny trained on `data`, really exported. Not to be changed."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
-    train(config, data, run, Progress(disable=True))
+    train(config, data, run, QUIET)
     return run
 
 

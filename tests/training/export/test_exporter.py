@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from rich.progress import Progress
 
 from agelens.errors import TrainingError
 from agelens.evaluation.calibration import Scaling
@@ -15,6 +14,7 @@ from agelens.inference.runtime import Model
 from agelens.training.experiments.run import export_again
 from agelens.training.export import exporter
 from agelens.training.networks.network import Network
+from runs import QUIET
 
 CHIPS = np.random.default_rng(0).integers(0, 256, (3, 200, 200, 3), np.uint8)
 
@@ -34,7 +34,7 @@ def test_export_again_exports_the_same_network(
         return 1e-6
 
     monkeypatch.setattr(exporter, "export", export)
-    about = export_again(copy, data, Progress(disable=True))
+    about = export_again(copy, data, QUIET)
     assert about["parity_years"] < exporter.PARITY_YEARS
     assert about["epochs"] == 12
     ours = exported[0](torch.from_numpy(CHIPS))[1].detach()
@@ -68,9 +68,8 @@ def test_float16_weights_are_smaller_and_keep_the_predictions(
     exporter.store_as_float16(half)
     ages = [Model(file).run(CHIPS).age_probabilities for file in (full, half)]
     assert np.array_equal(*ages)
-    sizes = [
-        sum(len(t.raw_data) for t in onnx.load(file).graph.initializer) for file in (full, half)
-    ]
+    graphs = [onnx.load(file).graph for file in (full, half)]
+    sizes = [sum(len(tensor.raw_data) for tensor in graph.initializer) for graph in graphs]
     assert sizes[1] <= sizes[0] - 2 * 16 * 117  # the age head's weights
     restored = onnx.load(half)
     exporter.float32_weights(restored)

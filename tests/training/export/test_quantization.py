@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from rich.progress import Progress
 
 from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
 from agelens.errors import ModelError
 from agelens.inference.runtime import Model
 from agelens.training.export.quantization import SETTINGS, _first_convolutions, quantize
-
-QUIET = Progress(disable=True)
+from runs import QUIET
 
 
 def test_the_variant_stays_near_the_full_model(finished: Path, data: Path, tmp_path: Path) -> None:
@@ -30,17 +28,13 @@ def test_the_variant_stays_near_the_full_model(finished: Path, data: Path, tmp_p
     record = json.loads((tmp_path / "int8" / "run.json").read_text("utf-8"))
     assert record["bytes"] == small.path.stat().st_size
     assert {path.name for path in (tmp_path / "int8").iterdir()} == {"model.onnx", "run.json"}
+    with pytest.raises(ModelError, match="no model"):
+        quantize(tmp_path / "nowhere", data, tmp_path / "other", QUIET)
 
 
 def test_the_first_convolutions_of_each_backbone_are_found_folded_or_not() -> None:
     weights = ["a.stages.0.w", "b.stages.0.w", "Fusion_W_a.stages.1.w", "Fusion_W_b.stages.1.w"]
     nodes = [onnx.helper.make_node("Conv", ["x", w], [w + "y"], name=w) for w in weights]
-    graph = onnx.helper.make_graph(nodes, "two", [], [])
-    model = onnx.helper.make_model(graph)
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "two", [], []))
     assert _first_convolutions(model, 1) == ["a.stages.0.w", "b.stages.0.w"]
     assert sorted(_first_convolutions(model, 2)) == sorted(weights)
-
-
-def test_a_run_without_a_model_is_an_error(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model"):
-        quantize(tmp_path / "nowhere", data, tmp_path / "int8", QUIET)

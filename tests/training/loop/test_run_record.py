@@ -2,16 +2,12 @@ import json
 import platform
 from pathlib import Path
 
+from agelens.data.dataset import Dataset
 from agelens.training.loop import run_record
 from agelens.training.recipes.config import Config
 
 
-def test_lineage_ends_where_a_run_folder_is_missing(tmp_path: Path) -> None:
-    gone = Config.read("tiny", {"model.weights": str(tmp_path / "gone/best.safetensors")})
-    assert run_record.lineage(gone) == {"after": [], "taught": False}
-
-
-def test_the_lineage_of_a_hybrid_lists_the_runs_of_its_members(tmp_path: Path) -> None:
+def test_lineage_lists_the_runs_of_members_and_ends_where_one_is_missing(tmp_path: Path) -> None:
     def write(name: str, **more: object) -> str:
         config = Config.read("tiny", {"name": name, **more})
         file = tmp_path / name / "best.json"
@@ -19,7 +15,7 @@ def test_the_lineage_of_a_hybrid_lists_the_runs_of_its_members(tmp_path: Path) -
         file.write_text(json.dumps({"config": config.table()}), "utf-8")
         return str(file.with_suffix(".safetensors"))
 
-    first = write("first")
+    first = write("first", **{"model.weights": str(tmp_path / "gone/best.safetensors")})
     second = write("second", **{"model.weights": first, "data.teacher": "a", "loss.teacher": 0.5})
     other = write("other", **{"model.weights": first})
     members = [{"backbone": "scratch", "weights": file} for file in (second, other)]
@@ -30,18 +26,16 @@ def test_the_lineage_of_a_hybrid_lists_the_runs_of_its_members(tmp_path: Path) -
 def test_differences_name_the_keys_that_matter() -> None:
     old = {"a": 1, "run": {"threads": 1, "seed": 0}, "model": {"size": 100}}
     new = {"a": 1, "run": {"threads": 2, "seed": 1}, "model": {"size": 112}}
-    assert run_record.differences(old, new) == [
-        "model.size was 100, is 112",
-        "run.seed was 0, is 1",
-    ]
+    changed = ["model.size was 100, is 112", "run.seed was 0, is 1"]
+    assert run_record.differences(old, new) == changed
     assert run_record.differences(old, old) == []
 
 
-def test_no_commit_outside_a_checkout(tmp_path: Path) -> None:
-    assert run_record.commit(tmp_path) is None
-
-
-def test_machine_is_described_without_its_name() -> None:
-    machine = run_record.machine()
+def test_the_record_names_the_commit_and_the_kind_of_machine(
+    dataset: Dataset, config: Config, tmp_path: Path
+) -> None:
+    assert run_record.commit(tmp_path) is None  # outside a checkout
+    machine = run_record.initial_record(config, dataset)["machine"]
     assert platform.node() not in str(machine) or len(platform.node()) < 3
     assert machine["threads"] >= 1
+    assert machine["instructions"]

@@ -1,13 +1,11 @@
 """A whole run on drawn faces: it learns, stops, resumes to the same result, and is recorded."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from rich.progress import Progress
 
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
@@ -20,42 +18,19 @@ from agelens.training.export import exporter
 from agelens.training.loop.trainer import COLUMNS, Trainer
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
-
-QUIET = Progress(disable=True)
-
-
-def history(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "history.csv").read_text("utf-8").splitlines()))
-
-
-def tiny(**changes: object) -> Config:
-    """Read the recipe tiny with changes, in which __ stands for a dot."""
-    return Config.read("tiny", {key.replace("__", "."): v for key, v in changes.items()})
-
-
-class StoppedError(Exception):
-    pass
-
-
-def stop_after_two(row: dict[str, float]) -> None:
-    if row["epoch"] == 2:
-        raise StoppedError
+from runs import QUIET, StoppedError, figures, history, stop_after, tiny
 
 
 def test_it_learns_from_drawn_faces(finished: Path, data: Path) -> None:
     rows = history(finished)
+    assert list(rows[0]) == list(COLUMNS)
     assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    first, last = ({k: float(v) for k, v in row.items()} for row in (rows[0], rows[-1]))
     ages = Dataset(data).samples["age"].to_numpy()
     of_a_constant = np.abs(ages - np.median(ages)).mean()
-    assert float(rows[-1]["validation_mae"]) < 0.5 * of_a_constant
-    assert float(rows[-1]["validation_gender_accuracy"]) > 0.9
-    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
-
-
-def test_history_holds_the_training_accuracy(finished: Path) -> None:
-    rows = history(finished)
-    assert list(rows[0]) == list(COLUMNS)
-    first, last = ({k: float(v) for k, v in row.items()} for row in (rows[0], rows[-1]))
+    assert last["validation_mae"] < 0.5 * of_a_constant
+    assert last["validation_gender_accuracy"] > 0.9
+    assert last["train_loss"] < first["train_loss"]
     assert last["train_mae"] < 0.5 * first["train_mae"]
     assert last["train_cs5"] > first["train_cs5"]
     assert last["train_gender_accuracy"] > 0.9
@@ -63,25 +38,24 @@ def test_history_holds_the_training_accuracy(finished: Path) -> None:
     assert abs(last["train_mae"] - last["validation_mae"]) < 5
 
 
-def test_mixup_leaves_training_accuracy_empty(small_data: Path, tmp_path: Path) -> None:
-    mixed = tiny(augment__mixup=0.4, schedule__epochs=1)
-    Trainer(mixed, Dataset(small_data), tmp_path, QUIET).fit()
+def test_mixup_leaves_training_accuracy_empty(dataset: Dataset, tmp_path: Path) -> None:
+    Trainer(tiny(augment__mixup=0.4, schedule__epochs=1), dataset, tmp_path, QUIET).fit()
     (row,) = history(tmp_path)
     assert row["train_mae"] == row["train_cs5"] == row["train_gender_accuracy"] == ""
     assert float(row["train_loss"]) > 0
 
 
-def test_a_run_of_an_older_version_resumes(small_data: Path, tmp_path: Path) -> None:
+def test_a_run_of_an_older_version_resumes(dataset: Dataset, tmp_path: Path) -> None:
     config = tiny(schedule__epochs=3)
     with pytest.raises(StoppedError):
-        Trainer(config, Dataset(small_data), tmp_path, QUIET).fit(stop_after_two)
+        Trainer(config, dataset, tmp_path, QUIET).fit(stop_after(2))
     last = tmp_path / "last.safetensors"
     tensors, about = checkpoint.load(last)
     row = about["state"]["history"][0]
     for key in [key for key in row if key.startswith("train_") and key != "train_loss"]:
         del row[key]
     checkpoint.save(last, tensors, about)
-    later = Trainer(config, Dataset(small_data), tmp_path, QUIET)
+    later = Trainer(config, dataset, tmp_path, QUIET)
     later.resume()
     later.fit()
     old, _, new = history(tmp_path)
@@ -100,9 +74,9 @@ def test_the_run_folder_records_everything(finished: Path, data: Path, config: C
     assert about["best"]["validation_mae"] == min(errors)
     assert about["parity_years"] < exporter.PARITY_YEARS
     assert {path.name for path in finished.iterdir()} == {
-        *("run.json", "history.csv", "model.onnx"),
-        *("best.safetensors", "best.json", "last.safetensors", "last.json"),
-    }
+        "run.json", "history.csv", "model.onnx", "best.safetensors", "best.json",
+        "last.safetensors", "last.json",
+    }  # fmt: skip
 
 
 def test_the_exported_model_predicts_what_the_checkpoint_did(
@@ -133,15 +107,11 @@ def test_resume_gives_the_same_result(
     config, whole, run = tiny(schedule__epochs=4), tmp_path / "whole", tmp_path / "stopped"
     train(config, small_data, whole, QUIET)
     with pytest.raises(StoppedError):
-        train(config, small_data, run, QUIET, on_epoch=stop_after_two)
+        train(config, small_data, run, QUIET, on_epoch=stop_after(2))
     assert not (run / "model.onnx").exists()
     with pytest.raises(TrainingError, match="--resume"):
         train(config, small_data, run, QUIET)
     train(config, small_data, run, QUIET, resume=True)
-
-    def figures(folder: Path) -> list[dict[str, str]]:
-        timed = {"train_seconds", "faces_per_second"}
-        return [{k: v for k, v in row.items() if k not in timed} for row in history(folder)]
 
     assert figures(run) == figures(whole)
     ours, theirs = (checkpoint.load(one / "last.safetensors")[0] for one in (run, whole))
@@ -156,19 +126,19 @@ def test_another_recipe_cannot_resume(finished: Path, data: Path) -> None:
 
 
 def test_early_stopping_ends_a_run_that_no_longer_improves(
-    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = iter([31.0, 30.0, 30.5, 30.0])
     monkeypatch.setattr(Trainer, "validate", lambda _: {"validation_mae": next(errors)})
     config = tiny(schedule__epochs=20, schedule__patience=2)
-    state = Trainer(config, Dataset(small_data), tmp_path, QUIET).fit()
+    state = Trainer(config, dataset, tmp_path, QUIET).fit()
     assert (state.epoch, state.best_epoch, state.best_mae) == (4, 2, 30.0)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(
-    small_data: Path, config: Config, tmp_path: Path
+    dataset: Dataset, config: Config, tmp_path: Path
 ) -> None:
-    trainer = Trainer(config, Dataset(small_data), tmp_path, QUIET)
+    trainer = Trainer(config, dataset, tmp_path, QUIET)
     with torch.no_grad():
         trainer.network.age.bias.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"the loss became nan in epoch 1"):
@@ -182,11 +152,10 @@ FROZEN = {
 
 
 def test_a_frozen_backbone_trains_on_cached_features(
-    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trained on features and exported as a whole, it predicts what the features predict."""
     config = tiny(**FROZEN)
-    dataset = Dataset(small_data)
     trainer = Trainer(config, dataset, tmp_path, QUIET)
     assert isinstance(trainer.train_loader, FeatureLoader)
     augmented = Trainer(tiny(**{**FROZEN, "augment__rotate": 5.0}), dataset, tmp_path, QUIET)
@@ -194,13 +163,11 @@ def test_a_frozen_backbone_trains_on_cached_features(
     batch = next(trainer.train_loader.shuffled(Augment(config.augment), 32, 0, 0))
     assert batch.chips.shape == (16, trainer.network.num_features)
     assert trainer.network.norm.scale.std() > 0  # type: ignore[operator,union-attr]
-    features = np.load(next(small_data.glob("features-*.npy")))
+    features = np.load(next(dataset.folder.glob("features-*.npy")))
     assert features.shape == (len(dataset), 2, trainer.network.num_features)
-    chips = make_loaders(config, dataset, QUIET)[1]
+    chips = make_loaders(config, dataset, QUIET)[1].in_order()
     with torch.inference_mode():
-        for ours, theirs in zip(
-            chips.in_order(), trainer.validation_loader.in_order(), strict=True
-        ):
+        for ours, theirs in zip(chips, trainer.validation_loader.in_order(), strict=True):
             assert np.array_equal(ours.rows, theirs.rows)
             age, _ = trainer.network.eval()(torch.from_numpy(ours.chips))
             by_features, _ = trainer.network(torch.from_numpy(theirs.chips))
@@ -212,4 +179,4 @@ def test_a_frozen_backbone_trains_on_cached_features(
         return 1e-6
 
     monkeypatch.setattr(exporter, "export", export)
-    assert train(config, small_data, tmp_path / "run", QUIET)["parity_years"] == 1e-6
+    assert train(config, dataset.folder, tmp_path / "run", QUIET)["parity_years"] == 1e-6

@@ -100,8 +100,7 @@ def combine_runs(
             network, folder / "model.onnx", _card(best, configs, pool), validation, half=True
         ),
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset)},
-        "versions": provenance.versions(),
-        "commit": run_record.commit(Path(__file__).parent),
+        "versions": provenance.versions(), "commit": run_record.commit(Path(__file__).parent),
         "made": provenance.now(),
     }  # fmt: skip
     checkpoint.write_json(folder / "run.json", record)
@@ -153,11 +152,10 @@ def _card(best: Candidate, configs: Sequence[Config], pool: OpinionPool) -> dict
         for one in (configs[index] for index in best.members)
     ]  # fmt: skip
     return exporter.base_card("hybrid", configs[0].data.split) | {
-        "members": members,
-        "how": best.method,
+        "members": members, "how": best.method,
         "pool": {name: value.tolist() for name, value in pool.state_dict().items()},
         "validation": best.figures,
-    }
+    }  # fmt: skip
 
 
 def average_runs(
@@ -204,11 +202,9 @@ def average_runs(
         "runs": [str(run) for run in runs],
         "kept": [runs[one].name for one in kept],
         "alone": [{"run": run.name, **one} for run, one in zip(runs, alone, strict=True)],
-        "tries": tries,
-        "best": best,
-        "parity_years": export_run(folder, validation),
+        "tries": tries, "best": best, "parity_years": export_run(folder, validation),
         "finished": provenance.now(),
-    }
+    }  # fmt: skip
     checkpoint.write_json(folder / "run.json", record)
     return record
 

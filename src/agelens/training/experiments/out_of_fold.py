@@ -195,16 +195,13 @@ def predict_out_of_fold(
     faces = predictions.labelled_faces(samples, answers, CENTRAL)
     accuracy = metrics.gender_accuracy(faces.female_probability, labels.female)
     about = {
-        "data": dataset.fingerprint,
-        "backbones": list(backbones),
-        "seeds": seeds,
-        "split": split,
+        "data": dataset.fingerprint, "backbones": list(backbones), "seeds": seeds, "split": split,
         "faces": len(samples),
         "age_mae": round(metrics.age_mae(faces.age_median, labels.ages), 3),
         "cs5": round(metrics.cumulative_score(faces.age_median, labels.ages, 5), 4),
         "gender_accuracy": round(accuracy, 4),
         "seconds": {"features": round(extracted - began, 1), "heads": round(ended - extracted, 1)},
-    }
+    }  # fmt: skip
     return predictions.prediction_table(samples, answers, faces), about
 
 

@@ -1,8 +1,8 @@
 """Data-parallel training on several workers, of one machine or of a cluster, by Ray Train.
 
-Each worker builds the whole trainer and takes its part of each batch. The main worker writes the
-run folder, which, like the data, all machines see by the same path. When a worker is lost, all of
-them start again from the last epoch. The number of workers may change when a run is resumed.
+Each worker takes its part of each batch. The main worker writes the run folder, which, like the
+data, all machines see by the same path. When a worker is lost, all start again from the last epoch.
+A run may be resumed with another number of workers.
 """
 
 import os
@@ -150,8 +150,6 @@ class _Messages:
 
 
 class _RemoteProgress(Progress):
-    """A progress display that sends its tasks elsewhere, now and then."""
-
     def __init__(self, send: Send) -> None:
         super().__init__(disable=True)
         self._send = send
@@ -197,9 +195,8 @@ def _work(settings: dict[str, Any]) -> None:  # in a worker's process
 
 
 def _build(config: Config, data: Path, folder: Path, worker: Worker, send: Send) -> Trainer:
-    """Build the trainer: first on the main worker, so that the others read what it has cached."""
     trainer, error = None, None
-    for mains_turn in (True, False):
+    for mains_turn in (True, False):  # the other workers then read what the main one has cached
         if worker.is_main == mains_turn:
             try:
                 trainer = run.begin(config, data, folder, _RemoteProgress(send), worker)

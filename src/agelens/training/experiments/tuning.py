@@ -109,21 +109,14 @@ def tune(
 
 
 def _open_study(folder: Path, worker: int = 0) -> optuna.Study:
-    """Open the study of a folder, or start one.
-
-    What is proposed next depends on how many trials there are and on the worker: the same seed
-    for all would let one that resumes, or works beside another, propose the same again.
-    """
     folder.mkdir(parents=True, exist_ok=True)
     journal = str(folder / JOURNAL)
     backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
     study = optuna.create_study(
-        study_name="agelens",
-        storage=JournalStorage(backend),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
-        direction="minimize",
-        load_if_exists=True,
+        storage=JournalStorage(backend), pruner=pruner, study_name="agelens", load_if_exists=True
     )
+    # another seed each time, so that no worker, nor a resumed study, proposes the same again
     seed = 1000 * len(study.get_trials(deepcopy=False)) + worker
     study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     return study

@@ -116,21 +116,15 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
         exporter.write_card(file, card)
         file.replace(folder / "model.onnx")
     progress.remove_task(task)
+    tries = [{**asdict(tried), **measured.figures, "age_moved": measured.age_shift(before)}
+             for _, tried, measured in trials]  # fmt: skip
     record = {
-        "of": str(run),
-        "sha256_of_whole": provenance.sha256(full.path),
-        "whole": before.figures,
-        "tries": [
-            {**asdict(tried), **measured.figures, "age_moved": measured.age_shift(before)}
-            for _, tried, measured in trials
-        ],
-        "chosen": asdict(setting),
+        "of": str(run), "sha256_of_whole": provenance.sha256(full.path), "whole": before.figures,
+        "tries": tries, "chosen": asdict(setting),
         "data": {"fingerprint": dataset.fingerprint, "split": split, "part": "validation"},
-        "calibration_faces": len(picked),
-        "bytes": (folder / "model.onnx").stat().st_size,
-        "versions": provenance.versions(),
-        "made": provenance.now(),
-    }
+        "calibration_faces": len(picked), "bytes": (folder / "model.onnx").stat().st_size,
+        "versions": provenance.versions(), "made": provenance.now(),
+    }  # fmt: skip
     checkpoint.write_json(folder / "run.json", record)
     return record
 

@@ -103,7 +103,6 @@ class Trainer:
 
     @torch.no_grad()
     def _initialise_heads(self) -> None:
-        """Start the age head at the distribution of training ages; standardise the features."""
         counts = np.bincount(self.train_loader.ages, minlength=distribution.AGES) + 1.0
         self.network.age.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
         self.network.age.weight.mul_(0.1)

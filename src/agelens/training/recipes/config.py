@@ -1,7 +1,6 @@
 """The checked configuration of a training run.
 
-Each section is a class below; its fields, with types and ranges, are all the keys that a recipe may
-hold. An unknown key, a wrong type or a value out of range is a ConfigError that names the key.
+Each section is a class, whose fields, with types and ranges, are all the keys a recipe may hold.
 """
 
 import json
@@ -241,7 +240,6 @@ class Config(_Section):
 
 
 def _replace(table: dict[str, Any], values: dict[str, Any]) -> None:
-    """Put values at the places in a table that "section.key" names."""
     for key, value in values.items():
         *sections, last = key.split(".")
         place = table

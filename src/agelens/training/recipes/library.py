@@ -1,8 +1,7 @@
 """Find recipes by name, and read them with what they extend and the stages they start from.
 
-A recipe is called by the name of a shipped one (the TOML files beside this module) or by the path
-of a file. Inside a recipe, `extends = "NAME"` and `weights = "recipe:NAME"` name another one: a
-file beside it comes before a shipped recipe of the same name.
+A recipe is called by the name of a shipped one (a TOML file beside this module) or by a path.
+Inside a recipe, a file beside it comes before a shipped recipe of the same name.
 """
 
 import copy
@@ -113,7 +112,6 @@ def _extend(table: Table, path: Path, chain: tuple[Path, ...]) -> Table:
 
 
 def _merge(base: Table, table: Table) -> Table:
-    """Merge tables deeply: a table is merged into a table, any other value replaces."""
     merged = base | table
     for key in base.keys() & table.keys():
         if isinstance(base[key], dict) and isinstance(table[key], dict):

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.progress import Progress
 from safetensors.torch import load_file
 
 from agelens.data.dataset import Dataset
@@ -20,23 +19,20 @@ from agelens.training.experiments.combination import (
 from agelens.training.loop.trainer import Trainer
 from agelens.training.networks.ensemble import Ensemble, MemberLogits, OpinionPool
 from agelens.training.networks.network import Network
-from agelens.training.recipes.config import Config
-
-QUIET = Progress(disable=True)
+from runs import QUIET, tiny
 
 
-def train(data: Path, run: Path, **changes: object) -> Path:
+def train(dataset: Dataset, run: Path, **changes: object) -> Path:
     """Train without exporting."""
     run.mkdir()
-    recipe = {"name": run.name, **{key.replace("__", "."): value for key, value in changes.items()}}
-    Trainer(Config.read("tiny", recipe), Dataset(data), run, QUIET).fit()
+    Trainer(tiny(name=run.name, **changes), dataset, run, QUIET).fit()
     return run
 
 
-def test_runs_become_one_ensemble(small_data: Path, tmp_path: Path) -> None:
-    runs = [train(small_data, tmp_path / f"tiny{seed}", run__seed=seed, schedule__epochs=2)
+def test_runs_become_one_ensemble(dataset: Dataset, tmp_path: Path) -> None:
+    runs = [train(dataset, tmp_path / f"tiny{seed}", run__seed=seed, schedule__epochs=2)
             for seed in range(2)]  # fmt: skip
-    about = combine_runs(runs, small_data, tmp_path / "hybrid", QUIET)
+    about = combine_runs(runs, dataset.folder, tmp_path / "hybrid", QUIET)
     assert {tuple(way["members"]) for way in about["ways"]} == {
         ("tiny0",), ("tiny1",), ("tiny0", "tiny1")
     }  # fmt: skip
@@ -48,7 +44,7 @@ def test_runs_become_one_ensemble(small_data: Path, tmp_path: Path) -> None:
     output = model.run(np.zeros((2, 200, 200, 3), np.uint8))
     assert np.allclose(output.age_probabilities.sum(-1), 1, atol=1e-5)
     with pytest.raises(TrainingError, match="1 runs of splits"):
-        combine_runs(runs[:1], small_data, tmp_path / "other", QUIET)
+        combine_runs(runs[:1], dataset.folder, tmp_path / "other", QUIET)
 
 
 def test_members_with_independent_errors_beat_each_alone() -> None:
@@ -70,7 +66,7 @@ def test_members_with_independent_errors_beat_each_alone() -> None:
 
 
 def test_equal_parameters_of_members_are_shared() -> None:
-    config = Config.read("tiny").model
+    config = tiny().model
     torch.manual_seed(0)
     first, second = Network(config).eval(), Network(config).eval()
     second.backbone.stages[0].load_state_dict(first.backbone.stages[0].state_dict())
@@ -85,19 +81,18 @@ def test_equal_parameters_of_members_are_shared() -> None:
 
 def test_the_mean_is_taken_of_each_number_and_keeps_its_type() -> None:
     first = {"a": torch.tensor([1.0, 2.0]), "n": torch.tensor(3)}
-    second = {"a": torch.tensor([3.0, 6.0]), "n": torch.tensor(5)}
-    mean = average_tensors([first, second])
+    mean = average_tensors([first, {"a": torch.tensor([3.0, 6.0]), "n": torch.tensor(5)}])
     assert mean["a"].tolist() == [2.0, 4.0]
     assert (mean["n"].item(), mean["n"].dtype) == (4, torch.int64)
 
 
 def test_an_average_is_no_worse_than_its_best_run_and_names_its_origin(
-    small_data: Path, tmp_path: Path, stub_export: object
+    dataset: Dataset, tmp_path: Path, stub_export: object
 ) -> None:
-    start = train(small_data, tmp_path / "start", schedule__epochs=2) / "best.safetensors"
+    start = train(dataset, tmp_path / "start", schedule__epochs=2) / "best.safetensors"
     onward = {"schedule__epochs": 2, "model__weights": str(start)}
-    runs = [train(small_data, tmp_path / f"on{n}", run__seed=n, **onward) for n in range(2)]
-    about = average_runs(runs, small_data, tmp_path / "soup", QUIET)
+    runs = [train(dataset, tmp_path / f"on{n}", run__seed=n, **onward) for n in range(2)]
+    about = average_runs(runs, dataset.folder, tmp_path / "soup", QUIET)
     alone = [one["validation_mae"] for one in about["alone"]]
     tried = about["tries"][0]["validation_mae"]
     assert about["best"]["validation_mae"] == min(*alone, tried)
@@ -111,13 +106,13 @@ def test_an_average_is_no_worse_than_its_best_run_and_names_its_origin(
     assert np.isclose(output.age_probabilities.sum(), 1, atol=1e-5)
     assert json.loads((tmp_path / "soup/run.json").read_text("utf-8"))["kept"] == about["kept"]
     with pytest.raises(TrainingError, match="holds a run already"):
-        average_runs(runs, small_data, tmp_path / "soup", QUIET)
+        average_runs(runs, dataset.folder, tmp_path / "soup", QUIET)
 
 
-def test_runs_that_cannot_be_averaged_are_an_error(small_data: Path, tmp_path: Path) -> None:
-    a = train(small_data, tmp_path / "a", schedule__epochs=1)
-    wider = train(small_data, tmp_path / "wider", schedule__epochs=1, model__widths=[12, 24])
-    larger = train(small_data, tmp_path / "larger", schedule__epochs=1, model__size=64)
+def test_runs_that_cannot_be_averaged_are_an_error(dataset: Dataset, tmp_path: Path) -> None:
+    a = train(dataset, tmp_path / "a", schedule__epochs=1)
+    wider = train(dataset, tmp_path / "wider", schedule__epochs=1, model__widths=[12, 24])
+    larger = train(dataset, tmp_path / "larger", schedule__epochs=1, model__size=64)
     for runs, message in (
         ([a], "1 run to average"),
         ([a, tmp_path / "nosuch"], r"nosuch' has no best\.safetensors: expected"),
@@ -125,5 +120,5 @@ def test_runs_that_cannot_be_averaged_are_an_error(small_data: Path, tmp_path: P
         ([a, larger], "pixels: expected one size"),
     ):
         with pytest.raises(TrainingError, match=message):
-            average_runs(runs, small_data, tmp_path / "soup", QUIET)
+            average_runs(runs, dataset.folder, tmp_path / "soup", QUIET)
     assert not (tmp_path / "soup").exists()

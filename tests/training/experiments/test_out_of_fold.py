@@ -1,7 +1,6 @@
 import numpy as np
 import polars as pl
 import pytest
-from rich.progress import Progress
 
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError
@@ -11,8 +10,7 @@ from agelens.training.experiments import out_of_fold
 from agelens.training.experiments.out_of_fold import Labels, predict_folds
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
-
-QUIET = Progress(disable=True)
+from runs import QUIET
 
 
 def informative(ages: np.ndarray, female: np.ndarray) -> np.ndarray:
@@ -44,9 +42,7 @@ def test_only_trusted_faces_are_trained_on() -> None:
     assert metrics.gender_accuracy(answers.female_probability, bit) > 0.95
 
 
-def test_a_split_predicts_its_training_faces_only_and_can_be_a_teacher(
-    tmp_path, monkeypatch
-) -> None:
+def test_a_split_predicts_its_training_faces_and_can_be_a_teacher(tmp_path, monkeypatch) -> None:
     dataset = Dataset(write_dataset(tmp_path, 240))
     samples = dataset.samples
     features = informative(samples["age"].to_numpy(), (samples["gender"] == "female").to_numpy())

@@ -1,6 +1,5 @@
 """Training on several workers by Ray Train (needs the extra scale), and what is said without."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from typer.testing import CliRunner
 from agelens.cli.app import app
 from agelens.errors import MissingExtra, TrainingError
 from agelens.training.experiments.run import train as train_alone
-from agelens.training.recipes.config import Config
+from runs import QUIET, StoppedError, figures, stop_after, tiny
 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,12 +18,6 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
     words = ["train", "tiny", "--data", "d", "--run", "r", "--workers", "2"]
     with pytest.raises(MissingExtra, match=r"pip install 'agelens\[scale\]'"):
         CliRunner().invoke(app, words, catch_exceptions=False)
-
-
-def history(run: Path) -> list[dict[str, float]]:
-    rows = csv.DictReader((run / "history.csv").read_text("utf-8").splitlines())
-    timed = ("train_seconds", "faces_per_second")
-    return [{k: float(v) for k, v in row.items() if k not in timed} for row in rows]
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
@@ -35,29 +28,16 @@ def test_two_workers_and_then_one_make_the_run_of_one(
     from agelens.training.experiments import ray_workers
 
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3] / "src"))
-    four = Config.read("tiny", {"schedule.epochs": 4})
-    train_alone(four, data, tmp_path / "one", Progress(disable=True))
-
-    class StoppedError(Exception):
-        pass
-
-    told: list[float] = []
-
-    def stop(row: dict[str, float]) -> None:
-        told.append(row["epoch"])
-        if row["epoch"] == 2:
-            raise StoppedError
-
-    run = tmp_path / "shared"
+    four, run = tiny(schedule__epochs=4), tmp_path / "shared"
+    train_alone(four, data, tmp_path / "one", QUIET)
     with Progress(disable=True) as progress, pytest.raises(StoppedError):
-        ray_workers.train(four, data, run, progress, 2, on_epoch=stop)
-    assert told == [1, 2]
+        ray_workers.train(four, data, run, progress, 2, on_epoch=stop_after(2))
     assert not (run / ".ray").exists()
     with pytest.raises(TrainingError, match="--resume"):
-        ray_workers.train(four, data, run, Progress(disable=True), 2)
-    assert len(history(run)) >= 2
-    train_alone(four, data, run, Progress(disable=True), resume=True)
-    for ours, theirs in zip(history(run), history(tmp_path / "one"), strict=True):
+        ray_workers.train(four, data, run, QUIET, 2)
+    assert len(figures(run)) >= 2
+    train_alone(four, data, run, QUIET, resume=True)
+    for ours, theirs in zip(figures(run), figures(tmp_path / "one"), strict=True):
         # to the last digits sums differ, and a face or two may cross from one year to the next
         assert ours == pytest.approx(theirs, rel=2e-3, abs=1e-2)
     about = json.loads((run / "run.json").read_text("utf-8"))

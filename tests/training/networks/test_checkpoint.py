@@ -12,15 +12,13 @@ from agelens.training.networks import checkpoint
 TEXT = st.text('aé"\\\n☃')
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    shapes=st.dictionaries(
-        st.text("abc.", min_size=1, max_size=6), st.lists(st.integers(0, 4), max_size=3), min_size=1
-    ),
-    about=st.dictionaries(TEXT, st.floats(allow_nan=False) | TEXT, max_size=3),
-)
+NAMES = st.text("abc.", min_size=1, max_size=6)
+SHAPES = st.dictionaries(NAMES, st.lists(st.integers(0, 4), max_size=3), min_size=1)
+SHARED_FOLDER = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=SHARED_FOLDER)
+@given(shapes=SHAPES, about=st.dictionaries(TEXT, st.floats(allow_nan=False) | TEXT, max_size=3))
 def test_what_is_saved_is_loaded(tmp_path: Path, shapes: dict, about: dict) -> None:
     tensors = {name: torch.randn(shape) for name, shape in shapes.items()}
     path = tmp_path / "a.safetensors"

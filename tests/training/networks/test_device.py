@@ -17,14 +17,11 @@ RECIPES = {
     "scratch": {"pool": "attention"},
     "dlib": {"size": 150, "pool": "gem", "standardise": True},
     "faceres-deep": {"size": 96, "hidden": 8},
-    "hybrid": {
-        "frozen": 1,
-        "members": [
-            {"backbone": "scratch", "size": 32, "widths": [8, 16], "depths": [1, 1]},
-            {"backbone": "dlib", "size": 150},
-        ],
-    },
-}
+    "hybrid": {"frozen": 1, "members": [
+        {"backbone": "scratch", "size": 32, "widths": [8, 16], "depths": [1, 1]},
+        {"backbone": "dlib", "size": 150},
+    ]},
+}  # fmt: skip
 
 
 def recipe(device: str) -> Config:
@@ -62,16 +59,17 @@ def test_each_of_several_workers_has_a_gpu_or_none_has() -> None:
         _use_gpus(recipe("cuda"), 2, 1)
 
 
-@pytest.mark.parametrize(("precision", "bfloat16"), [("float32", False), ("bfloat16", True)])
-def test_the_precision_of_the_recipe_is_used(precision: str, bfloat16: bool) -> None:
-    config = Config(model=MODEL, run=RunConfig(precision=precision))
-    assert device.use_bfloat16(config, Network(MODEL)) is bfloat16
-
-
-@pytest.mark.parametrize(("seconds", "chosen"), [(0.5, True), (0.99, False), (2.0, False)])
-def test_auto_precision_takes_the_faster(monkeypatch, seconds: float, chosen: bool) -> None:
+@pytest.mark.parametrize(
+    ("precision", "seconds", "chosen"),
+    [("float32", 0.5, False), ("bfloat16", 2.0, True),
+     ("auto", 0.5, True), ("auto", 0.99, False), ("auto", 2.0, False)],
+)  # fmt: skip
+def test_the_precision_is_that_of_the_recipe_or_the_faster(
+    monkeypatch: pytest.MonkeyPatch, precision: str, seconds: float, chosen: bool
+) -> None:
     monkeypatch.setattr(device, "step_seconds", lambda _, bfloat16: seconds if bfloat16 else 1.0)
-    assert device.use_bfloat16(Config(model=MODEL), Network(MODEL)) is chosen
+    config = Config(model=MODEL, run=RunConfig(precision=precision))
+    assert device.use_bfloat16(config, Network(MODEL)) is chosen
 
 
 def test_a_timed_step_does_not_change_the_network() -> None:

@@ -71,14 +71,11 @@ def test_it_computes_the_graph_of_the_file(tmp_path: Path) -> None:
     assert np.abs(ours - expected).max() < 2e-5 * max(1, np.abs(expected).max())
 
 
-def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
+def test_a_missing_tensor_and_a_file_of_another_size_are_named(tmp_path: Path) -> None:
     tensors = drawn_tensors()
     del tensors["conv_pw_7/convolution/merged_input"]
     with pytest.raises(TrainingError, match="conv_pw_7/convolution/merged_input"):
         FaceRes().load_tensorflow(write_graph(tmp_path, tensors))
-
-
-def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
     path = write_graph(tmp_path, {"a": np.zeros((4, 4), np.float32)})
     for size in (68, 12):
         (tmp_path / "net.bin").write_bytes(b"\0" * size)

@@ -7,9 +7,7 @@ from torch import Tensor
 from agelens.training.networks.loss import age_targets, batch_loss, face_losses, label_targets
 from agelens.training.recipes.config import LossConfig
 
-NOTHING = {
-    "sigma": 0.0, "distribution": 0.0, "expectation": 0.0, "gender": 0.0, "gender_smoothing": 0.0,
-}  # fmt: skip
+NOTHING = dict.fromkeys(LossConfig.model_fields, 0.0)
 AGES = torch.tensor([0, 30, 116])
 FEMALE = torch.tensor([1, 0, 1])
 
@@ -52,11 +50,11 @@ def test_ignorance_costs_the_entropy() -> None:
     assert both.tolist() == pytest.approx([per_age + math.log(2)] * 3, rel=1e-6)
 
 
-def test_the_expected_age_counts_in_years() -> None:
-    expected = [5 - 0.5, 5 - 0.5, 1 - 0.5]  # smooth L1
-    assert losses(certain(5, 35, 115), expectation=1.0).tolist() == pytest.approx(
-        expected, rel=1e-4
-    )
+def test_the_expected_age_counts_in_years_and_variance_in_years_squared() -> None:
+    each = losses(certain(5, 35, 115), expectation=1.0).tolist()
+    assert each == pytest.approx([5 - 0.5, 5 - 0.5, 1 - 0.5], rel=1e-4)  # smooth L1
+    variance = losses(two_ages(), torch.tensor([30]), variance=1.0).item()
+    assert variance == pytest.approx(100, rel=1e-4)
 
 
 def test_the_loss_falls_on_the_way_to_the_labels() -> None:
@@ -86,11 +84,6 @@ def test_the_ordinal_loss_is_least_at_the_labels_own_distribution() -> None:
     own = age_targets(AGES, 2.0).clamp(min=1e-9).log()
     best, *moved = (losses(own.roll(by, 1), ordinal=1.0, sigma=2.0)[1] for by in (0, -3, 3))
     assert min(moved) > best + 1
-
-
-def test_variance_counts_years_squared() -> None:
-    variance = losses(two_ages(), torch.tensor([30]), variance=1.0).item()
-    assert variance == pytest.approx(100, rel=1e-4)
 
 
 def test_trimming_leaves_the_largest_losses_out() -> None:

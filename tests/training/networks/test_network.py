@@ -9,14 +9,34 @@ from safetensors.torch import save_file
 
 from agelens.errors import ConfigError, TrainingError
 from agelens.inference import distribution
+from agelens.training.networks.layers import resize
 from agelens.training.networks.network import Network, expectation, median
-from agelens.training.recipes.config import ModelConfig
+from agelens.training.recipes.config import Config, ModelConfig
 
-SMALL = ModelConfig(size=32, widths=[8, 16], depths=[1, 1])
+SMALL = {"backbone": "scratch", "size": 32, "widths": [8, 16], "depths": [1, 1]}
+X = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+
+
+def model(**changes: object) -> ModelConfig:
+    return Config.check({"model": {**SMALL, **changes}}, "drawn").model
+
+
+def hybrid(*weights: Path, **more: object) -> ModelConfig:
+    members = [{**SMALL, "size": 32 + 16 * i, "weights": str(w)} for i, w in enumerate(weights)]
+    return model(**{"backbone": "hybrid", "size": 64, "members": members, **more})
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    files = [tmp_path / "0.safetensors", tmp_path / "1.safetensors"]
+    for seed, file in enumerate(files):
+        torch.manual_seed(seed)
+        save_file(Network(model()).state_dict(), file)
+    return files
 
 
 def test_two_heads_for_chips_of_any_size() -> None:
-    net = Network(SMALL).eval()
+    net = Network(model()).eval()
     for side in (32, 200):
         age, female = net(torch.randint(0, 256, (3, side, side, 3), dtype=torch.uint8))
         assert age.shape == (3, 117)
@@ -24,7 +44,7 @@ def test_two_heads_for_chips_of_any_size() -> None:
 
 
 def test_a_hidden_layer_and_frozen_stages() -> None:
-    net = Network(SMALL.model_copy(update={"hidden": 12, "frozen": 2}))
+    net = Network(model(hidden=12, frozen=2))
     assert net.age.in_features == 12
     frozen = ("backbone.stages.0", "backbone.stages.1")
     for name, parameter in net.named_parameters():
@@ -32,9 +52,9 @@ def test_a_hidden_layer_and_frozen_stages() -> None:
 
 
 def test_features_may_stand_in_for_their_chips() -> None:
-    net = Network(SMALL.model_copy(update={"hidden": 12, "frozen": 3})).eval()
+    net = Network(model(hidden=12, frozen=3)).eval()
     assert net.features_frozen
-    assert not Network(SMALL).features_frozen
+    assert not Network(model()).features_frozen
     chips = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
     features = net.extract_features(chips)
     assert features.shape == (4, net.num_features)
@@ -42,7 +62,7 @@ def test_features_may_stand_in_for_their_chips() -> None:
 
 
 def test_standardised_features_have_mean_0_and_spread_1() -> None:
-    net = Network(SMALL.model_copy(update={"standardise": True}))
+    net = Network(model(standardise=True))
     seen = torch.randn(500, net.num_features) * 7 + 3
     net.norm.fit(seen)
     made = net.norm(seen)
@@ -53,7 +73,7 @@ def test_standardised_features_have_mean_0_and_spread_1() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (SMALL.model_copy(update={"frozen": 9}), r"frozen = 9: this backbone has 3 stages"),
+        (model(frozen=9), r"frozen = 9: this backbone has 3 stages"),
         (ModelConfig(backbone="dlib", size=64), r"model\.size = 64 does not suit dlib"),
     ],
 )
@@ -63,12 +83,12 @@ def test_what_the_backbone_cannot_have_is_named(config: ModelConfig, message: st
 
 
 def test_it_starts_from_another_run_or_a_bare_backbone(tmp_path: Path) -> None:
-    first = Network(SMALL)
+    first = Network(model())
     whole, bare = tmp_path / "best.safetensors", tmp_path / "backbone.safetensors"
     save_file(first.state_dict(), whole)
     save_file(first.backbone.state_dict(), bare)
     for file, parts in ((whole, ("backbone", "age", "gender")), (bare, ("backbone",))):
-        other = Network(SMALL.model_copy(update={"weights": str(file)}))
+        other = Network(model(weights=str(file)))
         for name, tensor in first.state_dict().items():
             if name.startswith(parts):
                 assert torch.equal(tensor, other.state_dict()[name]), (file, name)
@@ -79,10 +99,9 @@ def test_it_starts_from_another_run_or_a_bare_backbone(tmp_path: Path) -> None:
 )
 def test_weights_that_do_not_fit_are_named(tmp_path: Path, change: dict, message: str) -> None:
     file = tmp_path / "best.safetensors"
-    save_file(Network(SMALL).state_dict(), file)
-    config = SMALL.model_copy(update={"weights": str(file), **change})
+    save_file(Network(model()).state_dict(), file)
     with pytest.raises(TrainingError, match=message):
-        Network(config)
+        Network(model(weights=str(file), **change))
 
 
 def test_expectation_and_median_of_one_age() -> None:
@@ -99,3 +118,68 @@ def test_the_median_is_the_one_that_users_get(logits: list[float]) -> None:
     ours = median(probabilities)[0].item()
     theirs = float(distribution.median(probabilities.numpy().astype(np.float64))[0])
     assert ours == pytest.approx(theirs, abs=5e-3)
+
+
+def test_a_hybrid_has_the_features_of_its_members(runs: list[Path]) -> None:
+    net = Network(hybrid(*runs)).eval()
+    assert net.age.in_features == 32
+    age, female = net(torch.randint(0, 256, (3, 200, 200, 3), dtype=torch.uint8))
+    assert (age.shape, female.shape) == ((3, 117), (3,))
+    alone = Network(hybrid(runs[0], frozen=1)).eval()
+    before = net.backbone(X)
+    assert torch.allclose(before[:, :16], alone.backbone(X), atol=1e-5)
+    with torch.no_grad():
+        net.backbone.members[1].stages[0][0][0].weight.zero_()
+    after = net.backbone(X)
+    assert torch.equal(before[:, :16], after[:, :16])
+    assert not torch.allclose(before[:, 16:], after[:, 16:])
+    for file in runs:
+        file.unlink()
+    rebuilt = Network(hybrid(*runs), pretrained=False)
+    rebuilt.load_state_dict(net.state_dict())
+    assert torch.equal(rebuilt.eval().backbone(X), after)
+
+
+def test_frozen_members_keep_weights_and_statistics(runs: list[Path]) -> None:
+    net = Network(hybrid(*runs, frozen=2)).train()
+    before = {n: t.clone() for n, t in net.backbone.members.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.1)
+    age, female = net(torch.randint(0, 256, (4, 64, 64, 3), dtype=torch.uint8))
+    (age.square().sum() + female.square().sum()).backward()
+    optimizer.step()
+    assert all(torch.equal(before[n], t) for n, t in net.backbone.members.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"backbone": "hybrid"}, "members belong to the backbone hybrid"),
+        ({"members": [SMALL]}, "members belong to the backbone hybrid"),
+        ({"join": "beside"}, "join belongs to the backbone hybrid"),
+    ],
+)
+def test_members_and_join_are_for_hybrids(table: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        model(**table)
+
+
+def test_members_beside_each_other_are_concatenated_as_they_are(runs: list[Path]) -> None:
+    net = Network(hybrid(*runs, join="beside", frozen=2)).eval()
+    assert net.features_frozen
+    assert not Network(hybrid(*runs, frozen=2)).features_frozen  # its gates learn
+    parts = [
+        member(resize(X, size, padding)).mean((2, 3))
+        for (size, padding), member in zip(net.backbone.views, net.backbone.members, strict=True)
+    ]
+    assert torch.equal(net.backbone(X)[:, :, 0, 0], torch.cat(parts, 1))
+
+
+def test_padding_is_black_and_a_member_sees_its_picture_padded() -> None:
+    x = torch.full((1, 3, 100, 100), 200.0)
+    assert torch.equal(resize(x, 120, 0.1), torch.nn.functional.pad(x, (10, 10, 10, 10)))
+    members = [{**SMALL, "padding": 0.25}, SMALL]
+    backbone = Network(hybrid(join="beside", members=members)).eval().backbone
+    framed = torch.nn.functional.pad(X, (16, 16, 16, 16))
+    expected = backbone.members[0](resize(framed, 32)).mean((2, 3))
+    assert torch.equal(backbone.member_features(0, X), expected)
+    assert not torch.allclose(backbone.member_features(1, X), expected)

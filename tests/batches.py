@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -53,12 +57,31 @@ def write_shard(path: Path, names: list[str]) -> list[str]:
 
 def run_batch(
     source: object, output: object, model: object, workers: int = 0,
-    on_progress: Callable[[Progress], None] = lambda progress: None, engine: str = "local",
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    engine: str = "local", address: str | None = None,
 ) -> Progress:  # fmt: skip
     """Run a batch to its end; without workers in this process, as one would."""
     job = start(str(source), str(output), str(model), CHIPS)
     with nullcontext() if workers else here():
-        return run(job, lambda count: None, on_progress, engine, workers or None)
+        return run(job, lambda count: None, on_progress, engine, workers or None, address)
+
+
+def kill_driver(folder: Path, model: Path, workers: int, **more: str) -> int:
+    """Run a batch from `in` to `out` in a process that is killed; return how many parts it made."""
+    places = [str(folder / "in"), str(folder / "out"), str(model)]
+    (folder / "driver.py").write_text(
+        "from batches import run_batch\n"
+        f"if __name__ == '__main__':\n    run_batch(*{places}, {workers}, **{more})\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen([sys.executable, folder / "driver.py"], env=environment) as driver:
+        deadline = time.monotonic() + 180
+        while not list(folder.glob("out/parts/*.parquet")) and time.monotonic() < deadline:
+            assert driver.poll() is None
+            time.sleep(0.005)
+        driver.kill()
+    return len(list(folder.glob("out/parts/*.parquet")))
 
 
 def prepare(folder: Path, model: Path) -> Job:

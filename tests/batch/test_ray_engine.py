@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,7 +17,15 @@ Cluster = pytest.importorskip("ray.cluster_utils").Cluster
 
 from agelens.batch.progress import Progress  # noqa: E402
 from agelens.errors import BatchError  # noqa: E402
-from batches import read_status, rows, run_batch, sources, write_chips, write_shard  # noqa: E402
+from batches import (  # noqa: E402
+    kill_driver,
+    read_status,
+    rows,
+    run_batch,
+    sources,
+    write_chips,
+    write_shard,
+)  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 LARGE = 800  # pixels: a worker has something to do with such a chip
@@ -36,16 +42,6 @@ def fsync(file):
 
 os.fsync = fsync
 """
-
-DRIVER = """
-import sys
-from agelens.batch import run
-from agelens.batch.worker import Options
-
-job = run.start(*sys.argv[1:4], Options(chips=True))
-run.run(job, lambda n: None, lambda p: None, "ray", 2, sys.argv[4])
-"""
-
 
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port",
          "runtime_env_agent_port")  # fmt: skip
@@ -131,14 +127,12 @@ def cluster(full: Path) -> Iterator["Cluster"]:
 
 def on_ray(
     source: Path, output: Path, model: Path,
-    watch: Callable[[Progress], None] = lambda progress: None, workers: int = 3,
+    watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:  # fmt: skip
-    return run_batch(source, output, model, workers, watch, "ray")
+    return run_batch(source, output, model, 3, watch, "ray")
 
 
-def test_both_engines_give_the_same_and_finish_each_others_runs(
-    cluster, tmp_path: Path, tiny_model: Path
-) -> None:
+def test_both_engines_give_the_same_and_finish_each_others_runs(cluster, tmp_path, tiny_model):
     write_chips(tmp_path / "in", 60)
     (tmp_path / "in/bad.jpg").write_bytes(b"no picture")
     write_shard(tmp_path / "in/good.tar", [f"{n:02}" for n in range(20)])
@@ -157,17 +151,11 @@ def test_both_engines_give_the_same_and_finish_each_others_runs(
     assert rows(tmp_path / "local").sort(by).equals(ours)
 
 
-def test_a_full_disk_stops_the_run_and_the_same_run_goes_on(
-    cluster, full: Path, tmp_path: Path, tiny_model: Path
-) -> None:
+def test_a_full_disk_stops_the_run_and_the_same_run_goes_on(cluster, full, tmp_path, tiny_model):
     paths = write_chips(tmp_path / "in", 200, LARGE)
-
-    def watch(progress: Progress) -> None:
-        full.touch()
-
     try:
         with pytest.raises(BatchError, match=r"No space left.*same command"):
-            on_ray(tmp_path / "in", tmp_path / "out", tiny_model, watch)
+            on_ray(tmp_path / "in", tmp_path / "out", tiny_model, lambda progress: full.touch())
     finally:
         full.unlink()
     assert 0 < len(sources(tmp_path / "out")) < 200
@@ -209,16 +197,7 @@ def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path: Path, tiny_mod
 
 def test_a_killed_driver_resumes(cluster, tmp_path: Path, tiny_model: Path) -> None:
     paths = write_chips(tmp_path / "in", 400, LARGE)
-    (tmp_path / "driver.py").write_text(DRIVER)
-    words = [sys.executable, str(tmp_path / "driver.py"), str(tmp_path / "in")]
-    words += [str(tmp_path / "out"), str(tiny_model), cluster.address]
-    with subprocess.Popen(words) as driver:
-        deadline = time.monotonic() + 180
-        while not list(tmp_path.glob("out/parts/*.parquet")) and time.monotonic() < deadline:
-            assert driver.poll() is None
-            time.sleep(0.005)
-        driver.kill()
-    assert 0 < len(list(tmp_path.glob("out/parts/*.parquet"))) < 25
+    assert 0 < kill_driver(tmp_path, tiny_model, 2, engine="ray", address=cluster.address) < 25
     done = on_ray(tmp_path / "in", tmp_path / "out", tiny_model)
     assert (done.counts.pictures, done.counts.errors) == (400, 0)
     assert sources(tmp_path / "out") == paths

@@ -23,8 +23,7 @@ from agelens.batch.storage import Store
 from agelens.batch.worker import ONE_THREAD, Job, Worker, memory_mb
 from agelens.errors import AgelensError, BatchError, SourceUnreachable
 
-MAX_TASKS = 5000
-"""Ray's tasks in one run; with more units than that, a task has several."""
+MAX_TASKS = 5000  # Ray's tasks in one run; with more units than that, a task has several
 _LOST = "it was killed, or its machine was lost"
 _STORE_BYTES = 200_000_000  # of a Ray started here: only messages and small models go there
 _QUIET = {

@@ -16,8 +16,7 @@ from agelens.errors import BatchError, MissingExtra, SourceError, SourceUnreacha
 
 Result = TypeVar("Result")
 
-RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
-"""Waits between the attempts at a store that does not respond, each up to half longer."""
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between attempts at a store, each up to half longer
 _TIMEOUTS = {"connect_timeout": 10, "read_timeout": 60}  # seconds
 _NOT_RETRIED = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _SHARED = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")

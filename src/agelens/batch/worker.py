@@ -33,8 +33,7 @@ from agelens.provenance import Stopwatch, sha256
 MAX_FAILURES = 5  # at one picture, before something else must be wrong
 ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Environment of a worker's process; the libraries read it when they are loaded."""
-SCALE = 65535
-"""The scale of the integers in `age_distribution`, which take an eighth of the space of floats."""
+SCALE = 65535  # of the integers in `age_distribution`: they take an eighth of the space of floats
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String,  # path or URL as listed; for a shard or table with the name in it

@@ -18,8 +18,7 @@ from agelens.errors import SourceError
 from agelens.faces.detector import silent_opencv
 from agelens.video.reader import SCHEMES, Clip, Frame
 
-POLL = 0.2
-"""Seconds after which a waiting reader checks whether it should stop."""
+POLL = 0.2  # seconds after which a waiting reader checks whether it should stop
 LiveSource: TypeAlias = Clip | Generator[Frame, None, None]
 """A source of frames that arrive by themselves; `close` releases the device or connection."""
 
@@ -81,10 +80,7 @@ class NewestFrames:
     """
 
     def __init__(self, source: LiveSource, until: Event | None = None) -> None:
-        """Prepare to read a source in a thread, which also closes it in the end.
-
-        Iteration stops once the event `until` is set.
-        """
+        """Read a source in a thread, which also closes it; iteration stops once `until` is set."""
         self._until = until or Event()
         self._changed = Condition()
         self._frame: Frame | None = None

@@ -32,10 +32,8 @@ from numpy.typing import NDArray
 
 from agelens.inference import distribution
 
-SHARED = 0.5
-"""Smallest share of the variance that all views of a person are assumed to have in common."""
-FLOOR = 1e-9
-"""Smallest probability of an age: no single view can rule one out."""
+SHARED = 0.5  # smallest share of the variance that views of a person are assumed to have in common
+FLOOR = 1e-9  # smallest probability of an age: no single view can rule one out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +72,6 @@ class OpinionPool:
         mean = float(distribution.mean(p))
         variance = float(p @ (np.arange(len(p)) - mean) ** 2)
         odds = min(max(female, FLOOR), 1 - FLOOR)
-
         if self.views:
             self._steps += weight * (mean - self._last) ** 2
         self.views += 1

@@ -24,12 +24,9 @@ from agelens.video.fusion import OpinionPool
 from agelens.video.reader import Clip, Frame, sample
 from agelens.video.tracker import Detection, Tracker, appearance
 
-FPS = 5.0
-"""Frames per second that are sampled by default."""
-MIN_VIEWS = 3
-"""Views from which a track counts as a person: fewer may be a false detection."""
-POOR_WEIGHT, MIN_WEIGHT = 0.25, 0.05
-"""Weight of a poorly visible view in the fusion, and the smallest weight of any view."""
+FPS = 5.0  # frames per second that are sampled by default
+MIN_VIEWS = 3  # views from which a track counts as a person: fewer may be a false detection
+POOR_WEIGHT, MIN_WEIGHT = 0.25, 0.05  # in the fusion: of a poorly visible view, and of any view
 _UNCLEAR = (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR)  # about the answer, not the view
 
 
@@ -126,9 +123,8 @@ class TrackingPipeline:
             for view in views
             if view.box is not None and view.landmarks is not None
         ]
-        numbers = self._tracker.update(
-            frame.time, [face for _, face in visible], appearance(picture, 32, 18)
-        )
+        faces = [face for _, face in visible]
+        numbers = self._tracker.update(frame.time, faces, appearance(picture, 32, 18))
         for gone in self._people.keys() - self._tracker.alive():
             del self._people[gone]
         by_number = sorted(zip(numbers, visible, strict=True), key=itemgetter(0))

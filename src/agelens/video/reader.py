@@ -29,12 +29,9 @@ STREAMS = f"{CONTAINERS},mpjpeg,mjpeg,hls,rtsp,rtp,live_flv"
 PROTOCOLS = "http,https,tcp,tls,crypto,rtsp,rtp,udp,srtp"
 SCHEMES = ("http://", "https://", "rtsp://", "rtsps://")
 
-MAX_PIXELS = 36_000_000
-"""Limit of width x height of a frame: 8192 x 4320 is below it and takes 108 MB as RGB."""
-NO_TIMES = 0x80
-"""FFmpeg's flag of formats without times, for which it invents times at 25 frames a second."""
-MAX_FAILURES = 20
-"""Damaged places between frames after which a file counts as truncated."""
+MAX_PIXELS = 36_000_000  # of a frame: 8192 x 4320 is below it and takes 108 MB as RGB
+NO_TIMES = 0x80  # FFmpeg's flag of formats without times, for which it invents 25 frames a second
+MAX_FAILURES = 20  # damaged places between frames after which a file counts as truncated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,12 +86,9 @@ class Clip:
 
     def _open(self, live: bool) -> "InputContainer":
         av = pyav()
-        options = {
-            "format_whitelist": STREAMS if live else CONTAINERS,
-            "protocol_whitelist": PROTOCOLS if live else "file",
-            "max_pixels": str(self._max_pixels),
-        }
+        options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
         if live:
+            options = {"format_whitelist": STREAMS, "protocol_whitelist": PROTOCOLS}
             options |= {"rtsp_transport": "tcp", "fflags": "nobuffer", "analyzeduration": "1000000"}
         elif not (file := Path(self._address)).is_file():
             raise SourceError(f"no such file: {self.name!r}; check the path")
@@ -102,11 +96,9 @@ class Clip:
             raise BadClip("empty file: expected a clip (MP4, MOV, MKV, WebM, AVI, ...)")
         try:
             container: InputContainer = av.open(
-                self._address if live else f"file:{self._address}",
-                options=options,
-                metadata_errors="replace",
-                timeout=self._timeout,
-            )
+                self._address if live else f"file:{self._address}", metadata_errors="replace",
+                options=options | {"max_pixels": str(self._max_pixels)}, timeout=self._timeout,
+            )  # fmt: skip
         except (av.FFmpegError, OSError, ValueError) as error:
             if live:
                 raise SourceError(
@@ -150,8 +142,8 @@ class Clip:
         """Return the seconds of the video stream; the sound may be longer."""
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
-        text = self._stream.metadata.get("DURATION", "")
-        found = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", text)
+        duration = self._stream.metadata.get("DURATION", "")
+        found = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", duration)
         return found and int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
 
     @property
@@ -171,12 +163,12 @@ class Clip:
                 time = clock.monotonic()
             if first is None:
                 first = time or 0.0
-                started = self._container.start_time
                 if time is not None and not self._untimed:
-                    self.lead = max(0.0, first - (started or 0) / 1e6)
-            time = None if time is None else time - first
-            if time is None or not last < time:  # no time, or a time that goes back
+                    self.lead = max(0.0, first - (self._container.start_time or 0) / 1e6)
+            if time is None or not last < time - first:  # no time, or a time that goes back
                 time = last + 1 / self.rate if index else 0.0
+            else:
+                time -= first
             square = self._stream.sample_aspect_ratio or 1
             stretch = float(square) if 0.1 < square < 10 else 1.0
             self._check_size(round(image.width * stretch), image.height)

@@ -120,23 +120,19 @@ def _matching_cost(track: _Track, face: Detection, time: float) -> float:
     """Return how badly a face fits a track: 0 for as expected, infinity for impossible."""
     since = max(0.0, time - track.time)
     moving = min(since, HEADING)
-    x = track.last.centre[0] + track.velocity[0] * moving
-    y = track.last.centre[1] + track.velocity[1] * moving
-    distance = math.hypot(face.centre[0] - x, face.centre[1] - y)
-    distance /= math.sqrt(face.size * track.last.size)
+    expected = np.add(track.last.centre, np.multiply(track.velocity, moving))
+    distance = math.dist(face.centre, expected) / math.sqrt(face.size * track.last.size)
     scaling = abs(math.log(face.size / track.last.size))
     difference = 1 - float(face.appearance @ track.last.appearance)
     if track.after_cut and difference > 1 - SAME_PERSON:
         return math.inf
-    # A person who walks past moves about five face widths a second.
-    reach = 0.3 + 2 * min(since, 0.6)
+    reach = 0.3 + 2 * min(since, 0.6)  # who walks past moves about five face widths a second
     growth = 0.25 + 0.5 * min(since, 0.5)
     return ((distance / reach) ** 2 + (scaling / growth) ** 2 + (difference / 0.2) ** 2) / 2
 
 
 def _extend(track: _Track, face: Detection, time: float) -> None:
-    since = time - track.time
-    if since > 0:
+    if (since := time - track.time) > 0:
         now = [(a - b) / since for a, b in zip(face.centre, track.last.centre, strict=True)]
         old = now if track.views == 1 else track.velocity
         track.velocity = ((now[0] + old[0]) / 2, (now[1] + old[1]) / 2)

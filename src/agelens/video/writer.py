@@ -22,12 +22,9 @@ from agelens.output.drawing import annotate
 from agelens.results import Box, Prediction
 from agelens.video.reader import Clip, pyav
 
-TICKS = 90_000
-"""Ticks per second in which the times of frames are written, as in MPEG."""
-ENCODERS = ("libx264", "libopenh264", "mpeg4")
-"""Best first: some builds lack x264."""
-COPIED = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
-"""Audio codecs that an MP4 file may contain."""
+TICKS = 90_000  # ticks per second in which the times of frames are written, as in MPEG
+ENCODERS = ("libx264", "libopenh264", "mpeg4")  # best first: some builds lack x264
+COPIED = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}  # that an MP4 file may contain
 
 
 class Recording:
@@ -45,9 +42,8 @@ class Recording:
         av = pyav()
         encoder = next((n for n in ENCODERS if n in av.codecs_available), None)
         if encoder is None:
-            raise BadClip(
-                "this build of PyAV cannot write MP4: run  pip install --force-reinstall av"
-            )
+            hint = "run  pip install --force-reinstall av"
+            raise BadClip(f"this build of PyAV cannot write MP4: {hint}")
         self.size = (width, height)
         self._lead = lead
         self._last = -1
@@ -80,19 +76,16 @@ class Recording:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:  # write the remaining packets
-            if self._last >= 0:
-                self._file.mux(self._video.encode(None))
-            if self._sound is not None:
-                self._sound.copy(math.inf)
+        if kind is None and self._last >= 0:  # write the remaining packets
+            self._file.mux(self._video.encode(None))
         if self._sound is not None:
+            if kind is None:
+                self._sound.copy(math.inf)
             self._sound.file.close()
         self._file.close()
 
 
 class _Sound:
-    """Copies the sound of a clip."""
-
     def __init__(self, clip: str | Path, target: Any) -> None:
         self.file = pyav().open(
             f"file:{clip}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
@@ -102,14 +95,13 @@ class _Sound:
         self._copied: dict[int, Any] = {}  # output streams, by the index of the input
         self._encoded: dict[int, Any] = {}
         for stream in self.file.streams.audio:
-            if stream.codec_context is None:
+            if (context := stream.codec_context) is None:
                 continue
-            if stream.codec_context.codec.canonical_name in COPIED:
+            if context.codec.canonical_name in COPIED:
                 self._copied[stream.index] = target.add_stream_from_template(stream)
             else:
-                self._encoded[stream.index] = target.add_stream(
-                    "aac", rate=stream.rate, layout=stream.layout.name
-                )
+                encoded = target.add_stream("aac", rate=stream.rate, layout=stream.layout.name)
+                self._encoded[stream.index] = encoded
         self._packets = self._read()
         self._next: tuple[float, Any] | None = None
 
@@ -200,9 +192,8 @@ def annotate_clip(
             picture = frame.picture()
             if recording is None:
                 height, width = picture.shape[:2]
-                recording = stack.enter_context(
-                    Recording(stream, width, height, clip.rate, sound=clip.name, lead=clip.lead)
-                )
+                recording = Recording(stream, width, height, clip.rate, clip.name, clip.lead)
+                stack.enter_context(recording)
             visible = {
                 trail.number: replace(trail.prediction, box=box)
                 for trail in trails

@@ -1,10 +1,8 @@
-"""What the output of a run says about it: what it is, its plan, and which parts are committed.
+"""The files of a run's output: what it is, its plan, and which parts are committed.
 
-The plan is the listing, made once and cut into units. It is stored as a sequence of Parquet files,
-so that no process holds more than one of them in memory. It determines the name of each part, and
-writing the whole file commits it: whoever processes the slice again, even a worker that was thought
-dead, writes the same file to the same place. A part carries its counts in its footer;
-`manifest.json` repeats them, so that the next run only reads the footers of newer parts.
+The plan is the listing cut into units, in Parquet files of which one at a time is in memory. It
+determines the name of each part, and writing the whole file commits it: whoever processes a slice
+again writes the same file. A part carries its counts in its footer; `manifest.json` repeats them.
 """
 
 import io

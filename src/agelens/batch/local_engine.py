@@ -1,8 +1,7 @@
 """The local engine: one process per worker, each with one thread and a loaded model.
 
-A worker that dies, from lack of memory or because a picture crashes a decoder, is replaced and
-its unit is done again. A picture at which a process ended twice is not read a third time: it gets
-a row with the reason.
+A process that dies is replaced and its unit is done again. A picture at which processes ended
+twice is not read a third time: it gets a row with the reason.
 """
 
 import multiprocessing

@@ -1,9 +1,7 @@
 """The Ray engine: Ray Data on a cluster, with one actor per worker that loads the model once.
 
-Ray hands out the units, and hands them out again when an actor or a machine is lost. A unit that
-was finished before the loss is found committed and not predicted again. One more actor tracks
-which units were started but not finished: so the engine knows that a worker was lost, and at
-which picture, as the local engine knows it of its processes.
+Ray repeats the units of a lost actor or machine; parts found committed are not predicted again.
+One more actor tracks the units in progress, and so at which picture a worker was lost.
 """
 
 import logging

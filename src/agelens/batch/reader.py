@@ -1,8 +1,7 @@
 """Read the pictures of a unit one after another: from files, tar shards and tables.
 
-Remote files are prefetched in several threads, so that waiting for a store and computing overlap;
-the decoder itself opens local ones. A picture that cannot be read becomes an item with the reason;
-a store that does not respond is an error, since the same picture may be readable later.
+Remote files are prefetched in several threads; the decoder itself opens local ones. A picture that
+cannot be read becomes an item with the reason; a store that does not respond is an error.
 """
 
 import os

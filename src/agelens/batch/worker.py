@@ -1,8 +1,4 @@
-"""A worker of either engine: process units, slice by slice, into committed parts.
-
-`agelens.predictor` decodes the pictures, finds the faces and predicts them, on one thread: there
-are as many workers as cores. Each slice of a unit becomes one part.
-"""
+"""A worker of either engine: process units, slice by slice, into committed parts, on one thread."""
 
 import io
 import itertools

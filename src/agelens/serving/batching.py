@@ -1,10 +1,9 @@
 """Micro-batching: a bounded queue for the pictures of all requests, and workers that batch them.
 
 All pictures of a request are accepted or none, and only while a new one is expected to wait less
-than `Settings.wait`, so accepted requests are answered soon whatever the load. There is one worker
-per thread. A worker takes the first waiting picture, and its share of the others that arrive
-until the batch is full or the first one has waited `Settings.batch_wait`. The next batches
-collect while it works: under load they fill by themselves, and nothing waits on purpose.
+than `Settings.wait`. A worker takes the first waiting picture, and its share of those that arrive
+until the batch is full or the first one has waited `Settings.batch_wait`. Under load the next
+batches fill while the workers are busy, and nothing waits on purpose.
 """
 
 import asyncio

@@ -1,11 +1,9 @@
-"""Fetch pictures that clients name by URL, with protection against SSRF.
+"""Fetch pictures that clients name by URL, protected against SSRF; off unless `Settings.fetch`.
 
-This is off unless `Settings.fetch` is set. A URL is refused for its spelling before its host is
-resolved: a host that ends in a number must be an ordinary IPv4 address, since `2130706433`,
-`0177.0.0.1` and `127.1` are all 127.0.0.1 to a resolver. A host is resolved once, all its addresses
-must be public, and the connection goes to the address that was checked, so DNS rebinding has no
-effect. Redirects are checked in the same way. Proxies and cookies are not used, and no part of the
-client's request is forwarded.
+A URL is refused for its spelling before its host is resolved, since `2130706433`, `0177.0.0.1` and
+`127.1` are all 127.0.0.1 to a resolver. A host is resolved once, all its addresses must be public,
+and the connection goes to the address that was checked, so DNS rebinding has no effect. Redirects
+are checked in the same way. No proxies, no cookies, and nothing of the client's request is sent.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""Live sources: a thread reads a camera or stream, and only the newest frame is kept.
+"""Live sources: a thread reads a camera (OpenCV), a stream (FFmpeg), or a file at its own pace.
 
-A local camera is read by OpenCV, an address by FFmpeg, and a file is played at its own pace as if
-it were a camera.
+Only the newest frame is kept.
 """
 
 import itertools

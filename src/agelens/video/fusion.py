@@ -1,16 +1,16 @@
 """Fuse many predictions of one face into one, which is more certain only as far as they differ.
 
-The predictions of a video's frames are not independent. Their errors have a part that all frames
-share (the person looks younger than they are; the light; the glasses) and a part of each view's
-own. Multiplying the distributions would make 300 frames of a still face absurdly certain. So they
-are fused by a logarithmic opinion pool (C. Genest and J. V. Zidek, "Combining probability
-distributions: a critique and an annotated bibliography", Statistical Science 1, 1986):
+The errors of a video's frames have a part that all share (the person looks younger than they are;
+the light; the glasses) and a part of each view's own: multiplying the distributions would make 300
+frames of a still face absurdly certain. So they are fused by a logarithmic opinion pool (C. Genest
+and J. V. Zidek, "Combining probability distributions: a critique and an annotated bibliography",
+Statistical Science 1, 1986):
 
     log p(age) = n * sum_i w_i log p_i(age) + constant,    sum_i w_i = 1
 
-n is the effective number of independent predictions. With n = 1 it is the geometric mean of the
-distributions, so equal predictions give that same prediction. If the variance s2 of a prediction
-is the sum of a shared part and a part d2 of each view's own, m independent views leave
+n is the effective number of independent predictions; with n = 1, equal predictions give that same
+prediction. If the variance s2 of a prediction is the sum of a shared part and a part d2 of each
+view's own, m independent views leave
 
     s2 - d2 (1 - 1/m),    so    n = s2 / (s2 - d2 (1 - 1/m))
 
@@ -18,11 +18,10 @@ which is the "design effect" of clustered samples (L. Kish, "Survey Sampling", 1
 mean variance of the distributions, d2 the variance of their means between views. Consecutive
 frames are similar, so m is the number of views N reduced by the correlation r of each prediction
 with the previous one, N (1 - r)/(1 + r) (H. von Storch and F. W. Zwiers, "Statistical Analysis in
-Climate Research", 1999, 17.1).
+Climate Research", 1999, 17.1). Genders are fused with n = 1: the mean of the log-odds.
 
-`SHARED` bounds how certain a track can get, however many views it has; it is a cautious choice,
-since there are no clips with known ages to measure it. `benchmarks/track_fusion.py` measures the
-rest. Genders are fused with n = 1: the mean of the log-odds.
+`SHARED` bounds how certain a track can get, however many views it has: a cautious choice, for want
+of clips with known ages. `benchmarks/track_fusion.py` measures the rest.
 """
 
 from dataclasses import dataclass

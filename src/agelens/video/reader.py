@@ -1,8 +1,7 @@
 """Read clips and streams frame by frame with PyAV, within limits; the only reader of video.
 
-Only the usual containers are accepted as files: some formats of FFmpeg are lists of other files
-and addresses, which a clip must not be able to open. Frames are rotated upright, stretched if
-their pixels are not square, and keep their own times, even at a variable rate. In a stream without
+Only the usual containers are accepted as files: some of FFmpeg's formats are lists of other files
+and addresses. Frames are upright, have square pixels and keep their own times; in a stream without
 times, as from most cameras over HTTP, a frame has the time at which it arrived. Damaged parts are
 skipped and reported; of a truncated clip the readable frames are returned.
 """

@@ -1,11 +1,9 @@
 """Track faces from frame to frame: assign the faces of a frame to the tracks they belong to.
 
 A face continues the track with the lowest matching cost: by its distance from where the track was
-heading (in face widths), by the change of its size, and by the change of its appearance. The
-appearance is the aligned face at 16 x 16 pixels: too little to recognise anyone, enough to tell
-apart two people who cross, or who are in the same place before and after a cut.
-
-Nobody is recognised: a person who is gone for longer than the gap comes back as a new track.
+heading (in face widths), and by the change of its size and appearance. The appearance is the
+aligned face at 16 x 16 pixels: too little to recognise anyone, enough to tell apart two people who
+cross or follow each other in a cut. A person who is gone for longer than the gap is a new track.
 """
 
 import math

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from agelens.serving.settings import Settings
 GREY = b"P6 32 32 255\n" + b"\x80" * (32 * 32 * 3)
 
 
-def serving(model: Path, **settings: Any) -> AbstractContextManager[httpx.Client]:
-    """Serve a model on one thread, with further settings."""
-    return running(create_app(Settings(model=model, threads=1, **{"longest": 640, **settings})))
-
-
 @contextmanager
-def running(app, ready: bool = True) -> Iterator[httpx.Client]:
-    """Serve on a free port in a thread; end as after SIGTERM."""
+def serving(
+    model: Path, *, ready: bool = True, fetcher: Any = None, on_failure: Any = None, **settings: Any
+) -> Iterator[httpx.Client]:
+    """Serve a model on a free port, in a thread that ends as after SIGTERM; wait until `ready`."""
+    checked = Settings(model=model, **{"threads": 1, "longest": 640, **settings})
+    app = create_app(checked, fetcher=fetcher, on_failure=on_failure)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))

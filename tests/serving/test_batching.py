@@ -12,9 +12,7 @@ import pytest
 
 import agelens
 from agelens.errors import ModelError
-from agelens.serving.app import create_app
-from agelens.serving.settings import Settings
-from served import GREY, metric, problem, running, wait_until
+from served import GREY, metric, problem, serving, wait_until
 
 
 class Service:
@@ -54,21 +52,20 @@ class Service:
 
 
 @pytest.fixture
-def serving(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     @contextmanager
-    def serve(threads: int = 1, **settings) -> Iterator[Service]:
+    def serve(**settings) -> Iterator[Service]:
         service = Service(tiny_model)
         monkeypatch.setattr("agelens.serving.app._load", lambda _: service)
-        app = create_app(Settings(model=tiny_model, threads=threads, **settings))
-        with running(app) as service.client:
+        with serving(tiny_model, **settings) as service.client:
             yield service
 
     return serve
 
 
-def test_requests_are_batched_and_rejected_when_the_queue_is_full(serving, monkeypatch) -> None:
+def test_requests_are_batched_and_rejected_when_the_queue_is_full(serve, monkeypatch) -> None:
     monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)  # the first is slow
-    with serving(queue=3, pictures=3) as service:
+    with serve(queue=3, pictures=3) as service:
         responses = [service.post_first(), *(service.post() for _ in range(3))]
         service.waits(3)
         busy = service.client.post("/v1/predict", content=GREY)
@@ -79,8 +76,8 @@ def test_requests_are_batched_and_rejected_when_the_queue_is_full(serving, monke
     assert service.batches == [1, 3]
 
 
-def test_a_request_that_would_wait_too_long_is_rejected(serving) -> None:
-    with serving(wait=0.01) as service:
+def test_a_request_that_would_wait_too_long_is_rejected(serve) -> None:
+    with serve(wait=0.01) as service:
         responses = [service.post_first(), service.post()]  # nobody waits yet: accepted
         service.waits(1)
         problem(service.client.post("/v1/predict", content=GREY), 429, "busy")
@@ -88,9 +85,9 @@ def test_a_request_that_would_wait_too_long_is_rejected(serving) -> None:
         assert [response.result(60).status_code for response in responses] == [200] * 2
 
 
-def test_threads_share_the_waiting_pictures(serving, monkeypatch) -> None:
+def test_threads_share_the_waiting_pictures(serve, monkeypatch) -> None:
     monkeypatch.setattr("agelens.serving.batching.MAX_BATCH_SECONDS", 60)
-    with serving(threads=2) as service:
+    with serve(threads=2) as service:
         response = service.post(files=[("f", (str(i), GREY)) for i in range(8)])
         # One takes half of them, the other half of the rest, and none is done yet.
         service.waits(2)
@@ -100,8 +97,8 @@ def test_threads_share_the_waiting_pictures(serving, monkeypatch) -> None:
     assert sorted(service.batches)[-2:] == [2, 4]
 
 
-def test_a_slow_prediction_times_out(serving) -> None:
-    with serving(seconds=0.6) as service:
+def test_a_slow_prediction_times_out(serve) -> None:
+    with serve(seconds=0.6) as service:
         late = service.client.post("/v1/predict", content=GREY)
         problem(late, 503, "timeout")
         assert late.headers["retry-after"]
@@ -109,16 +106,16 @@ def test_a_slow_prediction_times_out(serving) -> None:
         wait_until(lambda: service.client.post("/v1/predict", content=GREY).status_code == 200)
 
 
-def test_stopping_finishes_what_was_accepted(serving) -> None:
-    with serving() as service:
+def test_stopping_finishes_what_was_accepted(serve) -> None:
+    with serve() as service:
         response = service.post_first()
         threading.Timer(0.3, service.go.set).start()  # after the end was asked for
     assert response.result(60).status_code == 200
 
 
-def test_an_error_in_one_picture_does_not_affect_others(serving, astronaut_path) -> None:
+def test_an_error_in_one_picture_does_not_affect_others(serve, astronaut_path) -> None:
     portrait = astronaut_path.read_bytes()
-    with serving(batch_wait=0.3, longest=320) as service:
+    with serve(batch_wait=0.3, longest=320) as service:
         service.failing = True
         service.go.set()
         files = [("f", ("a", GREY)), ("f", ("b", portrait))]
@@ -132,7 +129,7 @@ def test_an_error_in_one_picture_does_not_affect_others(serving, astronaut_path)
 def test_starting_answers_503(tiny_model, monkeypatch) -> None:
     go, predictor = threading.Event(), agelens.load(tiny_model, threads=1)
     monkeypatch.setattr("agelens.serving.app._load", lambda _: go.wait(60) and predictor)
-    with running(create_app(Settings(model=tiny_model)), ready=False) as client:
+    with serving(tiny_model, ready=False) as client:
         wait_until(lambda: client.get("/v1/health/live").status_code == 200)
         for early in (client.get("/v1/health/ready"), client.post("/v1/predict", content=GREY)):
             problem(early, 503, "starting")
@@ -144,8 +141,7 @@ def test_starting_answers_503(tiny_model, monkeypatch) -> None:
 def test_a_model_that_cannot_be_loaded_is_reported(tmp_path) -> None:
     failures: list[BaseException] = []
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    app = create_app(Settings(model=tmp_path / "bad.onnx"), on_failure=failures.append)
-    with running(app, ready=False) as client:
+    with serving(tmp_path / "bad.onnx", ready=False, on_failure=failures.append) as client:
         wait_until(lambda: bool(failures))
         problem(client.get("/v1/health/ready"), 503, "failed")
     assert isinstance(failures[0], ModelError)

@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.serving.app import create_app
 from agelens.serving.schema import Problem
-from agelens.serving.settings import Settings
 from agelens.serving.url_fetch import Target, UrlFetcher, is_public
-from served import metric, problem, running, serving
+from served import metric, problem, serving
 
 HOME = ip_address("127.0.0.1")
 PUBLIC = ["8.8.8.8", "93.184.215.14", "172.32.0.1", "2606:4700:4700::1111", "2a00:1450::1"]
@@ -244,9 +242,8 @@ def test_the_service_fetches_urls_only_if_enabled(site, tiny_model) -> None:
         assert "fetches no URLs" in error["message"]
     assert Site.asked == []
 
-    settings = Settings(model=tiny_model, threads=1, fetch=True, pictures=3)
     fetcher = UrlFetcher(60, lambda a: a == HOME)
-    with running(create_app(settings, fetcher=fetcher)) as client:
+    with serving(tiny_model, fetch=True, pictures=3, fetcher=fetcher) as client:
         answer = client.post("/v1/predict", json=urls)
         assert answer.status_code == 200
         good, text, inner = answer.json()["pictures"]

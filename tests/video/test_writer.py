@@ -12,9 +12,8 @@ from agelens.video.reader import Clip, Frame
 from agelens.video.writer import Recording, Trail, annotate_clip
 from filmed import av, film, head_of, moving, room
 
-ONE = Prediction(
-    34, (28, 41), np.full(117, 1 / 117, np.float32), Gender.MALE, 0.1, None, None, None
-)
+AGES = np.full(117, 1 / 117, np.float32)
+ONE = Prediction(34, (28, 41), AGES, Gender.MALE, 0.1, None, None, None)
 
 
 def written(frames, times, **settings) -> io.BytesIO:

@@ -1,13 +1,25 @@
 import hashlib
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agelens.data.dataset import SCHEMA, Dataset
+from agelens.data.dataset import (
+    SCHEMA,
+    Dataset,
+    assign_folds,
+    hashed_fold,
+    published,
+    published_fold,
+    split_folds,
+)
+from agelens.data.labels import read_label
 from agelens.errors import DatasetError
 
 
@@ -33,10 +45,9 @@ def test_split_gives_every_row_to_one_part(tmp_path: Path) -> None:
         rows = np.concatenate([split.train, split.validation, split.test])
         assert sorted(rows.tolist()) == list(range(20))
     split = dataset.split(0)
-    assert split.test.tolist() == [8, 9, 18, 19]
+    assert split.test.tolist() == dataset.samples[split.test]["age"].to_list() == [8, 9, 18, 19]
     assert split.validation.tolist() == [6, 7, 16, 17]
     assert split.test.dtype == np.int64
-    assert dataset.samples[split.test]["age"].to_list() == [8, 9, 18, 19]
     with pytest.raises(DatasetError, match="no split 5"):
         dataset.split(5)
 
@@ -85,3 +96,56 @@ def test_without_polars_it_says_what_to_install() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert "pip install 'agelens[data]'" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("split", "folds"),
+    [
+        (0, ((0, 1, 2, 3, 4, 5), (6, 7), (8, 9))),
+        (1, ((2, 3, 4, 5, 6, 7), (8, 9), (0, 1))),
+        (2, ((4, 5, 6, 7, 8, 9), (0, 1), (2, 3))),
+        (3, ((5, 6, 7, 8, 9, 0), (1, 2), (3, 4))),
+        (4, ((6, 7, 8, 9, 0, 1), (2, 3), (4, 5))),
+    ],
+)
+def test_splits_are_the_protocols(split: int, folds: tuple[tuple[int, ...], ...]) -> None:
+    assert split_folds(split) == folds
+    for other in (-1, 5):
+        with pytest.raises(DatasetError, match=f"no split {other}: expected 0 to 4"):
+            split_folds(other)
+
+
+def test_published_folds_are_whole() -> None:
+    folds = published()
+    assert len(folds) == 23_704
+    assert set(folds.values()) == set(range(10))
+    assert min(Counter(folds.values()).values()) > 2_200
+    for name in folds:
+        read_label(name)
+    # Most pictures are a group of their own, whose fold is the hash of their name.
+    own = sum(hashed_fold(name) == fold for name, fold in folds.items())
+    assert own / len(folds) > 0.95
+    assert published_fold("100_0_0_20170112215240346.jpg.chip.jpg") == 8
+    assert published_fold("100_0_0_20170112215240346.jpg") == 8
+    assert published_fold("30_0_0_20200101000000000.jpg") is None
+    assert published_fold("readme.txt") is None
+
+
+def test_copies_follow_the_first_by_name_or_the_published_one() -> None:
+    # printf a.jpg | sha256sum gives 509b0d46..., which is 1352338758
+    assert hashed_fold("a.jpg") == 1352338758 % 10
+    folds = assign_folds({"30_0_0_b.jpg": "same", "20_0_0_a.jpg": "same", "40_0_0_c.jpg": "other"})
+    assert folds["20_0_0_a.jpg"] == folds["30_0_0_b.jpg"] == hashed_fold("20_0_0_a.jpg")
+    assert folds["40_0_0_c.jpg"] == hashed_fold("40_0_0_c.jpg")
+    known = "100_0_0_20170112215240346.jpg.chip.jpg"
+    for first in ("0_0_0_before.jpg", "99_0_0_after.jpg"):
+        assert assign_folds({first: "same", known: "same"}) == {first: 8, known: 8}
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,4}\.jpg", fullmatch=True), st.sampled_from("abcde")))
+def test_no_digest_stands_in_two_folds(digests: dict[str, str]) -> None:
+    folds = assign_folds(digests)
+    assert folds.keys() == digests.keys()
+    assert all(0 <= fold <= 9 for fold in folds.values())
+    pairs = {(digests[name], fold) for name, fold in folds.items()}
+    assert len(pairs) == len(set(digests.values()))

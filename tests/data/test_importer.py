@@ -1,17 +1,12 @@
 """Importing folders and archives of labelled pictures, whole, interrupted, and unusable."""
 
-import csv
 import hashlib
 import io
-import itertools
 import json
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import polars as pl
 import pytest
@@ -22,18 +17,8 @@ from PIL import Image
 from agelens.data import importer
 from agelens.data.archives import Limits
 from agelens.data.dataset import Dataset, hashed_fold
-from agelens.data.importer import (
-    MIN_SIDE,
-    Entry,
-    import_dataset,
-    ingest,
-    open_journal,
-    verify_picture,
-)
-from agelens.data.readers.file_names import UtkFaceNames
-from agelens.data.readers.reader import Labelled, Survey
-from agelens.data.source import Member, Source
-from agelens.data.storage import Journal
+from agelens.data.importer import MIN_SIDE, import_dataset, verify_picture
+from agelens.data.storage import read_rejects
 from agelens.errors import (
     ArchiveRefused,
     BadPicture,
@@ -59,11 +44,6 @@ BAD = {
 FILES = FACES | {TWIN: FACES["0_0_0_20200101000000000.jpg"]} | KNOWN | BAD
 
 
-def rejects(dest: Path) -> dict[str, str]:
-    with (dest / "rejects.csv").open(encoding="utf-8", newline="") as file:
-        return {row["file"]: row["reason"] for row in csv.DictReader(file)}
-
-
 def state(dest: Path) -> dict[str, tuple[int, bytes]]:
     files = (path for path in dest.rglob("*") if path.is_file())
     return {str(p.relative_to(dest)): (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
@@ -87,7 +67,7 @@ def test_every_kind_of_source_gives_the_same(
 
     samples = imported.dataset.samples
     assert samples["file"].to_list() == sorted(FACES.keys() | KNOWN.keys() | {TWIN})
-    assert rejects(dest).keys() == BAD.keys()
+    assert read_rejects(dest).keys() == BAD.keys()
     assert {path.name: path.read_bytes() for path in (dest / "images").iterdir()} == {
         name: data for name, data in FILES.items() if name not in BAD
     }
@@ -108,17 +88,47 @@ def test_every_kind_of_source_gives_the_same(
 
 
 def test_repacked_release_with_copies_and_clashes(tmp_path: Path) -> None:
-    clash = next(iter(FACES))
+    clash, good = next(iter(FACES)), drawn(1)
     files = {f"UTKFace/{name}": data for name, data in FACES.items()}
     files |= {f"crop_part1/{name}": data for name, data in FACES.items()}
-    files["z/" + clash] = drawn(500)
-    files["z/extra/40_0_0_bad.jpg"] = b"text"
-    files["z/30_0_0_\udcff.jpg"] = drawn(1)  # undecodable bytes
+    files |= {
+        "z/" + clash: drawn(500),
+        "z/30_0_0_\udcff.jpg": drawn(1),  # undecodable bytes
+        "a/20_1_0_t.jpg": good[:100],  # broken, so it does not take the name
+        "b/20_1_0_t.jpg": good,
+        "./b/20_1_0_t.jpg": good,  # a tar may hold one path twice
+        "c/20_1_0_T.JPG": good,  # the same file on some systems
+    }
     imported = import_dataset(write_tar(tmp_path / "s.tar", files), tmp_path / "d")
-    assert (len(imported.dataset), imported.copies, imported.rejects) == (12, 12, 3)
-    assert r"z/30_0_0_\udcff.jpg" in rejects(tmp_path / "d")
-    assert rejects(tmp_path / "d")["z/" + clash] == f"its name is taken by {'UTKFace/' + clash!r}"
-    assert "z/extra/40_0_0_bad.jpg" in rejects(tmp_path / "d")
+    assert (len(imported.dataset), imported.copies, imported.rejects) == (13, 13, 4)
+    why = read_rejects(tmp_path / "d")
+    assert list(why) == ["a/20_1_0_t.jpg", "c/20_1_0_T.JPG", "z/" + clash, r"z/30_0_0_\udcff.jpg"]
+    assert why["z/" + clash] == f"its name is taken by {'UTKFace/' + clash!r}"
+    assert why["c/20_1_0_T.JPG"] == "its name is taken by 'b/20_1_0_t.jpg'"
+    assert (tmp_path / "d/images/20_1_0_t.jpg").read_bytes() == good
+
+
+def test_more_pictures_than_may_wait_at_once(tmp_path: Path) -> None:
+    files = faces(150)
+    imported = import_dataset(write_tar(tmp_path / "s.tar", files), tmp_path / "d")
+    samples = imported.dataset.samples
+    assert {path.name: path.read_bytes() for path in (tmp_path / "d/images").iterdir()} == files
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    assert dict(samples.select("file", "sha256").iter_rows()) == digests
+
+
+def test_rejects_have_a_reason(tmp_path: Path) -> None:
+    bad = {
+        "20_1_0_cut.jpg": drawn(1)[:400], "20_1_0_tiny.jpg": drawn(1, (8, 8)),
+        "39_1_2017.jpg": drawn(1), "readme.txt": b"text",
+    }  # fmt: skip
+    source = write_folder(tmp_path / "s", bad | faces(1))
+    (source / "20_1_0_link.jpg").symlink_to("nowhere")
+    imported = import_dataset(source, tmp_path / "d")
+    expected = ("cut off", "a broken link", "8 x", "no age and gender", "not a picture by its name")
+    assert len(imported.dataset) == 1
+    for why, words in zip(read_rejects(tmp_path / "d").values(), expected, strict=True):
+        assert words in why
 
 
 def test_second_run_does_nothing(tmp_path: Path) -> None:
@@ -150,6 +160,8 @@ def test_interrupted_import_resumes(
         import_dataset(source, dest, report=stop)
     with pytest.raises(DatasetError, match=r"no samples.parquet"):
         Dataset(dest)
+    with pytest.raises(DatasetError, match="from another source, 's"):
+        import_dataset(write_any(tmp_path / f"other-{file}", FACES), dest)
     verified = []
 
     def counting(content: bytes) -> object:
@@ -161,7 +173,7 @@ def test_interrupted_import_resumes(
     assert imported.before == count
     assert len(verified) <= len(FILES) - count
     assert imported.dataset.samples.equals(whole.samples)
-    assert rejects(dest) == rejects(tmp_path / "whole")
+    assert read_rejects(dest) == read_rejects(tmp_path / "whole")
     assert not (dest / ".import").exists()
 
 
@@ -247,80 +259,6 @@ def test_a_source_without_a_usable_picture(tmp_path: Path) -> None:
         import_dataset(write_tar(tmp_path / "s.tgz", {}), tmp_path / "e")
     with pytest.raises(DatasetError, match=r"no samples.parquet"):
         Dataset(tmp_path / "d")
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal[Entry]]:
-    journal = open_journal(tmp_path, Source(Path("set"), "folder", "00" * 32))
-    yield journal
-    journal.close()
-
-
-def labelled(*members: Member) -> Iterator[Labelled]:
-    source: Any = SimpleNamespace(members=lambda limits: members)
-    names = [member.name for member in members]
-    return UtkFaceNames(Survey(source, names, {}, Limits()), []).pictures(Limits())
-
-
-Outcome = Callable[..., list[Entry]]
-
-
-@pytest.fixture
-def outcome(journal: Journal[Entry]) -> Outcome:
-    def of(*members: Member) -> list[Entry]:
-        assert list(ingest(labelled(*members), journal)) == list(range(1, len(members) + 1))
-        return [journal.entries[number] for number in range(len(members))]
-
-    return of
-
-
-def test_good_pictures_are_stored_in_order(outcome: Outcome, tmp_path: Path) -> None:
-    files = faces(150)  # more than may wait at once
-    entries = outcome(*(Member(f"s/{name}", data) for name, data in files.items()))
-    assert [entry.file for entry in entries] == list(files)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == files
-    name, first = next(iter(files.items()))
-    digest = hashlib.sha256(first).hexdigest()
-    size = (24, 24, len(first), digest)
-    assert entries[0] == Entry(0, f"s/{name}", name, *size, gender="male", race="white")
-
-
-def test_rejects_have_a_reason(outcome: Outcome, tmp_path: Path) -> None:
-    good = drawn(1)
-    entries = outcome(
-        Member("readme.txt", b"text"),
-        Member("39_1_2017.jpg", good),
-        Member("20_1_0_cut.jpg", good[: len(good) // 2]),
-        Member("20_1_0_link.jpg", b"", "a broken link"),
-        Member("20_1_0_tiny.jpg", drawn(1, (8, 8))),
-    )
-    expected = ("not a picture by its name", "no age and gender", "cut off", "a broken link", "8 x")
-    for entry, words in zip(entries, expected, strict=True):
-        assert words in (entry.reason or "")
-    assert not any((tmp_path / "images").iterdir())
-
-
-def test_each_name_is_stored_once(outcome: Outcome, tmp_path: Path) -> None:
-    good, other = drawn(1), drawn(2)
-    entries = outcome(
-        Member("a/20_1_0_t.jpg", good[:100]),  # broken, so it does not take the name
-        Member("b/20_1_0_t.jpg", good),
-        Member("b/20_1_0_t.jpg", good),  # a tar may hold one path twice
-        Member("c/20_1_0_t.jpg", other),
-        Member("c/20_1_0_T.JPG", good),  # the same file on some systems
-    )
-    assert [entry.file for entry in entries] == [None, "20_1_0_t.jpg", None, None, None]
-    assert [entry.copy_of for entry in entries] == [None, None, "b/20_1_0_t.jpg", None, None]
-    assert entries[3].reason == entries[4].reason == "its name is taken by 'b/20_1_0_t.jpg'"
-    assert (tmp_path / "images" / "20_1_0_t.jpg").read_bytes() == good
-
-
-def test_files_in_the_journal_are_skipped(journal: Journal[Entry]) -> None:
-    members = [Member(name, data) for name, data in faces(5).items()]
-    assert list(itertools.islice(ingest(labelled(*members), journal), 3)) == [1, 2, 3]
-    known = dict(journal.entries)
-    assert list(ingest(labelled(*members), journal)) == [4, 5]
-    assert {number: journal.entries[number] for number in known} == known
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -7,9 +7,10 @@ Every file of the source becomes a sample, a reject with its reason, or a copy o
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from posixpath import commonpath, dirname
 from typing import Any
@@ -81,11 +82,13 @@ def import_dataset(
                 survey.tables[name] = table
             report("check", done, None)
         reader = recognise(survey)
-        journal = open_journal(dest, origin)
+        about = {"sha256": origin.sha256, "name": origin.path.name}
+        check = partial(_check_same, dest, origin)
+        journal = Journal(dest / ".import", dest / "images", Entry, about, check)
         before = len(journal.entries)
         with closing(journal):
             report("import", before, reader.total)
-            for done in ingest(reader.pictures(limits), journal):
+            for done in _ingest(reader.pictures(limits), journal):
                 report("import", done, reader.total)
         _write_tables(dest, origin, reader, list(journal.entries.values()))
         journal.remove()
@@ -100,7 +103,7 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
     table, about = dest / "samples.parquet", dest / "dataset.json"
     try:
         facts = json.loads(about.read_text("utf-8"))
-        source, known = facts["source"]["name"], facts["source"]["sha256"]
+        source = {name: facts["source"][name] for name in ("name", "sha256")}
         found = {name: facts[name] for name in ("rejects", "copies", "published_folds")}
         form = facts.get("form", {"recognised": "UTKFace file names", "terms": UTKFACE_TERMS})
         found |= {name: form[name] for name in ("recognised", "terms")}
@@ -108,11 +111,7 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
         raise DatasetError(
             f"cannot read {str(about)!r}: delete {str(dest)!r} and import again"
         ) from error
-    if known != origin.sha256:
-        raise DatasetError(
-            f"{str(dest)!r} holds a dataset from another source, {source!r}: "
-            "choose another folder, or delete this one"
-        )
+    _check_same(dest, origin, source)
     if not table.is_file():
         return None
     dataset = Dataset(dest)
@@ -120,6 +119,15 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
         table.unlink()  # it vouches for pictures that are gone
         return None
     return Imported(dataset, before=0, already=True, **found)
+
+
+def _check_same(dest: Path, origin: Source, known: Mapping[str, Any]) -> None:
+    """Raise DatasetError where a dataset in DEST, finished or not, is of another source."""
+    if known.get("sha256") != origin.sha256:
+        raise DatasetError(
+            f"{str(dest)!r} holds a dataset from another source, {known.get('name')!r}: "
+            "choose another folder, or delete this one"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +155,6 @@ class Entry(JournalEntry):
         return self.file is None or (picture.is_file() and picture.stat().st_size == self.size)
 
 
-def open_journal(target: Path, source: Source) -> Journal[Entry]:
-    """Start or resume an import. Raises DatasetError for a folder with one of another source."""
-
-    def check(known: Any) -> None:
-        if known.get("sha256") != source.sha256:
-            raise DatasetError(
-                f"{str(target)!r} holds an unfinished import of another source, "
-                f"{known.get('name')!r}: choose another folder, or delete this one"
-            )
-
-    about = {"sha256": source.sha256, "name": source.path.name}
-    return Journal(target / ".import", target / "images", Entry, about, check)
-
-
 def verify_picture(content: bytes) -> tuple[int, int, str]:
     """Decode a picture file to its last line; return width, height (upright) and SHA-256.
 
@@ -173,11 +167,8 @@ def verify_picture(content: bytes) -> tuple[int, int, str]:
     return width, height, hashlib.sha256(content).hexdigest()
 
 
-def ingest(pictures: Iterable[Labelled], journal: Journal[Entry]) -> Iterator[int]:
-    """Verify pictures on a few threads, store and record them in their order.
-
-    Those that the journal has are skipped. Yields how many are done after each.
-    """
+def _ingest(pictures: Iterable[Labelled], journal: Journal[Entry]) -> Iterator[int]:
+    """Verify pictures on a few threads, store and record them in order; yield how many are done."""
     # by casefold names, since some file systems do not distinguish upper and lower case
     stored = {one.file.casefold(): one for one in journal.entries.values() if one.file}
     new = (item for item in enumerate(pictures) if item[0] not in journal.entries)

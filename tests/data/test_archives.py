@@ -1,8 +1,8 @@
 import gzip
 import stat
-import struct
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from agelens.errors import AgelensError, ArchiveRefused, DatasetError, SourceErr
 from labelled import write_any
 
 FILES = {"a.jpg": b"first", "deep/er/b.jpg": b"second" * 5_000, "empty.txt": b""}
-KINDS = ["set.tar", "set.tar.gz", "set.tgz", "set.zip"]
+KINDS = ["set.tar", "set.tar.gz", "set.zip"]
 CALM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -32,43 +32,50 @@ def test_reads_files_in_order_whatever_the_archives_name(
     assert dict(read_archive(path, at_the_limits)) == FILES
 
 
+def header(name: str, kind: bytes, size: int = 0) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.size, member.linkname = kind, size, "target"
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def refused(path: Path, why: str, limits: Limits | None = None) -> str:
+    with pytest.raises(ArchiveRefused, match=why) as refusal:
+        list(read_archive(path, limits))
+    return str(refusal.value)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive at all", b"\xff\xd8\xff\xe0" + b"x" * 600])
 def test_other_files_are_no_archives(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "set.tar.gz"
+    with pytest.raises(SourceError, match="No such file"):
+        list(read_archive(path))
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=r"is not an archive: expected a .tar.gz"):
         list(read_archive(path))
 
 
-def test_missing_archives_and_empty_ones(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="No such file"):
-        list(read_archive(tmp_path / "none.zip"))
+def test_empty_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.mkdir("folder")
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
-        folder = tarfile.TarInfo("folder")
-        folder.type = tarfile.DIRTYPE
-        tar.addfile(folder)
+    (tmp_path / "a.tar").write_bytes(header("folder", tarfile.DIRTYPE) + bytes(1024))
     zipfile.ZipFile(tmp_path / "none.zip", "w").close()
     for path in sorted(tmp_path.iterdir()):
         assert list(read_archive(path)) == []
 
 
-HOSTILE_NAMES = [
-    ("../out.jpg", "leaves the folder"), ("a/../../out.jpg", "leaves the folder"),
-    ("a\\..\\..\\out.jpg", "leaves the folder"), ("..", "leaves the folder"),
-    ("/etc/out.jpg", "absolute"), ("\\\\host\\out.jpg", "absolute"),
-    ("C:\\out.jpg", "absolute"), ("c:out.jpg", "absolute"),
-]  # fmt: skip
-
-
 @pytest.mark.parametrize("file", KINDS)
-@pytest.mark.parametrize(("name", "why"), HOSTILE_NAMES)
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("../out.jpg", "leaves the folder"), ("a/../../out.jpg", "leaves the folder"),
+        ("a\\..\\..\\out.jpg", "leaves the folder"), ("..", "leaves the folder"),
+        ("/etc/out.jpg", "absolute"), ("\\\\host\\out.jpg", "absolute"),
+        ("C:\\out.jpg", "absolute"), ("c:out.jpg", "absolute"),
+    ],
+)  # fmt: skip
 def test_refuses_paths_that_lead_elsewhere(tmp_path: Path, file: str, name: str, why: str) -> None:
     path = write_any(tmp_path / file, {"good.jpg": b"x", name: b"evil"})
-    with pytest.raises(ArchiveRefused, match=why) as refusal:
-        list(read_archive(path))
-    assert repr(name) in str(refusal.value)
+    assert repr(name) in refused(path, why)
 
 
 @given(st.text())
@@ -94,12 +101,8 @@ def test_safe_names_stay_inside(name: str) -> None:
     ],
 )  # fmt: skip
 def test_refuses_tar_members_that_are_no_files(tmp_path: Path, kind: bytes, why: str) -> None:
-    member = tarfile.TarInfo("odd.jpg")
-    member.type, member.linkname = kind, "target"
-    path = tmp_path / "a.tar"
-    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    with pytest.raises(ArchiveRefused, match=f"'odd.jpg' .*{why}"):
-        list(read_archive(path))
+    (tmp_path / "a.tar").write_bytes(header("odd.jpg", kind) + bytes(1024))
+    refused(tmp_path / "a.tar", f"'odd.jpg' .*{why}")
 
 
 @pytest.mark.parametrize(
@@ -111,21 +114,18 @@ def test_refuses_zip_members_that_are_no_files(tmp_path: Path, mode: int, why: s
     member.external_attr = (mode | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(member, "/etc/passwd")
-    with pytest.raises(ArchiveRefused, match=f"'odd.jpg' .*{why}"):
-        list(read_archive(tmp_path / "a.zip"))
+    refused(tmp_path / "a.zip", f"'odd.jpg' .*{why}")
 
 
 def test_refuses_encrypted_and_rare_zip_members(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("odd.jpg", b"x")
-    with pytest.raises(ArchiveRefused, match=r"'odd.jpg' is compressed by method 12"):
-        list(read_archive(path))
+    refused(path, "'odd.jpg' is compressed by method 12")
     content = bytearray(write_any(path, {"odd.jpg": b"x"}).read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag "encrypted"
     path.write_bytes(content)
-    with pytest.raises(ArchiveRefused, match=r"'odd.jpg' is encrypted"):
-        list(read_archive(path))
+    refused(path, "'odd.jpg' is encrypted")
 
 
 @pytest.mark.parametrize("file", KINDS)
@@ -138,9 +138,7 @@ def test_refuses_encrypted_and_rare_zip_members(tmp_path: Path) -> None:
     ],
 )
 def test_limits_name_the_member(tmp_path: Path, file: str, limits: Limits, why: str) -> None:
-    path = write_any(tmp_path / file, FILES | {"d.jpg": b"x"})
-    with pytest.raises(ArchiveRefused, match=why):
-        list(read_archive(path, limits))
+    refused(write_any(tmp_path / file, FILES | {"d.jpg": b"x"}), why, limits)
 
 
 @pytest.mark.parametrize("file", ["set.tar.gz", "set.zip"])
@@ -148,18 +146,8 @@ def test_refuses_what_swells(tmp_path: Path, file: str) -> None:
     files = {f"{place}.jpg": bytes(2_000_000) for place in range(10)}
     path = write_any(tmp_path / file, files)
     assert path.stat().st_size < 50_000
-    with pytest.raises(ArchiveRefused, match=r"'2.jpg' takes the archive .* zip bomb"):
-        list(read_archive(path, Limits(expansion=100, free_bytes=5_000_000)))
-
-
-def test_zip_cannot_give_more_than_it_declares(tmp_path: Path) -> None:
-    path = write_any(tmp_path / "a.zip", {"a.jpg": bytes(1_000_000)})
-    content = bytearray(path.read_bytes())
-    central = content.index(b"PK\x01\x02")
-    content[central + 24 : central + 28] = struct.pack("<I", 10)
-    path.write_bytes(content)
-    with pytest.raises(DatasetError, match="damaged"):
-        list(read_archive(path))
+    limits = Limits(expansion=100, free_bytes=5_000_000)
+    refused(path, "'2.jpg' takes the archive .* zip bomb", limits)
 
 
 def test_zip_members_that_overlap_count_each_time(tmp_path: Path) -> None:
@@ -171,56 +159,49 @@ def test_zip_members_that_overlap_count_each_time(tmp_path: Path) -> None:
         list(read_archive(path, Limits(total_bytes=5_000_000)))
 
 
-def header(name: str, kind: bytes, size: int) -> bytes:
-    member = tarfile.TarInfo(name)
-    member.type, member.size = kind, size
-    return member.tobuf(tarfile.GNU_FORMAT)
-
-
 def test_refuses_a_header_that_swells(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     huge = 2**23
     with gzip.open(path, "wb") as file:
-        file.write(header("good.jpg", tarfile.REGTYPE, 0))
+        file.write(header("good.jpg", tarfile.REGTYPE))
         file.write(header("pax", tarfile.XHDTYPE, huge) + bytes(huge) + bytes(1024))
-    with pytest.raises(ArchiveRefused, match=r"'good.jpg' is followed by a header of over"):
-        list(read_archive(path))
+    refused(path, "'good.jpg' is followed by a header of over")
 
 
-@pytest.mark.parametrize("size", [-1, -512, -(2**60)])
+LINK = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 2) + b"x".ljust(512, b"\0")
+
+
+@pytest.mark.parametrize("size", [-1, -512, -(2**60), None])
 def test_negative_sizes_and_thousands_of_chained_headers_are_damage(
-    tmp_path: Path, size: int
+    tmp_path: Path, size: int | None
 ) -> None:
-    path = tmp_path / "a.tar"
-    link = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 2) + b"x".ljust(512, b"\0")
-    for content in (
-        header("a.jpg", tarfile.REGTYPE, size) + bytes(10_240),
-        link * 900 + header("a.jpg", tarfile.REGTYPE, 0) + bytes(1024),
-    ):
-        path.write_bytes(content)
-        with pytest.raises(DatasetError, match="damaged"):
-            list(read_archive(path))
-
-
-def test_tar_with_a_broken_header_inside_is_not_taken_for_a_short_one(tmp_path: Path) -> None:
-    path = write_any(tmp_path / "a.tar", {"a.jpg": b"x", "b.jpg": b"y", "c.jpg": b"z"})
-    content = bytearray(path.read_bytes())
-    content[1024 + 150] ^= 0xFF  # the check sum in b.jpg's header
-    path.write_bytes(content)
+    links = LINK * 900 if size is None else b""
+    content = links + header("a.jpg", tarfile.REGTYPE, size or 0) + bytes(10_240)
+    (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(DatasetError, match="damaged"):
-        list(read_archive(path))
+        list(read_archive(tmp_path / "a.tar"))
 
 
-def test_gzip_check_sum_is_read_though_the_tar_ends_before_it(tmp_path: Path) -> None:
-    path = write_any(tmp_path / "a.tar.gz", FILES)
+@pytest.mark.parametrize(
+    ("file", "place", "match"),
+    [
+        ("a.zip", lambda content: content.index(b"PK\x01\x02") + 24, "damaged"),  # a smaller size
+        ("a.tar.gz", lambda content: -8, "CRC"),  # behind the end of the tar
+        ("a.tar", lambda content: 1024 + 150, "damaged"),  # the second header, not the end
+    ],
+)
+def test_wrong_sizes_and_check_sums_are_damage(
+    tmp_path: Path, file: str, place: Callable[[bytes], int], match: str
+) -> None:
+    path = write_any(tmp_path / file, FILES)
     content = bytearray(path.read_bytes())
-    content[-8] ^= 0xFF
+    content[place(content)] ^= 4
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match="CRC"):
+    with pytest.raises(DatasetError, match=match):
         list(read_archive(path))
 
 
-@pytest.mark.parametrize("file", ["set.tar.gz", "set.zip", "set.tar"])
+@pytest.mark.parametrize("file", KINDS)
 @CALM
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_cut_archive_is_never_taken_for_whole(tmp_path: Path, file: str, share: float) -> None:
@@ -233,7 +214,7 @@ def test_a_cut_archive_is_never_taken_for_whole(tmp_path: Path, file: str, share
         list(read_archive(path))
 
 
-@pytest.mark.parametrize("file", ["set.tar.gz", "set.zip", "set.tar"])
+@pytest.mark.parametrize("file", KINDS)
 @CALM
 @given(data=st.data())
 def test_damage_never_escapes_as_another_error(

@@ -1,6 +1,5 @@
 """Every form that `agelens data import` reads, each imported from drawn faces."""
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -18,6 +17,7 @@ from agelens.data.dataset import hashed_fold, published
 from agelens.data.importer import Imported, import_dataset
 from agelens.data.readers.csv_files import pixels, rows
 from agelens.data.readers.reader import flat_name
+from agelens.data.storage import read_rejects
 from agelens.errors import DatasetError
 from labelled import drawn, faces, table, write_any, write_folder
 
@@ -29,9 +29,10 @@ def labels(imported: Imported) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in rows}
 
 
-def rejects(dest: Path) -> dict[str, str]:
-    with (dest / "rejects.csv").open(encoding="utf-8", newline="") as file:
-        return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+def run(tmp_path: Path, source: dict[str, bytes] | Path, kind: str = "s") -> Imported:
+    """Import files, written as a folder or archive, or what a path names."""
+    path = source if isinstance(source, Path) else write_any(tmp_path / kind, source)
+    return import_dataset(path, tmp_path / "d")
 
 
 def number(side: int, channels: int, seed: int) -> list[int]:
@@ -62,9 +63,8 @@ def test_pixel_csv_in_grey_with_names(tmp_path: Path, inside: bool) -> None:
     ]
     content = table("age,ethnicity,gender,img_name,pixels", rows)
     source = write_folder(tmp_path / "s", {"age_gender.csv": content})
-    imported = import_dataset(source if inside else source / "age_gender.csv", tmp_path / "d")
-    form = "a CSV of pixels as text (age_gender.csv: 4 rows of 48 x 48 grey)"
-    assert imported.recognised == form
+    imported = run(tmp_path, source if inside else source / "age_gender.csv")
+    assert imported.recognised.endswith("text (age_gender.csv: 4 rows of 48 x 48 grey)")
     named = f"26_1_3_{TIME}.png"
     assert labels(imported) == {
         named: (26, "female", "indian"),
@@ -73,7 +73,7 @@ def test_pixel_csv_in_grey_with_names(tmp_path: Path, inside: bool) -> None:
     assert stored(tmp_path / "d", named) == ("L", first)
     folds = dict(imported.dataset.samples.select("file", "fold").iter_rows())
     assert folds[named] == published()[KNOWN]  # the photo keeps its fold in any form
-    why = rejects(tmp_path / "d")
+    why = read_rejects(tmp_path / "d")
     assert "2,303 pixel values: expected a square" in why["row 000003"]
     assert "age '130'" in why["row 000004"]
 
@@ -82,11 +82,11 @@ def test_pixel_csv_in_colour_without_names_twice(tmp_path: Path) -> None:
     values = number(50, 3, 0)
     source = tmp_path / "faces.csv"
     source.write_bytes(table("age,gender,ethnicity,image", [(1, 0, 2, text(values))]))
-    imported = import_dataset(source, tmp_path / "d")
+    imported = run(tmp_path, source)
     assert "1 rows of 50 x 50 colour" in imported.recognised
     assert labels(imported) == {"row_000001.png": (1, "male", "asian")}
     assert stored(tmp_path / "d", "row_000001.png") == ("RGB", values)
-    again = import_dataset(source, tmp_path / "d")
+    again = run(tmp_path, source)
     assert again.already
     assert (again.recognised, again.terms) == (imported.recognised, imported.terms)
 
@@ -110,10 +110,10 @@ def test_crop_part1_beside_utkface(tmp_path: Path) -> None:
     files = {f"archive/UTKFace/{name}.chip.jpg": data for name, data in two}
     files |= {f"archive/crop_part1/{name}.chip.jpg": data for name, data in two}
     only = {"crop_part1/" + name + ".chip.jpg": data for name, data in faces(3).items()}
-    imported = import_dataset(write_any(tmp_path / "s.zip", files), tmp_path / "d")
+    imported = run(tmp_path, files, "s.zip")
     assert imported.recognised == "UTKFace file names (4 files; folders: UTKFace, crop_part1)"
     assert (len(imported.dataset), imported.copies) == (2, 2)
-    imported = import_dataset(write_any(tmp_path / "c", only), tmp_path / "e")
+    imported = run(tmp_path / "e", only)
     assert imported.recognised == "UTKFace file names (3 files; folders: crop_part1)"
 
 
@@ -129,15 +129,14 @@ def test_labels_csv_with_ages_and_ranges(tmp_path: Path, kind: str) -> None:
     files = {"top/labels.csv": b"\xef\xbb\xbf" + listed, "top/sub/b.png": drawn(9, kind="PNG")}
     for seed, name in enumerate(("a", "c", "d", "e", "f", "stray")):
         files[f"top/images/{name}.jpg"] = drawn(seed)
-    imported = import_dataset(write_any(tmp_path / kind, files), tmp_path / "d")
-    form = "a folder of pictures with a label table (top/labels.csv: 7 rows)"
-    assert imported.recognised == form
+    imported = run(tmp_path, files, kind)
+    assert imported.recognised.endswith("with a label table (top/labels.csv: 7 rows)")
     assert labels(imported) == {
         "a.jpg": (31, "female", None, None, None),
         "sub_b.png": (24, "male", None, 20, 29),
         "f.jpg": (44, None, None, None, None),
     }
-    why = rejects(tmp_path / "d")
+    why = read_rejects(tmp_path / "d")
     assert "named in top/labels.csv row 4, but there is no such picture" in why["gone.jpg"]
     assert "row 5: age 'old'" in why["images/c.jpg"]
     assert "gender '1'" in why["images/d.jpg"]
@@ -152,7 +151,7 @@ def test_fgnet_names_keep_a_person_in_one_fold(tmp_path: Path) -> None:
              for subject in range(1, 6) for age in (2, 18, 43) for letter in ("", "a")]  # fmt: skip
     files = {f"FGNET/images/{name}": drawn(seed) for seed, name in enumerate(names)}
     files["FGNET/images/readme.jpg"] = drawn(99)
-    imported = import_dataset(write_folder(tmp_path / "s", files), tmp_path / "d")
+    imported = run(tmp_path, files)
     assert "FG-NET file names (30 files" in imported.recognised
     samples = imported.dataset.samples
     assert sorted(samples["age"].unique()) == [2, 18, 43]
@@ -160,24 +159,22 @@ def test_fgnet_names_keep_a_person_in_one_fold(tmp_path: Path) -> None:
     assert samples.group_by("subject").agg(pl.col("fold").n_unique())["fold"].max() == 1
     first = samples.filter(pl.col("subject") == "001")["fold"][0]
     assert first == hashed_fold("001A02.JPG")
-    assert list(rejects(tmp_path / "d")) == ["readme.jpg"]
+    assert list(read_rejects(tmp_path / "d")) == ["readme.jpg"]
 
 
 def test_fairface_label_files(tmp_path: Path) -> None:
     columns = "file,age,gender,race,service_test"
+    train = [
+        ("train/1.jpg", "50-59", "Male", "East Asian", True),
+        ("train/2.jpg", "more than 70", "Female", "Latino_Hispanic", False),
+    ]
     files = {
-        "f/fairface_label_train.csv": table(columns, [
-            ("train/1.jpg", "50-59", "Male", "East Asian", True),
-            ("train/2.jpg", "more than 70", "Female", "Latino_Hispanic", False),
-        ]),
-        "f/fairface_label_val.csv": table(columns, [
-            ("val/1.jpg", "3-9", "Female", "Black", False),
-        ]),
-        "f/margin025/train/1.jpg": drawn(1),
-        "f/margin025/train/2.jpg": drawn(2),
-        "f/margin025/val/1.jpg": drawn(3),
-    }  # fmt: skip
-    imported = import_dataset(write_folder(tmp_path / "s", files), tmp_path / "d")
+        "f/fairface_label_train.csv": table(columns, train),
+        "f/fairface_label_val.csv": table(columns, [("val/1.jpg", "3-9", "Female", "Black", "")]),
+    }
+    for seed, name in enumerate(("train/1", "train/2", "val/1")):
+        files[f"f/margin025/{name}.jpg"] = drawn(seed)
+    imported = run(tmp_path, files)
     assert imported.recognised.startswith("FairFace label files (f/fairface_label_train.csv")
     assert "CC BY 4.0" in imported.terms
     assert labels(imported) == {
@@ -194,7 +191,7 @@ def test_hugging_face_folder_with_metadata_csv(tmp_path: Path) -> None:
         "train/0001.png": drawn(1, kind="PNG"),
         "test/0001.png": drawn(2, kind="PNG"),
     }
-    imported = import_dataset(write_folder(tmp_path / "s", files), tmp_path / "d")
+    imported = run(tmp_path, files)
     assert imported.recognised.startswith("a Hugging Face image folder (test/metadata.csv")
     assert labels(imported) == {
         "test_0001.png": (80, "male", None),
@@ -202,29 +199,21 @@ def test_hugging_face_folder_with_metadata_csv(tmp_path: Path) -> None:
     }
 
 
-def write_parquet(path: Path, pictures: list[bytes | None], **columns: list[Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    names = [None if data is None else {"bytes": data, "path": f"{n}.jpg"}
-             for n, data in enumerate(pictures)]  # fmt: skip
-    frame = pl.DataFrame(
-        {"image": names} | columns,
-        schema_overrides={"image": pl.Struct({"bytes": pl.Binary, "path": pl.String})},
-    )
-    classes = {"gender": {"names": ["Male", "Female"], "_type": "ClassLabel"}}
-    about = {"huggingface": json.dumps({"info": {"features": classes}})}
-    frame.write_parquet(path, metadata=about)
-    return path
-
-
 @pytest.mark.parametrize("alone", [False, True])
 def test_hugging_face_parquet(tmp_path: Path, alone: bool) -> None:
     pictures: list[bytes | None] = [drawn(n) for n in range(150)]
     pictures[3] = None
     columns = {"age": [n % 90 for n in range(150)], "gender": [n % 2 for n in range(150)]}
-    path = write_parquet(tmp_path / "s/data/train-00000.parquet", pictures, **columns)
-    imported = import_dataset(path if alone else tmp_path / "s", tmp_path / "d")
-    form = "Hugging Face Parquet (1 file, 150 rows, pictures in the column image)"
-    assert imported.recognised == form
+    names = [data and {"bytes": data, "path": f"{n}.jpg"} for n, data in enumerate(pictures)]
+    kind = pl.Struct({"bytes": pl.Binary, "path": pl.String})
+    frame = pl.DataFrame({"image": names} | columns, schema_overrides={"image": kind})
+    classes = {"gender": {"names": ["Male", "Female"], "_type": "ClassLabel"}}
+    path = tmp_path / "s/data/train-00000.parquet"
+    path.parent.mkdir(parents=True)
+    about = {"huggingface": json.dumps({"info": {"features": classes}})}
+    frame.write_parquet(path, metadata=about)
+    imported = run(tmp_path, path if alone else tmp_path / "s")
+    assert imported.recognised.endswith("(1 file, 150 rows, pictures in the column image)")
     assert (len(imported.dataset), imported.rejects) == (149, 1)
     prefix = "" if alone else "data_"
     assert labels(imported)[f"{prefix}train-00000_149.jpg"] == (59, "female", None)
@@ -234,15 +223,14 @@ def test_hugging_face_parquet(tmp_path: Path, alone: bool) -> None:
 def test_parquet_numbers_without_names_are_rejects(tmp_path: Path) -> None:
     frame = pl.DataFrame({"image": [drawn(1), drawn(2)], "age": [1, 2], "gender": ["f", "0"]})
     frame.write_parquet(tmp_path / "x.parquet")
-    imported = import_dataset(tmp_path / "x.parquet", tmp_path / "d")
-    assert labels(imported) == {"x_000001.jpg": (1, "female", None)}
-    assert "data sets number genders differently" in rejects(tmp_path / "d")["row 000002"]
+    assert labels(run(tmp_path, tmp_path / "x.parquet")) == {"x_000001.jpg": (1, "female", None)}
+    assert "data sets number genders differently" in read_rejects(tmp_path / "d")["row 000002"]
 
 
 def test_labels_beside_published_names_keep_their_folds(tmp_path: Path) -> None:
     files = {"train/" + KNOWN: drawn(1), "train/x.jpg": drawn(2)}
     files["labels.csv"] = table("file,age,gender", [(name, 26, "f") for name in list(files)])
-    samples = import_dataset(write_folder(tmp_path / "s", files), tmp_path / "d").dataset.samples
+    samples = run(tmp_path, files).dataset.samples
     assert samples["file"].to_list() == [KNOWN, "train_x.jpg"]
     assert samples["fold"][0] == published()[KNOWN]
 
@@ -257,17 +245,15 @@ def test_a_zip_of_pixels_or_with_a_huge_table_says_to_unpack(tmp_path: Path) -> 
 
 
 def test_changed_labels_are_another_source(tmp_path: Path) -> None:
-    source = write_folder(tmp_path / "s", {"a.jpg": drawn(1), "labels.csv": b"file,age\na.jpg,31"})
-    import_dataset(source, tmp_path / "d")
-    (source / "labels.csv").write_bytes(b"file,age\na.jpg,32")
+    files = {"a.jpg": drawn(1), "labels.csv": b"file,age\na.jpg,31"}
+    run(tmp_path, files)
     with pytest.raises(DatasetError, match="holds a dataset from another source"):
-        import_dataset(source, tmp_path / "d")
+        run(tmp_path, files | {"labels.csv": b"file,age\na.jpg,32"})
 
 
 def test_paths_in_a_table_never_leave_the_folder(tmp_path: Path) -> None:
     listed = table("file,age", [("a.jpg", 3), ("/etc/passwd", 4), ("../up.jpg", 5)])
-    source = write_folder(tmp_path / "s", {"in/a.jpg": drawn(1), "in/labels.csv": listed})
-    imported = import_dataset(source, tmp_path / "d")
+    imported = run(tmp_path, {"in/a.jpg": drawn(1), "in/labels.csv": listed})
     assert (len(imported.dataset), imported.rejects) == (1, 2)
     assert [path.name for path in (tmp_path / "d/images").iterdir()] == ["a.jpg"]
 

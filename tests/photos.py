@@ -14,8 +14,8 @@ def photo(seed: int, side: int = 200) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def encoded(pixels: NDArray[np.uint8], quality: int = 95) -> bytes:
-    """Give a JPEG file."""
+def encoded(pixels: NDArray[np.uint8], quality: int = 95, kind: str = "JPEG") -> bytes:
+    """Give the bytes of a picture file."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    Image.fromarray(pixels).save(file, kind, quality=quality)
     return file.getvalue()

@@ -36,38 +36,29 @@ BLANK = "24_0_1_20170116220224657 .jpg"  # as published
 
 
 @pytest.mark.parametrize(
-    ("line", "name"),
+    ("start", "between", "end"),
     [
-        (f"{NAME} " + " ".join(NUMBERS) + " \n", NAME),  # as released: a blank at the end
-        (f"{NAME}\t" + "\t".join(NUMBERS), NAME),
-        (f"{NAME}," + ",".join(NUMBERS) + "\r\n", NAME),
-        (f'"{NAME}"; ' + "; ".join(NUMBERS), NAME),
-        (f"  {NAME}   " + "  ".join(NUMBERS), NAME),
-        (f"{BLANK} " + " ".join(NUMBERS), BLANK),
+        (f"{NAME} ", " ", " \n"),  # as released: a blank at the end
+        (f"{NAME}\t", "\t", ""), (f"{NAME},", ",", "\r\n"), (f'"{NAME}"; ', "; ", ""),
+        (f"  {NAME}   ", "  ", ""), (f"{BLANK} ", " ", ""),
     ],
-)
-def test_variants_of_a_line(line: str, name: str) -> None:
-    file, shape = read_line(line)
-    assert file == name
+)  # fmt: skip
+def test_variants_of_a_line(start: str, between: str, end: str) -> None:
+    file, shape = read_line(start + between.join(NUMBERS) + end)
+    assert file == (BLANK if BLANK in start else NAME)
     np.testing.assert_array_equal(shape, SHAPE)
 
 
 @pytest.mark.parametrize(
-    "line",
+    "words",
     [
-        NAME,
-        f"{NAME} " + " ".join(NUMBERS[1:]),
-        f"{NAME} 1 " + " ".join(NUMBERS),
-        f"{NAME} nan " + " ".join(NUMBERS[1:]),
-        f"{NAME} 1e9 " + " ".join(NUMBERS[1:]),
-        f"{NAME} x " + " ".join(NUMBERS[1:]),
-        " ".join(NUMBERS),
-        f"{NAME} " + " ".join("1" * 100 for _ in range(136)),
+        [NAME], [NAME, *NUMBERS[1:]], [NAME, "1", *NUMBERS], [NAME, "nan", *NUMBERS[1:]],
+        [NAME, "1e9", *NUMBERS[1:]], [NAME, "x", *NUMBERS[1:]], NUMBERS, [NAME, *["1" * 100] * 136],
     ],
-)
-def test_lines_that_are_wrong(line: str) -> None:
+)  # fmt: skip
+def test_lines_that_are_wrong(words: list[str]) -> None:
     with pytest.raises(ValueError, match="expected"):
-        read_line(line)
+        read_line(" ".join(words))
 
 
 @given(st.integers(0, 2**32), st.floats(0.001, 9999), st.sampled_from([NAME, "a b.jpg", "50.jpg"]))

@@ -27,7 +27,7 @@ def detector() -> Detector:
 
 @pytest.fixture(scope="module")
 def portrait(detector: Detector, astronaut: Chip) -> Chip:
-    """The portrait's face as a chip."""
+
     return warp(astronaut, detector.detect(astronaut)[0].landmarks, 200)
 
 

@@ -39,13 +39,11 @@ from agelens.images import decode
 from agelens.images.resample import cut
 from agelens.results import Landmarks
 
-COLUMNS = (
+COLUMNS = (  # of chips.csv: box and points in pixels of the picture; face 1 is the largest
     "chip", "picture", "face", "detection_score", "left", "top", "right", "bottom",
     "right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y", "nose_x", "nose_y",
     "right_mouth_x", "right_mouth_y", "left_mouth_x", "left_mouth_y",
 )  # fmt: skip
-"""Of chips.csv: box and points in pixels of the picture; face 1 is the largest."""
-
 QUALITY = 95
 PADDING = 0.2  # of dlib's template, on each side
 LOOKS = 2  # the second, on the chip that the first gives, halves what is left

@@ -15,6 +15,7 @@ import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -30,24 +31,21 @@ try:
 except ModuleNotFoundError as error:  # the base install has none
     raise MissingExtra("polars", "data") from error
 
-SCHEMA = {
+SCHEMA = {  # the columns of `samples.parquet`
     "file": pl.String,  # name in images/, unique
     "age": pl.Int16,  # years, 0 to 116
     "gender": pl.String,  # "female" or "male", or null where the source has none
-    "race": pl.String,  # one of utkface.RACES, or null; for breakdowns only
+    "race": pl.String,  # one of labels.RACES, or null; for breakdowns only
     "width": pl.Int32,  # pixels
     "height": pl.Int32,  # pixels
     "sha256": pl.String,  # of the file, 64 hex digits
     "fold": pl.Int8,  # 0 to 9
 }
-"""The columns of `samples.parquet`."""
-
-OPTIONAL = {
+OPTIONAL = {  # further columns, there only where the source fills them
     "age_low": pl.Int16,  # years, where the source gives a range; `age` is then its middle
     "age_high": pl.Int16,  # years, included
     "subject": pl.String,  # who it is, where the source names people; one person is in one fold
 }
-"""Further columns, there only where the source fills them."""
 
 
 FOLDS = 10
@@ -66,14 +64,13 @@ class Split(NamedTuple, Generic[Part]):
 
 
 class Dataset:
-    """An open dataset folder.
+    """An open dataset folder. Raises DatasetError for one that is not complete.
 
     `samples` is a polars DataFrame of N rows; row numbers, as in `split`, are its own. A part
     as a frame: `dataset.samples[dataset.split(0).test]`.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """Open a folder. Raises DatasetError when it is not a complete dataset folder."""
         self.folder = Path(folder)
         table = self.folder / "samples.parquet"
         if not table.is_file():
@@ -162,10 +159,9 @@ def _published_by_key() -> Mapping[str, int]:
 
 def published_fold(name: str) -> int | None:
     """Return the v1 fold of a UTKFace file, plain or `.chip.jpg`; None where v1 knows no such."""
-    try:
+    with suppress(BadLabel):
         return _published_by_key().get(photo_key(name))
-    except BadLabel:
-        return None
+    return None
 
 
 def hashed_fold(name: str) -> int:

@@ -1,12 +1,12 @@
-"""Labels of faces, read from words and from UTKFace's file names: age, gender and race.
+"""Labels of faces, read from words and from UTKFace's file names, whose codes live here alone.
 
-This is the one place where UTKFace's integer codes live. A name is `[age]_[gender]_[race]_[time]`
-with `.jpg` or `.jpg.chip.jpg`, after the data set's own page (Zhang, Song and Qi, CVPR 2017): age
-0 to 116 in years, gender 0 male and 1 female, race 0 White, 1 Black, 2 Asian, 3 Indian, 4 Other.
+A name is `[age]_[gender]_[race]_[time]` with `.jpg` or `.jpg.chip.jpg` (Zhang, Song and Qi, CVPR
+2017): age 0 to 116 in years, gender 0 male, 1 female, race 0 White, 1 Black, 2 Asian, 3 Indian.
 """
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,27 +15,21 @@ from agelens.inference.distribution import AGES
 from agelens.results import Gender
 
 OLDEST = AGES - 1
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""Endings, in lower case, of the files that are taken for pictures."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # in lower case, of what is taken for a picture
 
 UTKFACE_TERMS = (
     "UTKFace is for non-commercial research only. Its images are not to be redistributed; "
     "their copyright stays with their owners."
 )
-GENDERS = (Gender.MALE, Gender.FEMALE)
-"""Genders by UTKFace code."""
-
-RACES = ("white", "black", "asian", "indian", "other")
-"""Race names by UTKFace code; for breakdowns of errors only, never predicted."""
-
+GENDERS = (Gender.MALE, Gender.FEMALE)  # by UTKFace code
+RACES = ("white", "black", "asian", "indian", "other")  # too; for breakdowns of errors only
 # FairFace's seven groups in UTKFace's five; UTKFace counts Latino and Middle Eastern as Others.
 _RACES = {
     "east asian": "asian", "southeast asian": "asian", "latino_hispanic": "other",
     "latino": "other", "hispanic": "other", "middle eastern": "other", "others": "other",
 } | {race: race for race in RACES}  # fmt: skip
-_GENDERS = dict.fromkeys(("female", "f", "woman", "girl"), Gender.FEMALE) | dict.fromkeys(
-    ("male", "m", "man", "boy"), Gender.MALE
-)
+_GENDERS = dict.fromkeys(("female", "f", "woman", "girl"), Gender.FEMALE)
+_GENDERS |= dict.fromkeys(("male", "m", "man", "boy"), Gender.MALE)
 _NONE = ("", "nan", "none", "null", "na", "n/a", "unknown")
 _RANGE = re.compile(r"\(?\s*(\d{1,3})\s*(?:-|–|,|to)\s*(\d{1,3})\s*\)?", re.ASCII)
 _OPEN = re.compile(r"(?:more than|over|>=?)\s*(\d{1,3})|(\d{1,3})\s*\+", re.ASCII)
@@ -87,8 +81,7 @@ def read_label(name: str) -> Label:
         raise BadLabel(Path(name), f"age {age}, expected 0 to {OLDEST} years")
     if gender >= len(GENDERS):
         raise BadLabel(Path(name), f"gender {gender}, expected 0 (male) or 1 (female)")
-    known = race != "" and int(race) < len(RACES)
-    return Label(age, GENDERS[gender], RACES[int(race)] if known else None)
+    return Label(age, GENDERS[gender], dict(enumerate(RACES)).get(int(race or -1)))
 
 
 def photo_key(name: str) -> str:
@@ -117,10 +110,9 @@ def read_age(text: str) -> Age:
         low = int(match[1] or match[2])
         _check(low, text)
         return Age(low, low, OLDEST)
-    try:
+    years = math.nan
+    with suppress(ValueError):
         years = float(words)
-    except ValueError:
-        years = math.nan
     if not math.isfinite(years):
         raise ValueError(f"age {text!r}: expected whole years or a range such as 20-29")
     _check(years, text)

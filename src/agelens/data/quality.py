@@ -25,9 +25,7 @@ from agelens.inference.runtime import CHIP
 from agelens.results import Box, Face
 
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
-"""The five points; each has a column `..._x` and `..._y`, in pixels of the 200 px chip."""
-
-SCHEMA: dict[str, Any] = {
+SCHEMA: dict[str, Any] = {  # a row for each sample, in the dataset's order
     "file": pl.String,
     "problem": pl.String,  # why the picture could not be measured; then all the rest is null
     "brightness": pl.Float32,  # mean of the grey values, 0 to 255
@@ -42,15 +40,13 @@ SCHEMA: dict[str, Any] = {
     "top": pl.Float32,  # it may reach up to 40 px beyond the chip
     "right": pl.Float32,
     "bottom": pl.Float32,
-    **{f"{point}_{axis}": pl.Float32 for point in POINTS for axis in "xy"},
+    **{f"{point}_{axis}": pl.Float32 for point in POINTS for axis in "xy"},  # pixels of the chip
     "score": pl.Float32,  # 0 to 1, how sure the detector is
     "yaw": pl.Float32,  # nose off the middle line, in eye distances; to the picture's right is +
     "pitch": pl.Float32,  # where the nose is between eyes (0) and mouth (1)
     "roll": pl.Float32,  # degrees, clockwise as seen, by which the face is turned
     "checked": pl.Boolean,  # the full detector has decided
 }
-"""The columns of the table, a row for each sample in the dataset's order."""
-
 _GEOMETRY = tuple(SCHEMA)[tuple(SCHEMA).index("left") : tuple(SCHEMA).index("score")]
 BORDER = 40  # pixels of black around a chip: a face that fills it is found less well
 BLACK = 10  # largest channel up to which a pixel of the rim is black

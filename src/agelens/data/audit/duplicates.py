@@ -15,15 +15,11 @@ from agelens.images.decode import Picture
 
 BITS, WORDS = 256, 4
 REACH = 15  # differing bits of copies; more would escape `neighbours`
-SAME_PHOTO = 0.15
-"""Distance of dlib's face descriptors below which two chips show one photo (by UTKFace)."""
-SAME_FACE = 0.6
-"""Distance from which dlib's descriptors are of two people (King, 2017)."""
+SAME_PHOTO = 0.15  # distance of dlib's descriptors below which chips show one photo (by UTKFace)
+SAME_FACE = 0.6  # from which they are of two people (King, 2017)
 _HASH_SIDE, _HASH_KEPT = 64, 16
 _BLOCK = 1024  # rows of the table of distances that are computed at a time
-
-Group = NDArray[np.int64]
-"""Rows that show one photo, ascending."""
+Group = NDArray[np.int64]  # rows that show one photo, ascending
 
 
 def perceptual_hash(picture: Picture) -> NDArray[np.uint64]:

@@ -20,9 +20,7 @@ from agelens.faces.alignment import TEMPLATE
 from agelens.inference.runtime import CHIP
 
 FILE = Path(__file__).with_name("paintings.npz")
-BACKBONE = "faceres-deep"
-"""The network whose features are taken."""
-
+BACKBONE = "faceres-deep"  # the frozen network whose features are taken
 _COLUMNS = (
     "left", "right", "top", "bottom", "score", "roll", "sharpness", "colours", "faces",
     *(f"{point}_{axis}" for point in POINTS for axis in "xy"),

@@ -22,8 +22,8 @@ CONVEX = 0.965  # share of its convex hull that the rest of the chip must fill
 _SIDE = 67  # pixels at which it is measured
 
 _y, _x = np.mgrid[:_SIDE, :_SIDE] * (200 / _SIDE)
+# where the template has the face
 _FACE: NDArray[np.bool_] = ((_x - 98) / 70) ** 2 + ((_y - 100) / 90) ** 2 <= 1
-"""Where the template has the face."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

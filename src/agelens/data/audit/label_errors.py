@@ -18,9 +18,7 @@ from agelens.errors import DatasetError
 from agelens.inference import distribution
 from agelens.results import Gender
 
-WINDOW = 10
-"""Years to either side of an age that count as one with it."""
-
+WINDOW = 10  # years to either side of an age that count as one with it
 _NEAR = 5.0  # years around an age over which the usual sureness of it is averaged
 _LEAST = 1e-9
 

@@ -15,12 +15,10 @@ from agelens.errors import DatasetError
 from agelens.faces.alignment import TEMPLATE, similarity
 from agelens.inference.runtime import CHIP
 
-PARTS = (
+PARTS = (  # points that belong together: jaw, brows, bridge and foot of the nose, eyes, lips
     slice(0, 17), slice(17, 22), slice(22, 27), slice(27, 31), slice(31, 36), slice(36, 42),
     slice(42, 48), slice(48, 60), slice(60, 68),
 )  # fmt: skip
-"""Points that belong together: jaw, brows, bridge and foot of the nose, eyes, lips."""
-
 _NEAR = 20.0  # pixels from the template within which eyes are those of a chip
 
 Shape = NDArray[np.float64]

@@ -18,13 +18,9 @@ from agelens.faces.alignment import TEMPLATE
 from agelens.inference.runtime import CHIP
 from agelens.results import Gender
 
-LIGHT = ("brightness", "contrast", "sharpness", "saturation")
-"""Columns that every picture has."""
-FACE = ("width", "yaw", "pitch", "roll", "score")
-"""Columns of pictures with a face; `width` is the box's share of the chip."""
-SHORTCUTS = (*LIGHT, "colours", "black_rim")
-"""Columns that show nothing of a face."""
-
+LIGHT = ("brightness", "contrast", "sharpness", "saturation")  # columns that every picture has
+FACE = ("width", "yaw", "pitch", "roll", "score")  # of pictures with a face
+SHORTCUTS = (*LIGHT, "colours", "black_rim")  # that show nothing of a face
 TURNED = 0.2  # yaw, in eye distances: about 26 degrees (see NOSE_DEPTH)
 TILTED = 10.0  # roll, degrees
 RIM = 0.2  # share of a black rim from which a picture is counted

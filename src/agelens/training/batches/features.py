@@ -24,7 +24,7 @@ from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, PictureError, TrainingError
 from agelens.inference.runtime import CHIP
-from agelens.training.networks import backbones, checkpoint, dlib_resnet
+from agelens.training.networks import backbones, checkpoint, face_networks
 from agelens.training.networks.device import best_seconds, keep_freed_memory
 from agelens.training.networks.layers import FeatureFusion
 from agelens.training.networks.network import Network
@@ -32,7 +32,7 @@ from agelens.training.recipes.config import ModelConfig
 
 BATCH = 64
 _CHECKPOINT_EVERY = 10  # batches
-INPUT_VIEWS = {"faceres-deep": (224, 0.1), "dlib": (dlib_resnet.SIZE, 0.0)}
+INPUT_VIEWS = {"faceres-deep": (224, 0.1), "dlib": (face_networks.DLIB_SIZE, 0.0)}
 """The input that each backbone was trained on, or works best with: the side in pixels, and the
 black border on every side as a share of the chip's side."""
 
@@ -98,7 +98,7 @@ def face_descriptors(features: NDArray[np.float16]) -> NDArray[np.float32]:
 
     Two faces belong to one person below a distance of 0.6 (King, 2017), to one photo below 0.15.
     """
-    embedding = dlib_resnet.read_embedding(backbones.locate("dlib"))
+    embedding = face_networks.read_dlib_embedding(backbones.locate("dlib"))
     descriptors: NDArray[np.float32] = features[:, 0].astype(np.float32) @ embedding
     return descriptors
 

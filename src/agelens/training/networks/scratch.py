@@ -1,7 +1,6 @@
-"""A CNN that is trained from scratch: a small residual network with squeeze-and-excitation.
+"""A CNN that is trained from scratch: a small residual network (He et al., 2016).
 
-Plain 3x3 convolutions run several times faster on a CPU than depthwise ones. See He et al., 2016;
-Hu et al., 2018 (squeeze-and-excitation); Huang et al., 2016 (stochastic depth).
+Plain 3x3 convolutions run several times faster on a CPU than depthwise ones.
 """
 
 import torch
@@ -18,7 +17,7 @@ def conv(inputs: int, outputs: int, stride: int = 1, gain: float = 1.0) -> nn.Se
 
 
 class SqueezeExcitation(nn.Module):
-    """Weight each channel by a gate computed from its mean over the whole picture."""
+    """Weight each channel by a gate computed from its mean (Hu et al., 2018)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -32,7 +31,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A residual block of two convolutions, dropped at random during training."""
+    """A residual block of two convolutions, dropped at random in training (Huang et al., 2016)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, drop: float) -> None:
         super().__init__()

@@ -94,7 +94,7 @@ def extended(path: Path) -> Table:
 
 
 def _extend(table: Table, path: Path, chain: tuple[Path, ...]) -> Table:
-    """Merge a table into the recipe that it extends; `chain` are the files on the way to it."""
+    # chain: the files on the way to the table
     if (base := table.pop("extends", None)) is None:
         return table
     if not isinstance(base, str):

@@ -1,8 +1,7 @@
 """Compare groups with each other at equal ages (direct standardisation), and with all other faces.
 
-Groups differ in age, and age decides how hard a face is. Here each group's figure is the mean
-over age bands, weighted by how many of all faces are in each band, so that a gap that remains is
-not one of age. A group with fewer than MIN_GROUP_SIZE faces in one of the bands is not compared.
+Age decides how hard a face is. So each group's figure is the mean over age bands, weighted by how
+many of all faces are in each; a group with fewer than MIN_GROUP_SIZE in one is not compared.
 """
 
 import itertools
@@ -19,7 +18,6 @@ BANDS = ((0, 12), (13, 25), (26, 40), (41, 60), (61, 116))
 """Age bands in years, both ends included; chosen so that UTKFace's groups fill them."""
 FIGURES = ("age_mae", "gender_accuracy")
 AGAINST_REST = ("age_mae", "age_bias", "gender_accuracy", "interval_coverage")
-"""Figures by which each group of faces is compared with all others."""
 
 
 def measure(
@@ -37,16 +35,17 @@ def measure(
         kept = [group for group in own if _fills(group.mask, bands)]
         if len(kept) < 2:
             continue
+        names, masks = [group.name for group in kept], [group.mask for group in kept]
         rows: list[dict[str, Any]] = [
-            {"group": group.name, "faces": int(group.mask.sum()), "figures": {}} for group in kept
+            {"group": name, "faces": int(mask.sum()), "figures": {}}
+            for name, mask in zip(names, masks, strict=True)
         ]
         gaps = {}
-        for name in FIGURES:
-            standardized = _standardized([group.mask for group in kept], bands, values[name])
-            point, draws = bootstrap.draw(standardized, weights)
-            for row, figure in zip(rows, bootstrap.intervals(point, draws), strict=True):
-                row["figures"][name] = figure.as_dict()
-            gaps[name] = _largest_gap([group.name for group in kept], point, draws)
+        for figure in FIGURES:
+            point, draws = bootstrap.draw(_standardized(masks, bands, values[figure]), weights)
+            for row, estimate in zip(rows, bootstrap.intervals(point, draws), strict=True):
+                row["figures"][figure] = estimate.as_dict()
+            gaps[figure] = _largest_gap(names, point, draws)
         left_out = [group.name for group in own if group not in kept]
         tables.append({"by": by, "groups": rows, "largest_gap": gaps, "left_out": left_out})
     return tables
@@ -86,11 +85,9 @@ def against_rest(
             # Faces of one age band fill no other.
             if not all(_fills(side, [side] if group.by == AGE else bands) for side in sides):
                 continue
-            statistic = (
-                bootstrap.group_means(sides, values[name])
-                if group.by == AGE
-                else _standardized(sides, bands, values[name])
-            )
+            statistic = bootstrap.group_means(sides, values[name])
+            if group.by != AGE:
+                statistic = _standardized(sides, bands, values[name])
             (own, rest), drawn = bootstrap.draw(statistic, weights)
             point[column], draws[:, column] = own - rest, drawn[:, 0] - drawn[:, 1]
         gaps = bootstrap.simultaneous_intervals(point, draws)
@@ -125,7 +122,6 @@ def _standardized(masks: list[Mask], bands: list[Mask], values: Floats) -> Stati
         shares = bootstrap.divide(weights @ columns.astype(kind), weights.sum(axis=1)[:, None])
         means = bootstrap.divide(weights @ sums.astype(kind), weights @ cells.astype(kind))
         means = means.reshape(len(weights), len(masks), -1)
-        table: Floats = np.einsum("rgb,rb->rg", means, shares)
-        return table
+        return np.asarray(np.einsum("rgb,rb->rg", means, shares))
 
     return statistic

@@ -1,11 +1,7 @@
 """Measure the data behind the figures: how noisy the labels are, and the quality of the pictures.
 
-Byte-identical pictures show one face, so their labels should agree. Where they do not, the
-difference is an error of the labels alone, and no model can be better than that.
-
-Most measures of picture quality come from `agelens.data.quality`. Chips are all of one size,
-whatever the size of the photo they were cut from; `detail` measures what is left of that size: the
-side in pixels to which a chip can be shrunk without loss. `size` is that of the pictures.
+Most measures of picture quality come from `agelens.data.quality`. `detail` is added here: what is
+left in a chip of the size of the face in its photo.
 """
 
 from collections.abc import Sequence
@@ -32,8 +28,7 @@ THIRDS = {
     "sharpness": ("blurred third", "middle third", "sharp third"),
     "pose": ("frontal third", "middle third", "turned third"),
     "size": ("small third", "middle third", "large third"),
-}
-"""The names of each measure's groups, from little to much."""
+}  # from little to much
 COLOURS = {True: "grey", False: "in colour", None: None}
 UNITS = {
     "light": "mean grey level of the face, 0 to 255",
@@ -49,8 +44,8 @@ UNITS = {
 def label_noise(samples: pl.DataFrame) -> dict[str, Any]:
     """Compare the labels of byte-identical pictures, every two of them; return JSON values.
 
-    Takes the columns sha256, age and gender. Without such pictures the counts are 0 and the rest
-    is None.
+    They show one face, so a difference is an error of the labels alone, and no model can be better.
+    Takes the columns sha256, age and gender. Without such pictures the shares are None.
     """
     copies = samples.group_by("sha256", maintain_order=True).agg("age", "gender")
     copies = copies.filter(pl.col("age").list.len() > 1)
@@ -133,17 +128,16 @@ def group_by_quality(measured: pl.DataFrame, details: Floats) -> dict[str, Names
 def describe(groups: dict[str, Names], ages: NDArray[Any]) -> list[dict[str, Any]]:
     """Return each group's count and mean age, as JSON values."""
     return [
-        {"by": by, "group": name, "faces": int(own.sum()), "mean_age": float(ages[own].mean())}
+        {"by": by, "group": name, "faces": len(own), "mean_age": float(own.mean())}
         for by, names in groups.items()
         for name in ordered_names(by, names)
-        for own in [names == name]
+        for own in [ages[names == name]]
     ]
 
 
 def ordered_names(by: str, names: Names) -> list[str]:
     """Return the names of a measure's groups, from little to much."""
-    present = [name for name in dict.fromkeys(names.tolist()) if name is not None]
+    present = set(names.tolist()) - {None}
     if by == "detail":  # "up to", the middle, "over"
         return sorted(present, key=lambda name: (name[:2] == "ov", name[:2] != "up"))
-    order = THIRDS.get(by, ("grey", "in colour"))
-    return sorted(present, key=lambda name: order.index(name) if name in order else len(order))
+    return [name for name in THIRDS.get(by, ("grey", "in colour")) if name in present]

@@ -16,8 +16,7 @@ from agelens.evaluation.bootstrap import Floats, Ints, Weights, divide, estimate
 from agelens.evaluation.figures import SUBSETS, Faces, face_values
 from agelens.inference.distribution import LARGE_ERROR, large_error_probability
 
-SHOWN = 16
-"""Faces listed for each kind of mistake."""
+SHOWN = 16  # faces of each kind of mistake
 ERROR_LEVELS = (0.5, 0.75, 0.9, 0.95)
 GENDERS = ("female", "male")
 AGE_GROUPS = tuple(
@@ -102,10 +101,7 @@ def largest_errors(samples: pl.DataFrame, faces: Faces, weights: Weights) -> dic
 
 
 def reliability(faces: Faces, weights: Weights) -> dict[str, Any]:
-    """Return the calibration of gender, of age, of the uncertainty, and by predicted age.
-
-    All are JSON values; weights (R, N).
-    """
+    """Return the calibration of gender, age and uncertainty, and by predicted age, as JSON."""
     predicted = groups.partition([groups.decades(metrics.whole_years(faces.age_median))])
     all_values = face_values(faces)
     values = {name: all_values[name] for name in BY_PREDICTED_AGE}
@@ -119,7 +115,6 @@ def reliability(faces: Faces, weights: Weights) -> dict[str, Any]:
 
 
 def _gender(faces: Faces, weights: Weights) -> dict[str, Any]:
-    """Return a reliability diagram of "female", and accuracy minus confidence."""
     p = faces.female_probability
     place = np.minimum((p * BINS).astype(np.int64), BINS - 1)
     counts = np.bincount(place, minlength=BINS)
@@ -143,7 +138,6 @@ def _gender(faces: Faces, weights: Weights) -> dict[str, Any]:
 
 
 def _age(faces: Faces, weights: Weights) -> dict[str, Any]:
-    """Return the coverage of central intervals, and the histogram of the labels' quantiles."""
     upto = np.cumsum(faces.probabilities, axis=1, dtype=np.float64)
     upto = np.pad(upto / upto[:, -1:], ((0, 0), (1, 0)))  # the mass below each year, and in the end
     rows = np.arange(len(faces))
@@ -153,8 +147,7 @@ def _age(faces: Faces, weights: Weights) -> dict[str, Any]:
         shared = np.clip(np.minimum(end, high) - np.maximum(start, low), 0, None)
         # A label that was given no mass at all is a single quantile.
         single = ((low <= start) & (start <= high)).astype(np.float64)
-        part: Floats = np.divide(shared, end - start, out=single, where=end - start > 1e-12)
-        return part
+        return np.asarray(np.divide(shared, end - start, out=single, where=end - start > 1e-12))
 
     inside = [share_inside((1 - level) / 2, (1 + level) / 2) for level in LEVELS]
     coverage = bootstrap.estimate(bootstrap.mean(np.column_stack(inside)), weights)

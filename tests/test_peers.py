@@ -138,13 +138,12 @@ def test_a_failing_peer_or_an_invalid_answer_is_an_error(
         list(runner.answers(command if program else [*fake, "2"], CHIPS, runner.Border()))
 
 
-def test_an_unreadable_chip_raises(runner: Any, fake: list[str]) -> None:
+def test_unreadable_chips_and_missing_programs_are_errors(
+    runner: Any, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unreadable = Mock(side_effect=OSError("a damaged chip"))
     with pytest.raises(OSError, match="a damaged chip"):
         list(runner.answers(fake, iter(unreadable, None), runner.Border()))
-
-
-def test_missing_programs_are_reported(runner: Any, tmp_path: Path, monkeypatch: Any) -> None:
     with pytest.raises(runner.PeerFailed, match=r"no Python at .*README\.md"):
         runner.command(["python", "x.py"], tmp_path / "python")
     monkeypatch.setattr("shutil.which", lambda _: None)
@@ -160,17 +159,15 @@ def test_figures_cover_answered_faces_only(comparison: Any, labelled: Any) -> No
     known = (np.where(found, values, np.nan) for values in (ages, female))
     weights = bootstrap.resample(np.arange(400))
     told = comparison.figures(comparison.Answers(found, *known), faces, weights)
-    older = found & (faces.age >= 13)
+    older, said = found & (faces.age >= 13), (ages[found], faces.age[found])
     expected = {
-        "age_mae": metrics.age_mae(ages[found], faces.age[found]),
-        "age_bias": metrics.age_bias(ages[found], faces.age[found]),
-        "age_within_5": metrics.cumulative_score(ages[found], faces.age[found], 5),
+        "age_mae": metrics.age_mae(*said), "age_bias": metrics.age_bias(*said),
+        "age_within_5": metrics.cumulative_score(*said, 5),
         "gender_accuracy": metrics.gender_accuracy(female[found], faces.female[found]),
         "gender_accuracy_13_and_older": metrics.gender_accuracy(female[older], faces.female[older]),
-    }
-    assert {name: figure["value"] for name, figure in told["figures"].items()} == {
-        name: pytest.approx(value) for name, value in expected.items()
-    }
+    }  # fmt: skip
+    values = {name: figure["value"] for name, figure in told["figures"].items()}
+    assert values == pytest.approx(expected)
     assert all(f["low"] < f["value"] < f["high"] for f in told["figures"].values())
     assert told["found"]["faces"] == found.sum()
     assert told["found"]["share"]["value"] == pytest.approx(found.mean())
@@ -179,14 +176,15 @@ def test_figures_cover_answered_faces_only(comparison: Any, labelled: Any) -> No
 
 def test_comparison_uses_faces_that_both_answer(comparison: Any, labelled: Any) -> None:
     faces = labelled(np.array([20, 30, 40, 50]), np.array([True, True, False, False]))
-    theirs = comparison.Answers.read(
-        [{"age": 30, "gender": "male"}, None, {"age": 44, "gender": None},
-         {"age": None, "gender": "male"}]
-    )  # fmt: skip
-    ours = comparison.Answers.read(
-        [{"age": 21, "gender": "female"}, {"age": 99, "gender": "male"},
-         {"age": 40, "gender": "male"}, {"age": 52, "gender": "female"}]
-    )  # fmt: skip
+    theirs, ours = (
+        comparison.Answers.read(
+            [one and dict(zip(("age", "gender"), one, strict=True)) for one in each]
+        )
+        for each in (
+            [(30, "male"), None, (44, None), (None, "male")],
+            [(21, "female"), (99, "male"), (40, "male"), (52, "female")],
+        )
+    )
     told = comparison.compare(theirs, ours, faces, bootstrap.resample(np.arange(4)))
     assert told["faces"] == 3
     sides = [told[side] for side in ("theirs", "ours", "difference")]
@@ -210,9 +208,6 @@ def test_reading_keeps_every_answer(comparison: Any, lines: list[dict[str, Any] 
         for found, age, female in zip(answers.found, answers.age, answers.female, strict=True)
     ]
     assert again == lines
-
-
-def test_an_unknown_gender_is_an_error(comparison: Any) -> None:
     with pytest.raises(ValueError, match="gender 'Female': expected"):
         comparison.Answers.read([{"age": 3, "gender": "Female"}])
 

@@ -44,10 +44,8 @@ def test_interval_score_adds_width_and_misses() -> None:
 def test_rare_gender_is_not_recalibrated() -> None:
     faces = drawn_faces(200)
     assert recalibrate.fit(faces)[0].gender != 1
-    rare = replace(faces, female=np.arange(200) < 19)
-    scaling, _ = recalibrate.fit(rare)
-    assert (scaling.gender, scaling.bias) == (1.0, 0.0)
-    assert scaling.age != 1
+    scaling, _ = recalibrate.fit(replace(faces, female=np.arange(200) < 19))
+    assert (scaling.gender, scaling.bias) == (1.0, 0.0) and scaling.age != 1
 
 
 def drawn_faces(count: int) -> Faces:
@@ -61,7 +59,7 @@ def drawn_faces(count: int) -> Faces:
 
 def table(folds: list[int], **columns: list[object]) -> pl.DataFrame:
     digests = [f"{number:064}" for number in range(len(folds))]
-    return pl.DataFrame({"fold": folds, "sha256": digests, **columns})
+    return pl.DataFrame({"fold": folds, "sha256": digests} | columns)
 
 
 def test_whole_folds_go_to_one_half() -> None:
@@ -77,16 +75,11 @@ def test_whole_folds_go_to_one_half() -> None:
 
 def test_single_fold_is_split_by_people_or_photos() -> None:
     people = [f"p{number // 7}" if number % 3 else None for number in range(700)]
-    samples = table([3] * 700, subject=people)
-    halves = split_in_half(samples, 1)
-    assert halves.by == "people"
-    assert abs(halves.fit.mean() - 0.5) < 0.05
-    told = np.array([one is not None for one in people])
+    halves = split_in_half(table([3] * 700, subject=people), 1)
+    assert halves.by == "people" and abs(halves.fit.mean() - 0.5) < 0.05
     names = np.array(people, object)
-    assert not set(names[halves.fit & told]) & set(names[halves.check & told])
-    pairs = pl.Series("sha256", [f"{n // 2:064}" for n in range(700)])
-    copies = table([3] * 700).with_columns(pairs)
-    halves = split_in_half(copies, 1)
+    assert set(names[halves.fit]) & set(names[halves.check]) == {None}
+    halves = split_in_half(table([3] * 700, sha256=[f"{n // 2:064}" for n in range(700)]), 1)
     assert halves.by == "photos"
     assert np.array_equal(halves.fit[::2], halves.fit[1::2])
 

@@ -66,7 +66,7 @@ def test_map_shows_the_place_that_decides(found: dict) -> None:
 
 
 def test_true_map_passes_the_deletion_test_in_the_right_region(found: dict) -> None:
-    about = saliency.measure(found)["age"]
+    about = saliency.measure(found["age"])
     assert about["means_something"] is True
     assert about["most_minus_random"]["low"] > 0
     assert about["random_minus_least"]["low"] > 0
@@ -87,14 +87,14 @@ def test_true_map_passes_the_deletion_test_in_the_right_region(found: dict) -> N
 
 
 def test_constant_output_and_random_maps_fail_the_deletion_test(found: dict) -> None:
-    about = saliency.measure(found)["gender"]  # its answer never moves
+    about = saliency.measure(found["gender"])  # its answer never moves
     assert found["gender"].maps.max() == 0
     assert about["means_something"] is False
     assert about["most_minus_random"] == {"value": 0, "low": 0, "high": 0}
     assert about["regions"]["eyes"]["share"]["value"] == pytest.approx(0.16)
     random = np.random.default_rng(2)
     curves = np.cumsum(random.random((40, len(ORDERS), STEPS + 1)), axis=2)
-    about = saliency.measure({"age": SaliencyMaps(random.random((40, GRID, GRID)), curves)})["age"]
+    about = saliency.measure(SaliencyMaps(random.random((40, GRID, GRID)), curves))
     assert about["means_something"] is False
 
 

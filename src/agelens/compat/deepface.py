@@ -96,12 +96,12 @@ def _analyze(image: Any, actions: Sequence[str], enforce: bool, skip: bool) -> l
     height, width = picture.shape[:2]
     predictor = _predictor()
     found = [] if skip else predictor.predict(picture)
-    if not found and enforce and not skip:
-        raise FaceNotDetected(
-            "Face could not be detected. Please confirm that the picture is a face photo "
-            "or consider to set enforce_detection param to False."
-        )
     if not found:
+        if enforce and not skip:
+            raise FaceNotDetected(
+                "Face could not be detected. Please confirm that the picture is a face photo "
+                "or consider to set enforce_detection param to False."
+            )
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
         square = np.zeros((side, side, 3), np.uint8)
@@ -123,16 +123,9 @@ def _face_dict(face: Prediction, actions: Sequence[str], width: int, height: int
         female = face.female_probability
         values["gender"] = {"Woman": 100 * female, "Man": 100 * (1 - female)}
         values["dominant_gender"] = "Woman" if female >= 0.5 else "Man"
-    values["region"] = _region(face, width, height)
-    values["face_confidence"] = round(face.detection_score or 0.0, 2)
-    return values
-
-
-def _region(face: Prediction, width: int, height: int) -> dict[str, Any]:
-    """Return the box in whole pixels, inside the picture as DeepFace's is."""
     box = face.box or Box(0.0, 0.0, float(width), float(height))
     x, y = int(box.left), int(box.top)
-    region: dict[str, Any] = {
+    region: dict[str, Any] = {  # in whole pixels, inside the picture as DeepFace's is
         "x": x, "y": y,
         "w": min(width - x - 1, int(box.width)), "h": min(height - y - 1, int(box.height)),
         "left_eye": None, "right_eye": None,
@@ -142,7 +135,7 @@ def _region(face: Prediction, width: int, height: int) -> dict[str, Any]:
             across, down = (int(v) for v in getattr(face.landmarks, eye))
             if 0 <= across < width and 0 <= down < height:
                 region[eye] = (across, down)
-    return region
+    return values | {"region": region, "face_confidence": round(face.detection_score or 0.0, 2)}
 
 
 def _read(image: Any) -> decode.Picture:

@@ -1,8 +1,4 @@
-"""The tree of facts of a comparison report: all its figures as JSON values (`report.json`).
-
-`measure` gives the figures of each model, and `compare` by how much models differ, where, and what
-they miss alike.
-"""
+"""The tree of facts of a comparison report: all its figures as JSON values (`report.json`)."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -103,8 +99,7 @@ def compare(
 ) -> dict[str, Any]:  # fmt: skip
     """Compare every two of M models on the N faces that all answered, as JSON values.
 
-    A difference is the second model's figure minus the first's. Each has the interval of a
-    paired bootstrap (both models weighted by the same resamples, (R, N)).
+    A difference is the second model's figure minus the first's (paired bootstrap).
     """
     values = [face_values(one) for one in faces]
     masks = [group.mask for group in groups]
@@ -151,7 +146,7 @@ def _ensemble(ours: Faces, theirs: Faces, a: Values, b: Values, weights: Weights
         "gender_accuracy_gain": correct - best_correct,
     }
     biases = a["age_bias"], b["age_bias"]
-    vary = all(bias.std() > 0 for bias in biases)
+    vary = all(bias.std() for bias in biases)
     return {
         "error_correlation": float(np.corrcoef(*biases)[0, 1]) if vary else None,
         **bootstrap.tables(bootstrap.estimate_means(columns, weights)),

@@ -1,11 +1,9 @@
 """Group faces by age, gender, race label and picture quality; give figures and gaps by group.
 
 A breakdown is one way to divide the faces: by one attribute, or by several at once. A gap is the
-difference from the best group of a breakdown. Looking for the best and the worst group finds gaps
-by chance alone. A permutation test over all pairs of groups pays for that: faces change places
-between the groups, and the largest studentised difference of any pair is noted each time (the
-max-T method of Westfall and Young, 1993, with Welch's standard error, valid under unequal spread:
-Chung and Romano, 2013). The p-value is multiplied by the number of breakdowns (Bonferroni).
+difference from the best group of a breakdown; a permutation test of the largest studentised
+difference of any pair pays for the search of the best and the worst group (max-T: Westfall and
+Young, 1993; valid under unequal spread: Chung and Romano, 2013).
 """
 
 import itertools
@@ -245,5 +243,5 @@ def _moments(sums: Floats, squares: Floats, sizes: Ints, pooled: float) -> tuple
 
 
 def _studentize(gaps: Floats, variances: Floats) -> Floats:
-    t: Floats = np.divide(gaps, np.sqrt(variances), out=np.zeros_like(gaps), where=variances > 0)
-    return t
+    t = np.divide(gaps, np.sqrt(variances), out=np.zeros_like(gaps), where=variances > 0)
+    return np.asarray(t)

@@ -69,8 +69,7 @@ def predict(
         np.full((len(paths), AGES), np.nan, np.float32), np.full(len(paths), np.nan)
     )
     done = 0
-    answers = _largest_faces if pipeline else _chips
-    for count, answer in answers(model, paths, flip, threads):
+    for count, answer in _answers(model, paths, flip, threads, pipeline):
         rows = slice(done, done := done + count)
         if answer is not None:
             outputs.age_probabilities[rows] = answer.age_probabilities
@@ -86,16 +85,14 @@ def predict(
     return outputs
 
 
-def _chips(
-    model: Model, paths: Sequence[Path], flip: bool, threads: int | None
+def _answers(
+    model: Model, paths: Sequence[Path], flip: bool, threads: int | None, pipeline: bool
 ) -> Iterator[tuple[int, Output | Prediction | None]]:
-    for batch in chip_batches(paths, threads):
-        yield len(batch), model.predict(batch, flip=flip)
-
-
-def _largest_faces(
-    model: Model, paths: Sequence[Path], flip: bool, threads: int | None
-) -> Iterator[tuple[int, Output | Prediction | None]]:
+    """Yield how many pictures an answer is of, and the answer; None where there is no face."""
+    if not pipeline:
+        for batch in chip_batches(paths, threads):
+            yield len(batch), model.predict(batch, flip=flip)
+        return
     sources = (Source(path.name, path) for path in paths)
     for result in Predictor(model, threads=threads, flip=flip).predict_stream(sources):
         if result.error is not None:

@@ -1,13 +1,9 @@
 """Map where on a face a model looks, by covering it up; and test whether the map is true.
 
-Occlusion (Zeiler and Fergus, 2014): a window slides over the chip and covers what is under it with
-a strong blur. The saliency of a patch is how far the prediction moves, as a mean over the windows
-on it. It works on any model file.
-
-Deletion test (after Petsiuk, Das and Saenko, 2018): patches are covered one after another. If the
-map means something, covering the most salient first shifts the prediction faster than covering
-them in random order, and least salient first slower. The order of the mean map of the other faces
-shows whether the map is of this face or of faces in general.
+Occlusion (Zeiler and Fergus, 2014): a blurred window slides over the chip; the saliency of a patch
+is how far the prediction moves, as a mean over the windows on it. Deletion test (after Petsiuk, Das
+and Saenko, 2018): if the map means something, covering the most salient patches first shifts the
+prediction faster than covering them in random order, and least salient first slower.
 """
 
 from collections.abc import Callable
@@ -35,7 +31,6 @@ STEPS = 10
 """Steps of the deletion test: each covers 10 more of the 100 patches."""
 BLUR = 25.0  # pixels, sigma of the cover
 SOFT_EDGE = 4.0  # pixels, sigma of the cover's edge
-BATCH = 32
 SEED = 20170116
 ORDERS = ("most salient first", "random", "least salient first", "mean map of the others")
 
@@ -86,7 +81,10 @@ def occlusion_saliency(
     for place, chip in enumerate(chips):
         chance = random.permutation(GRID * GRID)
         for target in TARGETS:
-            ranks = np.argsort(_orders(maps[target], place, chance), axis=1)[:, None]
+            own = np.argsort(-maps[target][place].ravel(), kind="stable")
+            mean_of_others = np.delete(maps[target], place, axis=0).mean(axis=0)
+            others = np.argsort(-mean_of_others.ravel(), kind="stable")
+            ranks = np.argsort([own, chance, own[::-1], others], axis=1)[:, None]  # of ORDERS
             masks = ranks < (np.arange(1, STEPS + 1) * (GRID * GRID // STEPS))[:, None]
             covered = _predict(model, _cover(chip, masks.reshape(-1, GRID * GRID)))
             shift = output_shift(plain[place][target], covered[target], target)
@@ -96,31 +94,22 @@ def occlusion_saliency(
 
 
 def _predict(model: Model, chips: Chips) -> dict[Target, Floats]:
-    outputs = [model.run(chips[start : start + BATCH]) for start in range(0, len(chips), BATCH)]
+    output = model.predict(chips)
     return {
-        "age": np.concatenate([one.age_probabilities for one in outputs]).astype(np.float64),
-        "gender": np.concatenate([one.female_probability for one in outputs]).astype(np.float64),
+        "age": output.age_probabilities.astype(np.float64),
+        "gender": output.female_probability.astype(np.float64),
     }
 
 
 def output_shift(before: Floats, after: Floats, target: Target) -> Floats:
     """Return how far B predictions, (B, 117) or (B,), are from the one before, (B,).
 
-    Age: the Wasserstein distance of the distributions, in years. Gender: the change of its
-    probability.
+    Age: the Wasserstein distance in years. Gender: the change of its probability.
     """
     if target == "gender":
         return np.abs(after - before)
     gaps = np.cumsum(after, axis=1) - np.cumsum(before, axis=1)
-    years: Floats = np.abs(gaps[:, :-1]).sum(axis=1)
-    return years
-
-
-def _orders(maps: Floats, place: int, chance: Ints) -> list[Ints]:
-    """Return the ORDERS of the patches of one face."""
-    own = np.argsort(-maps[place].ravel(), kind="stable")
-    others = np.delete(maps, place, axis=0).mean(axis=0)
-    return [own, chance, own[::-1], np.argsort(-others.ravel(), kind="stable")]
+    return np.asarray(np.abs(gaps[:, :-1]).sum(axis=1))
 
 
 def _cover(chip: NDArray[np.uint8], masks: Mask) -> Chips:
@@ -135,12 +124,8 @@ def _cover(chip: NDArray[np.uint8], masks: Mask) -> Chips:
     return covered
 
 
-def measure(found: dict[Target, SaliencyMaps]) -> dict[str, Any]:
+def measure(maps: SaliencyMaps) -> dict[str, Any]:
     """Return the figures of the maps and of the deletion test as JSON values."""
-    return {target: _measure(maps) for target, maps in found.items()}
-
-
-def _measure(maps: SaliencyMaps) -> dict[str, Any]:
     weights = bootstrap.resample(np.arange(len(maps.maps)))
 
     def estimate(columns: Floats) -> list[Estimate]:

@@ -157,7 +157,7 @@ def _recalibrate(
 
     progress("recalibration", 0, 0)
     scaling, levels = recalibrate.fit(faces.take(halves.fit))
-    check = dataset.samples.filter(halves.check)
+    check = dataset.samples.filter(~halves.fit)
     paths = [dataset.image_path(name) for name in check["file"]]
     about = {
         "of": evaluate.describe_model(model, "")["sha256"], "on": plan.data.resolve().name,
@@ -181,7 +181,7 @@ def _recalibrate(
         "promised": COVERAGE,
         "scaling": asdict(scaling),
         "file": str(Path(plan.output.resolve().name, RECALIBRATED)),
-        **recalibrate.compare(faces.take(halves.check), after, weights),
+        **recalibrate.compare(faces.take(~halves.fit), after, weights),
     }
 
 

@@ -67,7 +67,7 @@ def test_whole_folds_go_to_one_half() -> None:
     halves = split_in_half(samples, 0)
     assert (halves.by, int(halves.fit.sum())) == ("folds", 500)
     folds = samples["fold"].to_numpy()
-    assert not set(folds[halves.fit]) & set(folds[halves.check])
+    assert not set(folds[halves.fit]) & set(folds[~halves.fit])
     assert np.array_equal(split_in_half(samples, 0).fit, halves.fit)
     others = [split_in_half(samples, seed).fit for seed in range(1, 5)]
     assert not all(np.array_equal(other, halves.fit) for other in others)
@@ -78,7 +78,7 @@ def test_single_fold_is_split_by_people_or_photos() -> None:
     halves = split_in_half(table([3] * 700, subject=people), 1)
     assert halves.by == "people" and abs(halves.fit.mean() - 0.5) < 0.05
     names = np.array(people, object)
-    assert set(names[halves.fit]) & set(names[halves.check]) == {None}
+    assert set(names[halves.fit]) & set(names[~halves.fit]) == {None}
     halves = split_in_half(table([3] * 700, sha256=[f"{n // 2:064}" for n in range(700)]), 1)
     assert halves.by == "photos"
     assert np.array_equal(halves.fit[::2], halves.fit[1::2])

@@ -1,8 +1,7 @@
 """Write a model file with another calibration: the same graph, with a few nodes behind it.
 
 The outputs go through a temperature (age) and a line (gender logit) before they leave the graph;
-the levels of the intervals go into the card. So the new file is a model like any other: predict,
-serve and evaluate take it as it is.
+the levels of the intervals go into the card. So the new file is a model like any other.
 """
 
 import itertools
@@ -23,16 +22,14 @@ from agelens.errors import ModelError
 from agelens.evaluation.calibration import MIN_GENDER_PROBABILITY, Scaling, scale_logits
 from agelens.inference import distribution
 from agelens.inference.distribution import AGES, Levels
-from agelens.inference.runtime import CARD_KEY, Model
+from agelens.inference.runtime import CARD_KEY, Model, Output
 
 MAX_AGE_DIFFERENCE = 1e-2  # years, between what was fitted and what the file gives
 MAX_GENDER_DIFFERENCE = 1e-3
 OLDEST_OPSET = 13
-RAW = {"age_probabilities": "raw", "age_years": "raw_years", "female_probability": "raw_female"}
-"""The model's outputs, and what they are called before the calibration."""
 
 _GRAPH = """
-calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
+calibration (float[B,{ages}] {p}age_probabilities, float[B] {p}female_probability)
   => (float[B,{ages}] age_probabilities, float[B] age_years, float[B] female_probability)
 <
   float {p}least = {{1e-30}}, float {p}age = {{{age}}},
@@ -43,7 +40,7 @@ calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
   float {p}gender = {{{gender}}}, float {p}bias = {{{bias}}}
 >
 {{
-  {p}held = Max({p}raw, {p}least)
+  {p}held = Max({p}age_probabilities, {p}least)
   {p}logits = Log({p}held)
   {p}scaled = Mul({p}logits, {p}age)
   age_probabilities = Softmax<axis = 1>({p}scaled)
@@ -58,7 +55,7 @@ calibration (float[B,{ages}] {p}raw, float[B] {p}raw_female)
   {p}median = Sub({p}count, {p}half)
   age_years = Clip({p}median, {p}zero, {p}oldest)
 
-  {p}female = Clip({p}raw_female, {p}low, {p}high)
+  {p}female = Clip({p}female_probability, {p}low, {p}high)
   {p}male = Sub({p}one, {p}female)
   {p}odds = Div({p}female, {p}male)
   {p}logit = Log({p}odds)
@@ -110,7 +107,7 @@ def _calibrated(model: Model, scaling: Scaling) -> onnx.ModelProto:
     prefix = next(p for p in starts if not any(name.startswith(p) for name in taken))
     for node in graph.graph.node:
         for names in (node.input, node.output):
-            names[:] = [prefix + RAW[name] if name in RAW else name for name in names]
+            names[:] = [prefix + name if name in Output._fields else name for name in names]
     text = _GRAPH.format(
         p=prefix, ages=AGES, last=AGES - 1,
         low=MIN_GENDER_PROBABILITY, high=1 - MIN_GENDER_PROBABILITY, **asdict(scaling),

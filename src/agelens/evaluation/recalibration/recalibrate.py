@@ -33,16 +33,11 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Halves:
-    """Two halves of N faces."""
+    """Two halves of N faces: one to fit a calibration on, the other to judge it."""
 
     fit: Mask  # (N,)
     by: str  # what stays together: "folds", "people" or "photos"
     has_subjects: bool  # whether the dataset names the person of each face
-
-    @property
-    def check(self) -> Mask:
-        """The faces that the calibration is judged on, (N,)."""
-        return ~self.fit
 
 
 def split_in_half(samples: pl.DataFrame, seed: int) -> Halves:
@@ -74,8 +69,7 @@ def _half(units: NDArray[np.generic], seed: int) -> Mask:
     order = np.random.default_rng(seed).permutation(len(sizes))
     held = np.cumsum(sizes[order])
     enough = int(np.abs(held - len(units) / 2).argmin()) + 1
-    chosen: Mask = np.isin(member, order[:enough])
-    return chosen
+    return np.asarray(np.isin(member, order[:enough]))
 
 
 def fit(faces: Faces) -> tuple[Scaling, Levels]:
@@ -94,8 +88,7 @@ def compare(before: Faces, after: Faces, weights: Weights) -> dict[str, Any]:
     """Return the figures of the same N faces before and after, and the differences, as JSON values.
 
     Both are weighted by the same resamples. `better` and `worse` name what changed by more than
-    chance. `by_age` holds coverage and width in each age band; those of one figure hold together.
-    Its `change` is 1 where the coverage came nearer to what is promised, -1 where it went away.
+    chance. `by_age` holds coverage and width in each age band, and the coverage's `change`.
     """
     values = _values(before), _values(after)
     eces: list[Statistic] = [partial(calibration_error, faces) for faces in (before, after)]
@@ -145,17 +138,14 @@ def _by_age(
         return bootstrap.estimate_group_means(list(masks.values()), values, weights)
 
     shares, widths = "interval_coverage", "interval_width"
-    coverage = [
-        estimate(values) for values in (old[shares], new[shares], new[shares] - old[shares])
-    ]
-    width = [estimate(values) for values in (old[widths], new[widths])]
+    coverage = [estimate(one) for one in (old[shares], new[shares], new[shares] - old[shares])]
+    width = [estimate(one) for one in (old[widths], new[widths])]
     rows = []
     for place, (band, mask) in enumerate(masks.items()):
         row: dict[str, Any] = {"age": band, "faces": int(mask.sum())}
         row["change"] = coverage_change(*(column[place] for column in coverage))
         for when, covered, wide in zip(WHEN, coverage, width, strict=False):
-            both = {shares: clip_share(covered[place]), widths: wide[place]}
-            row[when] = bootstrap.tables(both)
+            row[when] = bootstrap.tables({shares: clip_share(covered[place]), widths: wide[place]})
         rows.append(row)
     return rows
 

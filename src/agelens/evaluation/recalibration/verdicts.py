@@ -16,26 +16,17 @@ from agelens.evaluation.bootstrap import SEED, Estimate, Floats, Mask, Weights, 
 from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.figures import Faces, face_values
 
-ENOUGH = 200
-"""Faces from which all together are judged."""
-ENOUGH_OF_A_BAND = 50
-"""Faces from which an age band is judged."""
-ENOUGH_OF_A_GENDER = 20
-MIN_HALF = 150
-"""Faces of the smaller half: with fewer, the levels of an interval are mostly chance."""
-CLOSE = 0.02
-"""Shares that are this close to what was promised hold."""
-YEAR = 1.0
-"""A bias under this, in years, counts as none."""
-LOOSE = 0.06
-"""A coverage that is known no better than to +- this is not said to hold."""
-KNOWN = 0.03
-"""How well a coverage should be known."""
+ENOUGH, ENOUGH_OF_A_BAND, ENOUGH_OF_A_GENDER = 200, 50, 20
+"""Faces from which all together, an age band, and a gender are judged."""
+MIN_HALF = 150  # faces: with fewer, the levels of an interval are mostly chance
+CLOSE = 0.02  # shares that are this close to what was promised hold
+YEAR = 1.0  # a bias under this, in years, counts as none
+LOOSE = 0.06  # a coverage that is known no better than to +- this is not said to hold
+KNOWN = 0.03  # how well a coverage should be known
 FACES_NEEDED = int(np.ceil(COVERAGE * (1 - COVERAGE) * (1.96 / KNOWN) ** 2))
 """How many faces it takes to know a coverage of 90 % to +- KNOWN, 19 times in 20."""
 DRAWS = 2000
-CHANCE = 0.95
-"""Share of the draws of a calibration error that are below what is called chance."""
+CHANCE = 0.95  # the share of draws of a calibration error that are below what is called chance
 BY_BAND = ("interval_coverage", "interval_width", "age_bias", "age_mae", "gender_accuracy")
 
 
@@ -51,14 +42,9 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
         "faces": len(faces),
         "promised": COVERAGE,
         "rules": {
-            "enough": ENOUGH,
-            "enough_of_a_band": ENOUGH_OF_A_BAND,
-            "close": CLOSE,
-            "close_points": 100 * CLOSE,
-            "year": YEAR,
-            "loose_points": 100 * LOOSE,
-            "known_points": 100 * KNOWN,
-            "enough_to_recalibrate": 2 * MIN_HALF,
+            "enough": ENOUGH, "enough_of_a_band": ENOUGH_OF_A_BAND, "close": CLOSE,
+            "close_points": 100 * CLOSE, "year": YEAR, "loose_points": 100 * LOOSE,
+            "known_points": 100 * KNOWN, "enough_to_recalibrate": 2 * MIN_HALF,
             "faces_needed": FACES_NEEDED,
         },
         "intervals": {
@@ -69,7 +55,7 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
         "by_age": _by_age(faces, values, weights),
         "gender": _gender(faces, weights, enough),
         "bias": {"verdict": bias_verdict(bias, enough), **bias.as_dict()},
-    }
+    }  # fmt: skip
 
 
 def interval_verdict(coverage: Estimate, enough: bool) -> str:
@@ -118,11 +104,10 @@ def _by_age(faces: Faces, values: dict[str, Floats], weights: Weights) -> list[d
         columns[share] = [clip_share(estimate) for estimate in columns[share]]
     rows = []
     for place, (band, mask) in enumerate(masks.items()):
-        count, own = int(mask.sum()), {name: column[place] for name, column in columns.items()}
-        verdict = interval_verdict(own["interval_coverage"], count >= ENOUGH_OF_A_BAND)
-        rows.append(
-            {"age": band, "faces": count, "verdict": verdict, "figures": bootstrap.tables(own)}
-        )
+        own = {name: column[place] for name, column in columns.items()}
+        verdict = interval_verdict(own["interval_coverage"], mask.sum() >= ENOUGH_OF_A_BAND)
+        row = {"age": band, "faces": int(mask.sum()), "verdict": verdict}
+        rows.append({**row, "figures": bootstrap.tables(own)})
     return rows
 
 

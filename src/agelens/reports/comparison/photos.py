@@ -114,7 +114,9 @@ def map_saliency(
             progress(stage, next(done), 2 * len(faces))
 
         maps[name] = saliency.occlusion_saliency(Model(file, threads), faces, advance)
-        tree["models"][name]["saliency"] = saliency.measure(maps[name])
+        tree["models"][name]["saliency"] = {
+            target: saliency.measure(own) for target, own in maps[name].items()
+        }
     return partial(_overlays, faces, maps)
 
 

@@ -1,12 +1,10 @@
 """benchmarks/peers with fake peers: running them, their figures, the record. Needs no Node.js."""
 
 import fcntl
-import importlib
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -24,7 +22,13 @@ from drawn import write_dataset
 
 Run = Callable[..., dict[str, Any]]
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
-NAMES = ("comparison", "peers", "runner", "store")
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(PEERS)
+    import comparison
+    import runner
+    import store
+
+    import peers
 
 # Sees the middle of a picture: green is the age, more red than blue is female, white is no face.
 # Its arguments are a file in which it counts the pictures, and after how many it fails.
@@ -64,20 +68,6 @@ main()
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def modules() -> Any:
-    """Import the benchmark's modules, and forget them afterwards."""
-    sys.path.insert(0, str(PEERS))
-    yield SimpleNamespace(**{name: importlib.import_module(name) for name in NAMES})
-    sys.path.remove(str(PEERS))
-    for name in NAMES:
-        sys.modules.pop(name, None)
-
-
-runner = pytest.fixture(scope="module")(lambda modules: modules.runner)
-comparison = pytest.fixture(scope="module")(lambda modules: modules.comparison)
-
-
 @pytest.fixture
 def fake(tmp_path: Path) -> list[str]:
     """The command of a fake peer, which counts the pictures that it sees in the file `log`."""
@@ -95,12 +85,11 @@ ANSWERS = [{"age": 30, "gender": "female"}, None, {"age": 61, "gender": "male"},
            {"age": 8, "gender": None}]  # fmt: skip
 
 
-@pytest.fixture
-def labelled(comparison: Any) -> Any:
-    return lambda age, female: comparison.Faces([], age, female, np.empty(0))
+def labelled(age: NDArray, female: NDArray) -> comparison.Faces:
+    return comparison.Faces([], age, female, np.empty(0))
 
 
-def test_answers_keep_the_order_of_the_chips(runner: Any, fake: list[str], tmp_path: Path) -> None:
+def test_answers_keep_the_order_of_the_chips(fake: list[str], tmp_path: Path) -> None:
     about, *answers = runner.answers(fake, CHIPS, runner.Border(0.25, "black"))
     size = Path(fake[1]).stat().st_size
     assert about["versions"]["numpy"] == np.__version__
@@ -108,7 +97,7 @@ def test_answers_keep_the_order_of_the_chips(runner: Any, fake: list[str], tmp_p
     assert (tmp_path / "log").read_text().split() == ["0"] * 4  # the corner is the border
 
 
-def test_borders(runner: Any) -> None:
+def test_borders() -> None:
     picture = chip(9, 8, 7)
     picture[0, 0] = 50
     black = runner.Border(0.5, "black").around(picture)
@@ -131,7 +120,7 @@ def test_borders(runner: Any) -> None:
     ],
 )
 def test_a_failing_peer_or_an_invalid_answer_is_an_error(
-    runner: Any, fake: list[str], program: str, says: str
+    fake: list[str], program: str, says: str
 ) -> None:
     command = [sys.executable, "-c", f"import sys; sys.stdin.buffer.read(); {program}"]
     with pytest.raises(runner.PeerFailed, match=says):
@@ -139,7 +128,7 @@ def test_a_failing_peer_or_an_invalid_answer_is_an_error(
 
 
 def test_unreadable_chips_and_missing_programs_are_errors(
-    runner: Any, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unreadable = Mock(side_effect=OSError("a damaged chip"))
     with pytest.raises(OSError, match="a damaged chip"):
@@ -151,7 +140,7 @@ def test_unreadable_chips_and_missing_programs_are_errors(
         runner.command(["node", "x.mjs"], tmp_path / "python")
 
 
-def test_figures_cover_answered_faces_only(comparison: Any, labelled: Any) -> None:
+def test_figures_cover_answered_faces_only() -> None:
     random = np.random.default_rng(5)
     faces = labelled(random.integers(0, 90, 400), random.random(400) < 0.5)
     ages, female = faces.age + random.normal(0, 7, 400), faces.female ^ (random.random(400) < 0.1)
@@ -174,17 +163,11 @@ def test_figures_cover_answered_faces_only(comparison: Any, labelled: Any) -> No
     assert told["found_without_age"] == told["found_without_gender"] == 0
 
 
-def test_comparison_uses_faces_that_both_answer(comparison: Any, labelled: Any) -> None:
+def test_comparison_uses_faces_that_both_answer() -> None:
     faces = labelled(np.array([20, 30, 40, 50]), np.array([True, True, False, False]))
-    theirs, ours = (
-        comparison.Answers.read(
-            [one and dict(zip(("age", "gender"), one, strict=True)) for one in each]
-        )
-        for each in (
-            [(30, "male"), None, (44, None), (None, "male")],
-            [(21, "female"), (99, "male"), (40, "male"), (52, "female")],
-        )
-    )
+    found, none = np.array([True, False, True, True]), np.nan
+    theirs = comparison.Answers(found, np.array([30, none, 44, none]), np.array([0, none, none, 0]))
+    ours = comparison.Answers(found | True, np.array([21, 99, 40, 52.0]), np.array([1, 0, 0, 1.0]))
     told = comparison.compare(theirs, ours, faces, bootstrap.resample(np.arange(4)))
     assert told["faces"] == 3
     sides = [told[side] for side in ("theirs", "ours", "difference")]
@@ -200,7 +183,7 @@ ANSWER = st.fixed_dictionaries(
 
 
 @given(st.lists(st.none() | ANSWER, min_size=1, max_size=30))
-def test_reading_keeps_every_answer(comparison: Any, lines: list[dict[str, Any] | None]) -> None:
+def test_reading_keeps_every_answer(lines: list[dict[str, Any] | None]) -> None:
     answers = comparison.Answers.read(json.loads(json.dumps(lines)))
     genders = {1.0: "female", 0.0: "male"}
     again = [
@@ -218,29 +201,26 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(
-    modules: Any, dataset: Path, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Run:
+def run(dataset: Path, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the command with two fake peers, one of them as ours."""
-    listing = modules.runner
     facts = {"trained_on": "colours", "utkface": "no", "sources": ["a page"], "licence": "MIT"}
     entry = {"name": "fake", "package": "fake 1.0 (PyPI)", "detector": "eyes", **facts,
              "program": ["python", *fake[1:]]}  # fmt: skip
     left = [{"package": "other 2.0 (PyPI)", "why": "weights not in the package"}]
-    monkeypatch.setattr(listing, "catalogue", lambda: {"peer": [entry], "left_out": left})
+    monkeypatch.setattr(runner, "catalogue", lambda: {"peer": [entry], "left_out": left})
     own = [
-        listing.Peer(f"agelens {name}", "agelens", entry["program"], detector, {}, "", ours=True)
+        runner.Peer(f"agelens {name}", "agelens", entry["program"], detector, {}, "", ours=True)
         for name, detector in (("finds", "eyes"), ("fake", None))
     ]
-    monkeypatch.setattr(listing, "peers", lambda *_: [*own, *listing.others(None)])
-    monkeypatch.setattr(modules.peers, "RESULT", tmp_path / "results" / "peers.json")
-    monkeypatch.setattr(modules.peers, "pin", lambda: False)
-    monkeypatch.setattr(modules.peers, "TURNS", 1)
+    monkeypatch.setattr(runner, "peers", lambda *_: [*own, *runner.others(None)])
+    monkeypatch.setattr(peers, "RESULT", tmp_path / "results" / "peers.json")
+    monkeypatch.setattr(peers, "pin", lambda: False)
+    monkeypatch.setattr(peers, "TURNS", 1)
 
     def run(*more: str) -> dict[str, Any]:
         words = ["peers.py", "--data", str(dataset), "--work", str(tmp_path / "work")]
         monkeypatch.setattr(sys, "argv", [*words, "--python", sys.executable, *more])
-        modules.peers.main()
+        peers.main()
         record: dict[str, Any] = json.loads((tmp_path / "results" / "peers.json").read_text())
         return record
 
@@ -269,9 +249,8 @@ def test_the_record_is_written_and_answers_reused(run: Run, dataset: Path, tmp_p
 
 
 def test_the_border_with_most_faces_found_is_chosen(
-    modules: Any, labelled: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    store = modules.store
     faces = labelled(np.full(4, 30), np.full(4, True))
     told = {"none": (0.5, 1.0), "black 25%": (1.0, 5.0), "edge 25%": (1.0, 4.0)}
 
@@ -279,7 +258,7 @@ def test_the_border_with_most_faces_found_is_chosen(
         found, off = told[str(border)]  # a border that is not there must not be asked for
         line = {"age": 30 + off, "gender": "female"}
         lines = [line if place < 4 * found else None for place in range(4)]
-        return {}, modules.comparison.Answers.read(lines)
+        return {}, comparison.Answers.read(lines)
 
     kept_answers = store.AnswerStore(tmp_path, {}, None)
     monkeypatch.setattr(kept_answers, "answers", answers)
@@ -325,7 +304,7 @@ def test_timing_is_added_to_the_record(run: Run) -> None:
     assert "other 2.0 (PyPI): weights not in the package" in origins
 
 
-def test_the_catalogue_is_complete(runner: Any) -> None:
+def test_the_catalogue_is_complete() -> None:
     for entry in runner.catalogue()["peer"]:
         assert (PEERS / entry["program"][1]).is_file()
         assert entry["utkface"] in ("yes", "no", "not told") and entry["sources"]

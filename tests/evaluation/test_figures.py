@@ -64,17 +64,12 @@ def test_a_random_predictor() -> None:
     random = np.random.default_rng(9)
     found = measure(age, female, one_hot(random.integers(0, 101, N)), random.random(N))
     near = {
-        "age_mae": (100 / 3, 1.5),  # of two independent uniform ages
-        "age_rmse": (100 / np.sqrt(6), 1.5),
-        "age_bias": (0, 2.5),
-        "age_exact": (1 / 101, 0.008),
-        "gender_accuracy": (0.5, 0.035),
-        "gender_balanced_accuracy": (0.5, 0.035),
-        "gender_auc": (0.5, 0.04),
-        "gender_brier": (1 / 3, 0.025),
-        "gender_log_loss": (1, 0.08),
+        "age_mae": (100 / 3, 1.5), "age_rmse": (100 / np.sqrt(6), 1.5),  # of two uniform ages
+        "age_bias": (0, 2.5), "age_exact": (1 / 101, 0.008), "gender_accuracy": (0.5, 0.035),
+        "gender_balanced_accuracy": (0.5, 0.035), "gender_auc": (0.5, 0.04),
+        "gender_brier": (1 / 3, 0.025), "gender_log_loss": (1, 0.08),
         "gender_ece": (0.25, 0.035),  # 75 % sure, 50 % right
-    }
+    }  # fmt: skip
     for name, (theory, tolerance) in near.items():
         assert found[name].value == pytest.approx(theory, abs=tolerance), name
         assert found[name].low < found[name].value < found[name].high, name

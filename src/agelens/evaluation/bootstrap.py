@@ -89,10 +89,7 @@ def group_means(masks: Sequence[Mask], values: Floats) -> Statistic:
 
 
 def quantile(values: Floats, level: float) -> Statistic:
-    """Return the statistic of the value below which a share `level` of the values (N,) lies.
-
-    Between two values it is the lower one.
-    """
+    """Return the statistic of the (lower) quantile of values (N,) at a level, 0 to 1."""
     order = np.argsort(values, kind="stable")
 
     def statistic(weights: Weights) -> Draws:

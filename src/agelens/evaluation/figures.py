@@ -92,10 +92,7 @@ def headline_figures(faces: Faces, weights: Weights) -> dict[str, Estimate]:
 
 
 def face_values(faces: Faces) -> dict[str, Floats]:
-    """Return the figures that are means over faces: name to one value per face, (N,).
-
-    NaN where a face does not count.
-    """
+    """Return the figures that are means over faces: name to values (N,), NaN: does not count."""
     error = faces.age_median - faces.age
     age_loss = metrics.age_losses(faces.probabilities, faces.age)
     gender_loss = metrics.gender_losses(faces.female_probability, faces.female)
@@ -148,10 +145,7 @@ def _gender_ratios(faces: Faces, weights: Weights) -> dict[str, Estimate]:
 
 
 def area_under_curve(faces: Faces, weights: Weights) -> Draws:
-    """Return the area under the ROC curve of "female", (R,); equal scores count half.
-
-    NaN where there is only one gender.
-    """
+    """Return the AUC of "female", (R,); equal scores count half. NaN for one gender alone."""
     order = np.argsort(faces.female_probability, kind="stable")
     score, female = faces.female_probability[order], faces.female[order]
     drawn = weights[:, order]
@@ -175,9 +169,6 @@ def calibration_error(faces: Faces, weights: Weights) -> Draws:
 
 
 def differences(ours: Faces, first: Faces, weights: Weights) -> dict[str, Estimate]:
-    """Return by how much our figures differ from the first model's, on the same N faces.
-
-    Both are weighted by the same resamples (paired bootstrap).
-    """
+    """Return our figures minus the first model's, on the same N faces (paired bootstrap)."""
     mine, theirs = face_values(ours), face_values(first)
     return bootstrap.estimate_means({name: mine[name] - theirs[name] for name in PAIRED}, weights)

@@ -75,10 +75,7 @@ def age_band_masks(ages: NDArray[Any]) -> dict[str, Mask]:
 
 
 def partition(names: Sequence[Names]) -> Partition:
-    """Divide the faces by one or several attributes; groups are in natural order of their names.
-
-    A face whose name is None in one of the attributes is in no group.
-    """
+    """Divide the faces that have a name in all of some attributes; natural order of names."""
 
     def natural(words: tuple[str, ...]) -> list[tuple[int, str]]:
         """Sort "8-12" before "13-20", and words by the alphabet."""
@@ -92,10 +89,7 @@ def partition(names: Sequence[Names]) -> Partition:
 
 
 def intersections(names: dict[str, Names]) -> dict[tuple[str, ...], Partition]:
-    """Divide the faces by every attribute and by every combination of attributes.
-
-    Breakdowns with a single group are left out.
-    """
+    """Divide the faces by every combination of attributes that gives more than one group."""
     breakdowns = {
         by: partition([names[name] for name in by])
         for depth in range(1, len(names) + 1)
@@ -107,8 +101,7 @@ def intersections(names: dict[str, Names]) -> dict[tuple[str, ...], Partition]:
 def face_groups(samples: pl.DataFrame, quality: Mapping[str, Names] | None = None) -> list[Group]:
     """Group faces by age band, gender, race label and each measure of picture quality.
 
-    `quality` gives the group name of each face, (N,), by the measure. Attributes that do not
-    divide the faces are left out.
+    Attributes that do not divide the faces are left out.
     """
     known, groups = attributes(samples), []
     for by, names in ({by: known[by] for by in (AGE, GENDER, RACE)} | dict(quality or {})).items():
@@ -132,8 +125,7 @@ def group_rows(
 ) -> list[tuple[dict[str, Any], Draws]]:
     """Return each group's count and figures as JSON values, and its draws (R, figures).
 
-    `values` are one value per face, (N,), by the figure's name; `weights` (R, N). Draws are NaN
-    where the group is too small.
+    Draws are NaN where the group is too small.
     """
     columns = np.column_stack(list(values.values()))
     rows = []
@@ -160,19 +152,16 @@ def compare_groups(
     """
     tables = {by: group_rows(by, groups, values, weights) for by, groups in breakdowns.items()}
     for column, name in enumerate(values):
-        if name in BETTER and breakdowns:
-            pooled = float(np.nanvar(values[name]))
+        if name in BETTER:
             tests = [
                 _add_gaps(
+                    name, values[name], list(breakdowns[by].values()),
                     [row["figures"][name] for row, _ in rows],
                     [draws[:, [column]] for _, draws in rows],
-                    [values[name][mask] for mask in breakdowns[by].values()],
-                    BETTER[name],
-                    pooled,
                 )
                 for by, rows in tables.items()
-            ]
-            _add_p_values([test for test in tests if test[1]], values[name], pooled)
+            ]  # fmt: skip
+            _add_p_values([test for test in tests if test[1]], values[name])
     return [{"by": list(by), "groups": [row for row, _ in rows]} for by, rows in tables.items()]
 
 
@@ -181,21 +170,20 @@ _Test = tuple[Ints, list[tuple[dict[str, Any], float]]]
 
 
 def _add_gaps(
-    figures: list[dict[str, Any]], draws: list[Draws], values: list[Floats], better: int,
-    pooled: float,
-) -> _Test:  # fmt: skip
+    name: str, values: Floats, masks: list[Mask], figures: list[dict[str, Any]], draws: list[Draws]
+) -> _Test:
     """Write the gaps into the groups' figures, where two groups or more can be tested."""
     for figure in figures:
         figure.update(dict.fromkeys(("gap", "gap_low", "gap_high", "p", "more_than_chance")))
-    counted = [own[np.isfinite(own)] for own in values]
+    counted = [values[mask & np.isfinite(values)] for mask in masks]
     large = [place for place, own in enumerate(counted) if len(own) >= MIN_GROUP_SIZE]
     sizes = np.array([len(counted[place]) for place in large])
     if len(large) < 2:
         return sizes, []
     sums = np.array([counted[place].sum() for place in large])
     squares = np.array([(counted[place] ** 2).sum() for place in large])
-    means, variances = _moments(sums, squares, sizes, pooled)
-    best = int(np.argmax(better * means))
+    means, variances = _moments(sums, squares, sizes, float(np.nanvar(values)))
+    best = int(np.argmax(BETTER[name] * means))
     scores = _studentize(np.abs(means - means[best]), variances + variances[best])
     for number, place in enumerate(large):
         drawn = draws[place] - draws[large[best]]
@@ -204,11 +192,12 @@ def _add_gaps(
     return sizes, [(figures[place], float(t)) for place, t in zip(large, scores, strict=True)]
 
 
-def _add_p_values(tests: list[_Test], values: Floats, pooled: float) -> None:
+def _add_p_values(tests: list[_Test], values: Floats) -> None:
     """Write the p-values into the groups' figures."""
     if not tests:
         return
     counted = values[np.isfinite(values)]
+    pooled = float(counted.var())
     random = np.random.default_rng(bootstrap.SEED)
     largest = np.empty((len(tests), PERMUTATIONS))  # pairwise t of each permutation
     for start in range(0, PERMUTATIONS, _BATCH):

@@ -45,10 +45,7 @@ class ModelOutputs:
 
 
 def chip_batches(paths: Sequence[Path], threads: int | None) -> Iterator[NDArray[np.uint8]]:
-    """Read aligned chips in order, uint8 (B, 200, 200, 3) RGB.
-
-    Raises DatasetError for a picture that cannot be read.
-    """
+    """Read aligned chips in order, uint8 (B, 200, 200, 3) RGB; raise DatasetError on failure."""
     try:
         yield from chips.batches(paths, BATCH, threads)
     except PictureError as error:
@@ -115,11 +112,9 @@ def labelled_faces(samples: pl.DataFrame, outputs: ModelOutputs, levels: Levels)
 
 
 def prediction_table(samples: pl.DataFrame, outputs: ModelOutputs, faces: Faces) -> pl.DataFrame:
-    """Return one row for each face: labels, fold, predictions and the distribution.
+    """Return a row for each face: file, sha256, labels, fold, PREDICTED, age_probabilities.
 
-    Predictions are null where no face was found. The columns are file, sha256 (of the picture),
-    age, gender, race, fold, age_median, age_mean, age_low, age_high, female_probability,
-    age_probabilities (117 float32).
+    Predictions are null where no face was found.
     """
     spread = pl.Series(faces.probabilities, dtype=pl.Array(pl.Float32, AGES))
     columns = {name: getattr(faces, name) for name in PREDICTED} | {"age_probabilities": spread}

@@ -41,10 +41,7 @@ class Halves:
 
 
 def split_in_half(samples: pl.DataFrame, seed: int) -> Halves:
-    """Split the faces of a dataset; the same seed gives the same halves.
-
-    Raises DatasetError where a half would have fewer than MIN_HALF faces.
-    """
+    """Split the faces; the same seed gives the same halves. Raises DatasetError for too few."""
     has_subjects = "subject" in samples.columns
     fit, by = np.arange(len(samples)) % 2 == 1, "folds"
     if len(samples) >= 2 * MIN_HALF:
@@ -73,10 +70,7 @@ def _half(units: NDArray[np.generic], seed: int) -> Mask:
 
 
 def fit(faces: Faces) -> tuple[Scaling, Levels]:
-    """Fit the scaling of a model's outputs on N faces, and the levels of its new intervals.
-
-    Where one of the gender labels is too rare the gender stays as it is.
-    """
+    """Fit scaling and levels on N faces; where a gender is too rare, gender stays as it is."""
     spread, female = faces.probabilities, faces.female.astype(np.int64)
     scaling = calibration.fit_scaling(spread, faces.female_probability, faces.age, female)
     if min(female.sum(), (1 - female).sum()) < ENOUGH_OF_A_GENDER:

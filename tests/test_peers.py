@@ -227,9 +227,10 @@ def run(dataset: Path, fake: list[str], tmp_path: Path, monkeypatch: pytest.Monk
     return run
 
 
-def test_the_record_is_written_and_answers_reused(run: Run, dataset: Path, tmp_path: Path) -> None:
-    record = run()
-    opened = Dataset(dataset)
+def test_record_with_kept_answers_and_times(run: Run, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no peers\.json yet"):
+        run("--time", "1")
+    record, opened = run(), Dataset(dataset)
     assert record["faces"] == len(opened.split(0).test) > 3
     assert record["data"]["fingerprint"] == opened.fingerprint
     assert set(record["borders"]["eyes"]) == {"none"}  # it misses none, so no other is tried
@@ -242,10 +243,21 @@ def test_the_record_is_written_and_answers_reused(run: Run, dataset: Path, tmp_p
     assert record["left_out"][0]["package"] == "other 2.0 (PyPI)"
     assert record["timing"] is None
     assert str(tmp_path) not in record["command"] and str(dataset) not in record["command"]
-    asked = (tmp_path / "log").read_text()
+    asked, timing = (tmp_path / "log").read_text(), run("--time", "2")["timing"]
+    assert timing["rounds"] == 2
+    assert set(timing["milliseconds"]) == {"agelens finds", "agelens fake", "fake"}
+    assert all(0 < ms < 1000 for parts in timing["milliseconds"].values() for ms in parts.values())
+    (tmp_path / "log").write_text(asked)  # without the timed ones
     again = run()
     assert (tmp_path / "log").read_text() == asked  # kept answers, none asked for twice
-    assert again["peers"] == record["peers"]
+    assert (again["peers"], again["timing"]) == (record["peers"], timing)
+    rows = tables.render("peers", record=again).splitlines()
+    assert rows[0].count("|") == rows[2].count("|") == rows[4].count("|")
+    assert rows[4].startswith("| fake | 100.0% |") and "+0.00 (+0.00 to +0.00)" in rows[4]
+    assert f"{record['faces']:,} faces" in rows[-1]
+    origins = tables.render("peers_origins", record=record)
+    assert "| fake | fake 1.0 (PyPI) | no | colours |" in origins
+    assert "other 2.0 (PyPI): weights not in the package" in origins
 
 
 def test_the_border_with_most_faces_found_is_chosen(
@@ -283,25 +295,6 @@ def test_an_interrupted_run_resumes_unless_another_continues(run: Run, tmp_path:
     assert run()["peers"] == whole["peers"]
     assert len(log.read_text().split()) == faces - 2
     assert kept.read_text() == "".join(lines)
-
-
-def test_timing_is_added_to_the_record(run: Run) -> None:
-    with pytest.raises(SystemExit, match=r"no peers\.json yet"):
-        run("--time", "1")
-    run()
-    timing = run("--time", "2")["timing"]
-    assert timing["rounds"] == 2
-    assert set(timing["milliseconds"]) == {"agelens finds", "agelens fake", "fake"}
-    assert all(0 < ms < 1000 for parts in timing["milliseconds"].values() for ms in parts.values())
-    record = run()  # asked again, the times stay
-    assert record["timing"] == timing
-    rows = tables.render("peers", record=record).splitlines()
-    assert rows[0].count("|") == rows[2].count("|") == rows[4].count("|")
-    assert rows[4].startswith("| fake | 100.0% |") and "+0.00 (+0.00 to +0.00)" in rows[4]
-    assert f"{record['faces']:,} faces" in rows[-1]
-    origins = tables.render("peers_origins", record=record)
-    assert "| fake | fake 1.0 (PyPI) | no | colours |" in origins
-    assert "other 2.0 (PyPI): weights not in the package" in origins
 
 
 def test_the_catalogue_is_complete() -> None:

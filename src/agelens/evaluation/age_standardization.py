@@ -14,8 +14,7 @@ from agelens.evaluation import bootstrap
 from agelens.evaluation.bootstrap import MIN_GROUP_SIZE, Floats, Ints, Mask, Statistic, Weights
 from agelens.evaluation.groups import AGE, Group, group_table
 
-BANDS = ((0, 12), (13, 25), (26, 40), (41, 60), (61, 116))
-"""Age bands in years, both ends included; chosen so that UTKFace's groups fill them."""
+BANDS = ((0, 12), (13, 25), (26, 40), (41, 60), (61, 116))  # years; UTKFace's groups fill them
 FIGURES = ("age_mae", "gender_accuracy")
 AGAINST_REST = ("age_mae", "age_bias", "gender_accuracy", "interval_coverage")
 

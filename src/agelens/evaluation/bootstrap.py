@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Names = NDArray[np.object_]
-"""(N,): the group of each face, a string; None where it is not known."""
-Weights = NDArray[Any]
-"""Floats (R, N): how often each face is drawn."""
-Draws = NDArray[np.float64]
-"""(R,) or (R, K): a statistic of each resample."""
+Names = NDArray[np.object_]  # (N,): the group of each face, a string; None: not known
+Weights = NDArray[Any]  # floats (R, N): how often each face is drawn
+Draws = Floats  # (R,) or (R, K): a statistic of each resample
 Statistic = Callable[[Weights], Draws]
 
 RESAMPLES = 2000

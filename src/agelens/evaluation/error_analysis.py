@@ -24,10 +24,8 @@ AGE_GROUPS = tuple(
     for first, last in metrics.FAIRFACE
 )
 BINS = 10
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-"""Nominal coverage of the central intervals that are checked."""
-KEPT = (0.25, 0.5, 0.75, 1.0)
-"""Shares of the faces, the most certain first, whose error is given."""
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # coverage of central intervals
+KEPT = (0.25, 0.5, 0.75, 1.0)  # shares of the faces, the most certain first
 BY_PREDICTED_AGE = ("age_mae", "age_bias", "interval_coverage", "interval_width")
 
 

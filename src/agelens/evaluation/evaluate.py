@@ -25,10 +25,8 @@ from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference.runtime import Model, shipped
 from agelens.output.tables import replacing
 
-FORMAT = 1
-"""Version of `evaluation.json`."""
-PARTS = ("test", "validation", "train", "all")
-"""The parts of a split; "all" is the whole dataset."""
+FORMAT = 1  # of evaluation.json
+PARTS = ("test", "validation", "train", "all")  # of a split; "all" is the whole dataset
 GROUP_FIGURES = (
     "age_mae", "age_bias", "age_within_5", "gender_accuracy", "interval_coverage", "interval_width",
 )  # fmt: skip

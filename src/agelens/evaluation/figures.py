@@ -11,14 +11,11 @@ from agelens.evaluation import bootstrap, metrics
 from agelens.evaluation.bootstrap import Draws, Estimate, Floats, Ints, Mask, Weights, divide
 from agelens.inference import distribution
 
-CS_YEARS = 16
-"""The cumulative score curve: CS@0 to CS@15."""
+CS_YEARS = 16  # of the cumulative score curve, CS@0 to CS@15
 SUBSETS = {"all": (0, 116), "21-60": (21, 60), "13 and older": (13, 116), "under 13": (0, 12)}
 """First and last age in years, both included, by the subset's name."""
-CENTRAL = distribution.Levels.between(0.05, 0.95)
-"""The interval of a model that was not calibrated."""
-PAIRED = ("age_mae", "age_within_5", "gender_accuracy", "loss")
-"""The figures that are compared between models, face by face."""
+CENTRAL = distribution.Levels.between(0.05, 0.95)  # of a model that was not calibrated
+PAIRED = ("age_mae", "age_within_5", "gender_accuracy", "loss")  # compared face by face
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,13 +22,10 @@ Chips = NDArray[np.uint8]  # (B, 200, 200, 3) RGB
 Target = Literal["age", "gender"]
 TARGETS: tuple[Target, ...] = ("age", "gender")
 
-GRID = 10
-"""Patches along a side."""
-PATCH = CHIP // GRID
-WINDOW = 2
-"""Patches along a side of the sliding window, which moves by one patch at a time."""
-STEPS = 10
-"""Steps of the deletion test: each covers 10 more of the 100 patches."""
+GRID = 10  # patches along a side
+PATCH = CHIP // GRID  # pixels along a side
+WINDOW = 2  # patches along a side of the sliding window, which moves by one patch at a time
+STEPS = 10  # of the deletion test: each covers 10 more of the 100 patches
 BLUR = 25.0  # pixels, sigma of the cover
 SOFT_EDGE = 4.0  # pixels, sigma of the cover's edge
 SEED = 20170116

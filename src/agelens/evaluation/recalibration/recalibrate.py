@@ -20,8 +20,7 @@ from agelens.evaluation.figures import Faces, calibration_error, face_values
 from agelens.evaluation.recalibration.verdicts import ENOUGH_OF_A_GENDER, MIN_HALF, clip_share
 from agelens.inference.distribution import Levels
 
-MAX_IMBALANCE = 0.15
-"""How far from one half the share of faces to fit on may be."""
+MAX_IMBALANCE = 0.15  # how far from one half the share of faces to fit on may be
 JUDGED = {"age distribution": "age_log_loss", "gender probability": "gender_log_loss"}
 """What may become better or worse beside the intervals, and the loss that decides."""
 WHEN = ("before", "after", "difference")

@@ -22,9 +22,8 @@ MIN_HALF = 150  # faces: with fewer, the levels of an interval are mostly chance
 CLOSE = 0.02  # shares that are this close to what was promised hold
 YEAR = 1.0  # a bias under this, in years, counts as none
 LOOSE = 0.06  # a coverage that is known no better than to +- this is not said to hold
-KNOWN = 0.03  # how well a coverage should be known
-FACES_NEEDED = int(np.ceil(COVERAGE * (1 - COVERAGE) * (1.96 / KNOWN) ** 2))
-"""How many faces it takes to know a coverage of 90 % to +- KNOWN, 19 times in 20."""
+KNOWN = 0.03  # how well a coverage should be known, 19 times in 20
+FACES_NEEDED = int(np.ceil(COVERAGE * (1 - COVERAGE) * (1.96 / KNOWN) ** 2))  # for that
 DRAWS = 2000
 CHANCE = 0.95  # the share of draws of a calibration error that are below what is called chance
 BY_BAND = ("interval_coverage", "interval_width", "age_bias", "age_mae", "gender_accuracy")

@@ -132,7 +132,7 @@ class Prediction:
     """The model's answer about one face."""
 
     age: float  # years, median of the distribution
-    age_interval: tuple[float, float]  # years, contains the true age 9 times in 10
+    age_interval: tuple[int, int]  # low <= age in whole years <= high 9 times in 10
     age_probabilities: NDArray[np.float32]  # (117,), one for each whole age, sum 1
     gender: Gender | None  # None where neither reaches the gender threshold
     female_probability: float  # 0 to 1
@@ -168,7 +168,7 @@ class Prediction:
         """
         face: dict[str, Any] = {
             "age": round(self.age, 2),
-            "age_interval": [round(age, 2) for age in self.age_interval],
+            "age_interval": list(self.age_interval),
             "gender": self.gender and self.gender.value,
             "female_probability": round(self.female_probability, 4),
             "status": self.status.value,

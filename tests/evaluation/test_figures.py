@@ -40,8 +40,7 @@ def test_a_perfect_predictor() -> None:
                  "interval_coverage"):  # fmt: skip
         assert (found[name].value, found[name].low, found[name].high) == (1, 1, 1), name
     assert found["gender_log_loss"].value == pytest.approx(0, abs=1e-6)
-    # the middle 90 % of one year's mass; at age 0 half of it is cut off
-    assert found["interval_width"].value == pytest.approx(0.9, abs=0.01)
+    assert found["interval_width"].value == 0  # the first year is the last
 
 
 def test_a_constant_predictor() -> None:

@@ -69,7 +69,7 @@ def test_calibration_error_of_known_bins() -> None:
     assert metrics.expected_calibration_error(p, female) == pytest.approx(expected)
 
 
-def test_coverage_rounds_interval_ends_outwards() -> None:
-    assert metrics.interval_coverage([9.9, 20.1, 31.0], [12.0, 24.6, 40.0], [9, 25, 30]) == (
-        pytest.approx(2 / 3)
-    )
+def test_an_interval_holds_an_age_in_whole_years_between_its_ends() -> None:
+    inside = metrics.interval_hits([9, 20, 31, 31], [12, 24, 40, 40], [9, 25, 30.9, 40.9])
+    assert inside.tolist() == [True, False, False, True]
+    assert metrics.interval_coverage([9, 20], [12, 24], [12, 25]) == 0.5

@@ -17,7 +17,7 @@ def person(age=34.126, box: Box | None = BOX, gender: Gender | None = Gender.MAL
     p = np.zeros(117, np.float32)
     p[int(age)] = 1
     return Prediction(
-        age, (age - 2, age + 3), p, gender, 0.25, box, POINTS if box else None,
+        age, (round(age) - 2, round(age) + 3), p, gender, 0.25, box, POINTS if box else None,
         0.9 if box else None, Status.UNSURE, (Reason.AGE_UNCLEAR, Reason.GENDER_UNCLEAR), 0.125,
     )  # fmt: skip
 
@@ -29,7 +29,7 @@ def test_a_row_has_the_values_of_the_csv() -> None:
     assert frame["face"].to_list() == [1, 1, 2]
     first = frame.row(0, named=True)
     assert first["age"] == 34.13
-    assert (first["age_low"], first["age_high"]) == (32.13, 37.13)
+    assert (first["age_low"], first["age_high"]) == (32, 37)
     assert (first["gender"], first["female_probability"]) == ("male", 0.25)
     assert first["reasons"] == "age_unclear gender_unclear"
     assert (first["left"], first["right"], first["detection_score"]) == (1.0, 31.0, 0.9)

@@ -93,9 +93,7 @@ def calibrated(make_model: Callable[..., Path]) -> Path:
     random = np.random.default_rng(21)
     spread = bells(random.uniform(36, 66, 4000))
     ages = np.array([random.choice(117, p=p) for p in spread])
-    levels = fit_levels(spread, ages, bandwidth=100.0)
-    interval = {"low": levels.low.tolist(), "high": levels.high.tolist()}
-    return make_model({"name": "calibrated", "interval": interval})
+    return make_model({"name": "calibrated", "interval": fit_levels(spread, ages).table()})
 
 
 def run(data: Path, folder: Path, model: Path, **settings: object) -> Audited:

@@ -8,10 +8,13 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logit, logsumexp
 
 from agelens.evaluation.bootstrap import Floats
-from agelens.inference import distribution
-from agelens.inference.distribution import AGES, Levels
+from agelens.inference.distribution import AGES, TAIL, Levels, masses
 
 COVERAGE = 0.9
+"""The share of people whose age an interval is to contain."""
+FITTED_COVERAGE = 0.89
+"""The share at each age that levels are fitted to; with whole years inside it comes to COVERAGE."""
+LEAST_TAIL = 1e-4  # with none at all an interval would hold every age
 BANDWIDTH = 3.0
 """Years: how fast a validation face's weight in the levels of an age falls with its distance."""
 MIN_EFFECTIVE_FACES = 150.0
@@ -69,32 +72,30 @@ def scale_logits(probabilities: NDArray[np.floating], scale: float) -> Floats:
 def fit_levels(
     probabilities: NDArray[np.floating],
     ages: NDArray[np.integer],
-    coverage: float = COVERAGE,
-    bandwidth: float = BANDWIDTH,
+    coverage: float = FITTED_COVERAGE,
 ) -> Levels:
     """Fit the levels of intervals that hold the label in a share `coverage` of faces at every age.
 
-    Takes distributions (N, 117) and labels in whole years (N,). The levels of each age span the
+    Takes distributions (N, 117) and labels in whole years (N,). The levels leave out a mass of
+    TAIL on either side, or less at ages where labels lie outside more often: there they span the
     conformal quantile (Vovk et al., 2005) of how far labels lie from the middle of their
     distributions. Faces are weighted by a normal curve of their distance in age (localised
-    conformal prediction: Guan, 2023), so that the levels change smoothly from age to age. The
-    condition is the label, not the prediction, so that the old, whose age is underestimated, are
-    covered too. Whether a label is held is decided as in `metrics.interval_hits`: ends count by
-    the year they are in.
+    conformal prediction: Guan, 2023). No age gets a narrower interval for labels that heap
+    there, since such levels fail as soon as the pictures change.
     """
-    before = distribution.below(probabilities, ages - 1)
-    after = distribution.below(probabilities, ages + 1)
-    scores = np.maximum(0, np.maximum(before - 0.5, 0.5 - after))
+    rows = np.arange(len(ages))
+    upto, before = (mass[rows, ages] for mass in masses(probabilities))
+    scores = np.maximum(0, np.maximum(0.5 - upto, before - 0.5))
     order = np.argsort(scores, kind="stable")
     half = np.empty(AGES)
     for age in range(AGES):
         away, weights = np.abs(ages - age), np.ones(len(ages))
-        width, effective = bandwidth, 0.0
+        width, effective = BANDWIDTH, 0.0
         while effective < min(MIN_EFFECTIVE_FACES, 0.9 * len(ages)):
             weights = np.exp(-0.5 * ((away - away.min()) / width) ** 2)
             effective = float(weights.sum() ** 2 / (weights**2).sum())
             width *= 1.25
         held = np.cumsum(weights[order]) / (weights.sum() * (1 + 1 / effective))
         half[age] = scores[order][min(int(np.searchsorted(held, coverage)), len(scores) - 1)]
-    half = np.clip(half, 0.01, 0.5)
+    half = np.clip(half, 0.5 - TAIL, 0.5 - LEAST_TAIL)
     return Levels(0.5 - half, 0.5 + half)

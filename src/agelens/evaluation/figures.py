@@ -27,7 +27,7 @@ class Faces:
     probabilities: NDArray[np.float32]  # (N, 117)
     age_median: Floats  # (N,), years; the headline prediction
     age_mean: Floats  # (N,), years
-    age_low: Floats  # (N,), years; ends of the interval
+    age_low: Floats  # (N,), whole years; ends of the interval
     age_high: Floats  # (N,)
     female_probability: Floats  # (N,), 0 to 1
 
@@ -43,7 +43,7 @@ class Faces:
             probabilities,
             distribution.median(probabilities),
             distribution.mean(probabilities),
-            *levels.ends(probabilities),
+            *(end.astype(np.float64) for end in levels.ends(probabilities)),
             female_probability.astype(np.float64),
         )
 

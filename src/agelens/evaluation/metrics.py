@@ -96,12 +96,9 @@ def gender_accuracy(female_probability: ArrayLike, female: ArrayLike) -> float:
 
 
 def interval_hits(low: ArrayLike, high: ArrayLike, true: ArrayLike) -> Mask:
-    """Return for each face whether its true age is inside [low, high], ends included.
-
-    A label is a whole year that has been reached, so low is floored and high is ceiled.
-    """
-    ages = np.asarray(true)
-    return np.asarray((np.floor(low) <= ages) & (ages <= np.ceil(high)))
+    """Return for each face whether low <= age <= high, where age is whole years reached."""
+    ages = np.floor(true)
+    return np.asarray((np.asarray(low) <= ages) & (ages <= np.asarray(high)))
 
 
 def interval_coverage(low: ArrayLike, high: ArrayLike, true: ArrayLike) -> float:

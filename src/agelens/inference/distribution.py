@@ -17,6 +17,9 @@ AGES = 117
 """Number of whole ages that a model distinguishes: 0 to 116 years."""
 LARGE_ERROR = 10.0
 """Years: an age that is off by more counts as wrong."""
+ROUNDING = 1e-9  # a year that is out by no more than the rounding of sums is inside
+TAIL = 0.06
+"""The mass on either side of an interval. Ends are whole years, so it covers more than 88 %."""
 AGE_ERROR, GENDER_ERROR = 0.25, 0.2
 """Probabilities of a large age error and of a wrong gender above which a prediction is unsure."""
 
@@ -50,64 +53,43 @@ def median(probabilities: ArrayLike) -> NDArray[np.float64]:
     return quantile(probabilities, 0.5)
 
 
-def below(probabilities: ArrayLike, age: ArrayLike) -> NDArray[np.float64]:
-    """Return the mass below an age in years, float64 (N,), of N distributions and N ages."""
-    p = np.asarray(probabilities, np.float64)
-    years = np.clip(np.asarray(age, np.float64), 0, p.shape[-1] - 1)
-    cumulative = np.cumsum(p, axis=-1)
-    whole = np.minimum(np.floor(years + 0.5).astype(np.int64), p.shape[-1] - 1)[:, None]
-    mass = np.take_along_axis(p, whole, -1)[:, 0]
-    before = np.take_along_axis(cumulative, whole, -1)[:, 0] - mass
-    return np.asarray((before + mass * (years + 0.5 - whole[:, 0])) / cumulative[:, -1])
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """Levels of an age interval: it contains the ages whose cumulative mass lies between them.
+    """Levels of an age interval, for each whole year that may be the age.
 
-    Both are interpolated between whole years. With the same levels at all ages it is the interval
-    between two quantiles. With levels for each age it can contain the true age equally often at
-    every age (label-conditional conformal prediction; Vovk et al., 2005).
+    A year is inside where more than the low level of the mass lies up to its end, and less than
+    the high level before it. An interval is the first and the last such year. It contains an age
+    if low <= age <= high, where age is the number of years that a person has completed. With the
+    same levels at all ages the ends are two quantiles of the distribution.
     """
 
-    low: NDArray[np.float64]  # (117,)
-    high: NDArray[np.float64]  # (117,)
+    low: NDArray[np.float64]  # (117,), below 0.5
+    high: NDArray[np.float64]  # (117,), above 0.5
 
     @classmethod
     def between(cls, low: float, high: float) -> "Levels":
         """Build the same two levels for all ages."""
         return cls(np.full(AGES, low), np.full(AGES, high))
 
-    def ends(self, probabilities: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the interval's first and last age, years (N,), of distributions (N, 117).
+    def ends(self, probabilities: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the first and last year of the intervals, (N,), of distributions (N, 117).
 
-        Both are the median if the interval is empty.
+        The year of the median is always inside.
         """
-        p = np.asarray(probabilities, np.float64)
-        whole = np.arange(p.shape[-1])
-        grid = np.arange(0, p.shape[-1] - 0.75, 0.5)  # the mass below is linear between these
-        edges = np.cumsum(p, axis=-1)
-        edges = np.pad(edges, ((0, 0), (1, 0))) / edges[:, -1:]
-        mass = np.empty((len(p), len(grid)))
-        mass[:, 1::2] = edges[:, 1:-1]
-        mass[:, ::2] = (edges[:, :-1] + edges[:, 1:]) / 2
-        # Both are positive or 0 in the interval.
-        first = _crossing(mass - np.interp(grid, whole, self.low), grid)
-        last = grid[-1] - _crossing((np.interp(grid, whole, self.high) - mass)[:, ::-1], grid)
-        empty = first > last  # also if one of them is never reached
-        middle = median(p) if empty.any() else first
-        return np.where(empty, middle, first), np.where(empty, middle, last)
+        upto, before = masses(probabilities)
+        inside = (upto > self.low - ROUNDING) & (before < self.high + ROUNDING)
+        return inside.argmax(axis=1), AGES - 1 - inside[:, ::-1].argmax(axis=1)
+
+    def table(self) -> dict[str, list[float]]:
+        """Return the levels as a model's card holds them."""
+        return {"low": self.low.round(4).tolist(), "high": self.high.round(4).tolist()}
 
 
-def _crossing(over: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where on the grid, (N,), piecewise linear functions (N, G) first reach 0, or inf."""
-    reached = over >= 0
-    k = reached.argmax(axis=1)
-    rows = np.arange(len(over))
-    here, before = over[rows, k], over[rows, np.maximum(k - 1, 0)]
-    step = np.divide(here, here - before, out=np.zeros(len(over)), where=(k > 0) & (here > 0))
-    place = grid[k] - step * (grid[1] - grid[0])
-    return np.where(reached.any(axis=1), place, np.inf)
+def masses(probabilities: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mass up to the end of each year and before it, of distributions: (N, 117)."""
+    p = np.asarray(probabilities, np.float64)
+    upto = np.cumsum(p, axis=1) / p.sum(axis=1, keepdims=True)
+    return upto, np.pad(upto, ((0, 0), (1, 0)))[:, :-1]
 
 
 class Assessment(NamedTuple):

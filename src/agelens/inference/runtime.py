@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import ModelError
-from agelens.inference.distribution import AGES, Levels, assess, median
+from agelens.inference.distribution import AGES, TAIL, Levels, assess, median
 from agelens.results import Face, Gender, Prediction, Reason
 
 CHIP = 200
@@ -120,16 +120,20 @@ class Model:
         """Return the card's levels, whose interval contains the true age 9 times in 10.
 
         The card's `interval` has `low` and `high`, each one level for all ages or a list of 117;
-        without them they are 0.05 and 0.95. Raises ModelError for invalid levels.
+        without them they are 0.05 and 0.95. Levels of a list that leave out more mass than TAIL,
+        as those of models made before 0.2 do, are widened to it. Raises ModelError for invalid
+        levels.
         """
         interval = self.card.get("interval", {})
         low, high = np.zeros((2, AGES))
         with suppress(AttributeError, TypeError, ValueError):
             low[:], high[:] = interval.get("low", 0.05), interval.get("high", 0.95)
-        if not ((low >= 0) & (low < high) & (high <= 1)).all():
+            if isinstance(interval.get("low"), list):
+                low, high = np.minimum(low, TAIL), np.maximum(high, 1 - TAIL)
+        if not ((low >= 0) & (low < 0.5) & (high > 0.5) & (high <= 1)).all():
             raise ModelError(
                 f"the card of {str(self.path)!r} has interval {str(interval)[:200]}: expected low "
-                f"and high with 0 <= low < high <= 1, one or {AGES} of each"
+                f"and high with 0 <= low < 0.5 < high <= 1, one or {AGES} of each"
             )
         return Levels(low, high)
 
@@ -188,7 +192,7 @@ class Model:
             predictions.append(
                 Prediction(
                     age=age,
-                    age_interval=(min(float(low[i]), age), max(float(high[i]), age)),
+                    age_interval=(int(low[i]), int(high[i])),
                     age_probabilities=ages[i],
                     gender=gender if max(p, 1 - p) >= gender_threshold else None,
                     female_probability=p,

@@ -35,7 +35,7 @@ def internal_error() -> Problem:
 
 
 FACE_EXAMPLE: dict[str, Any] = {
-    "age": 30.9, "age_interval": [26.37, 43.77], "gender": "female", "female_probability": 0.9414,
+    "age": 30.9, "age_interval": [26, 44], "gender": "female", "female_probability": 0.9414,
     "status": "ok", "reasons": [], "doubt": 0.1601, "box": [178.0, 63.1, 269.1, 173.1],
     "landmarks": [[201.7, 105.2], [245.0, 105.9], [222.3, 127.5], [203.7, 143.5], [243.0, 144.4]],
     "detection_score": 0.9427,
@@ -58,8 +58,10 @@ class FaceModel(BaseModel):
     model_config = ConfigDict(extra="allow", json_schema_extra={"example": FACE_EXAMPLE})
 
     age: float = Field(description="median of the age distribution, years")
-    age_interval: list[float] = Field(
-        description="low and high, years: the 90 % prediction interval", min_length=2, max_length=2
+    age_interval: list[int] = Field(
+        description="low and high, whole years: low <= age <= high 9 times in 10",
+        min_length=2,
+        max_length=2,
     )
     gender: str | None = Field(
         description="the appearance label: female or male; null below the gender threshold"

@@ -128,9 +128,8 @@ def _card(
         bias = old.bias * scaling.gender + scaling.bias
         whole = Scaling(old.age * scaling.age, old.gender * scaling.gender, bias)
         kept["scaling"] = {key: round(value, 4) for key, value in asdict(whole).items()}
-    low, high = (side.round(4).tolist() for side in (levels.low, levels.high))
     return kept | {
-        "interval": {"low": low, "high": high},
+        "interval": levels.table(),
         "recalibrated": {**about, "scaling": asdict(scaling)},
     }
 

@@ -182,14 +182,9 @@ def calibrate_and_export(
     levels = calibration.fit_levels(scale_logits(probabilities, scaling.age), validation.ages)
     card = card | {
         "scaling": {key: round(value, 4) for key, value in asdict(scaling).items()},
-        "interval": interval_table(levels),
+        "interval": levels.table(),
     }
     return export(network, file, card, scaling, half=half)
-
-
-def interval_table(levels: distribution.Levels) -> dict[str, list[float]]:
-    """Return interval levels as a card holds them."""
-    return {"low": levels.low.round(4).tolist(), "high": levels.high.round(4).tolist()}
 
 
 @contextlib.contextmanager

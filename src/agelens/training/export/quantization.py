@@ -111,7 +111,7 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
             **full.card,
             "variant": {"of": full.card.get("name", run.name), "bits": 8, **asdict(setting)},
             "validation": {**full.card.get("validation", {}), **after.figures},
-            "interval": exporter.interval_table(levels),
+            "interval": levels.table(),
         }
         exporter.write_card(file, card)
         file.replace(folder / "model.onnx")

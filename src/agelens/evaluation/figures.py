@@ -37,13 +37,15 @@ class Faces:
         female_probability: NDArray[Any], levels: distribution.Levels = CENTRAL,
     ) -> "Faces":  # fmt: skip
         """Compute medians, means and the interval of some levels from age distributions."""
+        low, high = levels.ends(probabilities)
         return cls(
             age.astype(np.int64),
             female.astype(bool),
             probabilities,
             distribution.median(probabilities),
             distribution.mean(probabilities),
-            *(end.astype(np.float64) for end in levels.ends(probabilities)),
+            low.astype(np.float64),
+            high.astype(np.float64),
             female_probability.astype(np.float64),
         )
 

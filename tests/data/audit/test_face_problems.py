@@ -97,12 +97,6 @@ def test_each_problem_is_found_alone(changes, beyond, problem, evidence) -> None
     assert evidence in found[problem][0].evidence
 
 
-def test_an_uncertain_face_upside_down_is_misplaced_at_most() -> None:
-    uncertain = {"roll": -170, "score": 0.81}
-    table = measured(uncertain, uncertain | OFF)
-    assert rows_of(face_problems.find(table, np.zeros(2))) == {"misplaced": [1]}
-
-
 def test_faces_that_look_painted_are_ranked_where_the_network_was_run() -> None:
     limit = face_problems.shipped_lines().limit
     score = np.array([limit + 1, limit, limit + 2, limit + 9])
@@ -112,7 +106,10 @@ def test_faces_that_look_painted_are_ranked_where_the_network_was_run() -> None:
     assert "looks painted or drawn" in found["looks painted"][0].evidence
 
 
-def test_grey_and_unreadable_pictures_have_no_fault_and_the_worst_comes_first() -> None:
+def test_grey_uncertain_and_unreadable_pictures_and_the_worst_first() -> None:
+    uncertain = {"roll": -170, "score": 0.81}  # upside down
+    table = measured(uncertain, uncertain | OFF)
+    assert rows_of(face_problems.find(table, np.zeros(2))) == {"misplaced": [1]}
     unread = dict.fromkeys(SCHEMA) | {"file": "b.jpg", "problem": "cut"}
     table = measured({"grey": True, "colours": 0}, unread)
     assert not any(face_problems.find(table, np.zeros(2)).values())
@@ -122,25 +119,18 @@ def test_grey_and_unreadable_pictures_have_no_fault_and_the_worst_comes_first() 
 
 def test_the_furthest_along_any_line_counts() -> None:
     lines = face_problems.Lines(np.ones(2, np.float32), np.array([[2, 0], [0, 3]], np.float32), 1.0)
-    found = face_problems.painting_score(np.array([[1, 1], [4, 1], [1, 9], [0, -5]]), lines)
+    features = np.array([[1, 1], [4, 1], [1, 9], [0, -5]])
+    found = face_problems.painting_score(features, lines)
     assert found.tolist() == [0, 2, 6, -2]  # of roots 1 and 1, 2 and 1, 1 and 3, 0 and 0
-
-
-def test_the_shipped_lines_are_whole() -> None:
-    lines = face_problems.shipped_lines()
-    assert lines.weights.shape == (6, 1024)
-    assert lines.mean.shape == (1024,)
-    assert np.isfinite(lines.weights).all()
-    assert (lines.mean >= 0).all()
-    assert 2 < lines.limit < 10
+    shipped = face_problems.shipped_lines()
+    assert (shipped.weights.shape, shipped.mean.shape) == ((6, 1024), (1024,))
+    assert np.isfinite(shipped.weights).all()
+    assert (shipped.mean >= 0).all()
+    assert 2 < shipped.limit < 10
 
 
 def test_a_portrait_is_a_photo_and_its_drawings_are_none() -> None:
-    """Features by faceres-deep of NASA's portrait, and of it as cv2 makes drawings of it.
-
-    They were taken once, so that the backbone need not be at hand: the chip as it is, its
-    `cv2.pencilSketch` and its `cv2.stylization`.
-    """
+    # features by faceres-deep of NASA's portrait, its cv2.pencilSketch and its cv2.stylization
     with np.load(PORTRAIT, allow_pickle=False) as kept:
         shown = np.stack([kept["photo"], kept["pencil"], kept["watercolour"]])
     photo, *pictures = face_problems.painting_score(shown)

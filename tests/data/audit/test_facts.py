@@ -37,14 +37,10 @@ def test_the_copy_whose_labels_agree_with_the_others_is_kept() -> None:
     assert excluded["a.jpg"] == (
         "the photo of c.jpg, encoded anew; labelled 20 male, there 30 female"
     )
-    kept = [one for one in found if one.file == "c.jpg"]
-    assert [(one.problem, one.suggestion, one.weight) for one in kept] == [
-        ("copies disagree", "look", 0.5)
-    ]
-    assert kept[0].evidence == "3 copies of this photo are labelled 20 male, 31 female, 30 female"
-
-
-def test_predictions_overrule_the_other_copies() -> None:
+    (kept,) = (one for one in found if one.file == "c.jpg")
+    assert (kept.problem, kept.suggestion, kept.weight) == ("copies disagree", "look", 0.5)
+    assert kept.evidence == "3 copies of this photo are labelled 20 male, 31 female, 30 female"
+    # predictions overrule the other copies
     predicted = OutOfFoldPredictions(bells(np.array([21, 21, 21])), np.full(3, 0.05))
     found = facts.actions_for_copies(THREE, group(0, 1, 2), predicted)
     assert {one.file for one in found if one.suggestion == "exclude"} == {"b.jpg", "c.jpg"}
@@ -58,12 +54,9 @@ def test_copies_that_agree_are_only_excluded() -> None:
 
 
 def scored() -> ScoredLabels:
-    age = LabelScores(
-        np.array([30.0, 1, 20]), np.array([0.02, 1, 0.3]), np.array([True, False, True])
-    )
-    gender = LabelScores(
-        np.array([0.1, 0.99, 0.2]), np.array([1, 0.01, 1.0]), np.array([0, 1, 0], bool)
-    )
+    suspect = np.array([True, False, True])
+    age = LabelScores(np.array([30.0, 1, 20]), np.array([0.02, 1, 0.3]), suspect)
+    gender = LabelScores(np.array([0.1, 0.99, 0.2]), np.array([1, 0.01, 1.0]), ~suspect)
     years = np.array([60.0, 30, 55])
     return ScoredLabels(age, gender, years, years - 5, years + 5, np.array([0.1, 0.01, 0.2]))
 

@@ -52,9 +52,6 @@ def test_flipped_genders_are_suspect() -> None:
     assert set(scores.order()[:25]) <= set(range(30))
     assert 15 <= scores.suspect.sum() <= 40
     assert scores.suspect[30:].mean() < 0.01
-
-
-def test_one_gender_alone_and_no_face_are_accepted() -> None:
     assert not label_errors.score_genders(np.ones(5, bool), np.full(5, 0.9)).suspect.any()
     assert len(label_errors.score_genders(np.zeros(0, bool), np.zeros(0)).score) == 0
     assert len(label_errors.score_ages(np.zeros(0, int), np.zeros((0, 117))).score) == 0
@@ -111,12 +108,9 @@ SHORT = {"age_probabilities": [[1.0]], "female_probability": [0.5]}
     ],
 )
 def test_files_without_predictions_are_refused(tmp_path, columns, predicted) -> None:
+    samples = frame(np.array([1, 2]), ["male"] * 2)
     pl.DataFrame(columns).write_parquet(tmp_path / "predicted.parquet")
     with pytest.raises(DatasetError, match=predicted):
-        label_errors.read_predictions(
-            tmp_path / "predicted.parquet", frame(np.array([1, 2]), ["male"] * 2)
-        )
+        label_errors.read_predictions(tmp_path / "predicted.parquet", samples)
     with pytest.raises(DatasetError, match="cannot read out-of-fold answers"):
-        label_errors.read_predictions(
-            tmp_path / "none.parquet", frame(np.array([1, 2]), ["male"] * 2)
-        )
+        label_errors.read_predictions(tmp_path / "none.parquet", samples)

@@ -21,10 +21,6 @@ from agelens.inference.runtime import CHIP
 
 FILE = Path(__file__).with_name("paintings.npz")
 BACKBONE = "faceres-deep"  # the frozen network whose features are taken
-_COLUMNS = (
-    "left", "right", "top", "bottom", "score", "roll", "sharpness", "colours", "faces",
-    *(f"{point}_{axis}" for point in POINTS for axis in "xy"),
-)  # fmt: skip
 TINY = 0.4  # share of the chip's side
 CUT_OFF = 0.03  # share of the face's place that is fill
 BLURRED = 6.0  # variance of the Laplacian; of UTKFace's chips one in 350 is below
@@ -43,7 +39,7 @@ class FaceProblem:
     evidence: str
 
 
-MEANINGS = {
+MEANINGS = {  # "looks painted" is judged only where the network was run
     "no face": "the detector finds none, also in quarter turns",
     "several faces": "a label can belong to one of them only",
     "tiny": f"the face takes under {percent(TINY)} of the chip's side",
@@ -55,7 +51,6 @@ MEANINGS = {
     "one tint": "not grey, yet of one colour: old prints, tinted photos, drawings",
     "looks painted": "unlike a photo to a face network: drawings, but also prints, edited photos",
 }
-"""What each problem means; "looks painted" is judged only where the network was run."""
 
 
 def find(
@@ -68,7 +63,8 @@ def find(
     Takes the table of `quality.measure`, how much of each face is beyond the photo's edge (N,),
     by `files.beyond_edge`, and how much each looks painted (N,), by `painting_score`.
     """
-    columns = {name: quality[name].cast(pl.Float64).to_numpy() for name in _COLUMNS}
+    floats = quality.select(pl.exclude("file", "problem").cast(pl.Float64))
+    columns = {name: column.to_numpy() for name, column in floats.to_dict().items()}
     side = np.maximum(columns["right"] - columns["left"], columns["bottom"] - columns["top"])
     points = [[columns[f"{point}_{axis}"] for axis in "xy"] for point in POINTS]
     off = np.linalg.norm(np.array(points).transpose(2, 0, 1) - TEMPLATE, axis=2).mean(axis=1)

@@ -6,7 +6,7 @@ each face by the smallest weight beside it.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -54,9 +54,8 @@ class Action:
 
 def write_actions(actions: Iterable[Action], path: Path) -> None:
     """Write the CSV, whole or not at all. Raises OSError."""
-    names = [field.name for field in fields(Action)]
-    table = pl.DataFrame([astuple(action) for action in actions], names, orient="row")
-    write_atomic(path, table.write_csv().encode())
+    columns = [field.name for field in fields(Action)]
+    write_atomic(path, pl.DataFrame(list(actions), columns, orient="row").write_csv().encode())
 
 
 def actions_for_files(faults: dict[str, str]) -> list[Action]:
@@ -124,13 +123,11 @@ def actions_for_labels(samples: pl.DataFrame, scored: ScoredLabels) -> list[Acti
 
 def actions_for_faces(samples: pl.DataFrame, faults: dict[str, list[FaceProblem]]) -> list[Action]:
     """Leave out what shows no face; let somebody look at the others."""
-    return [
-        Action(
-            samples["file"][one.row], name, one.evidence,
-            *(_FACELESS if name == "no face" else _LOOK),
-        )
-        for name, problems in faults.items() for one in problems
-    ]  # fmt: skip
+    found = []
+    for name, problems in faults.items():
+        to_do = _FACELESS if name == "no face" else _LOOK
+        found += [Action(samples["file"][p.row], name, p.evidence, *to_do) for p in problems]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

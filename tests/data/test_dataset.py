@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.data.dataset import (
-    SCHEMA,
-    Dataset,
-    assign_folds,
-    hashed_fold,
-    published,
-    published_fold,
-    split_folds,
-)
+from agelens.data import dataset as data
+from agelens.data.dataset import SCHEMA, Dataset
 from agelens.data.labels import read_label
 from agelens.errors import DatasetError
 
@@ -109,42 +102,43 @@ def test_without_polars_it_says_what_to_install() -> None:
     ],
 )
 def test_splits_are_the_protocols(split: int, folds: tuple[tuple[int, ...], ...]) -> None:
-    assert split_folds(split) == folds
+    assert data.split_folds(split) == folds
     for other in (-1, 5):
         with pytest.raises(DatasetError, match=f"no split {other}: expected 0 to 4"):
-            split_folds(other)
+            data.split_folds(other)
 
 
 def test_published_folds_are_whole() -> None:
-    folds = published()
+    folds = data.published()
     assert len(folds) == 23_704
     assert set(folds.values()) == set(range(10))
     assert min(Counter(folds.values()).values()) > 2_200
     for name in folds:
         read_label(name)
     # Most pictures are a group of their own, whose fold is the hash of their name.
-    own = sum(hashed_fold(name) == fold for name, fold in folds.items())
+    own = sum(data.hashed_fold(name) == fold for name, fold in folds.items())
     assert own / len(folds) > 0.95
-    assert published_fold("100_0_0_20170112215240346.jpg.chip.jpg") == 8
-    assert published_fold("100_0_0_20170112215240346.jpg") == 8
-    assert published_fold("30_0_0_20200101000000000.jpg") is None
-    assert published_fold("readme.txt") is None
+    assert data.published_fold("100_0_0_20170112215240346.jpg.chip.jpg") == 8
+    assert data.published_fold("100_0_0_20170112215240346.jpg") == 8
+    assert data.published_fold("30_0_0_20200101000000000.jpg") is None
+    assert data.published_fold("readme.txt") is None
 
 
 def test_copies_follow_the_first_by_name_or_the_published_one() -> None:
     # printf a.jpg | sha256sum gives 509b0d46..., which is 1352338758
-    assert hashed_fold("a.jpg") == 1352338758 % 10
-    folds = assign_folds({"30_0_0_b.jpg": "same", "20_0_0_a.jpg": "same", "40_0_0_c.jpg": "other"})
-    assert folds["20_0_0_a.jpg"] == folds["30_0_0_b.jpg"] == hashed_fold("20_0_0_a.jpg")
-    assert folds["40_0_0_c.jpg"] == hashed_fold("40_0_0_c.jpg")
+    assert data.hashed_fold("a.jpg") == 1352338758 % 10
+    digests = {"30_0_0_b.jpg": "same", "20_0_0_a.jpg": "same", "40_0_0_c.jpg": "other"}
+    folds = data.assign_folds(digests)
+    assert folds["20_0_0_a.jpg"] == folds["30_0_0_b.jpg"] == data.hashed_fold("20_0_0_a.jpg")
+    assert folds["40_0_0_c.jpg"] == data.hashed_fold("40_0_0_c.jpg")
     known = "100_0_0_20170112215240346.jpg.chip.jpg"
     for first in ("0_0_0_before.jpg", "99_0_0_after.jpg"):
-        assert assign_folds({first: "same", known: "same"}) == {first: 8, known: 8}
+        assert data.assign_folds({first: "same", known: "same"}) == {first: 8, known: 8}
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,4}\.jpg", fullmatch=True), st.sampled_from("abcde")))
 def test_no_digest_stands_in_two_folds(digests: dict[str, str]) -> None:
-    folds = assign_folds(digests)
+    folds = data.assign_folds(digests)
     assert folds.keys() == digests.keys()
     assert all(0 <= fold <= 9 for fold in folds.values())
     pairs = {(digests[name], fold) for name, fold in folds.items()}

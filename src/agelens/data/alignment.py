@@ -18,19 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from agelens.data import storage
 from agelens.data.archives import Limits
 from agelens.data.landmarks import Predictor
 from agelens.data.quality import geometry
 from agelens.data.readers.reader import not_a_picture
 from agelens.data.source import Member, Report, Source
-from agelens.data.storage import (
-    Journal,
-    JournalEntry,
-    is_finished,
-    resumable,
-    write_atomic,
-    write_csv,
-)
 from agelens.errors import DatasetError, PictureError, SourceError
 from agelens.faces.alignment import SIDE, TEMPLATE, similarity
 from agelens.faces.detector import Detector
@@ -106,7 +99,7 @@ def _square(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(JournalEntry):
+class Entry(storage.JournalEntry):
     """The outcome of one picture: a row of chips.csv for each chip, or a reason for none."""
 
     picture: str
@@ -139,7 +132,7 @@ def align_pictures(
     Raises SourceError for a missing source, ArchiveRefused, and DatasetError for a DEST that
     holds other things or a source without a face.
     """
-    with resumable(dest):
+    with storage.resumable(dest):
         origin = Source.open(source)
         if origin.kind in ("csv", "parquet"):
             raise DatasetError(
@@ -155,7 +148,7 @@ def align_pictures(
         for total, _ in enumerate(origin.survey(Limits()), 1):
             report("check", total, None)
         check = partial(_check_same, dest, about)
-        journal = Journal(dest / ".align", dest / "chips", Entry, about, check)
+        journal = storage.Journal(dest / ".align", dest / "chips", Entry, about, check)
         before = len(journal.entries)
         with closing(journal):
             report("align", before, total)
@@ -177,7 +170,7 @@ def chip_name(picture: str, face: int) -> str:
 
 
 def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
-    if not is_finished(dest, "align.json", ".align"):
+    if not storage.is_finished(dest, "align.json", ".align"):
         return None
     file = dest / "align.json"
     try:
@@ -201,7 +194,7 @@ def _check_same(dest: Path, about: dict[str, str], facts: Mapping[str, Any]) -> 
 
 
 def _align_all(
-    members: Iterable[Member], journal: Journal[Entry],
+    members: Iterable[Member], journal: storage.Journal[Entry],
     align: "partial[tuple[Entry, list[bytes]]]", workers: int | None,
 ) -> Iterator[int]:  # fmt: skip
     """Align pictures on several threads; store and record them in their order."""
@@ -241,7 +234,7 @@ def _align(
     return Entry(number, member.name, rows, None if rows else "no face found"), chips
 
 
-def _write_tables(dest: Path, about: dict[str, str], journal: Journal[Entry]) -> None:
+def _write_tables(dest: Path, about: dict[str, str], journal: storage.Journal[Entry]) -> None:
     done = [journal.entries[number] for number in sorted(journal.entries)]
     rows = [row for one in done for row in one.rows]
     rejects = [(one.picture, one.reason) for one in done if one.reason is not None]
@@ -252,6 +245,6 @@ def _write_tables(dest: Path, about: dict[str, str], journal: Journal[Entry]) ->
             "photos in which a face is seen"
         )
     facts = about | {"pictures": len(done), "chips": len(rows), "rejects": len(rejects)}
-    write_csv(dest / "chips.csv", COLUMNS, rows)
-    write_csv(dest / "rejects.csv", ("file", "reason"), rejects)
-    write_atomic(dest / "align.json", json.dumps(facts, indent=2).encode() + b"\n")
+    storage.write_csv(dest / "chips.csv", COLUMNS, rows)
+    storage.write_csv(dest / "rejects.csv", ("file", "reason"), rejects)
+    storage.write_atomic(dest / "align.json", json.dumps(facts, indent=2).encode() + b"\n")

@@ -15,21 +15,13 @@ from pathlib import Path, PurePosixPath
 from posixpath import commonpath, dirname
 from typing import Any
 
+from agelens.data import storage
 from agelens.data.archives import Limits
 from agelens.data.dataset import OPTIONAL, SCHEMA, Dataset, assign_folds, published_fold
 from agelens.data.labels import UTKFACE_TERMS
 from agelens.data.readers.reader import Labelled, Reader, Survey
 from agelens.data.readers.registry import recognise
 from agelens.data.source import Report, Source
-from agelens.data.storage import (
-    Journal,
-    JournalEntry,
-    is_finished,
-    resumable,
-    write_atomic,
-    write_csv,
-    write_parquet,
-)
 from agelens.errors import BadPicture, DatasetError, PictureError, SourceError
 from agelens.faces.prefetch import prefetch
 from agelens.images import decode
@@ -66,7 +58,7 @@ def import_dataset(
     been checked to its end.
     """
     source, dest, limits = Path(source), Path(dest), limits or Limits()
-    with resumable(dest):
+    with storage.resumable(dest):
         ours, theirs = dest.resolve(), source.resolve()
         if ours == theirs or theirs in ours.parents or ours in theirs.parents:
             raise SourceError(
@@ -84,7 +76,7 @@ def import_dataset(
         reader = recognise(survey)
         about = {"sha256": origin.sha256, "name": origin.path.name}
         check = partial(_check_same, dest, origin)
-        journal = Journal(dest / ".import", dest / "images", Entry, about, check)
+        journal = storage.Journal(dest / ".import", dest / "images", Entry, about, check)
         before = len(journal.entries)
         with closing(journal):
             report("import", before, reader.total)
@@ -98,7 +90,7 @@ def import_dataset(
 
 
 def _finished(dest: Path, origin: Source) -> Imported | None:
-    if not is_finished(dest, "dataset.json", ".import", " and not a dataset folder"):
+    if not storage.is_finished(dest, "dataset.json", ".import", " and not a dataset folder"):
         return None
     table, about = dest / "samples.parquet", dest / "dataset.json"
     try:
@@ -131,7 +123,7 @@ def _check_same(dest: Path, origin: Source, known: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(JournalEntry):
+class Entry(storage.JournalEntry):
     """The outcome of one file of the source; exactly one of `file`, `copy_of`, `reason` is set."""
 
     name: str  # path in the source
@@ -167,7 +159,7 @@ def verify_picture(content: bytes) -> tuple[int, int, str]:
     return width, height, hashlib.sha256(content).hexdigest()
 
 
-def _ingest(pictures: Iterable[Labelled], journal: Journal[Entry]) -> Iterator[int]:
+def _ingest(pictures: Iterable[Labelled], journal: storage.Journal[Entry]) -> Iterator[int]:
     """Verify pictures on a few threads, store and record them in order; yield how many are done."""
     # by casefold names, since some file systems do not distinguish upper and lower case
     stored = {one.file.casefold(): one for one in journal.entries.values() if one.file}
@@ -233,10 +225,10 @@ def _write_tables(dest: Path, origin: Source, reader: Reader, entries: list[Entr
     if hasattr(os, "sync"):
         os.sync()  # the pictures reach the disk before the table that vouches for them
     named = sorted((str(PurePosixPath(name).relative_to(top)), why) for name, why in rejects)
-    write_csv(dest / "rejects.csv", ("file", "reason"), named)
-    write_atomic(dest / "dataset.json", json.dumps(facts, indent=2).encode() + b"\n")
+    storage.write_csv(dest / "rejects.csv", ("file", "reason"), named)
+    storage.write_atomic(dest / "dataset.json", json.dumps(facts, indent=2).encode() + b"\n")
     columns = SCHEMA | OPTIONAL
     rows = [asdict(samples[file]) | {"fold": folds[file]} for file in sorted(samples)]
     table = pl.DataFrame([{name: row[name] for name in columns} for row in rows], schema=columns)
     empty = [name for name in OPTIONAL if table[name].null_count() == len(rows)]
-    write_parquet(dest / "samples.parquet", table.drop(empty))
+    storage.write_parquet(dest / "samples.parquet", table.drop(empty))

@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,10 @@ def measure(
     def start_thread() -> None:
         own.detector = Detector()
 
-    with (
-        _one_thread_each(),  # OpenCV would split single pictures
-        ThreadPoolExecutor(threads or os.cpu_count(), initializer=start_thread) as pool,
-    ):
+    workers = ThreadPoolExecutor(threads or os.cpu_count(), initializer=start_thread)
+    with ExitStack() as stack, workers as pool:
+        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+        cv2.setNumThreads(1)  # OpenCV would split single pictures
         for start in range(0, total, _PART):
             rows = range(start, min(start + _PART, total))
             part = parts / f"{start}.parquet"
@@ -129,16 +129,6 @@ def _stored(file: Path, stamp: Path, about: dict[str, Any]) -> pl.DataFrame | No
     except Exception:  # polars' exceptions share no public base class
         return None
     return table if dict(table.schema) == SCHEMA else None
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def measure_chip(chip: Picture, detector: Detector) -> dict[str, Any]:

@@ -26,12 +26,9 @@ def test_batches_keep_the_order(tmp_path: Path) -> None:
     assert list(chips.batches([], 4)) == []
 
 
-def test_another_size_is_resampled(tmp_path: Path) -> None:
+def test_another_size_is_resampled_and_a_damaged_picture_is_named(tmp_path: Path) -> None:
     Image.fromarray(grey(90, 340)).save(tmp_path / "large.png")
     assert np.array_equal(chips.read(tmp_path / "large.png"), grey(90))
-
-
-def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"nothing")
     with pytest.raises(BadPicture, match=r"bad\.jpg"):
         list(chips.batches([tmp_path / "bad.jpg"], 4))

@@ -26,11 +26,6 @@ NAME = "36_1_0_20170101000000000.jpg"
 
 
 @pytest.fixture(scope="module")
-def detector() -> Detector:
-    return Detector()
-
-
-@pytest.fixture(scope="module")
 def cutter() -> Cutter:
     return Cutter()
 

@@ -24,8 +24,7 @@ from agelens.data.landmarks import (
 )
 from agelens.data.storage import write_parquet
 from agelens.errors import DatasetError, MissingExtra, SourceError
-from agelens.faces.alignment import TEMPLATE, warp
-from agelens.faces.detector import Detector
+from agelens.faces.alignment import TEMPLATE
 from agelens.images.decode import Picture
 from drawn import write_dataset
 
@@ -104,26 +103,20 @@ def test_joins_chips_to_the_points_of_their_photos(tmp_path: Path) -> None:
     np.testing.assert_array_equal(joined["points"][1].to_numpy(), SHAPE)
 
 
-@pytest.fixture(scope="module")
-def chip(astronaut: Picture) -> Picture:
-    (face,) = Detector().detect(astronaut)
-    return warp(astronaut, face.landmarks)
-
-
-def test_points_stand_on_the_features_of_a_real_face_and_move_with_it(chip: Picture) -> None:
+def test_points_stand_on_the_features_of_a_real_face_and_move_with_it(portrait: Picture) -> None:
     predictor = Predictor()
-    shape = predictor.predict(chip)
+    shape = predictor.predict(portrait)
     assert shape.shape == (68, 2)
     five = [shape[36:42].mean(0), shape[42:48].mean(0), shape[30], shape[48], shape[54]]
     off = np.linalg.norm(np.array(five) - TEMPLATE, axis=1)
-    assert off.max() < 15  # a turned head, seen by another model than the chip was cut by
+    assert off.max() < 15  # a turned head, seen by another model than the portrait was cut by
     assert off.mean() < 10
     assert shape[16, 0] - shape[0, 0] > 120  # the jaw goes from left to right
-    moved = cv2.warpAffine(chip, np.array([[1.0, 0, 6], [0, 1, 4]]), (200, 200))
+    moved = cv2.warpAffine(portrait, np.array([[1.0, 0, 6], [0, 1, 4]]), (200, 200))
     shift = predictor.predict(np.asarray(moved, np.uint8)) - shape
     assert np.abs(np.median(shift, axis=0) - (6, 4)).max() < 2
     with pytest.raises(ValueError, match="expected \\(200, 200, 3\\)"):
-        predictor.predict(chip[:100])
+        predictor.predict(portrait[:100])
 
 
 def write_chips(folder: Path, chip: Picture) -> Path:
@@ -135,15 +128,15 @@ def write_chips(folder: Path, chip: Picture) -> Path:
     return folder
 
 
-def test_a_folder_of_chips(tmp_path: Path, chip: Picture) -> None:
-    source, dest = write_chips(tmp_path / "s", chip), tmp_path / "d"
+def test_a_folder_of_chips(tmp_path: Path, portrait: Picture) -> None:
+    source, dest = write_chips(tmp_path / "s", portrait), tmp_path / "d"
     result = CliRunner().invoke(app, ["data", "landmarks", str(source), str(dest)])
     assert result.exit_code == 0, result.output
     assert "4 faces" in result.stdout
     assert "1 rejects" in result.stdout
     shapes = read_list(dest / "landmarks.txt").shapes
     assert list(shapes) == ["a.png", "b.png", "small.png", "sub/c d.png"]
-    np.testing.assert_array_equal(shapes["sub/c d.png"], Predictor().predict(chip))
+    np.testing.assert_array_equal(shapes["sub/c d.png"], Predictor().predict(portrait))
     assert np.abs(shapes["small.png"] - shapes["a.png"]).mean() < 3
     assert "bad.jpg" in (dest / "rejects.csv").read_text()
     made = {path.name for path in dest.iterdir()}
@@ -155,8 +148,8 @@ def test_a_folder_of_chips(tmp_path: Path, chip: Picture) -> None:
         compute_landmarks(source, dest)
 
 
-def test_an_interrupted_run_resumes(tmp_path: Path, chip: Picture) -> None:
-    source, dest = write_chips(tmp_path / "s", chip), tmp_path / "d"
+def test_an_interrupted_run_resumes(tmp_path: Path, portrait: Picture) -> None:
+    source, dest = write_chips(tmp_path / "s", portrait), tmp_path / "d"
 
     def stop(done: int, total: int) -> None:
         if done == 3:

@@ -13,22 +13,11 @@ from numpy.typing import NDArray
 from agelens.data import chips, quality
 from agelens.data.dataset import Dataset
 from agelens.data.quality import POINTS, SCHEMA, measure, measure_chip
-from agelens.faces.alignment import TEMPLATE, warp
+from agelens.faces.alignment import TEMPLATE
 from agelens.faces.detector import Detector
 from labelled import write_dataset
 
 Chip = NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def detector() -> Detector:
-    return Detector()
-
-
-@pytest.fixture(scope="module")
-def portrait(detector: Detector, astronaut: Chip) -> Chip:
-
-    return warp(astronaut, detector.detect(astronaut)[0].landmarks, 200)
 
 
 def test_a_face_is_measured_where_it_stands(portrait: Chip, detector: Detector) -> None:

@@ -15,11 +15,9 @@ HEAPED = [age for age in LEVEL if age != 47] + [30] * 250 + [47] * 20 + [33] * 9
 
 
 def samples(
-    ages: list[int],
-    gender: str | None = "both",
-    race: str | None = None,
+    ages: list[int], gender: str | None = "both", race: str | None = None,
     folds: list[int] | None = None,
-) -> pl.DataFrame:
+) -> pl.DataFrame:  # fmt: skip
     """Make the table of a dataset; every other face is female, folds go round."""
     count = len(ages)
     genders = [("female", "male")[i % 2] if gender == "both" else gender for i in range(count)]

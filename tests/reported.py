@@ -66,14 +66,11 @@ def write_faces(folder: Path, count: int = 100) -> Path:
 def bent_model(tiny: Path, file: Path, scale: float = 1.0, sigma: float = 4.0) -> Path:
     """Write the tiny model with ages `scale` times as high, and bells of `sigma` years."""
     model = onnx.load(tiny)
+    values = {"scale": scale * 100 / 255, "narrow": -1 / (2 * sigma**2)}
     for one in model.graph.initializer:
-        if one.name == "scale":
-            one.CopyFrom(
-                numpy_helper.from_array(np.asarray(scale * 100 / 255, np.float32), "scale")
-            )
-        if one.name == "narrow":
-            narrow = np.asarray(-1 / (2 * sigma**2), np.float32)
-            one.CopyFrom(numpy_helper.from_array(narrow, "narrow"))
+        if one.name in values:
+            value = np.asarray(values[one.name], np.float32)
+            one.CopyFrom(numpy_helper.from_array(value, one.name))
     file.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(file))
     return file

@@ -1,13 +1,13 @@
 """Check the installation: versions, models, the face detector, a self-test and its speed.
 
-The expected values are in `weights/recorded.json`, written when a model is shipped: the SHA-256
-of the file, and its predictions for `selftest.jpg` (NASA's portrait of Eileen Collins, public
-domain, cropped and shrunk to 200 px).
+Expected are the SHA-256 of each model and its predictions for `selftest.jpg` (NASA's portrait of
+Eileen Collins, public domain), as `weights/recorded.json` has them since the model was shipped.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -22,7 +22,6 @@ from agelens.provenance import median_milliseconds, sha256
 TOLERANCES = {"age": 0.5, "female_probability": 0.02, "box": 2.0}
 """Differences that processors and versions may make to the self-test: years, share, pixels."""
 TIMED = 9  # predictions of which the median time is reported
-
 EXTRAS = {
     "data": "import, explore and audit data sets; evaluate, report and model cards",
     "train": "train, tune, combine, export and quantize models",
@@ -90,11 +89,8 @@ def examine() -> Iterator[Check]:
 def extras() -> list[Extra]:
     """Return the extras of the package, each with its missing requirements."""
     optional = [one for one in _requirements() if not _is_needed(one)]
-    return [
-        Extra(name, gives, _unmet(one for one in optional if _is_needed(one, name)))
-        for name, gives in EXTRAS.items()
-        if name in _provided_extras()
-    ]
+    needed = {name: [one for one in optional if _is_needed(one, name)] for name in EXTRAS}
+    return [Extra(name, EXTRAS[name], _unmet(own)) for name, own in needed.items() if own]
 
 
 def answers(model: Path) -> dict[str, Any]:
@@ -149,14 +145,14 @@ def _model(name: str) -> Finding:
 
 def _compare_file(file: Path, expected: str | None, about: str) -> Finding:
     digest = sha256(file)
-    facts = {"file": file.name, "sha256": digest, "recorded": expected}
+    health, text = Health.OK, f"{digest[:12]}… as recorded"
     if expected is None:
-        return Health.WARNING, f"{about}, SHA-256 {digest}: none is recorded", facts
-    if digest != expected:
+        health, text = Health.WARNING, f"{digest}: none is recorded"
+    elif digest != expected:
         problem = "the file was changed or damaged, so install its package again"
-        text = f"{about}, SHA-256 {digest}: expected {expected}; {problem}"
-        return Health.BROKEN, text, facts
-    return Health.OK, f"{about}, SHA-256 {digest[:12]}… as recorded", facts
+        health, text = Health.BROKEN, f"{digest}: expected {expected}; {problem}"
+    facts = {"file": file.name, "sha256": digest, "recorded": expected}
+    return health, f"{about}, SHA-256 {text}", facts
 
 
 def _self_test(name: str) -> Finding:
@@ -180,7 +176,6 @@ def _self_test(name: str) -> Finding:
 
 
 def _speed(name: str) -> dict[str, float]:
-    """Measure the model alone for a face, and all steps for the picture."""
     from agelens.faces.alignment import warp
     from agelens.faces.detector import Detector
     from agelens.images.decode import read
@@ -207,18 +202,9 @@ def _recorded(name: str) -> dict[str, Any]:
 
 
 def _requirements() -> list[Requirement]:
-    try:
+    with suppress(metadata.PackageNotFoundError):
         return [Requirement(text) for text in metadata.requires("agelens") or ()]
-    except metadata.PackageNotFoundError:
-        return []
-
-
-def _provided_extras() -> list[str]:
-    """Return the extras of the installed package; none if it is not installed."""
-    try:
-        return metadata.metadata("agelens").get_all("Provides-Extra") or []
-    except metadata.PackageNotFoundError:
-        return []
+    return []
 
 
 def _is_needed(requirement: Requirement, extra: str = "") -> bool:
@@ -227,17 +213,15 @@ def _is_needed(requirement: Requirement, extra: str = "") -> bool:
 
 def _unmet(requirements: Iterable[Requirement]) -> tuple[str, ...]:
     """Describe the unmet requirements: "polars>=1", "numpy>=1.26 (here is 1.24)"."""
-    described = []
-    for one in requirements:
-        version = _version(one.name)
-        if version is None or not one.specifier.contains(version, prereleases=True):
-            here = f" (here is {version})" if version else ""
-            described.append(f"{one.name}{one.specifier}{here}")
-    return tuple(described)
+    here = [(one, _version(one.name)) for one in requirements]
+    return tuple(
+        f"{one.name}{one.specifier}" + (f" (here is {version})" if version else "")
+        for one, version in here
+        if version is None or not one.specifier.contains(version, prereleases=True)
+    )
 
 
 def _version(package: str) -> str | None:
-    try:
+    with suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    return None

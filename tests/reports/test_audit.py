@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,6 +66,11 @@ def answers(data: Path) -> Path:
     return data.parent / "predicted.parquet"
 
 
+def run(data: Path, output: Path, *words: object) -> Any:
+    command = ["data", "audit", data, "--output", output, *words]
+    return CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False)
+
+
 def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     reported: list[str] = []
     audited = audit(
@@ -75,15 +81,11 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     assert facts["samples"] == 26
     assert list(facts["rejects"]) == ["nobody.jpg"]
     assert facts["faults"] == {}
-    copies = facts["copies"]
-    assert copies["identical"]["groups"] == 1
-    assert copies["identical"]["conflicts"]["other_gender"] == 1
-    assert copies["every"]["groups"] == 1
-    assert copies["every"]["files"] == 3
-    assert copies["every"]["conflicts"]["beyond_5"] == 2
-    assert len(copies["groups"][0]) == 3
-    assert facts["labels"]["age_suspects"] == 1
-    assert facts["labels"]["gender_suspects"] == 0
+    identical, every = facts["copies"]["identical"], facts["copies"]["every"]
+    assert (identical["groups"], identical["conflicts"]["other_gender"]) == (1, 1)
+    assert (every["groups"], every["files"], every["conflicts"]["beyond_5"]) == (1, 3, 2)
+    assert len(facts["copies"]["groups"][0]) == 3
+    assert (facts["labels"]["age_suspects"], facts["labels"]["gender_suspects"]) == (1, 0)
     assert next(iter(facts["made"]["seconds"])) == "asked"
     assert set(reported) <= set(facts["made"]["seconds"])
 
@@ -106,9 +108,10 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
 def test_without_predictions_the_page_gives_the_reason(data: Path, tmp_path: Path) -> None:
     audited = audit(data, tmp_path / "out", ModelOutputs(missing="no torch: install it"))
     assert audited.facts.labels is None
-    assert "Labels were not judged: no torch: install it" in audited.page.read_text("utf-8")
-    assert "comparing faces finds them too" in audited.page.read_text("utf-8")
-    assert "Painted and drawn faces were not looked for" in audited.page.read_text("utf-8")
+    page = audited.page.read_text("utf-8")
+    assert "Labels were not judged: no torch: install it" in page
+    assert "comparing faces finds them too" in page
+    assert "Painted and drawn faces were not looked for" in page
     assert "looks painted" not in json.loads(audited.json.read_text("utf-8"))["faces"]
 
 
@@ -119,24 +122,20 @@ def test_the_command_without_torch_names_what_to_install(
         raise MissingExtra("torch", "train")
 
     monkeypatch.setattr(options, "need_train", lacking)
-    words = ["data", "audit", str(data), "--output", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    done = run(data, tmp_path)
     assert done.exit_code == 0
     assert "pip install 'agelens[train]'" in " ".join(done.stderr.split())
     assert "check the files:" in done.stderr
     assert "! One photo is there several times" in done.stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "audit.html", "audit.json", "actions.csv",
-    }  # fmt: skip
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["actions.csv", "audit.html", "audit.json"]
 
 
 def test_given_predictions_are_used_without_models(
     data: Path, answers: Path, tmp_path: Path
 ) -> None:
-    words = ["data", "audit", str(data), "--output", str(tmp_path / "out"), "--no-models"]
-    done = CliRunner().invoke(app, [*words, "--out-of-fold", str(answers)], catch_exceptions=False)
-    assert done.exit_code == 0
-    assert json.loads((tmp_path / "out" / "audit.json").read_text())["labels"]["age_suspects"] == 1
+    assert run(data, tmp_path, "--no-models", "--out-of-fold", answers).exit_code == 0
+    assert json.loads((tmp_path / "audit.json").read_text())["labels"]["age_suspects"] == 1
 
 
 def test_a_folder_that_is_no_dataset_is_named(tmp_path: Path) -> None:
@@ -147,6 +146,7 @@ def test_a_folder_that_is_no_dataset_is_named(tmp_path: Path) -> None:
 
 def test_predictions_are_made_once_and_cached(data: Path, monkeypatch) -> None:
     made: list[tuple[str, ...]] = []
+    asked: list[str] = []
 
     def answer(dataset, progress, backbones):
         made.append(backbones)
@@ -159,8 +159,6 @@ def test_predictions_are_made_once_and_cached(data: Path, monkeypatch) -> None:
             raise TrainingError("no dlib here")
         return Path(name)
 
-    asked: list[str] = []
-
     def extract(dataset, backbone, progress):
         asked.append(backbone)
         return np.ones((len(dataset), 2, 1024), np.float16)
@@ -170,12 +168,10 @@ def test_predictions_are_made_once_and_cached(data: Path, monkeypatch) -> None:
     monkeypatch.setattr(out_of_fold, "backbone_features", extract)
     models, seconds = out_of_fold.audit_inputs(data, None, None)
     assert models.out_of_fold == data / "out-of-fold.parquet"
-    assert models.missing == ""
-    assert models.descriptors is None
+    assert (models.missing, models.descriptors) == ("", None)
     looked = "look for painted faces (faceres-deep)"
     assert asked == ["faceres-deep"]
-    assert models.looks_painted is not None
-    assert models.looks_painted.shape == (26,)
+    assert np.shape(models.looks_painted) == (26,)
     assert seconds.pop(looked) >= 0
     assert seconds == {"features of the faces": 1.0, "train heads for each fold": 2.0}
     again, seconds = out_of_fold.audit_inputs(data, None, None)
@@ -187,8 +183,8 @@ def test_predictions_are_made_once_and_cached(data: Path, monkeypatch) -> None:
         (data / "out-of-fold.json").write_text(json.dumps(about | other), "utf-8")
         out_of_fold.audit_inputs(data, None, None)
     assert len(made) == 3
-    (data / "out-of-fold.json").unlink()
-    (data / "out-of-fold.parquet").unlink()
+    for kind in ("json", "parquet"):
+        (data / f"out-of-fold.{kind}").unlink()
 
 
 def test_a_missing_backbone_is_given_as_the_reason(data: Path, monkeypatch) -> None:

@@ -3,8 +3,8 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import reported
 from agelens.cli.app import app
 from agelens.data import quality
 from agelens.data.dataset import Dataset
@@ -19,19 +20,8 @@ from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
 from agelens.evaluation.evaluation_folder import load_all
 from agelens.reports import charts
 from agelens.reports.comparison.report import Made, Plan, make, write
-from agelens.reports.findings import Finding
 from agelens.reports.numbers import read
 from conftest import build_tiny_model
-from reported import (
-    DRAWING,
-    bent_model,
-    drawn_once,
-    evaluate,
-    not_drawn,
-    numbers_are_in,
-    texts,
-    write_faces,
-)  # fmt: skip
 
 HISTORY = (
     "epoch,train_loss,validation_loss,validation_mae,validation_cs5,validation_gender_accuracy,"
@@ -41,32 +31,26 @@ HISTORY = (
 RUN = {"parameters": 3_300_000, "config": {"schedule": {"epochs": 4}}}
 
 
-@dataclass
-class World:
-    data: Path
-    good: Path  # evaluations
-    old: Path
-    blind: Path
-    other_faces: Path
-
-
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A dataset, and evaluations on it of a good model, an older one and a blind one."""
     root = tmp_path_factory.mktemp("world")
-    data = write_faces(root / "faces")
+    data = reported.write_faces(root / "faces")
     run = root / "runs" / "good"
     run.mkdir(parents=True)
     card = {"name": "good", "backbone": "scratch", "data": {"name": "drawn", "split": 0}}
     model = build_tiny_model(run / "model.onnx", card)
     (run / "history.csv").write_text(HISTORY)
     (run / "run.json").write_text(json.dumps(RUN))
-    old = bent_model(model, root / "old.onnx", scale=1.1)
-    return World(
-        data,
-        evaluate(model, data, run / "evaluation", "good"),
-        evaluate(old, data, root / "old", "old"),
-        evaluate(bent_model(model, root / "blind.onnx", scale=0.8), data, root / "blind", "blind"),
-        evaluate(model, write_faces(root / "few", 30), root / "few-evaluation", "other"),
+    old = reported.bent_model(model, root / "old.onnx", scale=1.1)
+    blind = reported.bent_model(model, root / "blind.onnx", scale=0.8)
+    few = reported.write_faces(root / "few", 30)
+    return SimpleNamespace(
+        data=data,
+        good=reported.evaluate(model, data, run / "evaluation", "good"),
+        old=reported.evaluate(old, data, root / "old", "old"),
+        blind=reported.evaluate(blind, data, root / "blind", "blind"),
+        other_faces=reported.evaluate(model, few, root / "few-evaluation", "other"),
     )
 
 
@@ -84,48 +68,40 @@ def quick_pages() -> Iterator[None]:
     """Leave the charts undrawn and the pictures' quality unmeasured: both take long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quality, "measure", drawn_quality)
-        for name in DRAWING:
-            patch.setattr(charts, name, not_drawn)
+        for name in reported.DRAWING:
+            patch.setattr(charts, name, reported.not_drawn)
         yield
 
 
-@dataclass
-class Whole:
-    """A report with everything: three models, pictures, saliency of two."""
-
-    folder: Path
-    opening: list[Finding]
-    html: str
-    tree: dict[str, Any]  # report.json
-
-
 @pytest.fixture(scope="module")
-def whole(world: World, quick_pages: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(
+    world: SimpleNamespace, quick_pages: None, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """A report with everything: three models, pictures, saliency of two; its parts."""
     folder = tmp_path_factory.mktemp("report")
     words = [str(world.good), str(world.old), f"a blind one={world.blind}"]
     plan = Plan(words, folder, world.data, [str(world.old.parent / "old.onnx")], 2, 1)
     made = write(plan, lambda *_: None, "agelens report")
-    html = (folder / "report.html").read_text("utf-8")
-    return Whole(
-        folder, made.opening, html, json.loads((folder / "report.json").read_text("utf-8"))
-    )
+    html, tree = ((folder / f"report.{kind}").read_text("utf-8") for kind in ("html", "json"))
+    return SimpleNamespace(folder=folder, opening=made.opening, html=html, tree=json.loads(tree))
 
 
 def report_on(*evaluations: object, **more: Any) -> tuple[Made, str]:
     """Make a report without writing it; give it and its sentences."""
     made = make(Plan([str(one) for one in evaluations], Path(), **more), lambda *_: None)
-    return made, texts(made.html())
+    return made, reported.texts(made.html())
+
+
+def run(*words: object) -> Any:
+    return CliRunner().invoke(app, [*map(str, words)])
 
 
 def chapter(html: str, title: str) -> str:
     return "\n".join(one.text for one in read(html) if one.section == title)
 
 
-def test_every_number_of_the_text_is_in_the_json(whole: Whole) -> None:
-    assert numbers_are_in(whole.tree, whole.html) > 500
-
-
-def test_all_files_say_the_same(whole: Whole) -> None:
+def test_all_files_say_the_same_and_every_number_is_in_the_json(whole: SimpleNamespace) -> None:
+    assert reported.numbers_are_in(whole.tree, whole.html) > 500
     marked = (whole.folder / "report.md").read_text("utf-8").replace("\\", "")
     said = whole.tree["text"]
     assert {finding.text for finding in whole.opening} <= {one["text"] for one in said}
@@ -139,7 +115,7 @@ def test_all_files_say_the_same(whole: Whole) -> None:
     assert "data:image" not in marked  # faces stay in the page
 
 
-def test_chapters(whole: Whole, world: World) -> None:
+def test_chapters(whole: SimpleNamespace, world: SimpleNamespace) -> None:
     titles = [
         "Strengths, weaknesses and what to improve", "Comparison", "Age", "Gender and age groups",
         "Uncertainty and calibration", "Groups", "Training", "Largest errors", "Saliency",
@@ -153,7 +129,7 @@ def test_chapters(whole: Whole, world: World) -> None:
     assert "Saliency is left out: it needs the pictures" in said
 
 
-def test_the_page_opens_with_few_figures_and_five_findings(whole: Whole) -> None:
+def test_the_page_opens_with_few_figures_and_five_findings(whole: SimpleNamespace) -> None:
     assert len(whole.opening) == 5
     said = "\n".join(finding.text for finding in whole.opening)
     assert said.startswith("Only 100 faces were measured: ")
@@ -163,13 +139,13 @@ def test_the_page_opens_with_few_figures_and_five_findings(whole: Whole) -> None
     assert set(re.findall(r'href="#(.*?)"', whole.html)) <= places  # "see why" leads somewhere
     figures = whole.html.partition('class="figures models"')[2].partition("</table>")[0]
     assert figures.count("<tr>") == 1 + 6
-    everything = texts(whole.html)
+    everything = reported.texts(whole.html)
     # all three read the gender alike
     assert "no different from old's beyond chance (0.00 points" in everything
     assert "of 1 pair of byte-identical pictures" in everything
 
 
-def test_verdicts_name_what_was_planted(whole: Whole) -> None:
+def test_verdicts_name_what_was_planted(whole: SimpleNamespace) -> None:
     section = chapter(whole.html, "Strengths, weaknesses and what to improve")
     parts = re.split(r"^(good|old|a blind one)$", section, flags=re.M)
     said = dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -184,22 +160,22 @@ def test_verdicts_name_what_was_planted(whole: Whole) -> None:
     assert not any("nan" in text.lower() for text in said.values())
 
 
-def test_a_claim_never_has_an_interval_with_zero_in_it(whole: Whole) -> None:
-    checked = 0
-    for pair in whole.tree["comparison"]["pairs"]:
-        rows = [pair["figures"], *(row["figures"] for row in pair["by_group"])]
-        for figures in rows:
-            for name, figure in figures.items():
-                if figure.get("better"):
-                    assert figure["low"] > 0 or figure["high"] < 0
-                    less = name in ("age_mae", "gender_log_loss", "loss")
-                    ahead = "second" if (figure["value"] < 0) == less else "first"
-                    assert figure["better"] == pair[ahead]
-                    checked += 1
-    assert checked > 20
+def test_a_claim_never_has_an_interval_with_zero_in_it(whole: SimpleNamespace) -> None:
+    claims = [
+        (pair, name, figure)
+        for pair in whole.tree["comparison"]["pairs"]
+        for row in (pair, *pair["by_group"])
+        for name, figure in row["figures"].items()
+        if figure.get("better")
+    ]
+    for pair, name, figure in claims:
+        assert figure["low"] > 0 or figure["high"] < 0
+        less = name in ("age_mae", "gender_log_loss", "loss")
+        assert figure["better"] == pair["second" if (figure["value"] < 0) == less else "first"]
+    assert len(claims) > 20
 
 
-def test_identical_models_do_not_differ(world: World) -> None:
+def test_identical_models_do_not_differ(world: SimpleNamespace) -> None:
     made, said = report_on(f"a={world.good}", f"b={world.good}")
     pair = made.tree["comparison"]["pairs"][0]
     assert all(figure["better"] is None for figure in pair["figures"].values())
@@ -210,14 +186,14 @@ def test_identical_models_do_not_differ(world: World) -> None:
     assert not re.search(r"\b(a|b) has the (lower|higher)", said)
 
 
-def test_intervals_are_those_of_the_evaluation(world: World) -> None:
+def test_intervals_are_those_of_the_evaluation(world: SimpleNamespace) -> None:
     made, _ = report_on(world.good)
     everyone = made.tree["models"]["good"]["reliability"]["doubt"]["surest"][-1]["age_mae"]
     about = json.loads((world.good / "evaluation.json").read_text("utf-8"))
     assert everyone == pytest.approx(about["subsets"]["all"]["figures"]["age_mae"], rel=1e-5)
 
 
-def test_training_curves_and_where_they_stood(whole: Whole) -> None:
+def test_training_curves_and_where_they_stood(whole: SimpleNamespace) -> None:
     record = whole.tree["models"]["good"]["training"]
     assert (record["best_epoch"], record["done_epochs"], record["planned_epochs"]) == (2, 3, 4)
     assert record["hours"] == pytest.approx(0.1)
@@ -229,15 +205,12 @@ def test_training_curves_and_where_they_stood(whole: Whole) -> None:
 
 
 def test_accuracy_on_training_faces_is_drawn_where_it_was_recorded(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = shutil.copytree(world.good.parent, tmp_path / "run")
-    rows = [line.split(",") for line in HISTORY.splitlines()]
-    rows[0] += ["train_mae", "train_cs5", "train_gender_accuracy"]
-    rows[1] += ["", "", ""]  # an epoch of an older version
-    rows[2] += ["7.5", "0.4", "0.8"]
-    rows[3] += ["7.0", "0.45", "0.82"]
-    (run / "history.csv").write_text("\n".join(map(",".join, rows)) + "\n")
+    more = ("train_mae,train_cs5,train_gender_accuracy", ",,", "7.5,0.4,0.8", "7.0,0.45,0.82")
+    rows = zip(HISTORY.splitlines(), more, strict=True)  # the first epoch is of an older version
+    (run / "history.csv").write_text("".join(f"{row},{own}\n" for row, own in rows))
     drawn = {}
     draw = charts.lines
 
@@ -255,7 +228,7 @@ def test_accuracy_on_training_faces_is_drawn_where_it_was_recorded(
     assert "Age error on validation faces after each epoch, on training faces during it" in said
 
 
-def test_figures_on_the_training_faces(world: World, tmp_path: Path) -> None:
+def test_figures_on_the_training_faces(world: SimpleNamespace, tmp_path: Path) -> None:
     run = shutil.copytree(world.good.parent, tmp_path / "run")
     learnt = shutil.copytree(run / "evaluation", run / "evaluation-train")
     about = json.loads((learnt / "evaluation.json").read_text("utf-8"))
@@ -271,17 +244,15 @@ def test_figures_on_the_training_faces(world: World, tmp_path: Path) -> None:
 
 
 def test_an_ensemble_is_compared_with_its_best_member(
-    world: World, tmp_path: Path, make_model: Callable[..., Path]
+    world: SimpleNamespace, tmp_path: Path, make_model: Callable[..., Path]
 ) -> None:
     card = {"name": "both", "members": [{"name": "old"}, {"name": "blind"}], "how": "average"}
-    both = evaluate(make_model(card), world.data, tmp_path / "both", "both")
-    run = {
-        "ways": [
-            {"members": ["old"], "how": "average", "validation_mae": 5.0},
-            {"members": ["old", "blind"], "how": "average", "validation_mae": 4.0},
-        ]
-    }
-    (tmp_path / "run.json").write_text(json.dumps(run))
+    both = reported.evaluate(make_model(card), world.data, tmp_path / "both", "both")
+    ways = [
+        {"members": ["old"], "how": "average", "validation_mae": 5.0},
+        {"members": ["old", "blind"], "how": "average", "validation_mae": 4.0},
+    ]
+    (tmp_path / "run.json").write_text(json.dumps({"ways": ways}))
     made, said = report_on(f"both={both}", f"old={world.old}", f"blind={world.blind}")
     findings = "\n".join(finding.text for finding in made.opening)
     assert "both beats its best member, old: its age error is lower by" in findings
@@ -290,111 +261,119 @@ def test_an_ensemble_is_compared_with_its_best_member(
 
 
 def test_a_split_that_was_trained_on_is_marked(
-    world: World, tmp_path: Path, make_model: Callable[..., Path]
+    world: SimpleNamespace, tmp_path: Path, make_model: Callable[..., Path]
 ) -> None:
     model = make_model({"name": "tiny", "data": {"split": 3}})
-    folder = evaluate(model, world.data, tmp_path / "e", "tiny")
+    folder = reported.evaluate(model, world.data, tmp_path / "e", "tiny")
     first = report_on(folder)[0].opening[0]
-    assert first.kind == "strange"
+    assert first.strange
     assert "has seen some of these faces in training (split 3, measured on split 0)" in first.text
 
 
 def test_faces_that_were_not_found(tiny_model: Path, tmp_path: Path) -> None:
-    data = write_faces(tmp_path / "few", 10)
-    folder = evaluate(tiny_model, data, tmp_path / "e", "tiny", pipeline=True)
+    data = reported.write_faces(tmp_path / "few", 10)
+    folder = reported.evaluate(tiny_model, data, tmp_path / "e", "tiny", pipeline=True)
     made, _ = report_on(folder, data=data)
     assert made.tree["models"]["tiny"]["missed"]["faces"] == 10  # drawn chips are no faces
     few, none, *_ = made.opening
-    assert few.kind == "strange"
+    assert few.strange
     assert "Only 10 faces" in few.text
     assert "The models answered too few faces" in none.text
 
 
 def test_files_are_written_by_the_command(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, draw in DRAWING.items():  # forests may meet figures that are not defined
-        monkeypatch.setattr(charts, name, draw if name == "forest" else drawn_once(draw))
-    words = ["report", str(world.good), "--output", str(tmp_path / "out" / "r")]
-    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    for name, draw in reported.DRAWING.items():  # forests may meet figures that are not defined
+        monkeypatch.setattr(charts, name, draw if name == "forest" else reported.drawn_once(draw))
+    folder = tmp_path / "out" / "r"
+    result = run("report", world.good, "--output", folder)
     assert result.exit_code == 0, result.output
-    assert result.stdout.strip() == str(tmp_path / "out" / "r" / "report.html")
-    written = sorted(path.name for path in (tmp_path / "out" / "r").iterdir())
+    assert result.stdout.strip() == str(folder / "report.html")
+    written = sorted(path.name for path in folder.iterdir())
     assert written == ["charts", "report.html", "report.json", "report.md"]
-    assert "src=" not in (tmp_path / "out" / "r" / "report.html").read_text("utf-8")
+    assert "src=" not in (folder / "report.html").read_text("utf-8")
 
 
-def test_evaluations_of_other_faces_cannot_be_compared(world: World) -> None:
+def test_evaluations_of_other_faces_cannot_be_compared(
+    world: SimpleNamespace, tmp_path: Path
+) -> None:
     message = r"'good' and 'other'.*\(100 faces of the test folds of split 0.*; 30 faces"
     with pytest.raises(DatasetError, match=message):
         load_all([str(world.good), str(world.other_faces)])
-
-
-def test_other_labels_are_other_faces(world: World, tmp_path: Path) -> None:
     other = shutil.copytree(world.old, tmp_path / "old")
     table = pl.read_parquet(other / "predictions.parquet")
-    moved = table.with_columns(pl.col("gender").reverse())
-    moved.write_parquet(other / "predictions.parquet")
+    relabelled = table.with_columns(pl.col("gender").reverse())
+    relabelled.write_parquet(other / "predictions.parquet")
     with pytest.raises(DatasetError, match="different faces"):
         load_all([str(world.good), str(other)])
 
 
-def test_a_name_twice_asks_for_names(world: World) -> None:
+def test_a_name_twice_asks_for_names(world: SimpleNamespace) -> None:
     with pytest.raises(SourceError, match=r"two evaluations are named 'good'.*good-2="):
         load_all([str(world.good), str(world.good)])
     assert [one.name for one in load_all([str(world.good), f"b={world.good}"])] == ["good", "b"]
 
 
-def damaged(world: World, folder: Path, how: str) -> Path:
-    if how == "none":
-        return folder / "nowhere"
-    copy = shutil.copytree(world.good, folder / how)
-    predictions, figures = copy / "predictions.parquet", copy / "evaluation.json"
-    if how == "no-figures":
-        figures.unlink()
-    elif how == "run-folder":
-        return world.good.parent
-    elif how == "no-predictions":
-        predictions.unlink()
-    elif how == "cut":
-        predictions.write_bytes(predictions.read_bytes()[:-60])
-    elif how == "columns":
-        pl.read_parquet(predictions).drop("age_low").write_parquet(predictions)
-    elif how == "rows":
-        pl.read_parquet(predictions).head(9).write_parquet(predictions)
-    elif how == "mixed":
-        shutil.copy(world.old / "predictions.parquet", predictions)
-    elif how == "json":
-        figures.write_text('{"format": 1')
-    elif how == "format":
-        figures.write_text(figures.read_text().replace('"format": 1', '"format": 99', 1))
-    return copy
+FIGURES, PREDICTIONS = "evaluation.json", "predictions.parquet"
+
+
+def change_table(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], Any]:
+    return lambda file: change(pl.read_parquet(file)).write_parquet(file)
 
 
 @pytest.mark.parametrize(
-    ("how", "kind", "message"),
+    ("name", "damage", "kind", "message"),
     [
-        ("none", SourceError, "is no evaluation: it has no evaluation.json; make one with"),
-        ("no-figures", SourceError, "is no evaluation"),
-        ("run-folder", SourceError, "it holds the evaluations evaluation: give one of them"),
-        ("no-predictions", SourceError, "has no predictions.parquet: evaluate again"),
-        ("cut", DatasetError, "cannot read .*predictions.parquet'"),
-        ("columns", DatasetError, "lacks the columns age_low"),
-        ("rows", DatasetError, "predictions of 9 faces and figures of 100"),
-        ("mixed", DatasetError, "its files do not belong together"),
-        ("json", DatasetError, "cannot read .*evaluation.json'"),
-        ("format", DatasetError, "has format 99, expected 1"),
+        (FIGURES, Path.unlink, SourceError, "is no evaluation: it has no evaluation.json; make on"),
+        (
+            FIGURES, lambda file: file.write_text('{"format": 1'),
+            DatasetError, "cannot read .*evaluation.json'",
+        ),
+        (
+            FIGURES, lambda file: file.write_text(file.read_text().replace("1", "99", 1)),
+            DatasetError, "has format 99, expected 1",
+        ),
+        (PREDICTIONS, Path.unlink, SourceError, "has no predictions.parquet: evaluate again"),
+        (
+            PREDICTIONS, lambda file: file.write_bytes(file.read_bytes()[:-60]),
+            DatasetError, "cannot read .*predictions.parquet'",
+        ),
+        (
+            PREDICTIONS, change_table(lambda table: table.drop("age_low")),
+            DatasetError, "lacks the columns age_low",
+        ),
+        (
+            PREDICTIONS, change_table(lambda table: table.head(9)),
+            DatasetError, "predictions of 9 faces and figures of 100",
+        ),
+        (
+            PREDICTIONS, change_table(lambda table: table.with_columns(pl.col("age_median") + 1)),
+            DatasetError, "its files do not belong together",
+        ),
     ],
-)
+)  # fmt: skip
 def test_damaged_evaluations_are_named(
-    world: World, tmp_path: Path, how: str, kind: type[Exception], message: str
-) -> None:
+    world: SimpleNamespace, tmp_path: Path, name: str, damage: Callable[[Path], Any],
+    kind: type[Exception], message: str,
+) -> None:  # fmt: skip
+    copy = shutil.copytree(world.good, tmp_path / "copy")
+    damage(copy / name)
     with pytest.raises(kind, match=message):
-        load_all([str(damaged(world, tmp_path, how))])
+        load_all([str(copy)])
 
 
-def test_wrong_data_models_and_options(world: World, tmp_path: Path, tiny_model: Path) -> None:
-    other = write_faces(tmp_path / "other", 40)
+def test_folders_that_are_no_evaluation_are_named(world: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"is no evaluation: it has no evaluation\.json"):
+        load_all([str(tmp_path / "nowhere")])
+    with pytest.raises(SourceError, match="it holds the evaluations evaluation: give one of them"):
+        load_all([str(world.good.parent)])
+
+
+def test_wrong_data_models_and_options(
+    world: SimpleNamespace, tmp_path: Path, tiny_model: Path
+) -> None:
+    other = reported.write_faces(tmp_path / "other", 40)
     with pytest.raises(DatasetError, match="is not the dataset of the evaluations"):
         make(Plan([str(world.good)], Path(), other), lambda *_: None)
     with pytest.raises(ModelError, match="is none of the models that were evaluated"):
@@ -404,17 +383,16 @@ def test_wrong_data_models_and_options(world: World, tmp_path: Path, tiny_model:
     (tmp_path / "file").write_text("")
     with pytest.raises(SourceError, match="expected a folder"):
         write(Plan([str(world.good)], tmp_path / "file"), lambda *_: None)
-    words = ["report", str(world.good), "-o", str(tmp_path), "--saliency-faces", "1"]
-    assert CliRunner().invoke(app, words).exit_code == 2
-    assert CliRunner().invoke(app, ["report", str(world.good)]).exit_code == 2
+    assert run("report", world.good, "-o", tmp_path, "--saliency-faces", 1).exit_code == 2
+    assert run("report", world.good).exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["report", "card"])
 def test_without_jinja2_it_says_what_to_install(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.setattr("agelens.cli.options.find_spec", lambda name: name != "jinja2" or None)
-    result: Any = CliRunner().invoke(app, ["report", str(world.good), "-o", str(tmp_path / "r")])
-    assert isinstance(result.exception, MissingExtra)
-    assert "pip install 'agelens[data]'" in str(result.exception)
+    with pytest.raises(MissingExtra, match=r"pip install 'agelens\[data\]'"):
+        raise run(command, world.good, "-o", tmp_path / "r").exception
     assert not (tmp_path / "r").exists()

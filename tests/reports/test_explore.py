@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -23,9 +22,8 @@ from agelens.data.importer import import_dataset
 from agelens.data.landmarks import write_line
 from agelens.errors import DatasetError
 from agelens.reports.explore import explore
-from agelens.reports.explore_rules import findings, label_rules, split_rules
-from agelens.reports.findings import write
-from explored import HEAPED, LEVEL, labels_of, measured, samples, shape
+from agelens.reports.explore_rules import findings
+from explored import HEAPED, LEVEL, measured, samples, shape
 from labelled import drawn, faces, table, write_folder
 
 RANGED = samples([1, 6, 70, 6]).with_columns(
@@ -34,113 +32,108 @@ RANGED = samples([1, 6, 70, 6]).with_columns(
 )
 
 
-def findings_of(frame: pl.DataFrame) -> str:
-    facts = SimpleNamespace(labels=labels_of(frame))
-    found = write("explore/findings.jinja", label_rules(facts), facts)
-    return "\n".join(one.text for one in found)
+FOLDS = [i % 10 for i in range(3000)]
+FOLDED = samples([20 + i // 10 % 40 + 6 * (i % 10 == 7) for i in range(3000)], "male", folds=FOLDS)
+PICTURES = samples([25, 65] * 30)
 
 
 @pytest.mark.parametrize(
-    ("frame", "expected"),
+    ("frame", "changes", "expected"),
     [
-        (samples(HEAPED), (
+        (samples(HEAPED), {}, (
             "30 is the label of one face in twelve (350), 3.5 times as many",
             "Labels also heap at 33 (1.9 times the ages around).", "47 (20 for 100)",
         )),
-        (samples(LEVEL), ("!heap", "!is the label of")),
-        (RANGED, ("The most frequent age group, 3-9, holds two faces (50 %).",)),
-        (samples([3, 4, 6, 91, 91, 93, 115]), (
+        (samples(LEVEL), {}, ("!heap", "!is the label of")),
+        (RANGED, {}, ("The most frequent age group, 3-9, holds two faces (50 %).",)),
+        (samples([3, 4, 6, 91, 91, 93, 115]), {}, (
             "Four faces are older than 90: 2 at 91, 1 at 93 and 1 at 115.",
             "One face is labelled 110 or older",
             "107 of the 113 ages from 3 to 115 have no face, and none is younger than 3.",
         )),
-        (samples([0, 1, 3, 4]), ("Between 0 and 4 no face is labelled 2.",)),
-        (samples([0, 1, 2]), ("Every age from 0 to 2 occurs.",)),
-        (pl.concat([samples([25] * 300, "female"), samples([55] * 300, "male")]), (
+        (samples([0, 1, 3, 4]), {}, ("Between 0 and 4 no face is labelled 2.",)),
+        (samples([0, 1, 2]), {}, ("Every age from 0 to 2 occurs.",)),
+        (pl.concat([samples([25] * 300, "female"), samples([55] * 300, "male")]), {}, (
             "50 % are labelled female, 50 % male; the female ones are younger",
             "100 % are female in the age group 20-29, 0 % in 50-59",
         )),
-        (samples([25, 25, 55, 55] * 100), ("No face carries a race label", "!depends")),
-        (pl.concat([samples([25] * 300, race="asian"), samples([65] * 200, race="white")]), (
+        (samples([25, 25, 55, 55] * 100), {}, ("No face carries a race label", "!depends")),
+        (pl.concat([samples([25] * 300, race="asian"), samples([65] * 200, race="white")]), {}, (
             "Race labels, for breakdowns only: asian 60 % and white 40 %.",
             "The median age of faces labelled white is 65, of those labelled asian 25",
             "of the 200 faces from 60 years on 100 % are labelled white, of all faces 40 %",
         )),
-        (samples([20] * 9, "male"), ("All faces are labelled male: no gender can be learnt",)),
-        (samples([20, 30] * 9, None), ("No face carries a gender", "!female")),
-        (pl.concat([samples([20, 30] * 9), samples([40], None)]), (
+        (samples([20] * 9, "male"), {}, ("All faces are labelled male: no gender can be learnt",)),
+        (samples([20, 30] * 9, None), {}, ("No face carries a gender", "!female")),
+        (pl.concat([samples([20, 30] * 9), samples([40], None)]), {}, (
             "One face carries no gender",
         )),
+        (FOLDED, {}, (
+            "more than chance, after Holm's correction: age between 7 and the others",
+            "That may be large enough to matter.",
+        )),
+        (PICTURES, {"measured": 0}, ("Not one of the pictures can be read.",)),
+        (PICTURES, {"problems": 2}, (
+            "Two pictures cannot be read; agelens data audit names them.",
+        )),
+        (PICTURES, {"square": 59}, ("One picture of 60 is wider than high, or higher than wide",)),
+        (PICTURES, {"smaller": 60}, (
+            "Every picture has a side under 200 px and is enlarged for a model",
+        )),
+        (PICTURES, {"grey": 60}, ("Every picture is grey.",)),
+        (PICTURES, {"black_rim": 6}, (
+            "Six pictures (10 %) have a rim of which 20 % or more is black",
+        )),
+        (PICTURES, {"no_face": 60}, ("The detector finds a face in none of the pictures.",)),
+        (PICTURES, {"no_face": 6}, (
+            "The detector finds no face in six pictures (10 %). Are these chips?",
+        )),
+        (PICTURES, {"no_face": 1}, (
+            "The detector finds no face in one picture of 60; it is shown",
+        )),
+        (PICTURES, {"several_faces": 3}, ("Three pictures show more than one face.",)),
+        (PICTURES, {"places": [Place("nose", 0, 0, 1, 1, 15.0)]}, (
+            "the nose is 15 px off (median",
+        )),
+        (PICTURES, {"turned": 3}, ("and 5.0 % by more than about 26. Figures measured here",)),
     ],
 )  # fmt: skip
-def test_labels_in_words(frame: pl.DataFrame, expected: tuple[str, ...]) -> None:
-    text = findings_of(frame)
+def test_facts_in_words(
+    frame: pl.DataFrame, changes: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    bands = bands_of(frame)
+    facts = Facts(
+        describe_labels(frame, bands),
+        replace(describe_pictures(frame, measured(frame), bands), **changes),
+        Shortcuts(60, 9.0, 10.0, 0.7), None, measure_imbalance(frame, bands), "square root",
+        compare_splits(frame),
+    )  # fmt: skip
+    text = "\n".join(one.text for one in findings(facts))
     for words in expected:
         assert words in text if words[0] != "!" else words[1:] not in text
 
 
-def test_a_difference_between_folds_in_words() -> None:
-    fold = [i % 10 for i in range(3000)]
-    ages = [20 + i // 10 % 40 + (6 if i % 10 == 7 else 0) for i in range(3000)]
-    balance = compare_splits(samples(ages, "male", folds=fold))
-    facts = SimpleNamespace(balance=balance)
-    one, _ = write("explore/findings.jinja", split_rules(facts), facts)
-    assert "more than chance, after Holm's correction: age between 7 and the others" in one.text
-    assert "That may be large enough to matter." in one.text
+RANGES = table("file,age", [(f"{i}.jpg", "20-29" if i % 2 else "3-9") for i in range(12)])
+SETS = {
+    "plain": faces(26),
+    "ranges without gender and race": {
+        "labels.csv": RANGES, **{f"{i}.jpg": drawn(i, (60, 40)) for i in range(12)}
+    },
+    "one age and gender": {
+        f"30_0_0_2020010100000{i:04}.jpg": drawn(i, (200, 200)) for i in range(30)
+    },
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"measured": 0}, "Not one of the pictures can be read."),
-        ({"problems": 2}, "Two pictures cannot be read; agelens data audit names them."),
-        ({"square": 59}, "One picture of 60 is wider than high, or higher than wide"),
-        ({"smaller": 60}, "Every picture has a side under 200 px and is enlarged for a model"),
-        ({"grey": 60}, "Every picture is grey."),
-        ({"black_rim": 6}, "Six pictures (10 %) have a rim of which 20 % or more is black"),
-        ({"no_face": 60}, "The detector finds a face in none of the pictures."),
-        ({"no_face": 6}, "The detector finds no face in six pictures (10 %). Are these chips?"),
-        ({"no_face": 1}, "The detector finds no face in one picture of 60; it is shown"),
-        ({"several_faces": 3}, "Three pictures show more than one face."),
-        ({"places": [Place("nose", 0, 0, 1, 1, 15.0)]}, "the nose is 15 px off (median"),
-        ({"turned": 3}, "and 5.0 % by more than about 26. Figures measured here"),
-    ],
-)  # fmt: skip
-def test_pictures_in_words(changes: dict[str, Any], expected: str) -> None:
-    frame = samples([25, 65] * 30)
-    table, bands = measured(frame), bands_of(frame)
-    facts = Facts(
-        describe_labels(frame, bands), replace(describe_pictures(frame, table, bands), **changes),
-        Shortcuts(60, 9.0, 10.0, 0.7), None, measure_imbalance(frame, bands), "square root",
-        compare_splits(frame),
-    )  # fmt: skip
-    assert expected in "\n".join(one.text for one in findings(facts))
+def run(*words: object) -> Any:
+    return CliRunner().invoke(app, ["data", "explore", *map(str, words)])
 
 
-def plain_set(folder: Path) -> Path:
-    return write_folder(folder, faces(26))
-
-
-def tiny_set(folder: Path) -> Path:
-    """A dozen faces with ranges for ages, no gender and no race."""
-    files = {f"{i}.jpg": drawn(i, (60, 40)) for i in range(12)}
-    rows = [(name, "20-29" if i % 2 else "3-9") for i, name in enumerate(files)]
-    return write_folder(folder, files | {"labels.csv": table("file,age", rows)})
-
-
-def one_gender(folder: Path) -> Path:
-    """Thirty faces of one age and one gender, of one colour each."""
-    files = {f"30_0_0_2020010100000{i:04}.jpg": drawn(i, (200, 200)) for i in range(30)}
-    return write_folder(folder, files)
-
-
-@pytest.mark.parametrize("make", [plain_set, tiny_set, one_gender])
-def test_whole_reports_of_sets_that_lack_something(make: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", SETS)
+def test_whole_reports_of_sets_that_lack_something(kind: str, tmp_path: Path) -> None:
     name = "<b>a & b<b>"  # as a folder may be called
-    import_dataset(make(tmp_path / "source"), tmp_path / name)
-    done = CliRunner().invoke(
-        app, ["data", "explore", str(tmp_path / name), "-o", str(tmp_path / "out")]
-    )
+    import_dataset(write_folder(tmp_path / "source", SETS[kind]), tmp_path / name)
+    done = run(tmp_path / name, "-o", tmp_path / "out")
     assert done.exit_code == 0, done.output
     html = (tmp_path / "out" / "explore.html").read_text("utf-8")
     facts = json.loads((tmp_path / "out" / "explore.json").read_text("utf-8"))
@@ -162,12 +155,12 @@ def test_whole_reports_of_sets_that_lack_something(make: Any, tmp_path: Path) ->
     assert max(weights.values()) == 1
     assert min(weights.values()) > 0
     text = "\n".join(texts)
-    if make is tiny_set:
+    if kind.startswith("ranges"):
         assert "female" not in text
         assert "Every picture is wider than high, or higher than wide" in text
         assert "race label" in text.lower()
         assert facts["labels"]["bands"] == ["3-9", "20-29"]
-    if make is one_gender:
+    if kind.startswith("one"):
         assert "all labelled 30: no age can be learnt here" in text
         assert "All faces are labelled male" in text
         assert [one["by"] for one in facts["imbalance"]] == []
@@ -187,24 +180,18 @@ def test_a_report_with_landmarks_and_pictures_that_are_gone(tmp_path: Path) -> N
     )  # fmt: skip
     assert done.facts.pixels.problems == 1
     assert any("One picture cannot be read" in one.text for one in done.findings)
-    assert done.facts.shapes is not None
-    assert done.facts.shapes.faces == 22
-    html = done.page.read_text("utf-8")
-    assert "Shapes: 68 landmarks" in html
+    assert done.facts.shapes is not None and done.facts.shapes.faces == 22
+    assert "Shapes: 68 landmarks" in done.page.read_text("utf-8")
     assert set(done.seconds) == set(reported)
     assert json.loads(done.json.read_text("utf-8"))["shapes"]["mean_shapes"]
 
 
 def test_what_cannot_be_explored_is_an_error(tmp_path: Path) -> None:
-    def run(*words: object) -> Any:
-        return CliRunner().invoke(app, ["data", "explore", *map(str, words)])
-
     assert run(tmp_path).exit_code == 2  # where to write was not said
-    wrong = run(tmp_path, "-o", tmp_path / "out", "--landmarks", tmp_path / "none.txt")
-    assert wrong.exit_code == 2
-    none = run(tmp_path, "-o", tmp_path / "out")
-    assert isinstance(none.exception, DatasetError)
-    assert "not a dataset folder" in str(none.exception)
+    words = (tmp_path, "-o", tmp_path / "out")
+    assert run(*words, "--landmarks", tmp_path / "none.txt").exit_code == 2
+    with pytest.raises(DatasetError, match="not a dataset folder"):
+        raise run(*words).exception
     samples([]).write_parquet(tmp_path / "samples.parquet")
     with pytest.raises(DatasetError, match="holds no sample"):
         explore(tmp_path, tmp_path / "out")

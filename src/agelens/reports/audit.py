@@ -4,6 +4,7 @@ The sentences stand in `templates/audit/findings.jinja`.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,9 @@ from agelens.data.audit.facts import Facts, ModelOutputs
 from agelens.data.audit.label_errors import ScoredLabels
 from agelens.reports import charts, dataset_page
 from agelens.reports.charts import Axes
-from agelens.reports.dataset_page import DatasetReport, Report, Steps
-from agelens.reports.findings import Finding, finding, strange
-from agelens.reports.findings import write as write_findings
+from agelens.reports.dataset_page import DatasetReport, Report
 from agelens.reports.galleries import audited_faces
+from agelens.reports.rendering import Finding, finding, strange, write_findings
 
 _LEAST = 20  # faces from which an age group is drawn
 
@@ -26,7 +26,7 @@ _LEAST = 20  # faces from which an age group is drawn
 def audit(
     data: Path, output: Path, models: ModelOutputs, command: str = "",
     before: Mapping[str, float] | None = None, threads: int | None = None,
-    report: Report | None = None,
+    report: Report = lambda *_: None,
 ) -> DatasetReport[Facts]:  # fmt: skip
     """Write `audit.html`, `audit.json` and `actions.csv` in OUTPUT for a data set folder.
 
@@ -34,24 +34,23 @@ def audit(
     are one a core by default. Raises DatasetError for what is no data set folder, holds no
     sample, or cannot be written, and for predictions of other faces.
     """
-    steps = Steps(report, before)
+    seconds = dict(before or {})
+    step = partial(dataset_page.timed, seconds, report)
     dataset = dataset_page.prepare(data, output)
     samples = dataset.samples
-    predicted = (
-        label_errors.read_predictions(models.out_of_fold, samples) if models.out_of_fold else None
-    )
-    with steps.step("check the files") as counted:
+    predicted = scored = None
+    if models.out_of_fold:
+        predicted = label_errors.read_predictions(models.out_of_fold, samples)
+    with step("check the files") as counted:
         checked = files.check(dataset, counted, threads)
-    with steps.step("find copies"):
-        copies = duplicates.find(
-            samples["sha256"].to_numpy(), checked.hashes, checked.sound, models.descriptors
-        )
-    with steps.step("measure the pictures") as counted:
+    with step("find copies"):
+        digests = samples["sha256"].to_numpy()
+        copies = duplicates.find(digests, checked.hashes, checked.sound, models.descriptors)
+    with step("measure the pictures") as counted:
         measured = quality.measure(dataset, counted, threads)
         problems = face_problems.find(measured, checked.beyond, models.looks_painted)
-    scored = None
     if predicted is not None:
-        with steps.step("judge the labels"):
+        with step("judge the labels"):
             scored = label_errors.score_labels(samples, predicted)
     to_do = [
         *facts.actions_for_files(checked.faults),
@@ -68,14 +67,14 @@ def audit(
         no_labels="" if scored is not None else models.missing, suggestions=suggestions,
         problems=by_problem, left_out=left_out,
     )  # fmt: skip
-    with steps.step("pick the pictures"):
+    with step("pick the pictures"):
         gallery = audited_faces(dataset, copies, problems, scored)
-    with steps.step("draw the charts"):
+    with step("draw the charts"):
         drawn = _draw(found, samples, scored)
     texts = write_findings("audit/findings.jinja", _find(found), found)
     return dataset_page.write(
         output, "audit", "actions.csv", lambda path: facts.write_actions(to_do, path),
-        dataset=dataset, facts=found, found=texts, seconds=steps.seconds,
+        dataset=dataset, facts=found, found=texts, seconds=seconds,
         about={"command": command}, charts=drawn, gallery=gallery,
         window=label_errors.WINDOW, reach=duplicates.REACH, bits=duplicates.BITS,
         backbone=face_problems.BACKBONE, disputed_weight=facts.DISPUTED_WEIGHT,
@@ -89,15 +88,15 @@ def _draw(found: Facts, samples: pl.DataFrame, scored: ScoredLabels | None) -> d
     if found.problems:
         ordered = dict(sorted(found.problems.items(), key=lambda item: -item[1]))
         series = {"lines of actions.csv": list(ordered.values())}
+        axes = Axes("problem", "lines of actions.csv", sum(ordered.values()), "lines")
         for name, wide in (("problems", True), ("problems_narrow", False)):
-            axes = Axes("problem", "lines of actions.csv", sum(ordered.values()), "lines")
             drawn[name] = charts.bars(list(ordered), series, axes, counts=True, wide=wide)
     if scored is None or found.labels is None:
         return drawn
     judged = np.isfinite(scored.age.score)
     axes = Axes("labelled age, years", "predicted age, years", found.labels.faces)
     ages = samples["age"].to_numpy()[judged]
-    drawn["labels"] = charts.scatter(ages, scored.age_median[judged], axes, diagonal=True)
+    drawn["labels"] = charts.scatter(ages, scored.age_median[judged], axes)
     bands = {name: one for name, one in found.labels.bands.items() if one[0] >= _LEAST}
     if bands:
         shares = {

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +15,7 @@ from agelens.data.exploration.facts import as_json
 from agelens.data.storage import write_atomic
 from agelens.errors import DatasetError
 from agelens.reports import rendering
-from agelens.reports.findings import Finding, foremost
+from agelens.reports.rendering import Finding, foremost
 
 Report = Callable[[str, int, int], None]
 """Called with the step, what is done of it, and of how many; 0 of 0 where it does not count."""
@@ -34,25 +35,15 @@ class DatasetReport(Generic[Facts]):
     seconds: dict[str, float]  # by step
 
 
-class Steps:
-    """Time the steps of a command, and report their progress."""
-
-    def __init__(self, report: Report | None, before: Mapping[str, float] | None = None) -> None:
-        self.seconds = dict(before or {})  # by step
-        self._report = report
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """Time a block; it gets a function to report its progress to."""
-
-        def counted(done: int, total: int) -> None:
-            if self._report is not None:
-                self._report(name, done, total)
-
-        counted(0, 0)
-        start = time.perf_counter()
-        yield counted
-        self.seconds[name] = round(time.perf_counter() - start, 2)
+@contextmanager
+def timed(
+    seconds: dict[str, float], report: Report, step: str
+) -> Iterator[Callable[[int, int], None]]:
+    """Record the seconds of a block as a step; it gets a function to report its progress to."""
+    report(step, 0, 0)
+    start = time.perf_counter()
+    yield partial(report, step)
+    seconds[step] = round(time.perf_counter() - start, 2)
 
 
 def prepare(data: Path, output: Path) -> Dataset:
@@ -87,7 +78,7 @@ def write(
         "versions": provenance.versions(), "machine": provenance.machine(), **about,
         "seconds": seconds,
     }  # fmt: skip
-    texts = [{"text": one.text, "kind": one.kind} for one in found]
+    texts = [{"text": one.text, "kind": "strange" if one.strange else "plain"} for one in found]
     tree = {"made": made, "findings": texts, **as_json(facts)}
     try:
         rendering.write_html(

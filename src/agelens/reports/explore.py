@@ -4,43 +4,26 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from agelens.data import quality
-from agelens.data.exploration.balance import (
-    SMOOTHED,
-    compare_splits,
-    face_weights,
-    measure_imbalance,
-)
+from agelens.data.exploration import balance as balances
+from agelens.data.exploration import label_statistics as label_facts
+from agelens.data.exploration import landmark_statistics as landmark_facts
+from agelens.data.exploration import picture_statistics as picture_facts
 from agelens.data.exploration.facts import Facts
-from agelens.data.exploration.label_statistics import (
-    UNLABELLED,
-    LabelStatistics,
-    around_each,
-    bands_of,
-    describe_labels,
-)
-from agelens.data.exploration.landmark_statistics import PARTS, describe_landmarks, read_points
-from agelens.data.exploration.picture_statistics import (
-    FACE,
-    LEAST,
-    LIGHT,
-    PictureStatistics,
-    Range,
-    describe_pictures,
-    measure_shortcuts,
-    with_width,
-)
+from agelens.data.exploration.label_statistics import UNLABELLED, LabelStatistics
+from agelens.data.exploration.picture_statistics import LEAST, PictureStatistics, Range
 from agelens.data.storage import write_atomic
 from agelens.faces.alignment import TEMPLATE
 from agelens.inference.distribution import AGES
 from agelens.reports import charts, dataset_page
 from agelens.reports.charts import Axes, Line
-from agelens.reports.dataset_page import DatasetReport, Report, Steps
+from agelens.reports.dataset_page import DatasetReport, Report
 from agelens.reports.explore_rules import findings
 from agelens.reports.galleries import explored_faces
 
@@ -57,53 +40,52 @@ FIGURES = {
     "score": ("score of the detector", 2),
 }
 """What each figure of a picture is, with its unit, and the digits after its decimal point."""
-WIDTHS = {"ages": True, "ages_narrow": False}
-"""The page's first chart is drawn wide, and once more for phones."""
-
+WIDTHS = {"ages": True, "ages_narrow": False}  # of the first chart: for phones it is narrow
 _BINS = 50
-_SHOWN_WEIGHTS = (SMOOTHED, "square root", "effective number, 0.99", "inverse")
+_SHOWN_WEIGHTS = (balances.SMOOTHED, "square root", "effective number, 0.99", "inverse")
 
 
 def explore(
     data: Path, output: Path, landmarks: Path | None = None, command: str = "",
-    report: Report | None = None,
+    report: Report = lambda *_: None,
 ) -> DatasetReport[Facts]:  # fmt: skip
     """Write `explore.html`, `explore.json` and `weights.csv` in OUTPUT for a data set folder.
 
     `landmarks` is a list of 68 points, as text or Parquet. Raises DatasetError for what is no
     data set folder, holds no sample, or cannot be written, and for a list of other faces.
     """
-    steps = Steps(report)
-    with steps.step("read the dataset"):
+    seconds: dict[str, float] = {}
+    step = partial(dataset_page.timed, seconds, report)
+    with step("read the dataset"):
         dataset = dataset_page.prepare(data, output)
-        points = read_points(landmarks) if landmarks is not None else None
+        points = landmark_facts.read_points(landmarks) if landmarks is not None else None
     samples = dataset.samples
-    bands = bands_of(samples)
-    with steps.step("measure the pictures") as counted:
+    bands = label_facts.bands_of(samples)
+    with step("measure the pictures") as counted:
         measured = quality.measure(dataset, counted)
-    with steps.step("count the labels"):
-        labels = describe_labels(samples, bands)
-        imbalance = measure_imbalance(samples, bands)
-        scheme, weights = face_weights(samples, bands)
-    with steps.step("compare splits and folds"):
-        balance = compare_splits(samples)
-    with steps.step("summarise the pictures"):
-        pixels = describe_pictures(samples, measured, bands)
-    with steps.step("look for shortcuts"):
-        shortcuts = measure_shortcuts(samples, measured)
+    with step("count the labels"):
+        labels = label_facts.describe_labels(samples, bands)
+        imbalance = balances.measure_imbalance(samples, bands)
+        scheme, weights = balances.face_weights(samples, bands)
+    with step("compare splits and folds"):
+        balance = balances.compare_splits(samples)
+    with step("summarise the pictures"):
+        pixels = picture_facts.describe_pictures(samples, measured, bands)
+    with step("look for shortcuts"):
+        shortcuts = picture_facts.measure_shortcuts(samples, measured)
     shapes = None
     if points is not None:
-        with steps.step("average the landmarks"):
-            shapes = describe_landmarks(samples, points, measured, bands)
-    with steps.step("average the faces") as counted:
+        with step("average the landmarks"):
+            shapes = landmark_facts.describe_landmarks(samples, points, measured, bands)
+    with step("average the faces") as counted:
         gallery = explored_faces(dataset, measured, bands, counted)
     facts = Facts(labels, pixels, shortcuts, shapes, imbalance, scheme, balance)
-    with steps.step("draw the page"):
+    with step("draw the page"):
         drawn = _draw(facts, measured)
     return dataset_page.write(
         output, "explore", "weights.csv",
         lambda path: write_atomic(path, weights.write_csv().encode()),
-        dataset=dataset, facts=facts, found=findings(facts), seconds=steps.seconds,
+        dataset=dataset, facts=facts, found=findings(facts), seconds=seconds,
         about={"command": command, "source": _source(data)}, charts=drawn, gallery=gallery,
         words=FIGURES, landmarks_template=TEMPLATE.tolist(), log10=math.log10,
     )  # fmt: skip
@@ -126,7 +108,9 @@ def _draw(facts: Facts, quality: pl.DataFrame) -> Mapping[str, str]:
         drawn |= _pictures(facts.pixels, quality)
     shapes = facts.shapes
     if shapes is not None and shapes.mean_shapes:
-        drawn["shapes"] = charts.outlines(shapes.mean_shapes, PARTS, Axes("x, px", "y, px"))
+        drawn["shapes"] = charts.outlines(
+            shapes.mean_shapes, landmark_facts.PARTS, Axes("x, px", "y, px")
+        )
     if shapes is not None and (yaws := shapes.pose_by_band["yaw"]):
         axes = Axes("yaw, eye distances", "", shapes.faces)
         drawn["yaw_by_age"] = _ranges(yaws, ("p5", "p95"), axes, reference=0.0)
@@ -145,7 +129,7 @@ def _ages(labels: LabelStatistics) -> dict[str, str]:
     counts[list(labels.ages)] = list(labels.ages.values())
     ages = np.arange(min(labels.ages), max(labels.ages) + 1)
     edges = np.append(ages, ages[-1] + 1) - 0.5
-    around, counts = around_each(counts)[ages], counts[ages]
+    around, counts = label_facts.around_each(counts)[ages], counts[ages]
     series = {"faces": counts.astype(np.float64)}
     drawn = {}
     if labels.faces >= MANY and np.isfinite(around).all():
@@ -192,9 +176,9 @@ def _groups(labels: LabelStatistics) -> dict[str, str]:
 
 
 def _pictures(pixels: PictureStatistics, quality: pl.DataFrame) -> dict[str, str]:
-    table = with_width(quality)
+    table = picture_facts.with_width(quality)
     drawn = {}
-    for figure in (*LIGHT, *FACE[:-1]):
+    for figure in (*picture_facts.LIGHT, *picture_facts.FACE[:-1]):
         values = table[figure].drop_nulls().to_numpy().astype(np.float64)
         if len(values) >= LEAST and np.ptp(values) > 0:
             words, (low, high) = FIGURES[figure][0], np.percentile(values, [1, 99])
@@ -225,7 +209,7 @@ def _ranges(
 ) -> str:
     middle, low, high = ([getattr(one, end) for one in ranges.values()] for end in ("p50", *ends))
     counts = [one.pictures for one in ranges.values()]
-    return charts.forest(list(ranges), middle, low, high, axes, counts=counts, reference=reference)
+    return charts.forest(list(ranges), middle, low, high, axes, counts, reference=reference)
 
 
 def _weights(facts: Facts) -> dict[str, str]:

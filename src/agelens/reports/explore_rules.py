@@ -1,13 +1,12 @@
 """Which findings about a data set hold, and how important they are; the words are a template's."""
 
 from collections.abc import Iterator
-from itertools import chain
 
-from agelens.data.exploration.balance import LEAST
+from agelens.data.exploration.balance import LEAST, Balance
 from agelens.data.exploration.facts import Facts
 from agelens.data.exploration.label_statistics import UNLABELLED, LabelStatistics
-from agelens.reports.findings import Finding, finding, strange, write
 from agelens.reports.numbers import extremes
+from agelens.reports.rendering import Finding, finding, strange, write_findings
 
 GRADES = ((175, "very rough"), (125, "rough"), (110, "approximate"))
 """What censuses call ages with a Whipple's index from here (United Nations)."""
@@ -33,16 +32,14 @@ _LARGE = 0.1  # Cramér's V or Kolmogorov-Smirnov distance from which something 
 
 def findings(facts: Facts) -> list[Finding]:
     """Give what holds for a data set, from the labels to the splits, in words."""
-    shown = [strange("unreadable", "sizes", 100)]
+    labels = facts.labels
+    found = [*_ages(labels), *_genders(labels), *_races(labels)]
     if facts.pixels.measured:
-        shown = [*_pictures(facts), *_faces(facts)]
-    rules = [*label_rules(facts), *shown, *_training(facts), *split_rules(facts)]
-    return write("explore/findings.jinja", rules, facts)
-
-
-def label_rules(facts: Facts) -> Iterator[Finding]:
-    """Give what holds for the labels, without words."""
-    return chain(_ages(facts.labels), _genders(facts.labels), _races(facts.labels))
+        found += [*_pictures(facts), *_faces(facts)]
+    else:
+        found += [strange("unreadable", "sizes", 100)]
+    found += [*_training(facts), *_splits(facts.balance)]
+    return write_findings("explore/findings.jinja", found, facts)
 
 
 def _ages(labels: LabelStatistics) -> Iterator[Finding]:
@@ -84,8 +81,8 @@ def _genders(labels: LabelStatistics) -> Iterator[Finding]:
     apart = abs(women.median - men.median) >= _YEARS and not labels.ranged
     apart = apart and min(women.faces, men.faces) >= _FEW
     yield finding("genders", "gender", 50, women=women, men=men, apart=apart)
-    counts = (labels.band_by_gender["female"], labels.band_by_gender["male"])
-    both = zip(labels.bands, *counts, strict=True)
+    by_gender = labels.band_by_gender
+    both = zip(labels.bands, by_gender["female"], by_gender["male"], strict=True)
     shares = {band: w / (w + m) for band, w, m in both if w + m >= _FEW}
     most, least = extremes(shares)
     if most and shares[most] - shares[least] >= _UNEVEN:
@@ -101,14 +98,13 @@ def _races(labels: LabelStatistics) -> Iterator[Finding]:
     yield finding("races", "race", 25, races=known, total=total)
     if labels.ranged:
         return
-    ordered = sorted(known, key=lambda race: -known[race])
-    ages = {race: labels.age_by_race[race] for race in ordered}
+    ages = {race: labels.age_by_race[race] for race in sorted(known, key=lambda r: -known[r])}
     medians = {race: one.median for race, one in ages.items() if one.faces >= _FEW}
     old, young = extremes(medians)
     apart = bool(old) and medians[old] - medians[young] >= _YEARS
     late = [i for i, band in enumerate(labels.bands) if int(band.split("-")[0].strip("+")) >= _OLD]
     older = {race: sum(labels.band_by_race[race][i] for i in late) for race in known}
-    top, count = max(older, key=lambda race: older[race]), sum(older.values())
+    top, count = max(older, key=older.__getitem__), sum(older.values())
     share, usual = older[top] / max(count, 1), known[top] / total
     leads = count >= _FEW and share - usual >= _UNEVEN
     if apart or leads:
@@ -175,14 +171,12 @@ def _training(facts: Facts) -> Iterator[Finding]:
     if age is not None and facts.labels.faces >= LEAST:
         yield finding("imbalance", "imbalance", 48, age=age)
         if age.ratio >= _UNEQUAL:
-            schemes = {scheme.name: scheme for scheme in age.schemes}
-            inverse, mild = schemes["inverse"], schemes[facts.weights]
+            by_name = {scheme.name: scheme for scheme in age.schemes}
+            inverse, mild = by_name["inverse"], by_name[facts.weights]
             yield finding("weights", "weights", 38, inverse=inverse, mild=mild)
 
 
-def split_rules(facts: Facts) -> Iterator[Finding]:
-    """Give whether the parts of the splits and the folds are alike, without words."""
-    balance = facts.balance
+def _splits(balance: Balance) -> Iterator[Finding]:
     differing = sorted((one for one in balance.tests if one.differs), key=lambda one: -one.effect)
     if not balance.tests:
         yield finding("small_splits", "splits", 22)

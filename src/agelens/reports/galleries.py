@@ -1,8 +1,8 @@
 """The pictures on the pages about a data set: mean faces, samples, suspects, copies."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -17,7 +17,6 @@ from agelens.data.audit.label_errors import ScoredLabels
 from agelens.data.dataset import Dataset
 from agelens.data.exploration.label_statistics import UNLABELLED, Bands, label_words
 from agelens.errors import PictureError
-from agelens.inference.runtime import CHIP
 from agelens.reports.rendering import Picture
 from agelens.results import Gender
 
@@ -32,7 +31,6 @@ WORST = 100  # suspect labels that are shown
 _CONFLICTS = 24  # photos whose copies are shown
 _PROBLEMS = 24  # faces shown of each problem
 _COPIES = 4  # of one photo that are shown side by side
-_AHEAD = 256  # chips decoded before they are summed up
 _SEED = 20170101
 
 Pixels = NDArray[np.uint8]
@@ -44,10 +42,9 @@ def _reader(dataset: Dataset) -> Read:
     decode = chips.reader(dataset)
 
     def read(row: int) -> Pixels | None:
-        try:
+        with suppress(PictureError):
             return decode(row)
-        except PictureError:
-            return None
+        return None
 
     return read
 
@@ -56,7 +53,17 @@ def _shrink(chip: Pixels) -> Pixels:
     return np.asarray(cv2.resize(chip, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _labels(samples: pl.DataFrame, row: int) -> str:
+def _show(read: Read, chosen: Iterable[tuple[list[int], str]], what: str = "") -> list[Picture]:
+    """Show chips, side by side where there are several; pass over what cannot be read."""
+    found = []
+    for rows, label in chosen:
+        shown = [_shrink(chip) for row in rows if (chip := read(row)) is not None]
+        if len(shown) == len(rows):
+            found.append(Picture(np.hstack(shown), label, f"{what} {label}".strip()))
+    return found
+
+
+def _label(samples: pl.DataFrame, row: int) -> str:
     """Return the age, or its range, and the gender of a face in words."""
     age, gender = str(samples["age"][row]), samples["gender"][row]
     if "age_low" in samples.columns and samples["age_low"][row] is not None:
@@ -77,30 +84,26 @@ def explored_faces(
     ages = samples["age"].to_list()
     readable = quality["brightness"].is_not_null().to_numpy()
 
-    def show(rows: Sequence[int], label: Callable[[int], str], what: str) -> list[Picture]:
-        return [
-            Picture(_shrink(chip), label(row), f"{what} {label(row)}")
-            for row in rows
-            if (chip := read(row)) is not None
-        ]
-
-    labels = partial(_labels, samples)
     random = np.random.default_rng(_SEED)
+
+    def labelled(rows: list[int]) -> list[tuple[list[int], str]]:
+        return [([row], _label(samples, row)) for row in rows]
+
     drawn = {}
     for band, name in enumerate(bands.names):
         rows = bands.rows(band)[readable[bands.rows(band)]]
         chosen = sorted(random.permutation(rows)[:EACH].tolist(), key=lambda r: (ages[r], r))
-        drawn[name] = show(chosen, labels, "face labelled")
+        drawn[name] = _show(read, labelled(chosen), "face labelled")
     none = np.flatnonzero((quality["faces"] == 0).fill_null(False).to_numpy())[:UNSEEN].tolist()
-    steps = {}
-    for name, form in (("brightness", "{:.0f}"), ("sharpness", "{:.0f}"), ("yaw", "{:+.2f}")):
-        words = _steps(quality[name], form)
-        steps[name] = show(list(words), words.__getitem__, f"{name} of")
+    forms = {"brightness": "{:.0f}", "sharpness": "{:.0f}", "yaw": "{:+.2f}"}
     return {
         "means": _means(read, label_words(samples["gender"]), readable, bands, report),
         "samples": {name: shown for name, shown in drawn.items() if shown},
-        "steps": steps,
-        "unseen": show(none, labels, "picture labelled"),
+        "steps": {
+            name: _show(read, _steps(quality[name], form), f"{name} of")
+            for name, form in forms.items()
+        },
+        "unseen": _show(read, labelled(none), "picture labelled"),
     }
 
 
@@ -108,47 +111,42 @@ def _means(
     read: Read, gender: NDArray[np.object_], readable: NDArray[np.bool_], bands: Bands,
     report: Callable[[int, int], None],
 ) -> list[Picture]:  # fmt: skip
-    """Average the chips of each age band and gender, going once through the file in its order."""
+    """Average the chips of each age band and gender that has enough of them."""
     genders = [word.value for word in Gender if (gender == word.value).any()] or [UNLABELLED]
-    cell = np.full(len(gender), -1)
-    cells: list[tuple[str, int]] = []  # name, faces
+    cells = []  # name, faces, rows of those to read
     random = np.random.default_rng(_SEED)
     for band, name in enumerate(bands.names):
         for word in genders:
             rows = np.flatnonzero((bands.of == band) & (gender == word) & readable)
             if len(rows) >= MEAN_LEAST:
-                cell[random.permutation(rows)[:MEAN_MOST]] = len(cells)
-                cells.append((name if word == UNLABELLED else f"{name} {word}", len(rows)))
-    sums = np.zeros((len(cells), CHIP, CHIP, 3), np.uint32)
-    counts = [0] * len(cells)
-    chosen = np.flatnonzero(cell >= 0).tolist()
+                chosen = np.sort(random.permutation(rows)[:MEAN_MOST]).tolist()
+                named = name if word == UNLABELLED else f"{name} {word}"
+                cells.append((named, len(rows), chosen))
+    found, done, every = [], 0, sum(len(chosen) for _, _, chosen in cells)
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(chosen), _AHEAD):
-            some = chosen[start : start + _AHEAD]
-            for row, chip in zip(some, pool.map(read, some), strict=True):
-                if chip is not None:
-                    sums[cell[row]] += chip
-                    counts[cell[row]] += 1
-            report(start + len(some), len(chosen))
-    found = []
-    for (name, total), summed, count in zip(cells, sums, counts, strict=True):
-        if count >= MEAN_LEAST:
-            mean = np.rint(summed / count).astype(np.uint8)
-            of = f"{count:,}" if count == total else f"{count:,} of {total:,}"
-            found.append(
-                Picture(_shrink(mean), f"{name}, {of} faces", f"mean of {name}, {of} faces")
-            )
+        for name, total, chosen in cells:
+            shown = [chip for chip in pool.map(read, chosen) if chip is not None]
+            if len(shown) >= MEAN_LEAST:
+                mean = np.rint(np.mean(shown, axis=0)).astype(np.uint8)
+                count = f"{total:,}" if len(shown) == total else f"{len(shown):,} of {total:,}"
+                label = f"{name}, {count} faces"
+                found.append(Picture(_shrink(mean), label, f"mean of {label}"))
+            done += len(chosen)
+            report(done, every)
     return found
 
 
-def _steps(column: pl.Series, form: str) -> dict[int, str]:
-    """Return the rows at steps of a figure's range, each with its label."""
+def _steps(column: pl.Series, form: str) -> list[tuple[list[int], str]]:
+    """Return a row at each step of a figure's range, with its label."""
     values = column.to_numpy().astype(np.float64)
     order = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
     if len(order) < STEPS_LEAST:
-        return {}
-    rows = {step: int(order[round(step / 100 * (len(order) - 1))]) for step in STEPS}
-    return {row: f"{form.format(values[row])} ({step} %)" for step, row in rows.items()}
+        return []
+    rows = [int(order[round(step / 100 * (len(order) - 1))]) for step in STEPS]
+    return [
+        ([row], f"{form.format(values[row])} ({step} %)")
+        for step, row in zip(STEPS, rows, strict=True)
+    ]
 
 
 def audited_faces(
@@ -162,32 +160,26 @@ def audited_faces(
     """
     read, samples = _reader(dataset), dataset.samples
 
-    def show(chosen: Iterable[tuple[list[int], str]]) -> list[Picture]:
-        found = (([read(row) for row in rows], label) for rows, label in chosen)
-        return [
-            Picture(np.hstack([_shrink(chip) for chip in shown if chip is not None]), label, label)
-            for shown, label in found
-            if all(chip is not None for chip in shown)
-        ]
-
     half = _COPIES // 2
+    copied = (
+        (
+            rows if len(rows) <= _COPIES else rows[:half] + rows[-half:],
+            " / ".join(_label(samples, row) for row in rows),
+        )
+        for rows in _conflicting(samples, copies)[:_CONFLICTS]
+    )
+    faces = {
+        name: [
+            ([one.row], f"{one.evidence}; labelled {_label(samples, one.row)}")
+            for one in found[:_PROBLEMS]
+        ]
+        for name, found in problems.items()
+        if found
+    }
     return {
-        "copies": show(
-            (
-                rows if len(rows) <= _COPIES else rows[:half] + rows[-half:],
-                " / ".join(_labels(samples, row) for row in rows),
-            )
-            for rows in _conflicting(samples, copies)[:_CONFLICTS]
-        ),
-        "faces": {
-            name: show(
-                ([one.row], f"{one.evidence}; labelled {_labels(samples, one.row)}")
-                for one in found[:_PROBLEMS]
-            )
-            for name, found in problems.items()
-            if found
-        },
-        "labels": show(_suspects(samples, scored)) if scored is not None else [],
+        "copies": _show(read, copied),
+        "faces": {name: _show(read, chosen) for name, chosen in faces.items()},
+        "labels": _show(read, _suspects(samples, scored)) if scored is not None else [],
     }
 
 

@@ -1,11 +1,7 @@
 """Audit a model on a user's labelled faces: the function behind `agelens audit-model`.
 
-An audit folder holds
-  report.html, report.md, report.json  as `agelens report` writes them, verdicts first
-  evaluation/                          as `agelens evaluate` writes it, of all faces
-  recalibrated.onnx                    with `recalibrate`, where it is better
-
-The sentences stand in `templates/model_audit/findings.jinja`.
+An audit folder holds a report as `agelens report` writes it, verdicts first; `evaluation/` of all
+faces as `agelens evaluate` writes it; and, where it is better, `recalibrated.onnx`.
 """
 
 from collections.abc import Iterator
@@ -32,13 +28,12 @@ from agelens.reports.charts import Axes, Line
 from agelens.reports.comparison import report as reports
 from agelens.reports.comparison.report import Made
 from agelens.reports.comparison.rules import WARNING
-from agelens.reports.findings import Finding, finding
-from agelens.reports.numbers import Node, traced_interval
+from agelens.reports.numbers import Node, traced_interval, untagged
+from agelens.reports.rendering import Finding, finding
 
 RECALIBRATED = "recalibrated.onnx"
 PARITY_FACES = 16
-FINE = frozenset(("holds", "open", "none"))
-"""Verdicts after which a model can be used as it is."""
+FINE = frozenset(("holds", "open", "none"))  # verdicts after which a model can be used as it is
 FIGURES = (
     # figure, its name, form of the value, form of the difference
     ("interval_coverage", "coverage of the 90% interval", "share", "signed points"),
@@ -137,14 +132,10 @@ def _add_verdicts(made: Made, name: str) -> Made:
         "coverage_narrow": coverage_by_age(audit, wide=False),
     }  # fmt: skip
     return replace(
-        made,
-        context=made.context | own,
-        template="model_audit/page.jinja",
-        words="model_audit/findings.jinja",
-        found=[*made.found, *found],
-        foremost=[*warned, *found],
-        in_short=[one for one in made.foremost if one not in warned],
-    )
+        made, context=made.context | own, found=[*made.found, *found],
+        template="model_audit/page.jinja", words="model_audit/findings.jinja",
+        foremost=[*warned, *found], in_short=[one for one in made.foremost if one not in warned],
+    )  # fmt: skip
 
 
 def _recalibrate(
@@ -174,15 +165,11 @@ def _recalibrate(
     after = predictions.labelled_faces(check, outputs, new.interval_levels())
     weights = bootstrap.resample(check["sha256"].to_numpy())
     return {
-        "fitted_on": int(halves.fit.sum()),
-        "together": halves.by,
-        "people_told": halves.has_subjects,
-        "seed": plan.seed,
-        "promised": COVERAGE,
-        "scaling": asdict(scaling),
+        "fitted_on": about["faces"], "together": halves.by, "people_told": halves.has_subjects,
+        "seed": plan.seed, "promised": COVERAGE, "scaling": asdict(scaling),
         "file": str(Path(plan.output.resolve().name, RECALIBRATED)),
         **recalibrate.compare(faces.take(~halves.fit), after, weights),
-    }
+    }  # fmt: skip
 
 
 def _findings(audit: Node, name: str) -> Iterator[Finding]:
@@ -199,42 +186,26 @@ def _findings(audit: Node, name: str) -> Iterator[Finding]:
         bands_lost = [f"the intervals at ages {band}" for band in new["worse_at"] if new["better"]]
         losses = [*map(str, new["worse"]), *bands_lost]
         yield finding("recalibrated", "recalibrated", strange=not fine, found=new, losses=losses)
-    biased = bias in ("old", "young")
-    yield finding("what_to_do", "", action=_action(audit), audit=audit, biased=biased)
+    yield finding("what_to_do", audit=audit)
     yield finding("gender_verdict", "verdicts", strange=gender not in FINE, gender=audit["gender"])
-    small = bool(abs(audit["bias"].figure.value) < audit["rules"]["year"].value)
-    yield finding("bias_verdict", "verdicts", strange=bias not in FINE, audit=audit, small=small)
+    yield finding("bias_verdict", "verdicts", strange=bias not in FINE, audit=audit)
     parts = [
-        (verdict, [row for row in audit["by_age"] if row["verdict"].value == verdict])
+        (verdict, rows)
         for verdict in ("narrow", "wide", "holds", "open", "few")
+        if (rows := [row for row in audit["by_age"] if row["verdict"].value == verdict])
     ]
-    failing = any(rows for verdict, rows in parts if verdict in ("narrow", "wide"))
-    parts = [(verdict, rows) for verdict, rows in parts if rows]
+    failing = any(verdict in ("narrow", "wide") for verdict, _ in parts)
     yield finding("intervals_by_age", "verdicts by age", strange=failing, parts=parts)
-
-
-def _action(audit: Node) -> str:
-    """Return what follows from the verdicts."""
-    intervals, gender = (audit[key]["verdict"].value for key in ("intervals", "gender"))
-    tried = "recalibration" in audit
-    if tried and audit["recalibration"]["kept"]:
-        return "use the new file"
-    if intervals == "few":
-        return "label more faces"
-    if intervals in ("holds", "open") and gender in ("holds", "few"):
-        return "nothing"
-    if audit["faces"].value < audit["rules"]["enough_to_recalibrate"].value:
-        return "too few to recalibrate"
-    return "keep the model" if tried else "recalibrate"
 
 
 def before_and_after(found: Node) -> list[tuple[str, str, str, str]]:
     """Return every figure before and after a recalibration, and the difference, as plain text."""
     rows = []
     for key, name, form, gap in FIGURES:
-        own = found["figures"][key]
-        before, after = (traced_interval(own[when], form) for when in ("before", "after"))
-        rows.append((name, before, after, traced_interval(own["difference"], gap)))
+        forms = {"before": form, "after": form, "difference": gap}
+        shown = (traced_interval(found["figures"][key][of], forms[of]) for of in forms)
+        before, after, difference = map(untagged, shown)
+        rows.append((name, before, after, difference))
     return rows
 
 
@@ -254,10 +225,7 @@ def coverage_by_age(audit: Node, *, wide: bool) -> str:
     series = {}
     for name in when:
         own = [row[name]["interval_coverage"] for row in rows]
-        series[name] = Line(
-            middle, *([one[end] for one in own] for end in ("value", "low", "high"))
-        )
-    axes = Axes(
-        "age label, years", "labels inside the 90% interval", found["faces"] if wide else None
-    )
+        series[name] = Line(middle, *([one[e] for one in own] for e in ("value", "low", "high")))
+    count = found["faces"] if wide else None
+    axes = Axes("age label, years", "labels inside the 90% interval", count)
     return charts.lines(series, axes, share=True, markers=True, reference=COVERAGE, wide=wide)

@@ -1,8 +1,7 @@
 """The model card of a model, as a page: what `agelens card` calls.
 
-After Mitchell et al., "Model Cards for Model Reporting" (2019): use, limits, data, figures by
-group, calibration, cost, how to repeat. A card folder holds `model-card.md` and
-`model-card.html`.
+After Mitchell et al., "Model Cards for Model Reporting" (2019). A card folder holds
+`model-card.md` and `model-card.html`.
 """
 
 import json
@@ -27,8 +26,8 @@ from agelens.reports import rendering
 from agelens.reports.comparison import charts, facts, rules
 from agelens.reports.comparison.facts import headline
 from agelens.reports.comparison.report import Made, make_folder
-from agelens.reports.findings import Finding, finding, foremost, strange
 from agelens.reports.numbers import Node
+from agelens.reports.rendering import Finding, finding, foremost, strange
 from agelens.training.recipes import library
 
 STARTS = {
@@ -49,9 +48,10 @@ def write(
     """
     made = make(model, progress=progress, **options)
     make_folder(output)
-    rendering.write_html(output / "model-card.html", made.template, **made.page())
-    with replacing(output / "model-card.md") as file:
-        file.write(rendering.markdown(made.template, **made.page("markdown")))
+    text = rendering.markdown(made.template, **made.page("markdown"))
+    for name, content in (("model-card.html", made.html()), ("model-card.md", text)):
+        with replacing(output / name) as file:
+            file.write(content)
     return made
 
 
@@ -68,8 +68,8 @@ def make(
     model = Model(source, threads)
     name = model_name(model)
     folder = evaluation or find_evaluation(model)
-    measured = None if folder is None else read_figures(folder)
-    if measured is not None and not _is_of(measured, model):
+    measured = read_figures(folder) if folder else None
+    if measured and not _is_of(measured, model):
         about = measured["model"]
         raise DatasetError(
             f"{str(folder)!r} is an evaluation of another model ({about['name']!r}, made "
@@ -78,16 +78,15 @@ def make(
         )
     about = describe_model(model, name)
     described: dict[str, Any] = {
-        "about": {**about, "megabytes": about["bytes"] / 1e6},
+        "about": {**about, "megabytes": about["bytes"] / 1e6}, "subsets": {},
         "training": describe_training(model.path.parent),
-        "flip": None if measured is None else measured["flip"],
-        "subsets": {},
-    }
+        "flip": measured["flip"] if measured else None,
+    }  # fmt: skip
     tree: dict[str, Any] = {
-        "name": name, "date": provenance.now(), "measured": measured is not None,
+        "name": name, "date": provenance.now(), "measured": bool(measured),
         "models": {name: described}, "cost": None,
     }  # fmt: skip
-    if measured is not None and folder is not None:
+    if measured and folder:
         tree["data"] = {**measured["data"], "faces": measured["faces"]}
         tree["methods"] = measured["methods"]
         for key in ("command", "date", "subsets", "by_decade", "by_group"):
@@ -112,7 +111,6 @@ def make(
 
 
 def _findings(name: str, tree: Node, model: Node) -> Iterator[Finding]:
-    """Find what an evaluation says, or else the figures in the file, without intervals."""
     if not tree["measured"]:
         yield strange("no_evaluation", "", 110)
         test = model["about"]["card"].get("test")
@@ -145,13 +143,9 @@ def find_evaluation(model: Model) -> Path | None:
 
 
 def _is_of(about: dict[str, Any], model: Model) -> bool:
-    """Tell whether an evaluation is of this model.
-
-    A model that was shipped differs from the file of its run in the test figures that were put
-    into its card, and in nothing else.
-    """
     if about["model"]["sha256"] == describe_model(model, "")["sha256"]:
         return True
+    # a shipped model differs from the file of its run in the test figures in its card alone
     theirs, ours = (
         json.dumps({k: v for k, v in card.items() if k != "test"}, sort_keys=True)
         for card in (about["model"]["card"], model.card)
@@ -160,7 +154,6 @@ def _is_of(about: dict[str, Any], model: Model) -> bool:
 
 
 def _equal_ages(folder: Path) -> list[dict[str, Any]]:
-    """Measure the groups at equal ages, where the predictions lie beside the figures."""
     if not (folder / "predictions.parquet").is_file():
         return []
     one = load(folder)
@@ -199,17 +192,14 @@ def _commands(card: Mapping[str, Any], evaluated_by: str | None) -> list[str]:
     if isinstance(listed, list) and "how" in card:
         names = [str(one.get("name")) for one in listed]
         members = [library.RENAMED.get(name, name) for name in names]
+        runs = " ".join(f"runs/{name}" for name in members)
+        combine = f"agelens combine {runs} --data utkface --run runs/{card.get('name')}"
         combining = (  # recipes that combine the same
-            recipe
+            [train(recipe)]
             for recipe in library.names()
             if library.extended(library.find(recipe)).get("combine") == members
         )
-        if recipe := next(combining, None):
-            steps.append(train(recipe))
-        else:
-            runs = " ".join(f"runs/{name}" for name in members)
-            combine = f"agelens combine {runs} --data utkface --run runs/{card.get('name')}"
-            steps += [*map(train, members), combine]
+        steps += next(combining, [*map(train, members), combine])
     elif card.get("name"):
         steps.append(train(card["name"]))
     if evaluated_by:

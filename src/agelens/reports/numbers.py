@@ -82,7 +82,7 @@ def extremes(figures: Mapping[str, float]) -> tuple[str, str]:
     """Name the groups with the largest and the smallest figure; "" for fewer than two groups."""
     if len(figures) < 2:
         return "", ""
-    return max(figures, key=lambda k: figures[k]), min(figures, key=lambda k: figures[k])
+    return max(figures, key=figures.__getitem__), min(figures, key=figures.__getitem__)
 
 
 def initial(text: str) -> str:
@@ -95,20 +95,12 @@ def degrees(yaw: float) -> float:
     return math.degrees(math.atan(yaw / NOSE_DEPTH))
 
 
+@dataclass(frozen=True, slots=True)
 class Node:
     """A value of the report's tree of figures, with its JSON pointer (RFC 6901)."""
 
-    __slots__ = ("path", "value")
-
-    def __init__(self, value: Any, path: str = "") -> None:
-        self.value = value
-        self.path = path
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Node) and (self.path, self.value) == (other.path, other.value)
-
-    def __hash__(self) -> int:
-        return hash(self.path)
+    value: Any = field(hash=False)
+    path: str = ""
 
     def __getitem__(self, key: str | int) -> "Node":
         """Return the node below; raise KeyError or IndexError where there is none."""
@@ -159,8 +151,7 @@ FORMS = {
 }  # fmt: skip
 """How traced numbers are written: the format, the factor of the value, the suffix."""
 
-UNDEFINED = "-"
-"""Shown for a figure that is not defined."""
+UNDEFINED = "-"  # shown for a figure that is not defined
 
 
 def written(value: float, form: str) -> str:
@@ -169,18 +160,16 @@ def written(value: float, form: str) -> str:
     return unsigned_zero(digits.format(times * value))
 
 
-def traced(node: Node, form: str, *, absolute: bool = False, markup: bool = False) -> str:
+def traced(node: Node, form: str, *, absolute: bool = False) -> str:
     """Show a number, or the value of a figure; `absolute` drops the sign."""
     if isinstance(node.value, dict):
         node = node["value"]
     if node.value is None:
         return UNDEFINED
-    return _shown(node, form, absolute and node.value < 0, markup) + FORMS[form][2]
+    return _tagged(node, form, absolute and node.value < 0) + FORMS[form][2]
 
 
-def traced_interval(
-    node: Node, form: str, unit: str = "", *, absolute: bool = False, markup: bool = False
-) -> str:
+def traced_interval(node: Node, form: str, unit: str = "", *, absolute: bool = False) -> str:
     """Show a figure with its interval: "4.34 years (4.20 to 4.47)", "72.1% (70.8-73.4)".
 
     `absolute` turns the signs of a difference below 0, interval included.
@@ -188,48 +177,53 @@ def traced_interval(
     value = node.value["value"]
     if value is None:
         return UNDEFINED
-    text = traced(node, form, absolute=absolute, markup=markup) + unit
+    text = traced(node, form, absolute=absolute) + unit
     if node.value.get("low") is None or node.value.get("high") is None:
         return text
     turned = absolute and value < 0
     ends = ("high", "low") if turned else ("low", "high")
-    return text + _interval(node, ends, form, "-" if form == "share" else " to ", turned, markup)
+    return text + _interval(node, ends, form, "-" if form == "share" else " to ", turned)
 
 
-def traced_range(node: Node, low: str, high: str, form: str, *, markup: bool = False) -> str:
+def traced_range(node: Node, low: str, high: str, form: str) -> str:
     """Show two numbers of a node as an interval: " (4.20 to 4.47)"."""
-    return _interval(node, (low, high), form, " to ", False, markup)
+    return _interval(node, (low, high), form, " to ", False)
 
 
-def _shown(node: Node, form: str, turned: bool, markup: bool) -> str:
-    shown = written(-node.value if turned else node.value, form)
-    if not markup:
-        return shown
+def _tagged(node: Node, form: str, turned: bool) -> str:
     from markupsafe import Markup
 
+    shown = written(-node.value if turned else node.value, form)
     return Markup('<data value="{}" data-path="{}" data-times="{}">{}</data>').format(
         node.value, node.path, FORMS[form][1], shown
     )
 
 
-def _interval(
-    node: Node, ends: tuple[str, str], form: str, between: str, turned: bool, markup: bool
-) -> str:
-    low, high = (_shown(node[key], form, turned, markup) for key in ends)
-    if not markup:
-        return f" ({low}{between}{high})"
+def _interval(node: Node, ends: tuple[str, str], form: str, between: str, turned: bool) -> str:
     from markupsafe import Markup
 
+    low, high = (_tagged(node[key], form, turned) for key in ends)
     return Markup(' <span class="interval">({}{}{})</span>').format(low, between, high)
+
+
+def untagged(text: str) -> str:
+    """Turn what `traced` and its kin give into plain text."""
+    return re.sub("<[^>]*>", "", text)
 
 
 def filters(*, markup: bool) -> dict[str, Callable[..., Any]]:
     """Return the filters of this module for a Jinja2 environment, by their names."""
-    plain = (number, signed, years, percent, spelled, counted, verb, faces_of, listed, extremes,
-             initial, degrees)  # fmt: skip
-    marked = (traced, traced_interval, traced_range)
-    own = {f.__name__: partial(f, markup=markup) for f in marked}
-    return {f.__name__: f for f in plain} | own
+    found: dict[str, Callable[..., Any]] = {
+        f.__name__: f for f in (number, signed, years, percent, spelled, counted, verb, faces_of,
+                                listed, extremes, initial, degrees)
+    }  # fmt: skip
+    for show in (traced, traced_interval, traced_range):
+        found[show.__name__] = show if markup else partial(_plain, show)
+    return found
+
+
+def _plain(show: Callable[..., str], *words: Any, **options: Any) -> str:
+    return untagged(show(*words, **options))
 
 
 @dataclass(frozen=True, slots=True)

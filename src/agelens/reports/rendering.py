@@ -1,10 +1,10 @@
-"""Render page templates as HTML or as Markdown.
+"""Render page templates as HTML or as Markdown, and put findings into words.
 
-A page has a frozen dataclass or a tree of facts, from `data` or `evaluation`; `Finding`s of rules
-over them (see `reports.findings`); and charts as SVG text. `templates/<page>/page.jinja` extends
-`shell.jinja`, fills its blocks (title, subtitle, hero, figures, opening, chapters, foot) and uses
-nothing but the macros of `macros.jinja` (chapter, chart, table, pictures, paragraph, key_figures,
-finding):
+A page has a frozen dataclass or a tree of facts, from `data` or `evaluation`; `Finding`s, each the
+name of a macro in the page's `findings.jinja` that has the words, with the values that the macro
+needs; and charts as SVG text. `templates/<page>/page.jinja` extends `shell.jinja`, fills its blocks
+(title, subtitle, hero, figures, opening, chapters, foot) and uses nothing but the macros of
+`macros.jinja` (chapter, chart, table, pictures, paragraph, key_figures, finding):
 
     {% block chapters %}
     {% call chapter("Ages") %}
@@ -19,9 +19,9 @@ template serves both. HTML pages escape everything but charts, and load nothing 
 import base64
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,9 +39,7 @@ Cell = str | int | None
 
 Form = Literal["html", "markdown"]
 
-CHARTS = "charts"
-"""The folder of a Markdown page's charts, beside the text."""
-
+CHARTS = "charts"  # the folder of a Markdown page's charts, beside the text
 _NUMBER = re.compile(r"[+\-−]?[\d,.]+( ?(%|s|px|years|MB|GB|min))?( \(.*\d.*\))?|-|–|")
 
 
@@ -61,10 +59,54 @@ class Picture:
         return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A statement about the facts, and how important it is."""
+
+    name: str  # of the macro that words it
+    at: str  # name of the chart or table beside which it stands
+    importance: int = 0  # 0 to 100; the page opens with the most important ones
+    strange: bool = False  # marked, for something that a reader should look into
+    values: Mapping[str, Any] = field(default_factory=dict)  # arguments of the macro
+    text: str = ""  # filled in by `write_findings`
+
+
+def finding(
+    name: str, at: str = "", importance: int = 0, /, *, strange: bool = False, **values: Any
+) -> Finding:
+    """Make a finding of the values that its macro takes."""
+    return Finding(name, at, importance, strange, values)
+
+
+strange = partial(finding, strange=True)
+"""Make a finding that a reader should look into."""
+
+
+def write_findings(
+    template: str, found: Iterable[Finding], *facts: Any, form: Form = "markdown"
+) -> list[Finding]:
+    """Fill in the text of findings from the macros of a template, and keep their order.
+
+    Each macro is called with `facts`, then with the finding's own values by their names. The
+    text is plain; with the form "html" it is markup, in which numbers keep their places.
+    """
+    macros = _environment(form).get_template(template).module
+    written = []
+    for one in found:
+        text = getattr(macros, one.name)(*facts, **one.values)
+        written.append(replace(one, text=type(text)(" ".join(text.split()))))
+    return written
+
+
+def foremost(found: Iterable[Finding], most: int = 5) -> list[Finding]:
+    """Return the most important findings, the most important first."""
+    important = (one for one in found if one.importance)
+    return sorted(important, key=lambda one: -one.importance)[:most]
+
+
 def html(template: str, **context: Any) -> str:
     """Render a page template as HTML. Raises MissingExtra where jinja2 is not installed."""
-    text = _environment("html").get_template(template).render(**_page(context))
-    return str(text).strip() + "\n"
+    return _render("html", template, context).strip() + "\n"
 
 
 def write_html(path: Path, template: str, **context: Any) -> None:
@@ -79,26 +121,20 @@ def markdown(template: str, saved: dict[str, str] | None = None, **context: Any)
 
     Charts are put into `saved`, file name to SVG, and linked to; without it they are left out.
     """
-    text = _environment("markdown").get_template(template).render(**_page(context), saved=saved)
-    return re.sub(r"\n{3,}", "\n\n", str(text)).strip() + "\n"
+    text = _render("markdown", template, context | {"saved": saved})
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def write_markdown(path: Path, template: str, **context: Any) -> None:
     """Write a page as Markdown to a file, with its charts in `charts/` beside it."""
     saved: dict[str, str] = {}
-    text = markdown(template, saved, **context)
+    files = {path: markdown(template, saved, **context)}
     if saved:
         (path.parent / CHARTS).mkdir(exist_ok=True)
-    for name, svg in saved.items():
-        with replacing(path.parent / CHARTS / name) as file:
-            file.write(svg + "\n")
-    with replacing(path) as file:
-        file.write(text)
-
-
-def macros(template: str, form: Form = "markdown") -> Any:
-    """Give the macros of a template as functions that return plain text, or HTML markup."""
-    return _environment(form).get_template(template).module
+    files |= {path.parent / CHARTS / name: svg + "\n" for name, svg in saved.items()}
+    for place, text in files.items():
+        with replacing(place) as file:
+            file.write(text)
 
 
 def is_wide(svg: str) -> bool:
@@ -132,9 +168,10 @@ def markdown_text(text: object) -> str:
     return re.sub(r"([\\`*_\[\]<>])", r"\\\1", str(text)).replace("\n", " ")
 
 
-def _page(context: dict[str, Any]) -> dict[str, Any]:
+def _render(form: Form, template: str, context: Mapping[str, Any]) -> str:
     # `chapters` collects the headings as they are rendered; the shell lists them.
-    return {"findings": (), "chapters": []} | context
+    page = {"findings": (), "chapters": [], **context}
+    return str(_environment(form).get_template(template).render(page))
 
 
 @cache

@@ -1,7 +1,6 @@
-"""Charts as SVG text, in one style: for reports that open from disk.
+"""Charts as SVG text, in one style. The same numbers give the same text.
 
-Colours are told apart by people with any colour vision and on a grey print (their lightness
-differs, and so do their hatches, dashes and markers). The same numbers give the same text.
+People with any colour vision tell the series apart, also on a grey print.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agelens.reports.charts.canvas import PALETTE, Axes, canvas_for, fill, percent, ramp, stroke
+from agelens.reports.charts.canvas import (
+    DASHES,
+    PALETTE,
+    Axes,
+    canvas_for,
+    fill,
+    percent,
+    ramp,
+    stroke,
+)
 
 __all__ = ["Axes", "Line", "bars", "forest", "heat", "histogram", "lines", "outlines", "pyramid",
            "reliability", "scatter"]  # fmt: skip
@@ -35,8 +43,7 @@ def bars(
 
     `share` shows the values as percentages; `counts` writes the values above the bars.
     """
-    with canvas_for(axes, wide, grid="y", share="y" if share else "") as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, wide, grid="y", share="y" if share else "") as (canvas, ax):
         slot = 0.8 / len(series)
         places = np.arange(len(labels))
         for number, (name, values) in enumerate(series.items()):
@@ -54,23 +61,22 @@ def bars(
 
 def histogram(
     edges: ArrayLike, series: Mapping[str, ArrayLike], axes: Axes, *,
-    peaks: Mapping[int, str] | None = None, wide: bool = False, height: float = 3.3,
+    peaks: Mapping[int, str] = {}, wide: bool = False, height: float = 3.3,
 ) -> str:  # fmt: skip
     """Draw counts between edges (K + 1) as filled steps, (K,) for each series.
 
     `peaks` colour bars of the first series, by their place, and write a word above each.
     """
     borders = np.asarray(edges, float)
-    with canvas_for(axes, wide, height, grid="y") as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, wide, height, grid="y") as (canvas, ax):
         for number, (name, counts) in enumerate(series.items()):
             style = fill(number)
             if number:
-                line = {"edgecolor": PALETTE[number], "linestyle": stroke(number)["linestyle"]}
+                line = {"edgecolor": PALETTE[number], "linestyle": DASHES[number]}
                 style = {"facecolor": "none", "linewidth": 1.6, **line}
             heights = np.asarray(counts, float)
             ax.stairs(heights, borders, label=name, fill=number == 0, **style)
-        for bar, word in (peaks or {}).items():
+        for bar, word in peaks.items():
             count = float(np.asarray(next(iter(series.values())))[bar])
             ax.stairs([count], borders[bar : bar + 2], fill=True, **fill(3) | {"hatch": ""})
             ax.annotate(
@@ -86,14 +92,12 @@ def pyramid(
 ) -> str:
     """Draw two (name, counts) back to back, the first label at the bottom."""
     height = max(2.6, 0.26 * len(labels) + 1)
-    with canvas_for(axes, height=height, grid="x") as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, height=height, grid="x") as (canvas, ax):
         places = np.arange(len(labels))
-        a, b = np.asarray(left[1], float), np.asarray(right[1], float)
-        ax.barh(places, -a, 0.86, label=left[0], **fill(0))
-        ax.barh(places, b, 0.86, label=right[0], **fill(1))
+        for number, (sign, (name, counts)) in enumerate(((-1, left), (1, right))):
+            ax.barh(places, sign * np.asarray(counts, float), 0.86, label=name, **fill(number))
         ax.set_yticks(places, labels)
-        reach = 1.05 * max(a.max(initial=0), b.max(initial=0), 1)
+        reach = 1.05 * max(1.0, *np.ravel([left[1], right[1]]))
         ax.set_xlim(-reach, reach)
         ax.axvline(0, color="#ffffff", linewidth=1)
         ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
@@ -110,8 +114,7 @@ def heat(
     NaN stays empty.
     """
     table = np.asarray(values, float)
-    with canvas_for(axes, wide, max(2.2, 0.32 * len(rows) + 1.3)) as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, wide, max(2.2, 0.32 * len(rows) + 1.3)) as (canvas, ax):
         # The map changes steadily in lightness, so a grey print keeps its order.
         image = ax.pcolormesh(
             np.arange(len(columns)), np.arange(len(rows)), table, shading="nearest", cmap=ramp(),
@@ -141,46 +144,41 @@ def lines(
     share: bool = False, markers: bool = False, reference: float | None = None, wide: bool = False,
 ) -> str:  # fmt: skip
     """Draw lines with their bands; `reference` is a thin level line."""
-    with canvas_for(axes, wide, grid="y", share="y" if share else "") as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, wide, grid="y", share="y" if share else "") as (canvas, ax):
         if reference is not None:
             ax.axhline(reference, color="#777777", linewidth=0.8)
         for number, (name, line) in enumerate(series.items()):
-            style = stroke(number)
+            style = stroke(number) | ({} if markers else {"marker": None})
             x, y = np.asarray(line.x, float), np.asarray(line.y, float)
             if line.low is not None and line.high is not None:
                 low, high = np.asarray(line.low, float), np.asarray(line.high, float)
                 ax.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
-            if not markers:
-                style["marker"] = None
             ax.plot(x, y, linewidth=1.8, markersize=4.5, label=name, **style)
         ax.set_yscale(scale)
     return canvas.svg
 
 
-def scatter(x: ArrayLike, y: ArrayLike, axes: Axes, *, diagonal: bool = False) -> str:
+def scatter(x: ArrayLike, y: ArrayLike, axes: Axes) -> str:
     """Draw points (N,) against (N,) as hexagons coloured by their count (log).
 
-    `diagonal` adds the line on which both are equal.
+    On the dashed line both are equal.
     """
     a, b = np.asarray(x, float), np.asarray(y, float)
-    with canvas_for(axes, height=4.4, grid="both") as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, height=4.4, grid="both") as (canvas, ax):
         drawn = ax.hexbin(a, b, gridsize=36, cmap=ramp(), bins="log", mincnt=1, lw=0)
         drawn.set_gid("ramp-cells")
         bar = canvas.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.02)
         bar.set_label(f"{axes.of} (log scale)")
         bar.outline.set_visible(False)
         bar.solids.set(gid="ramp-bar", rasterized=False, edgecolor="face")
-        if diagonal:
-            low, high = min(a.min(), b.min()), max(a.max(), b.max())
-            ax.plot([low, high], [low, high], color=PALETTE[3], linewidth=1.2, linestyle="--")
+        ends = [min(a.min(), b.min()), max(a.max(), b.max())]
+        ax.plot(ends, ends, color=PALETTE[3], linewidth=1.2, linestyle="--")
     return canvas.svg
 
 
 def forest(
-    labels: Sequence[str], values: ArrayLike, low: ArrayLike, high: ArrayLike, axes: Axes, *,
-    counts: Sequence[int] | None = None, reference: float | None = None, share: bool = False,
+    labels: Sequence[str], values: ArrayLike, low: ArrayLike, high: ArrayLike, axes: Axes,
+    counts: Sequence[int], *, reference: float | None = None, share: bool = False,
 ) -> str:  # fmt: skip
     """Draw estimates with their intervals, the first on top; NaN ends draw no interval.
 
@@ -188,16 +186,13 @@ def forest(
     """
     value, lower, upper = (np.asarray(v, float) for v in (values, low, high))
     height = max(2.0, 0.3 * len(labels) + 1.1)
-    with canvas_for(axes, height=height, grid="x", share="x" if share else "") as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, height=height, grid="x", share="x" if share else "") as (canvas, ax):
         places = np.arange(len(labels))
         ax.hlines(places, lower, upper, color="#555555", linewidth=1.4)
         ax.plot(value, places, "s", color=PALETTE[0], markersize=5.5)
         if reference is not None:
             ax.axvline(reference, color=PALETTE[3], linewidth=1, linestyle="--")
-        words = labels
-        if counts is not None:
-            words = [f"{label} ({count:,})" for label, count in zip(labels, counts, strict=True)]
+        words = [f"{label} ({count:,})" for label, count in zip(labels, counts, strict=True)]
         ax.set_yticks(places, words)
         ax.set_ylim(len(labels) - 0.4, -0.6)
         ax.set_title("", loc="left")
@@ -210,8 +205,7 @@ def reliability(said: ArrayLike, seen: ArrayLike, counts: ArrayLike, axes: Axes)
     Bins without faces are NaN. The dashed line is perfect calibration.
     """
     x, y, size = (np.asarray(v, float) for v in (said, seen, counts))
-    with canvas_for(axes, height=4.4, grid="both", share="both") as canvas:
-        ax = canvas.ax
+    with canvas_for(axes, height=4.4, grid="both", share="both") as (canvas, ax):
         ax.plot([0, 1], [0, 1], color=PALETTE[3], linestyle="--", linewidth=1, label="perfect")
         kept = np.isfinite(x) & np.isfinite(y) & (size > 0)
         ax.plot(x[kept], y[kept], "-o", color=PALETTE[0], markersize=4, label="measured")
@@ -230,7 +224,7 @@ def outlines(shapes: Mapping[str, NDArray[np.floating]], parts: Sequence[slice],
     first = next(iter(points.values()))
     every = np.concatenate(list(points.values()))
     (left, top), (right, bottom) = every.min(axis=0) - 6, every.max(axis=0) + 6
-    with canvas_for(None, wide=True, height=2.5 * down + 0.4) as canvas:
+    with canvas_for(None, wide=True, height=2.5 * down + 0.4) as (canvas, _):
         for place, (name, shape) in enumerate(points.items()):
             ax = canvas.figure.add_subplot(down, across, place + 1)
             for line, colour, width in ((first, PALETTE[4], 1.2), (shape, PALETTE[0], 1.4)):

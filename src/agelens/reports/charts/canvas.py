@@ -1,7 +1,7 @@
 """The one style of all charts, and the canvas they are drawn on.
 
-Colours of the style are written as CSS variables with the colour itself as the fallback:
-`var(--ink, #222222)`. A page redefines the variables for its dark mode.
+Colours become CSS variables with the colour itself as the fallback, `var(--ink, #222222)`; a page
+redefines the variables for its dark mode.
 """
 
 import hashlib
@@ -27,8 +27,7 @@ _VARIABLES = {
 }  # fmt: skip
 """CSS variables of the colours that depend on the page's ground."""
 
-WIDTH, WIDE = 5.1, 11.2
-"""Inches: half and whole width of a page."""
+WIDTH, WIDE = 5.1, 11.2  # inches: half and whole width of a page
 
 _STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "agelens", "font.family": "sans-serif",
@@ -87,7 +86,6 @@ class Canvas:
     """A figure outside pyplot's global state, and its SVG text once it is done."""
 
     figure: Any
-    ax: Any = None
     svg: str = ""
 
 
@@ -95,8 +93,8 @@ class Canvas:
 def canvas_for(
     axes: Axes | None, wide: bool = False, height: float = 3.3, *,
     grid: Literal["", "x", "y", "both"] = "", share: Literal["", "x", "y", "both"] = "",
-) -> Iterator[Canvas]:  # fmt: skip
-    """Give one pair of axes with its words (or with None no axes yet), then write the SVG.
+) -> Iterator[tuple[Canvas, Any]]:  # fmt: skip
+    """Give a canvas and a pair of axes with its words (or with None no axes), then write the SVG.
 
     `grid` and `share` name the axes that get grid lines and that show percent. Several labelled
     series get a legend.
@@ -110,22 +108,22 @@ def canvas_for(
         figure = Figure(figsize=(WIDE if wide else WIDTH, height), layout="constrained")
         canvas = Canvas(figure)
         if axes is None:
-            yield canvas
+            yield canvas, None
         else:
-            canvas.ax = ax = figure.add_subplot()
+            ax = figure.add_subplot()
             ax.set_xlabel(axes.x)
             # Read without turning the head: what is upright stands above the axis.
             ax.set_title(axes.y, loc="left", color="#222222")
             if axes.n is not None:
                 words = f"n = {axes.n:,} {axes.of}"
                 ax.set_title(words, loc="right", fontsize=8.5, color="#444444")
-            yield canvas
+            yield canvas, ax
             if grid:
                 ax.grid(axis=grid)
             if len(ax.get_legend_handles_labels()[1]) > 1:  # above the axes, where it hides nothing
                 figure.legend(loc="outside upper left", ncols=5, columnspacing=1.2)
-            for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
-                if share in (name, "both"):
+            for axis in (ax.xaxis, ax.yaxis):
+                if share in (axis.axis_name, "both"):
                     axis.set_major_formatter(percent)
             if ax.get_yscale() == "linear" and max(map(abs, ax.get_ylim())) >= 1000:
                 ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -17,9 +17,7 @@ from agelens.reports.numbers import Node
 AXES = {
     "age_mae": "age MAE, years", "age_bias": "age bias, years",
     "gender_accuracy": "gender accuracy", "interval_coverage": "labels inside the 90% interval",
-}  # fmt: skip
-CURVES = {
-    "mae": "age MAE, years", "cs5": "ages within 5 years", "gender_accuracy": "gender accuracy"
+    "mae": "age MAE, years", "cs5": "ages within 5 years",  # by epoch
 }  # fmt: skip
 
 
@@ -52,7 +50,7 @@ def predicted_against_true(
     """Draw every face of a model: its predicted age over its label, (N,) each."""
     true, predicted = ages(name)
     axes = Axes("age label, years", "predicted age, years", len(true))
-    return charts.scatter(true, predicted, axes, diagonal=True)
+    return charts.scatter(true, predicted, axes)
 
 
 def cumulative_score(models: tuple[Named, ...]) -> str:
@@ -87,9 +85,8 @@ def surest(models: tuple[Named, ...]) -> str:
 
 def groups(model: Node, figure: str) -> str:
     """Draw a figure of every group of a model; dashed: all faces."""
-    everyone = headline(model, figure)
-    reference = None if everyone is None else everyone.figure.value
-    axes = Axes(AXES[figure], "", _faces(model))
+    everyone, axes = headline(model, figure), Axes(AXES[figure], "", _faces(model))
+    reference = everyone.figure.value if everyone else None
     return _forest(dict(facts.single_groups(model)), figure, axes, reference)
 
 
@@ -103,20 +100,17 @@ def group_differences(tree: Node, pair: Node, figure: str) -> str:
 def coverage(model: Node) -> str:
     """Draw the coverage of the 90% interval by the decade of the label."""
     rows = {str(row["group"]["decade"]): row for row in facts.decades(model)}
-    faces = sum(row["faces"].value for row in rows.values())
-    axes = Axes(AXES["interval_coverage"], "", faces)
+    axes = Axes(AXES["interval_coverage"], "", sum(row["faces"].value for row in rows.values()))
     return _forest(rows, "interval_coverage", axes, PROMISE)
 
 
 def confusion(model: Node, kind: str) -> str:
     """Draw a confusion matrix as shares of each label."""
-    matrix = model["confusion"][kind].value
+    shares, names = (model["confusion"][kind][key].value for key in ("shares", "names"))
     word = "gender" if kind == "gender" else "age group"
-    return charts.heat(
-        matrix["shares"], matrix["names"], matrix["names"],
-        Axes(f"predicted {word}", f"{word} label", _faces(model)),
-        unit="share of the label's faces", form="{:.0%}",
-    )  # fmt: skip
+    axes = Axes(f"predicted {word}", f"{word} label", _faces(model))
+    unit = "share of the label's faces"
+    return charts.heat(shares, names, names, axes, unit=unit, form="{:.0%}")
 
 
 def gender_reliability(model: Node) -> str:
@@ -144,7 +138,7 @@ def learning_curves(records: tuple[Named, ...], key: str) -> str:
     }
     if not series:
         return ""
-    return charts.lines(series, Axes("epoch", CURVES[key]), share=key != "mae", markers=True)
+    return charts.lines(series, Axes("epoch", AXES[key]), share=key != "mae", markers=True)
 
 
 def deletion(found: Node, target: Target) -> str:
@@ -160,9 +154,8 @@ def _forest(rows: dict[str, Node], figure: str, axes: Axes, reference: float | N
     value, low, high = _columns([row["figures"][figure] for row in rows.values()])
     counts = [row["faces"].value for row in rows.values()]
     share = figure in ("gender_accuracy", "interval_coverage")
-    return charts.forest(
-        list(rows), value, low, high, axes, counts=counts, reference=reference, share=share
-    )
+    words = list(rows)
+    return charts.forest(words, value, low, high, axes, counts, reference=reference, share=share)
 
 
 def _lines(

@@ -1,7 +1,4 @@
-"""Look things up in the tree of figures of a report: models, groups, pairs.
-
-The templates and the rules share these functions.
-"""
+"""Look models, groups and pairs up in the tree of figures of a report, for rules and templates."""
 
 import shlex
 from collections.abc import Iterable
@@ -9,8 +6,7 @@ from collections.abc import Iterable
 from agelens import provenance
 from agelens.reports.numbers import Node
 
-PROMISE = 0.9
-"""The coverage that the interval of the age promises."""
+PROMISE = 0.9  # the coverage that the interval of the age promises
 QUALITIES = ("light", "contrast", "sharpness", "detail", "pose", "colour", "size")
 """Measures of picture quality by which faces are grouped."""
 ATTRIBUTES = {
@@ -18,8 +14,7 @@ ATTRIBUTES = {
 }  # fmt: skip
 """What faces are grouped by, as charts and tables name it; a measure of quality by its own name."""
 
-Named = tuple[str, Node]
-"""A model's name and its node."""
+Named = tuple[str, Node]  # a model's name and its node
 
 
 def answered(tree: Node) -> tuple[Named, ...]:
@@ -29,20 +24,21 @@ def answered(tree: Node) -> tuple[Named, ...]:
 
 def best_first(tree: Node, figure: str = "age_mae") -> list[Named]:
     """Return the answered models, the best age error or the highest other figure first."""
-    sign = 1 if figure == "age_mae" else -1
 
     def rank(named: Named) -> float:
         found = headline(named[1], figure)
-        return float("inf") if found is None else sign * found.figure.value
+        best_is_low = 1 if figure == "age_mae" else -1
+        return best_is_low * found.figure.value if found else float("inf")
 
     return sorted(answered(tree), key=rank)
 
 
 def headline(model: Node, figure: str, subset: str = "all") -> Node | None:
     """Return a figure of a model on all faces or a subset; None where it is not defined."""
-    found = model["subsets"][subset].get("figures") if subset in model["subsets"] else None
-    place = None if found is None else found.get(figure)
-    return None if place is None or place["value"].value is None else place
+    found = model["subsets"].get(subset)
+    figures = found and found.get("figures")
+    place = figures and figures.get(figure)
+    return place if place and place["value"].value is not None else None
 
 
 def pairs(tree: Node) -> list[Node]:
@@ -57,11 +53,6 @@ def pair_of(tree: Node, one: str, other: str) -> Node | None:
     return next((p for p in pairs(tree) if {p["first"].value, p["second"].value} == wanted), None)
 
 
-def place_of(pair: Node) -> str:
-    """Return the name of the table that compares two models."""
-    return f"{pair['second']} against {pair['first']}"
-
-
 def other_of(pair: Node, name: str) -> str:
     """Return the name of the other model of a pair."""
     first, second = str(pair["first"]), str(pair["second"])
@@ -74,11 +65,6 @@ def value(row: Node, figure: str, of: str = "") -> float:
     return (found[of] if of else found).figure.value
 
 
-def excludes(place: Node, value: float) -> bool:
-    """Tell whether the interval of a figure excludes a value."""
-    return place.figure.low > value or place.figure.high < value
-
-
 def decades(model: Node) -> list[Node]:
     """Return the decades of the label with enough faces for an interval."""
     return [r for r in model["by_decade"] if r["figures"]["age_mae"]["low"].value is not None]
@@ -86,17 +72,14 @@ def decades(model: Node) -> list[Node]:
 
 def biased(rows: Iterable[Node]) -> list[Node]:
     """Return the groups that are predicted too young or too old beyond chance."""
-    return [row for row in rows if excludes(row["figures"]["age_bias"], 0)]
+    return [row for row in rows if row["figures"]["age_bias"].figure.excludes_zero]
 
 
 def pulled_ages(model: Node) -> tuple[Node | None, Node | None]:
     """Return the decade that is predicted most too young, and the one most too old."""
-    rows = sorted(biased(decades(model)), key=lambda row: value(row, "age_bias"))
-    young, old = rows[:1], rows[-1:]
-    return (
-        young[0] if young and value(young[0], "age_bias") < 0 else None,
-        old[0] if old and value(old[0], "age_bias") > 0 else None,
-    )
+    rows = {value(row, "age_bias"): row for row in biased(decades(model))}
+    low, high = min(rows, default=0.0), max(rows, default=0.0)
+    return rows[low] if low < 0 else None, rows[high] if high > 0 else None
 
 
 def short_intervals(rows: Iterable[Node]) -> list[Node]:

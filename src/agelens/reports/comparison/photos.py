@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from agelens.data import chips
 from agelens.data import quality as picture_quality
 from agelens.data.dataset import Dataset
+from agelens.doctor import sha256
 from agelens.errors import DatasetError, ModelError, PictureError
 from agelens.evaluation import data_quality, saliency
 from agelens.evaluation.bootstrap import Names
@@ -25,8 +26,7 @@ from agelens.provenance import sha256
 from agelens.reports.rendering import Picture
 
 THUMB = 2  # every second pixel of a chip is enough
-MIN_FACES = 2
-"""A map is compared with those of other faces."""
+MIN_FACES = 2  # a map is compared with those of other faces
 EXAMPLES = 6
 
 Overlays = Callable[[str, Sequence[Target]], list[Picture]]
@@ -67,8 +67,8 @@ class Photos:
         measured = picture_quality.measure(
             self.dataset, partial(progress, "picture quality"), threads
         )
-        table = pl.DataFrame({"file": self.files})
         sizes = self.dataset.samples.select("file", "age", "width", "height")
+        table = pl.DataFrame({"file": self.files})
         for columns in (measured, sizes):
             table = table.join(columns, "file", how="left", maintain_order="left")
         paths = [self.dataset.image_path(file) for file in self.files]
@@ -124,8 +124,6 @@ def _overlays(
     faces: NDArray[np.uint8], maps: dict[str, dict[Target, SaliencyMaps]], name: str,
     targets: Sequence[Target],
 ) -> list[Picture]:  # fmt: skip
-    """Show the mean face under a model's mean maps, and some faces under their own."""
-
     def overlay(face: NDArray[np.uint8], salience: NDArray[np.float64], label: str) -> Picture:
         lit = np.ascontiguousarray(saliency.overlay(face, salience)[::THUMB, ::THUMB])
         return Picture(lit, label, f"saliency of {label}")

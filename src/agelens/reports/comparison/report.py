@@ -1,9 +1,7 @@
 """From evaluation folders to a report: what `agelens report` calls.
 
-A report folder holds
-  report.html    the page; it opens from disk and needs no network
-  report.md      the same text, with charts/*.svg; without pictures of faces
-  report.json    every number of the text, and each sentence with the places of its numbers
+A report folder holds `report.html`, which opens from disk and needs no network; `report.md`, the
+same text with `charts/*.svg`, without faces; and `report.json`, every number and sentence.
 """
 
 import json
@@ -19,15 +17,13 @@ from agelens.evaluation.comparison_facts import measure
 from agelens.evaluation.evaluate import Progress
 from agelens.evaluation.evaluation_folder import load_all
 from agelens.output.tables import replacing
-from agelens.reports import findings, numbers, rendering
+from agelens.reports import numbers, rendering
 from agelens.reports.comparison import charts, facts, rules, verdicts
 from agelens.reports.comparison.photos import Photos, map_saliency
-from agelens.reports.findings import Finding
 from agelens.reports.numbers import Node
-from agelens.reports.rendering import Form
+from agelens.reports.rendering import Finding, Form, foremost, write_findings
 
-FORMAT = 1
-"""Version of `report.json`."""
+FORMAT = 1  # version of `report.json`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +54,17 @@ class Made:
     def page(self, form: Form = "html") -> dict[str, Any]:
         """Return the context of the page, with the text of the findings in one form."""
 
-        def write(found: Sequence[Finding]) -> list[Finding]:
-            return findings.write(self.words, found, form=form)
+        def word(found: Sequence[Finding]) -> list[Finding]:
+            return write_findings(self.words, found, form=form)
 
         return self.context | {
-            "findings": write(self.found),
-            "foremost": write(self.foremost),
-            "in_short": write(self.in_short),
+            "findings": word(self.found), "foremost": word(self.foremost),
+            "in_short": word(self.in_short),
             "verdicts": {
-                name: [(heading, write(found)) for heading, found in lists.items()]
+                name: [(heading, word(found)) for heading, found in lists.items()]
                 for name, lists in self.verdicts.items()
             },
-        }
+        }  # fmt: skip
 
     def html(self) -> str:
         """Render the page."""
@@ -78,7 +73,7 @@ class Made:
     @property
     def opening(self) -> list[Finding]:
         """The findings that the page opens with, as plain text."""
-        return findings.write(self.words, self.foremost)
+        return write_findings(self.words, self.foremost)
 
 
 def write(plan: Plan, progress: Progress, command: str = "") -> Made:
@@ -111,13 +106,13 @@ def save(made: Made, folder: Path) -> None:
         for one in numbers.read(html)
         if one.tag in ("p", "li", "figcaption") or (one.tag == "td" and one.text.endswith("."))
     ]
-    with replacing(folder / "report.html") as file:
-        file.write(html)
+    tree = json.dumps(
+        made.tree | {"text": sentences}, indent=1, ensure_ascii=False, allow_nan=False
+    )
+    for name, text in (("report.html", html), ("report.json", tree + "\n")):
+        with replacing(folder / name) as file:
+            file.write(text)
     rendering.write_markdown(folder / "report.md", made.template, **made.page("markdown"))
-    with replacing(folder / "report.json") as file:
-        tree = made.tree | {"text": sentences}
-        json.dump(tree, file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
 
 
 def make(plan: Plan, progress: Progress, command: str = "") -> Made:
@@ -126,12 +121,10 @@ def make(plan: Plan, progress: Progress, command: str = "") -> Made:
     photos = None if plan.data is None else Photos(plan.data, evaluated[0])
     named, parts = photos.group_by_quality(plan.threads, progress) if photos else (None, None)
     tree: dict[str, Any] = {
-        "format": FORMAT,
-        "command": command,
-        "date": provenance.now(),
+        "format": FORMAT, "command": command, "date": provenance.now(),
         "versions": provenance.versions(),
         **measure(evaluated, named, lambda stage: progress(stage, 0, 0)),
-    }
+    }  # fmt: skip
     if photos is not None:
         tree["quality"] = {"units": data_quality.UNITS, "parts": parts}
         tree["data"]["label_noise"] = data_quality.label_noise(photos.dataset.samples)
@@ -147,13 +140,6 @@ def make(plan: Plan, progress: Progress, command: str = "") -> Made:
         "ages": ages.__getitem__, "album": None if photos is None else photos.thumbnail,
         "overlays": overlays, "grid": saliency.GRID,
     }  # fmt: skip
-    lists = {
-        name: {
-            "Strengths": list(verdicts.strengths(node, name, model)),
-            "Weaknesses": list(verdicts.weaknesses(node, name, model)),
-            "What to improve": list(verdicts.improvements(node, name, model)),
-        }
-        for name, model in models
-    }
+    lists = {name: verdicts.find(node, name, model) for name, model in models}
     found = list(rules.find(node))
-    return Made(tree, context, found, findings.foremost(found), verdicts=lists)
+    return Made(tree, context, found, foremost(found), verdicts=lists)

@@ -1,7 +1,7 @@
 """Decide which findings the figures of a report support, and how important each one is.
 
-A difference counts only where its interval excludes zero. The sentences stand in
-`templates/comparison/findings.jinja`, one macro for each name of a finding.
+A difference counts only where its interval excludes zero. `templates/comparison/findings.jinja`
+has the words.
 """
 
 from collections.abc import Iterator
@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from agelens.evaluation.saliency import TARGETS
 from agelens.reports.comparison import facts
 from agelens.reports.comparison.facts import PROMISE, headline
-from agelens.reports.findings import Finding, finding, strange
 from agelens.reports.numbers import Node
+from agelens.reports.rendering import Finding, finding, strange
 
-FEW_FACES = 200
-"""With fewer faces than this the reader is warned."""
-FAR_BELOW = 0.86
-"""A decade whose coverage is below this is marked as strange."""
-MOST_GROUPS = 4
-"""Groups that one finding names at most."""
+FEW_FACES = 200  # with fewer than this the reader is warned
+FAR_BELOW = 0.86  # a decade whose coverage is below this is marked as strange
+MOST_GROUPS = 4  # that one finding names
 WARNING = 110  # cautions come before every other finding
 GROUP_FIGURES = ("age_mae", "gender_accuracy")
 
@@ -44,7 +41,7 @@ def find(tree: Node) -> Iterator[Finding]:
     for pair in facts.pairs(tree):
         yield from _pair(pair, alone=len(models) == 2)
     comparison = tree.get("comparison")
-    if comparison is not None and comparison["doubtful_labels"]["faces"]:
+    if comparison and comparison["doubtful_labels"]["faces"]:
         yield finding("doubtful_labels", "doubtful labels", found=comparison["doubtful_labels"])
     yield from _training(tree)
     for name, model in tree["models"].items():
@@ -57,12 +54,11 @@ def find(tree: Node) -> Iterator[Finding]:
 
 
 def _cautions(tree: Node) -> Iterator[Finding]:
-    """Find what makes the figures too good, or too uncertain to rely on."""
     data = tree["data"]
     leaks = []  # with the faces that a model learnt from, or the split that it was trained on
     for name, model in tree["models"].items():
         card = model["about"]["card"].get("data")
-        split = None if card is None else card.get("split")
+        split = card.get("split") if card else None
         if data["part"].value == "all":
             if model["learnt_from"]:
                 leaks.append((name, model["learnt_from"]))
@@ -85,13 +81,12 @@ def label_noise(tree: Node) -> Iterator[Finding]:
 
 
 def _leads(tree: Node) -> Iterator[Finding]:
-    """Hold the best model in age, and the best in gender, against each of the others."""
     for figure, importance in (("age_mae", 95), ("gender_accuracy", 65)):
         (best, _), *others = facts.best_first(tree, figure)
         pairs = [(other, facts.pair_of(tree, best, other)) for other, _ in others]
         gaps = [(other, pair["figures"][figure]) for other, pair in pairs if pair is not None]
         if gaps:
-            at = "comparison" if len(others) > 1 else facts.place_of(facts.pairs(tree)[0])
+            at = "comparison" if len(others) > 1 else _place_of(facts.pairs(tree)[0])
             rank = importance if any(gap["better"] for _, gap in gaps) else 45
             yield finding("lead", at, rank, model=best, figure=figure, gaps=gaps)
 
@@ -101,19 +96,15 @@ def _ensembles(tree: Node) -> Iterator[Finding]:
     for name, model in tree["models"].items():
         listed = model["about"]["card"].value.get("members", ())
         members = {one.get("name") for one in listed if isinstance(one, dict)}
-        shown = {
-            other: found.figure.value
-            for other, theirs in tree["models"].items()
+        shown = [
+            other
+            for other, theirs in facts.best_first(tree)
             if {other, str(theirs["about"]["card"].value.get("name"))} & members
-            and (found := headline(theirs, "age_mae")) is not None
-        }
-        if not shown or name in shown:
-            continue
-        member = min(shown, key=shown.__getitem__)
-        pair = facts.pair_of(tree, name, member)
+        ]
+        pair = facts.pair_of(tree, name, shown[0]) if shown and name not in shown else None
         if pair is not None:
             gap = pair["figures"]["age_mae"]
-            yield finding("ensemble", "comparison", 85, model=name, member=member, gap=gap)
+            yield finding("ensemble", "comparison", 85, model=name, member=shown[0], gap=gap)
 
 
 def _age_error(name: str, model: Node, best: bool) -> Iterator[Finding]:
@@ -204,8 +195,12 @@ def _confidence(name: str, model: Node) -> Iterator[Finding]:
     yield finding("large_errors", "surest faces", model=name, found=model["reliability"]["doubt"])
 
 
+def _place_of(pair: Node) -> str:
+    return f"{pair['second']} against {pair['first']}"
+
+
 def _pair(pair: Node, *, alone: bool) -> Iterator[Finding]:
-    at = facts.place_of(pair)
+    at = _place_of(pair)
     for figure in GROUP_FIGURES if not alone else ():  # of two models the lead says the same
         yield finding("difference", at, pair=pair, figure=figure)
     yield finding("together", at, found=pair["together"])
@@ -242,10 +237,11 @@ def _training(tree: Node) -> Iterator[Finding]:
 
 
 def _dense_regions(place: Node) -> list[tuple[str, Node]]:
-    """Return the two regions of a face with the most salience for their area, densest first."""
+    """Return the two regions of a face with the most salience for their area."""
     dense = [
-        (region["share"].figure.value / region["area"].value, name, region)
+        (name, region)
         for name, region in place["regions"].items()
         if region["share"].figure.low > region["area"].value
     ]
-    return [(name, region) for _, name, region in sorted(dense, key=lambda one: -one[0])[:2]]
+    dense.sort(key=lambda one: -one[1]["share"].figure.value / one[1]["area"].value)
+    return dense[:2]

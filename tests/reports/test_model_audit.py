@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ from agelens.inference.runtime import Model
 from agelens.reports import charts, model_audit
 from agelens.reports.comparison import report as reports
 from agelens.reports.comparison.photos import Photos
-from agelens.reports.model_audit import Audited, Plan, audit
+from agelens.reports.model_audit import Plan, audit
 from labelled import bells
 from reported import DRAWING, bent_model, chip, drawn_once, not_drawn, numbers_are_in
 
@@ -91,14 +92,19 @@ def calibrated(make_model: Callable[..., Path]) -> Path:
     return make_model({"name": "calibrated", "interval": fit_levels(spread, ages).table()})
 
 
-def run(data: Path, folder: Path, model: Path, recalibrate: bool = False) -> Audited:
-    return audit(Plan(data, folder, str(model), recalibrate, threads=1), lambda *_: None)
+def run(
+    data: Path, folder: Path, model: Path, recalibrate: bool = False
+) -> tuple[dict[str, Any], reports.Made, Path | None]:
+    """Audit a model; give the figures behind the verdicts, the page and the new file."""
+    plan = Plan(data, folder, str(model), recalibrate, threads=1)
+    made, recalibrated = audit(plan, lambda *_: None)
+    return made.tree["audit"], made, recalibrated
 
 
 @pytest.fixture(scope="module")
 def command(data: Path, narrow: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A run of `agelens audit-model --recalibrate`, and the audit behind it."""
-    audits: list[Audited] = []
+    audits: list[Any] = []
     folder = tmp_path_factory.mktemp("audit")
     words = ["audit-model", str(narrow), "--data", str(data), "--recalibrate", "--output", "out"]
     with pytest.MonkeyPatch.context() as patch:
@@ -108,7 +114,7 @@ def command(data: Path, narrow: Path, tmp_path_factory: pytest.TempPathFactory) 
         )
         result = CliRunner().invoke(app, [*words, "--threads", "1"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return SimpleNamespace(output=result.stdout, folder=folder / "out", audited=audits[0])
+    return SimpleNamespace(output=result.stdout, folder=folder / "out", made=audits[0][0])
 
 
 @pytest.fixture
@@ -116,12 +122,12 @@ def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "save", lambda *_: None)
 
 
-def findings(audited: Audited) -> str:
-    return "\n".join(finding.text for finding in audited.made.opening)
+def findings(made: reports.Made) -> str:
+    return "\n".join(finding.text for finding in made.opening)
 
 
 def test_narrow_intervals_are_found_and_recalibrated(command: SimpleNamespace) -> None:
-    found, said = command.audited.audit.value, findings(command.audited)
+    found, said = command.made.tree["audit"], findings(command.made)
     assert found["intervals"]["verdict"] == "narrow"
     assert found["intervals"]["coverage"]["high"] < 0.8
     assert {row["verdict"] for row in found["by_age"] if row["faces"] > 60} == {"narrow"}
@@ -146,7 +152,7 @@ def test_figures_after_recalibration_are_those_of_the_kept_file(
 ) -> None:
     dataset = Dataset(data)
     check = np.flatnonzero(split_in_half(dataset.samples, 0).check)
-    new = command.audited.audit.value["recalibration"]
+    new = command.made.tree["audit"]["recalibration"]
     assert new["faces"] == len(check)
     assert new["fitted_on"] == len(dataset) - len(check)
     predictor = agelens.load(command.folder / "recalibrated.onnx", threads=1)
@@ -175,7 +181,7 @@ def test_page_and_json_hold_the_same_numbers(command: SimpleNamespace) -> None:
     tree = json.loads((folder / "report.json").read_text("utf-8"))
     read = (folder / "report.html").read_text("utf-8")
     assert numbers_are_in(tree, read) > 300
-    assert tree["audit"] == command.audited.audit.value
+    assert tree["audit"] == command.made.tree["audit"]
     titles = re.findall("<h2>(.*?)</h2>", read)
     assert titles[:3] == ["Verdict", "Recalibrated", "In short"]
     assert "All figures" in titles
@@ -191,37 +197,36 @@ def test_calibrated_model_holds_and_is_not_changed(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "recalibrated.onnx").write_bytes(b"of an earlier audit")
-    audited = run(data, tmp_path / "out", calibrated, recalibrate=True)
-    found = audited.audit.value
+    found, made, recalibrated = run(data, tmp_path / "out", calibrated, recalibrate=True)
     assert [found[key]["verdict"] for key in ("intervals", "gender", "bias")] == [
         *("holds", "holds", "none"),
     ]
     assert not {"narrow", "wide"} & {row["verdict"] for row in found["by_age"]}
     excess = found["gender"]["gender_log_loss"]["excess"]
     assert excess["low"] < 0 < excess["high"]
-    assert audited.recalibrated is None
+    assert recalibrated is None
     assert not list((tmp_path / "out").glob("recalibrated*"))
-    said = findings(audited)
+    said = findings(made)
     assert "the model is better on the other" not in said  # at best as good
     assert "It was not kept." in said
     assert "What to do: nothing; use the model as it is." in said
-    assert [finding.strange for finding in audited.made.opening] == [False] * 6
+    assert [finding.strange for finding in made.opening] == [False] * 6
 
 
 def test_overconfident_gender_is_found_and_recalibrated(
     tiny_model: Path, calibrated: Path, tmp_path: Path, no_page: None
 ) -> None:
     data = write_calibrated(tmp_path / "unsure", tiny_model, FACES, sure=0.6)
-    audited = run(data, tmp_path / "out", calibrated, recalibrate=True)
-    gender = audited.audit.value["gender"]
+    found, made, _ = run(data, tmp_path / "out", calibrated, recalibrate=True)
+    gender = found["gender"]
     assert gender["verdict"] == "sure"
     assert gender["ece"]["value"] > 2 * gender["ece_if_honest"]["chance"]
     assert gender["gender_log_loss"]["excess"]["low"] > 0
-    new = audited.audit.value["recalibration"]
+    new = found["recalibration"]
     assert new["better"] == ["gender probability"]
     assert new["figures"]["gender_ece"]["after"]["value"] < 0.06
     assert new["figures"]["gender_ece"]["before"]["value"] > 0.1
-    assert "they are too sure: said with" in findings(audited)
+    assert "they are too sure: said with" in findings(made)
 
 
 def test_too_few_faces_get_no_verdict_and_no_recalibration(
@@ -231,10 +236,9 @@ def test_too_few_faces_get_no_verdict_and_no_recalibration(
     with pytest.raises(DatasetError, match=r"60 faces are too few to recalibrate on: .* 30, exp"):
         run(data, tmp_path / "out", tiny_model, recalibrate=True)
     assert not (tmp_path / "out").exists()
-    audited = run(data, tmp_path / "out", tiny_model)
-    found = audited.audit.value
+    found, made, _ = run(data, tmp_path / "out", tiny_model)
     assert {found[key]["verdict"] for key in ("intervals", "gender", "bias")} == {"few"}
-    said = findings(audited)
+    said = findings(made)
     assert "cannot be told from 60 faces" in said
     assert "What to do: label more faces; 385 tell the coverage to within 3 points." in said
     assert "Only 60 faces" in said

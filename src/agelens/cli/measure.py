@@ -226,13 +226,13 @@ def audit_model(
 
     plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
     with console.stages() as progress:
-        done = audit(plan, progress, console.command_line())
-    console.report(done.made.opening)
+        made, recalibrated = audit(plan, progress, console.command_line())
+    console.report(made.opening)
     if recalibrate:
-        found = done.audit["recalibration"]
+        found = made.context["tree"]["audit"]["recalibration"]
         faces = f"{found['faces'].value:,} faces that it was not fitted on"
         console.table(
             ("", "before", "after", "difference"), before_and_after(found),
             title=f"on the {faces}, with 95 % intervals", title_justify="left",
         )  # fmt: skip
-    console.report((), output / "report.html", done.recalibrated)
+    console.report((), output / "report.html", recalibrated)

@@ -83,7 +83,6 @@ def explored_faces(
     read, samples = _reader(dataset), dataset.samples
     ages = samples["age"].to_list()
     readable = quality["brightness"].is_not_null().to_numpy()
-
     random = np.random.default_rng(_SEED)
 
     def labelled(rows: list[int]) -> list[tuple[list[int], str]]:
@@ -142,11 +141,8 @@ def _steps(column: pl.Series, form: str) -> list[tuple[list[int], str]]:
     order = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
     if len(order) < STEPS_LEAST:
         return []
-    rows = [int(order[round(step / 100 * (len(order) - 1))]) for step in STEPS]
-    return [
-        ([row], f"{form.format(values[row])} ({step} %)")
-        for step, row in zip(STEPS, rows, strict=True)
-    ]
+    rows = {step: int(order[round(step / 100 * (len(order) - 1))]) for step in STEPS}
+    return [([row], f"{form.format(values[row])} ({step} %)") for step, row in rows.items()]
 
 
 def audited_faces(
@@ -159,28 +155,20 @@ def audited_faces(
     problem, the worst first, and "labels", the least plausible first.
     """
     read, samples = _reader(dataset), dataset.samples
-
-    half = _COPIES // 2
-    copied = (
-        (
-            rows if len(rows) <= _COPIES else rows[:half] + rows[-half:],
-            " / ".join(_label(samples, row) for row in rows),
-        )
-        for rows in _conflicting(samples, copies)[:_CONFLICTS]
-    )
-    faces = {
-        name: [
-            ([one.row], f"{one.evidence}; labelled {_label(samples, one.row)}")
-            for one in found[:_PROBLEMS]
-        ]
-        for name, found in problems.items()
-        if found
-    }
+    half, copied = _COPIES // 2, []
+    for rows in _conflicting(samples, copies)[:_CONFLICTS]:
+        ends = rows if len(rows) <= _COPIES else rows[:half] + rows[-half:]
+        copied.append((ends, " / ".join(_label(samples, row) for row in rows)))
+    faces = {}
+    for name, found in problems.items():
+        shown = found[:_PROBLEMS]
+        worst = [([p.row], f"{p.evidence}; labelled {_label(samples, p.row)}") for p in shown]
+        if worst:
+            faces[name] = _show(read, worst)
     return {
-        "copies": _show(read, copied),
-        "faces": {name: _show(read, chosen) for name, chosen in faces.items()},
+        "copies": _show(read, copied), "faces": faces,
         "labels": _show(read, _suspects(samples, scored)) if scored is not None else [],
-    }
+    }  # fmt: skip
 
 
 def _suspects(samples: pl.DataFrame, scored: ScoredLabels) -> Iterable[tuple[list[int], str]]:

@@ -63,17 +63,11 @@ class Plan:
     threads: int | None = None  # None: one per core
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Audited:
-    """The result of an audit."""
-
-    made: Made  # the page
-    audit: Node  # the figures behind the verdicts, as in report.json
-    recalibrated: Path | None  # the new model, where one was kept
-
-
-def audit(plan: Plan, progress: Progress, command: str = "") -> Audited:
+def audit(plan: Plan, progress: Progress, command: str = "") -> tuple[Made, Path | None]:
     """Measure a model on all faces of a dataset and write the audit folder.
+
+    Returns the page, whose tree has the figures behind the verdicts as "audit", and the file of
+    the recalibrated model where one was kept.
 
     Raises DatasetError for a folder that is no dataset, for faces that are too few to recalibrate
     on, and for damaged pictures; ModelError for no model; SourceError where it cannot write.
@@ -119,7 +113,7 @@ def audit(plan: Plan, progress: Progress, command: str = "") -> Audited:
             tried.replace(new)
     finally:
         tried.unlink(missing_ok=True)
-    return Audited(made, Node(made.tree)["audit"], new if kept else None)
+    return made, new if kept else None
 
 
 def _add_verdicts(made: Made, name: str) -> Made:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from agelens.data import chips
 from agelens.data import quality as picture_quality
 from agelens.data.dataset import Dataset
-from agelens.doctor import sha256
 from agelens.errors import DatasetError, ModelError, PictureError
 from agelens.evaluation import data_quality, saliency
 from agelens.evaluation.bootstrap import Names

@@ -19,7 +19,7 @@ from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, MissingExtra, ModelError, SourceError
 from agelens.evaluation.evaluation_folder import load_all
 from agelens.reports import charts
-from agelens.reports.comparison.report import Made, Plan, make, write
+from agelens.reports.comparison.report import Made, make, write
 from agelens.reports.numbers import read
 from conftest import build_tiny_model
 
@@ -80,15 +80,17 @@ def whole(
     """A report with everything: three models, pictures, saliency of two; its parts."""
     folder = tmp_path_factory.mktemp("report")
     words = [str(world.good), str(world.old), f"a blind one={world.blind}"]
-    plan = Plan(words, folder, world.data, [str(world.old.parent / "old.onnx")], 2, 1)
-    made = write(plan, lambda *_: None, "agelens report")
+    made = write(
+        words, folder, data=world.data, models=[str(world.old.parent / "old.onnx")],
+        saliency_faces=2, threads=1, command="agelens report",
+    )  # fmt: skip
     html, tree = ((folder / f"report.{kind}").read_text("utf-8") for kind in ("html", "json"))
     return SimpleNamespace(folder=folder, opening=made.opening, html=html, tree=json.loads(tree))
 
 
 def report_on(*evaluations: object, **more: Any) -> tuple[Made, str]:
     """Make a report without writing it; give it and its sentences."""
-    made = make(Plan([str(one) for one in evaluations], Path(), **more), lambda *_: None)
+    made = make([str(one) for one in evaluations], **more)
     return made, reported.texts(made.html())
 
 
@@ -375,14 +377,14 @@ def test_wrong_data_models_and_options(
 ) -> None:
     other = reported.write_faces(tmp_path / "other", 40)
     with pytest.raises(DatasetError, match="is not the dataset of the evaluations"):
-        make(Plan([str(world.good)], Path(), other), lambda *_: None)
+        make([str(world.good)], data=other)
     with pytest.raises(ModelError, match="is none of the models that were evaluated"):
-        make(Plan([str(world.old)], Path(), models=[str(tiny_model)]), lambda *_: None)
+        make([str(world.old)], models=[str(tiny_model)])
     with pytest.raises(SourceError, match="has no name before the sign"):
         load_all([f"={world.old}"])
     (tmp_path / "file").write_text("")
     with pytest.raises(SourceError, match="expected a folder"):
-        write(Plan([str(world.good)], tmp_path / "file"), lambda *_: None)
+        write([str(world.good)], tmp_path / "file")
     assert run("report", world.good, "-o", tmp_path, "--saliency-faces", 1).exit_code == 2
     assert run("report", world.good).exit_code == 2
 

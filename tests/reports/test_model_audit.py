@@ -151,7 +151,7 @@ def test_figures_after_recalibration_are_those_of_the_kept_file(
     command: SimpleNamespace, data: Path
 ) -> None:
     dataset = Dataset(data)
-    check = np.flatnonzero(split_in_half(dataset.samples, 0).check)
+    check = np.flatnonzero(~split_in_half(dataset.samples, 0).fit)
     new = command.made.tree["audit"]["recalibration"]
     assert new["faces"] == len(check)
     assert new["fitted_on"] == len(dataset) - len(check)

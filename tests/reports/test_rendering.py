@@ -158,6 +158,9 @@ def test_writes_the_same_text_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected a folder that exists"):
         rendering.write_html(tmp_path / "none" / "a.html", "page.jinja", **context())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html"]
+
+
+def test_a_name_that_the_page_lacks_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
         rendering.html("page.jinja", **context() | {"nasty": jinja2.StrictUndefined()})
 

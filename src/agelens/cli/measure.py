@@ -151,11 +151,13 @@ def report(
         finetune=runs/finetune/evaluation-split0-test-flip --data utkface --output report
     """
     options.need("data", "polars", "jinja2", "matplotlib")
-    from agelens.reports.comparison.report import Plan, write
+    from agelens.reports.comparison.report import write
 
-    plan = Plan(evaluations, output, data, models or (), saliency_faces, threads)
     with console.stages() as progress:
-        made = write(plan, progress, console.command_line())
+        made = write(
+            evaluations, output, data=data, models=models or (), saliency_faces=saliency_faces,
+            threads=threads, progress=progress, command=console.command_line(),
+        )  # fmt: skip
     for finding in made.opening:
         console.note(f"- {finding.text}")
     console.result(output / "report.html")

@@ -89,11 +89,11 @@ def audit(plan: Plan, progress: Progress, command: str = "") -> tuple[Made, Path
         plan.data, part="all", flip=plan.flip, threads=plan.threads, command=command
     )
     evaluator.run(model, folder, name, progress)
-    about = reports.Plan(
-        [f"{name}={folder}"], plan.output, plan.data, [str(model.path)], plan.saliency_faces,
-        plan.threads,
+    made = reports.make(
+        [f"{name}={folder}"], data=plan.data, models=[str(model.path)],
+        saliency_faces=plan.saliency_faces, threads=plan.threads, progress=progress,
+        command=command,
     )  # fmt: skip
-    made = reports.make(about, progress, command)
     faces = load(folder).faces
     weights = bootstrap.resample(dataset.samples["sha256"].to_numpy())
     progress("verdicts", 0, 0)

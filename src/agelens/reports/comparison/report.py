@@ -26,18 +26,6 @@ from agelens.reports.rendering import Finding, Form, foremost, write_findings
 FORMAT = 1  # version of `report.json`
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to report on."""
-
-    evaluations: Sequence[str]  # folders, or NAME=FOLDER
-    output: Path
-    data: Path | None = None  # the dataset, for all that needs the pictures
-    models: Sequence[str] = ()  # model files that do not lie beside their evaluation
-    saliency_faces: int = 32  # 0: no saliency
-    threads: int | None = None  # None: one per core
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
     """A report before it is written: its figures, and what its page is rendered from."""
@@ -76,15 +64,15 @@ class Made:
         return write_findings(self.words, self.foremost)
 
 
-def write(plan: Plan, progress: Progress, command: str = "") -> Made:
-    """Make a report and write it; return what was made.
+def write(evaluations: Sequence[str], output: Path, **options: Any) -> Made:
+    """Make a report and write it; return what was made. Takes the options of `make`.
 
     Raises SourceError, DatasetError or ModelError for what cannot be read or does not fit
     together, MissingExtra where jinja2 or matplotlib are not installed.
     """
-    make_folder(plan.output)
-    made = make(plan, progress, command)
-    save(made, plan.output)
+    make_folder(output)
+    made = make(evaluations, **options)
+    save(made, output)
     return made
 
 
@@ -115,11 +103,20 @@ def save(made: Made, folder: Path) -> None:
     rendering.write_markdown(folder / "report.md", made.template, **made.page("markdown"))
 
 
-def make(plan: Plan, progress: Progress, command: str = "") -> Made:
-    """Measure, and decide what to say, without writing."""
-    evaluated = load_all(plan.evaluations)
-    photos = None if plan.data is None else Photos(plan.data, evaluated[0])
-    named, parts = photos.group_by_quality(plan.threads, progress) if photos else (None, None)
+def make(
+    evaluations: Sequence[str], *, data: Path | None = None, models: Sequence[str] = (),
+    saliency_faces: int = 32, threads: int | None = None,
+    progress: Progress = lambda *_: None, command: str = "",
+) -> Made:  # fmt: skip
+    """Measure, and decide what to say, without writing.
+
+    Takes folders, or NAME=FOLDER; the dataset, for all that needs the pictures; and model files
+    that do not lie beside their evaluation. 0 saliency faces leave saliency out; `threads` are one
+    a core by default.
+    """
+    evaluated = load_all(evaluations)
+    photos = None if data is None else Photos(data, evaluated[0])
+    named, parts = photos.group_by_quality(threads, progress) if photos else (None, None)
     tree: dict[str, Any] = {
         "format": FORMAT, "command": command, "date": provenance.now(),
         "versions": provenance.versions(),
@@ -128,18 +125,16 @@ def make(plan: Plan, progress: Progress, command: str = "") -> Made:
     if photos is not None:
         tree["quality"] = {"units": data_quality.UNITS, "parts": parts}
         tree["data"]["label_noise"] = data_quality.label_noise(photos.dataset.samples)
-    overlays = map_saliency(
-        tree, evaluated, plan.models, photos, plan.saliency_faces, plan.threads, progress
-    )
+    overlays = map_saliency(tree, evaluated, models, photos, saliency_faces, threads, progress)
     progress("page", 0, 0)
     node = Node(tree)
-    models = facts.answered(node)
+    answered = facts.answered(node)
     ages = {one.name: (one.faces.age, one.faces.age_median) for one in evaluated}
     context = {
-        "tree": node, "models": models, "facts": facts, "draw": charts.Drawn(),
+        "tree": node, "models": answered, "facts": facts, "draw": charts.Drawn(),
         "ages": ages.__getitem__, "album": None if photos is None else photos.thumbnail,
         "overlays": overlays, "grid": saliency.GRID,
     }  # fmt: skip
-    lists = {name: verdicts.find(node, name, model) for name, model in models}
+    lists = {name: verdicts.find(node, name, model) for name, model in answered}
     found = list(rules.find(node))
     return Made(tree, context, found, foremost(found), verdicts=lists)

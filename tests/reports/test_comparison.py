@@ -304,9 +304,7 @@ def test_evaluations_of_other_faces_cannot_be_compared(
     with pytest.raises(DatasetError, match=message):
         load_all([str(world.good), str(world.other_faces)])
     other = shutil.copytree(world.old, tmp_path / "old")
-    table = pl.read_parquet(other / "predictions.parquet")
-    relabelled = table.with_columns(pl.col("gender").reverse())
-    relabelled.write_parquet(other / "predictions.parquet")
+    table(lambda t: t.with_columns(pl.col("gender").reverse()))(other / PREDICTIONS)
     with pytest.raises(DatasetError, match="different faces"):
         load_all([str(world.good), str(other)])
 
@@ -320,44 +318,32 @@ def test_a_name_twice_asks_for_names(world: SimpleNamespace) -> None:
 FIGURES, PREDICTIONS = "evaluation.json", "predictions.parquet"
 
 
-def change_table(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], Any]:
+def table(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], Any]:
     return lambda file: change(pl.read_parquet(file)).write_parquet(file)
 
 
 @pytest.mark.parametrize(
-    ("name", "damage", "kind", "message"),
+    ("name", "kind", "message", "damage"),
     [
-        (FIGURES, Path.unlink, SourceError, "is no evaluation: it has no evaluation.json; make on"),
+        (FIGURES, SourceError, "is no evaluation: it has no evaluation.json; make", Path.unlink),
+        (FIGURES, DatasetError, "cannot read .*evaluation.json'", lambda f: f.write_text("{")),
         (
-            FIGURES, lambda file: file.write_text('{"format": 1'),
-            DatasetError, "cannot read .*evaluation.json'",
+            FIGURES, DatasetError, "has format 99, expected 1",
+            lambda file: file.write_text(file.read_text().replace("1", "99", 1)),
         ),
-        (
-            FIGURES, lambda file: file.write_text(file.read_text().replace("1", "99", 1)),
-            DatasetError, "has format 99, expected 1",
-        ),
-        (PREDICTIONS, Path.unlink, SourceError, "has no predictions.parquet: evaluate again"),
-        (
-            PREDICTIONS, lambda file: file.write_bytes(file.read_bytes()[:-60]),
-            DatasetError, "cannot read .*predictions.parquet'",
-        ),
-        (
-            PREDICTIONS, change_table(lambda table: table.drop("age_low")),
-            DatasetError, "lacks the columns age_low",
-        ),
-        (
-            PREDICTIONS, change_table(lambda table: table.head(9)),
-            DatasetError, "predictions of 9 faces and figures of 100",
-        ),
-        (
-            PREDICTIONS, change_table(lambda table: table.with_columns(pl.col("age_median") + 1)),
-            DatasetError, "its files do not belong together",
-        ),
+        (PREDICTIONS, SourceError, "has no predictions.parquet: evaluate again", Path.unlink),
+        (PREDICTIONS, DatasetError, "cannot read .*s.parquet'", lambda f: f.write_bytes(b"PAR1")),
+        (PREDICTIONS, DatasetError, "lacks the columns age_low",
+         table(lambda t: t.drop("age_low"))),
+        (PREDICTIONS, DatasetError, "predictions of 9 faces and figures of 100",
+         table(lambda t: t.head(9))),
+        (PREDICTIONS, DatasetError, "its files do not belong together",
+         table(lambda t: t.with_columns(pl.col("age_median") + 1))),
     ],
 )  # fmt: skip
 def test_damaged_evaluations_are_named(
-    world: SimpleNamespace, tmp_path: Path, name: str, damage: Callable[[Path], Any],
-    kind: type[Exception], message: str,
+    world: SimpleNamespace, tmp_path: Path, name: str, kind: type[Exception], message: str,
+    damage: Callable[[Path], Any],
 ) -> None:  # fmt: skip
     copy = shutil.copytree(world.good, tmp_path / "copy")
     damage(copy / name)
@@ -365,16 +351,13 @@ def test_damaged_evaluations_are_named(
         load_all([str(copy)])
 
 
-def test_folders_that_are_no_evaluation_are_named(world: SimpleNamespace, tmp_path: Path) -> None:
+def test_wrong_folders_data_models_and_options(
+    world: SimpleNamespace, tmp_path: Path, tiny_model: Path
+) -> None:
     with pytest.raises(SourceError, match=r"is no evaluation: it has no evaluation\.json"):
         load_all([str(tmp_path / "nowhere")])
     with pytest.raises(SourceError, match="it holds the evaluations evaluation: give one of them"):
         load_all([str(world.good.parent)])
-
-
-def test_wrong_data_models_and_options(
-    world: SimpleNamespace, tmp_path: Path, tiny_model: Path
-) -> None:
     other = reported.write_faces(tmp_path / "other", 40)
     with pytest.raises(DatasetError, match="is not the dataset of the evaluations"):
         make([str(world.good)], data=other)

@@ -30,77 +30,58 @@ RANGED = samples([1, 6, 70, 6]).with_columns(
     age_low=pl.Series([0, 3, 70, 3], dtype=pl.Int16),
     age_high=pl.Series([2, 9, 116, 9], dtype=pl.Int16),
 )
-
-
 FOLDS = [i % 10 for i in range(3000)]
 FOLDED = samples([20 + i // 10 % 40 + 6 * (i % 10 == 7) for i in range(3000)], "male", folds=FOLDS)
 PICTURES = samples([25, 65] * 30)
 
 
 @pytest.mark.parametrize(
-    ("frame", "changes", "expected"),
+    "case",
     [
-        (samples(HEAPED), {}, (
-            "30 is the label of one face in twelve (350), 3.5 times as many",
-            "Labels also heap at 33 (1.9 times the ages around).", "47 (20 for 100)",
-        )),
-        (samples(LEVEL), {}, ("!heap", "!is the label of")),
-        (RANGED, {}, ("The most frequent age group, 3-9, holds two faces (50 %).",)),
-        (samples([3, 4, 6, 91, 91, 93, 115]), {}, (
-            "Four faces are older than 90: 2 at 91, 1 at 93 and 1 at 115.",
-            "One face is labelled 110 or older",
-            "107 of the 113 ages from 3 to 115 have no face, and none is younger than 3.",
-        )),
-        (samples([0, 1, 3, 4]), {}, ("Between 0 and 4 no face is labelled 2.",)),
-        (samples([0, 1, 2]), {}, ("Every age from 0 to 2 occurs.",)),
-        (pl.concat([samples([25] * 300, "female"), samples([55] * 300, "male")]), {}, (
-            "50 % are labelled female, 50 % male; the female ones are younger",
-            "100 % are female in the age group 20-29, 0 % in 50-59",
-        )),
-        (samples([25, 25, 55, 55] * 100), {}, ("No face carries a race label", "!depends")),
-        (pl.concat([samples([25] * 300, race="asian"), samples([65] * 200, race="white")]), {}, (
-            "Race labels, for breakdowns only: asian 60 % and white 40 %.",
-            "The median age of faces labelled white is 65, of those labelled asian 25",
-            "of the 200 faces from 60 years on 100 % are labelled white, of all faces 40 %",
-        )),
-        (samples([20] * 9, "male"), {}, ("All faces are labelled male: no gender can be learnt",)),
-        (samples([20, 30] * 9, None), {}, ("No face carries a gender", "!female")),
-        (pl.concat([samples([20, 30] * 9), samples([40], None)]), {}, (
-            "One face carries no gender",
-        )),
-        (FOLDED, {}, (
-            "more than chance, after Holm's correction: age between 7 and the others",
-            "That may be large enough to matter.",
-        )),
-        (PICTURES, {"measured": 0}, ("Not one of the pictures can be read.",)),
-        (PICTURES, {"problems": 2}, (
-            "Two pictures cannot be read; agelens data audit names them.",
-        )),
-        (PICTURES, {"square": 59}, ("One picture of 60 is wider than high, or higher than wide",)),
-        (PICTURES, {"smaller": 60}, (
-            "Every picture has a side under 200 px and is enlarged for a model",
-        )),
-        (PICTURES, {"grey": 60}, ("Every picture is grey.",)),
-        (PICTURES, {"black_rim": 6}, (
-            "Six pictures (10 %) have a rim of which 20 % or more is black",
-        )),
-        (PICTURES, {"no_face": 60}, ("The detector finds a face in none of the pictures.",)),
-        (PICTURES, {"no_face": 6}, (
-            "The detector finds no face in six pictures (10 %). Are these chips?",
-        )),
-        (PICTURES, {"no_face": 1}, (
-            "The detector finds no face in one picture of 60; it is shown",
-        )),
-        (PICTURES, {"several_faces": 3}, ("Three pictures show more than one face.",)),
-        (PICTURES, {"places": [Place("nose", 0, 0, 1, 1, 15.0)]}, (
-            "the nose is 15 px off (median",
-        )),
-        (PICTURES, {"turned": 3}, ("and 5.0 % by more than about 26. Figures measured here",)),
+        (samples(HEAPED), {},
+         "30 is the label of one face in twelve (350), 3.5 times as many",
+         "Labels also heap at 33 (1.9 times the ages around).", "47 (20 for 100)"),
+        (samples(LEVEL), {}, "!heap", "!is the label of"),
+        (RANGED, {}, "The most frequent age group, 3-9, holds two faces (50 %)."),
+        (samples([3, 4, 6, 91, 91, 93, 115]), {},
+         "Four faces are older than 90: 2 at 91, 1 at 93 and 1 at 115.",
+         "One face is labelled 110 or older",
+         "107 of the 113 ages from 3 to 115 have no face, and none is younger than 3."),
+        (samples([0, 1, 3, 4]), {}, "Between 0 and 4 no face is labelled 2."),
+        (samples([0, 1, 2]), {}, "Every age from 0 to 2 occurs."),
+        (pl.concat([samples([25] * 300, "female"), samples([55] * 300, "male")]), {},
+         "50 % are labelled female, 50 % male; the female ones are younger",
+         "100 % are female in the age group 20-29, 0 % in 50-59"),
+        (samples([25, 25, 55, 55] * 100), {}, "No face carries a race label", "!depends"),
+        (pl.concat([samples([25] * 300, race="asian"), samples([65] * 200, race="white")]), {},
+         "Race labels, for breakdowns only: asian 60 % and white 40 %.",
+         "The median age of faces labelled white is 65, of those labelled asian 25",
+         "of the 200 faces from 60 years on 100 % are labelled white, of all faces 40 %"),
+        (samples([20] * 9, "male"), {}, "All faces are labelled male: no gender can be learnt"),
+        (samples([20, 30] * 9, None), {}, "No face carries a gender", "!female"),
+        (pl.concat([samples([20, 30] * 9), samples([40], None)]), {}, "One face carries no gender"),
+        (FOLDED, {},
+         "more than chance, after Holm's correction: age between 7 and the others",
+         "That may be large enough to matter."),
+        (PICTURES, {"measured": 0}, "Not one of the pictures can be read."),
+        (PICTURES, {"problems": 2}, "Two pictures cannot be read; agelens data audit names them."),
+        (PICTURES, {"square": 59}, "One picture of 60 is wider than high, or higher than wide"),
+        (PICTURES, {"smaller": 60},
+         "Every picture has a side under 200 px and is enlarged for a model"),
+        (PICTURES, {"grey": 60}, "Every picture is grey."),
+        (PICTURES, {"black_rim": 6},
+         "Six pictures (10 %) have a rim of which 20 % or more is black"),
+        (PICTURES, {"no_face": 60}, "The detector finds a face in none of the pictures."),
+        (PICTURES, {"no_face": 6},
+         "The detector finds no face in six pictures (10 %). Are these chips?"),
+        (PICTURES, {"no_face": 1}, "The detector finds no face in one picture of 60; it is shown"),
+        (PICTURES, {"several_faces": 3}, "Three pictures show more than one face."),
+        (PICTURES, {"places": [Place("nose", 0, 0, 1, 1, 15.0)]}, "the nose is 15 px off (median"),
+        (PICTURES, {"turned": 3}, "and 5.0 % by more than about 26. Figures measured here"),
     ],
 )  # fmt: skip
-def test_facts_in_words(
-    frame: pl.DataFrame, changes: dict[str, Any], expected: tuple[str, ...]
-) -> None:
+def test_facts_in_words(case: tuple[pl.DataFrame, dict[str, Any], *tuple[str, ...]]) -> None:
+    frame, changes, *expected = case
     bands = bands_of(frame)
     facts = Facts(
         describe_labels(frame, bands),

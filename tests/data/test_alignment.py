@@ -175,3 +175,18 @@ def test_unusable_sources_raise(tmp_path: Path, astronaut: Picture) -> None:
         align_pictures(source, source / "d")
     with pytest.raises(DatasetError, match="is not empty"):
         align_pictures(source, tmp_path)
+
+
+def test_labels_come_along(tmp_path: Path, astronaut: Picture) -> None:
+    table = b"File,Age,Gender,Person\nin/a.png,38,f,eve\nb.png,39,f,eve\ngone.png,7,m,bob\n"
+    files = {"in/a.png": encoded(astronaut), "b.png": encoded(astronaut[:, ::-1].copy())}
+    source = write_folder(tmp_path / "photos", files | {"labels.csv": table})
+    done = align_pictures(source, tmp_path / "aligned")
+    assert (done.chips, done.rejects) == (2, 0)
+    carried = tmp_path / "aligned" / "chips" / "labels.csv"
+    assert carried.read_text("utf-8").splitlines() == [
+        "file,age,gender,person", "in/a.png.chip.jpg,38,f,eve", "b.png.chip.jpg,39,f,eve",
+    ]  # fmt: skip
+    dataset = import_dataset(tmp_path / "aligned" / "chips", tmp_path / "dataset").dataset
+    columns = dataset.samples.select("age", "gender", "subject").sort("age")
+    assert columns.rows() == [(38, "female", "eve"), (39, "female", "eve")]

@@ -21,7 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Make a model": {
         "train": "train", "recipes": "library", "tune": "train", "benchmark": "train",
         "soup": "runs", "combine": "runs", "export": "runs", "quantize": "runs",
-        "backbones": "library",
+        "backbones": "library", "adapt": "measure",
     },
     "Measure a model": dict.fromkeys(("evaluate", "report", "card", "audit-model"), "measure"),
     "Look after the installation": {"models": "installation", "doctor": "installation"},

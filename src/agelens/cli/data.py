@@ -44,9 +44,9 @@ def import_(
 
     Reads UTKFace names (AGE_GENDER_RACE_TIME.jpg or .jpg.chip.jpg, with gender 0 male and 1
     female), FG-NET names (001A02.JPG), FairFace label files, folders with a metadata.csv or
-    labels.csv (file, age or age_low and age_high, gender), Kaggle's CSV of pixels, and Parquet
-    files with pictures. DEST/rejects.csv lists each unusable file with the reason. Run the same
-    command again to continue after a stop.
+    labels.csv (file, age or age_low and age_high, gender, person), Kaggle's CSV of pixels, and
+    Parquet files with pictures. DEST/rejects.csv lists each unusable file with the reason. Run the
+    same command again to continue after a stop.
 
     [bold]Examples[/]
 
@@ -86,8 +86,9 @@ def align(
     """Cut faces out of pictures, aligned to 200 x 200 px chips as in UTKFace.
 
     Writes DEST/chips/ (NAME.chip.jpg; further faces are faceN_of_NAME.chip.jpg), chips.csv with
-    the box and five landmarks of each face, and rejects.csv. File names keep their labels, so
-    DEST/chips can be imported. Run the same command again to continue after a stop.
+    the box and five landmarks of each face, and rejects.csv. File names keep their labels, and a
+    labels.csv comes along for the largest face of each picture, so DEST/chips can be imported.
+    Run the same command again to continue after a stop.
 
     [bold]Examples[/]
 

@@ -1,6 +1,7 @@
 """Cut the faces of pictures into aligned chips, as UTKFace has them, with five landmarks each.
 
-The folder has chips/, chips.csv (where each face was), rejects.csv and, written last, align.json.
+The folder has chips/ (with the label tables of the source, such as labels.csv), chips.csv (where
+each face was), rejects.csv and, written last, align.json.
 """
 
 import io
@@ -12,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from posixpath import dirname, join, relpath
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ from agelens.data import storage
 from agelens.data.archives import Limits
 from agelens.data.landmarks import Predictor
 from agelens.data.quality import geometry
-from agelens.data.readers.reader import not_a_picture
+from agelens.data.readers.csv_files import Columns, first_rows, rows
+from agelens.data.readers.label_table import picture_key, table_content
+from agelens.data.readers.reader import Survey, not_a_picture
 from agelens.data.source import Member, Report, Source
 from agelens.errors import DatasetError, PictureError, SourceError
 from agelens.faces.alignment import SIDE, TEMPLATE, similarity
@@ -144,9 +148,13 @@ def align_pictures(
         about = {"source": origin.path.name, "sha256": origin.sha256, "faces": faces}
         if finished := _finished(dest, about):
             return finished
-        total = 0
-        for total, _ in enumerate(origin.survey(Limits()), 1):
-            report("check", total, None)
+        survey = Survey(origin, [], {}, Limits())
+        for name, table in origin.survey(Limits()):
+            survey.names.append(name)
+            if table:
+                survey.tables[name] = table
+            report("check", len(survey.names), None)
+        total, tables = len(survey.names), _label_tables(survey)
         check = partial(_check_same, dest, about)
         journal = storage.Journal(dest / ".align", dest / "chips", Entry, about, check)
         before = len(journal.entries)
@@ -155,7 +163,7 @@ def align_pictures(
             align = partial(_align, detector=detector or Detector(), cutter=Cutter(), every=every)
             for count in _align_all(origin.members(Limits()), journal, align, workers):
                 report("align", count, total)
-        _write_tables(dest, about, journal)
+        _write_tables(dest, about, journal, tables)
         journal.remove()
         if finished := _finished(dest, about):
             return replace(finished, before=before, already=False)
@@ -234,17 +242,46 @@ def _align(
     return Entry(number, member.name, rows, None if rows else "no face found"), chips
 
 
-def _write_tables(dest: Path, about: dict[str, str], journal: storage.Journal[Entry]) -> None:
-    done = [journal.entries[number] for number in sorted(journal.entries)]
-    rows = [row for one in done for row in one.rows]
+def _label_tables(survey: Survey) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of each CSV file that names pictures."""
+    return {
+        name: list(rows(io.BytesIO(table_content(survey, name)), name))
+        for name, row in first_rows(survey)
+        if Columns.of(row).file
+    }
+
+
+def _write_labels(folder: Path, name: str, labels: list[dict[str, str]], done: list[Entry]) -> None:
+    """Write a label table beside the chips, with the chip of each picture's largest face."""
+    here, column = dirname(name), Columns.of(labels[0]).file or ""
+    chips = {one.picture: row[0] for one in done for row in one.rows if row[2] == 1}
+    carried = [
+        row | {column: relpath(chips[picture], here or ".")}
+        for row in labels
+        if (picture := join(here, picture_key(row[column]))) in chips
+    ]
+    if carried:
+        (folder / here).mkdir(parents=True, exist_ok=True)
+        storage.write_csv(folder / name, tuple(labels[0]), [row.values() for row in carried])
+
+
+def _write_tables(
+    dest: Path, about: dict[str, str], journal: storage.Journal[Entry],
+    tables: dict[str, list[dict[str, str]]],
+) -> None:  # fmt: skip
+    entries = [journal.entries[number] for number in sorted(journal.entries)]
+    done = [entry for entry in entries if entry.picture not in tables]
+    chips = [row for one in done for row in one.rows]
     rejects = [(one.picture, one.reason) for one in done if one.reason is not None]
-    if not rows:
+    if not chips:
         first = f", the first: {rejects[0][0]!r}, {rejects[0][1]}" if rejects else ""
         raise DatasetError(
             f"no face in {about['source']!r}: {len(rejects)} files rejected{first}; expected "
             "photos in which a face is seen"
         )
-    facts = about | {"pictures": len(done), "chips": len(rows), "rejects": len(rejects)}
-    storage.write_csv(dest / "chips.csv", COLUMNS, rows)
+    facts = about | {"pictures": len(done), "chips": len(chips), "rejects": len(rejects)}
+    for name, labels in tables.items():
+        _write_labels(dest / "chips", name, labels, done)
+    storage.write_csv(dest / "chips.csv", COLUMNS, chips)
     storage.write_csv(dest / "rejects.csv", ("file", "reason"), rejects)
     storage.write_atomic(dest / "align.json", json.dumps(facts, indent=2).encode() + b"\n")

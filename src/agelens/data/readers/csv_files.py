@@ -26,6 +26,7 @@ _COLUMNS = {
     "high": ("age_high", "age_max", "max_age"),
     "gender": ("gender", "sex"),
     "race": ("race", "ethnicity"),
+    "person": ("person", "person_id", "subject", "identity"),
 }
 
 _PIXELS = ("pixels", "image")
@@ -92,6 +93,7 @@ class Columns:
     high: str | None
     gender: str | None
     race: str | None
+    person: str | None
 
     @classmethod
     def of(cls, names: Container[str]) -> "Columns":

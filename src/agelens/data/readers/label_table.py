@@ -21,6 +21,7 @@ class _Row:
     key: str  # the picture's path as written
     label: Label | None = None
     problem: str = ""
+    subject: str | None = None
 
 
 class LabelTable(ABC):
@@ -64,12 +65,13 @@ class LabelTable(ABC):
 
     def _read(self, survey: Survey, table: str) -> None:
         columns: Columns | None = None
-        for number, values in enumerate(rows(io.BytesIO(_content(survey, table)), table), 2):
+        for number, values in enumerate(rows(io.BytesIO(table_content(survey, table)), table), 2):
             columns = columns or Columns.of(values)
-            key = normpath(values[columns.file or ""].strip().replace("\\", "/")).lstrip("/")
+            key = picture_key(values[columns.file or ""])
             if key in ("", "."):
                 continue
-            row = _Row(table, number, key)
+            person = values[columns.person].strip() if columns.person else ""
+            row = _Row(table, number, key, subject=person or None)
             try:
                 row.label = columns.label(values)
             except ValueError as error:
@@ -97,19 +99,25 @@ class LabelTable(ABC):
         for member in self._source.members(limits):
             if member.name in self._tables:
                 continue
-            name, file, label = member.name, basename(member.name), None
+            name, file, label, subject = member.name, basename(member.name), None, None
             problem = not_a_picture(member)
             if row := self._find(name):
                 file = flat_name(row.key if self._loose.get(row.key) is row else name)
-                label, problem = row.label, problem or row.problem
+                label, problem, subject = row.label, problem or row.problem, row.subject
             problem = problem or ("" if row else "no row in the label table") or member.problem
-            yield Labelled(name, file, member.content, label, problem)
+            yield Labelled(name, file, member.content, label, problem, subject)
         for row in self._missing:
             why = f"named in {row.table} row {row.number}, but there is no such picture"
             yield Labelled(join(dirname(row.table), row.key), basename(row.key), b"", None, why)
 
 
-def _content(survey: Survey, name: str) -> bytes:
+def picture_key(path: str) -> str:
+    """Return the path of a picture as a table writes it, in one form."""
+    return normpath(path.strip().replace("\\", "/")).lstrip("/")
+
+
+def table_content(survey: Survey, name: str) -> bytes:
+    """Return a CSV file of a source. Raises DatasetError for one over the limit."""
     if survey.source.kind != "folder":
         return survey.tables[name]
     path = survey.source.path / name

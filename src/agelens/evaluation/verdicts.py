@@ -18,7 +18,7 @@ from agelens.evaluation.figures import Faces, face_values
 
 ENOUGH, ENOUGH_OF_A_BAND, ENOUGH_OF_A_GENDER = 200, 50, 20
 """Faces from which all together, an age band, and a gender are judged."""
-MIN_HALF = 150  # faces: with fewer, the levels of an interval are mostly chance
+ENOUGH_TO_ADAPT = 30  # faces from which a model can be adapted to them
 CLOSE = 0.02  # shares that are this close to what was promised hold
 YEAR = 1.0  # a bias under this, in years, counts as none
 LOOSE = 0.06  # a coverage that is known no better than to +- this is not said to hold
@@ -43,7 +43,7 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
         "rules": {
             "enough": ENOUGH, "enough_of_a_band": ENOUGH_OF_A_BAND, "close": CLOSE,
             "close_points": 100 * CLOSE, "year": YEAR, "loose_points": 100 * LOOSE,
-            "known_points": 100 * KNOWN, "enough_to_recalibrate": 2 * MIN_HALF,
+            "known_points": 100 * KNOWN, "enough_to_recalibrate": ENOUGH_TO_ADAPT,
             "faces_needed": FACES_NEEDED,
         },
         "intervals": {

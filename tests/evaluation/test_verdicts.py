@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from agelens.evaluation import verdicts
 from agelens.evaluation.bootstrap import Estimate
-from agelens.evaluation.recalibration import verdicts
 from labelled import draws
 
 

@@ -15,18 +15,15 @@ SPACE = {
 }
 
 
-def trials(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "trials.csv").read_text("utf-8").splitlines()))
-
-
 def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(
     small_data: Path, tmp_path: Path
 ) -> None:
-    def tune(count: int) -> Path:
-        return tuning.tune(RECIPE, SPACE, small_data, tmp_path, count, QUIET)
+    def tune(count: int) -> tuple[Path, list[dict[str, str]]]:
+        best = tuning.tune(RECIPE, SPACE, small_data, tmp_path, count, QUIET)
+        lines = (tmp_path / "trials.csv").read_text("utf-8").splitlines()
+        return best, list(csv.DictReader(lines))
 
-    best = tune(3)
-    rows = trials(tmp_path)
+    best, rows = tune(3)
     assert len(rows) == 3
     values = [float(row["validation_mae"]) for row in rows if row["state"] == "complete"]
     winner = next(row for row in rows if row["validation_mae"] == str(min(values)))
@@ -36,10 +33,8 @@ def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(
     assert (tmp_path / "history.svg").read_text("utf-8").startswith("<?xml")
     assert not list(tmp_path.rglob("*.safetensors"))
 
-    tune(3)
-    assert trials(tmp_path) == rows  # nothing left to do
-    tune(5)
-    after = trials(tmp_path)
+    assert tune(3)[1] == rows  # nothing left to do
+    _, after = tune(5)
     assert after[:3] == rows
     assert len(after) == 5
     assert len({row["optimizer.rate"] for row in after}) == 5  # none is proposed twice

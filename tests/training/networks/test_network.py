@@ -35,30 +35,24 @@ def runs(tmp_path: Path) -> list[Path]:
     return files
 
 
-def test_two_heads_for_chips_of_any_size() -> None:
-    net = Network(model()).eval()
-    for side in (32, 200):
-        age, female = net(torch.randint(0, 256, (3, side, side, 3), dtype=torch.uint8))
-        assert age.shape == (3, 117)
-        assert female.shape == (3,)
-
-
-def test_a_hidden_layer_and_frozen_stages() -> None:
-    net = Network(model(hidden=12, frozen=2))
-    assert net.age.in_features == 12
-    frozen = ("backbone.stages.0", "backbone.stages.1")
-    for name, parameter in net.named_parameters():
-        assert parameter.requires_grad != name.startswith(frozen)
-
-
-def test_features_may_stand_in_for_their_chips() -> None:
+def test_two_heads_for_chips_of_any_size_or_their_features() -> None:
     net = Network(model(hidden=12, frozen=3)).eval()
+    assert net.age.in_features == 12
+    for side in (32, 200):
+        chips = torch.randint(0, 256, (3, side, side, 3), dtype=torch.uint8)
+        age, female = net(chips)
+        assert (age.shape, female.shape) == ((3, 117), (3,))
+        features = net.extract_features(chips)
+        assert features.shape == (3, net.num_features)
+        assert all(map(torch.equal, net(features), (age, female)))
     assert net.features_frozen
     assert not Network(model()).features_frozen
-    chips = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
-    features = net.extract_features(chips)
-    assert features.shape == (4, net.num_features)
-    assert all(map(torch.equal, net(features), net(chips)))
+
+
+def test_frozen_stages_have_no_gradients() -> None:
+    for name, parameter in Network(model(frozen=2)).named_parameters():
+        frozen = name.startswith(("backbone.stages.0", "backbone.stages.1"))
+        assert parameter.requires_grad != frozen
 
 
 def test_standardised_features_have_mean_0_and_spread_1() -> None:

@@ -64,8 +64,10 @@ def export(
     calibrated = CalibratedNetwork(network, scaling).eval()
     example = torch.randint(0, 256, (2, CHIP, CHIP, 3), dtype=torch.uint8)
     partial = file.with_name(file.name + ".part")
+    log_level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        with _quiet():
+        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
             torch.onnx.export(
                 calibrated, (example,), partial, input_names=["chips"],
                 output_names=["age_probabilities", "age_years", "female_probability"],
@@ -83,6 +85,7 @@ def export(
             )
         partial.replace(file)
     finally:
+        logging.disable(log_level)
         partial.unlink(missing_ok=True)
     return difference
 
@@ -185,15 +188,3 @@ def calibrate_and_export(
         "interval": levels.table(),
     }
     return export(network, file, card, scaling, half=half)
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """Silence the exporter's log, warnings and prints, not its errors."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)

@@ -20,7 +20,9 @@ Messages say what failed, with its value, what was expected, and what to do. `ex
 exit code of the command line: 2 for wrong usage, 1 for other failures.
 """
 
+import copyreg
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,15 +32,9 @@ class AgelensError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __reduce__(self) -> tuple[Callable[..., "AgelensError"], tuple[type, str]]:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[type, str]]:
         # By its message, since constructors differ; process pools pickle errors too.
-        return _rebuild, (type(self), str(self))
-
-
-def _rebuild(kind: type[AgelensError], message: str) -> AgelensError:
-    error = kind.__new__(kind)
-    error.args = (message,)
-    return error
+        return copyreg.__newobj__, (type(self), str(self))
 
 
 class MissingExtra(AgelensError):
@@ -51,6 +47,13 @@ class MissingExtra(AgelensError):
             f"this needs the package {package!r}, which is not installed: "
             f"run  pip install 'agelens[{extra}]'"
         )
+
+
+def require(extra: str, *packages: str) -> None:
+    """Raise MissingExtra for the first of the packages that is not installed."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtra(package, extra)
 
 
 class SourceError(AgelensError):

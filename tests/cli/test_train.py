@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agelens.cli import options
 from agelens.cli.app import app
-from agelens.errors import ConfigError, DatasetError, MissingExtra, TrainingError
+from agelens.errors import ConfigError, DatasetError, MissingExtra, TrainingError, require
 from agelens.training.recipes.config import Config
 
 
@@ -51,7 +50,7 @@ def test_recipes_are_listed_and_shown_whole(tmp_path: Path) -> None:
 
 def test_a_missing_extra_says_what_to_install() -> None:
     with pytest.raises(MissingExtra, match=r"pip install 'agelens\[train\]'"):
-        options.need("train", "json", "no_such_package_anywhere")
+        require("train", "json", "no_such_package_anywhere")
 
 
 def test_backbones_are_listed_and_got(monkeypatch, tmp_path: Path) -> None:

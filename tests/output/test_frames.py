@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from agelens import errors
 from agelens.errors import MissingExtra
 from agelens.output import frames
 from agelens.results import Box, Gender, Landmarks, Prediction, Reason, Status
@@ -89,6 +90,6 @@ def test_supervision_gets_boxes_scores_and_labels() -> None:
 )  # fmt: skip
 def test_a_missing_package_names_its_extra(give, package: str, extra: str, monkeypatch) -> None:
     there = importlib.util.find_spec
-    monkeypatch.setattr(frames, "find_spec", lambda name: None if name == package else there(name))
+    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == package else there(name))
     with pytest.raises(MissingExtra, match=rf"{package}.*agelens\[{extra}\]"):
         give([person()])

@@ -377,7 +377,7 @@ def test_without_jinja2_it_says_what_to_install(
     world: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.setattr("agelens.cli.options.find_spec", lambda name: name != "jinja2" or None)
+    monkeypatch.setattr("agelens.errors.find_spec", lambda name: name != "jinja2" or None)
     with pytest.raises(MissingExtra, match=r"pip install 'agelens\[data\]'"):
         raise run(command, world.good, "-o", tmp_path / "r").exception
     assert not (tmp_path / "r").exists()

@@ -7,6 +7,7 @@ import typer
 from typer import Argument, Option
 
 from agelens.cli import console, options
+from agelens.errors import require
 
 if TYPE_CHECKING:
     from agelens.batch.progress import Progress
@@ -46,7 +47,7 @@ def batch(
       agelens batch list.csv --output answers --workers 8 --dry-run
       agelens batch 's3://bucket/shards/{000..099}.tar' -o s3://bucket/answers --engine ray
     """
-    options.need("batch", "polars")
+    require("batch", "polars")
     from agelens.batch.run import ENGINES, start
     from agelens.batch.worker import Options
     from agelens.provenance import available_cores
@@ -55,7 +56,7 @@ def batch(
     if address is not None and engine != "ray":
         raise typer.BadParameter("only with --engine ray", param_hint="--address")
     if engine == "ray":
-        options.need("scale", "ray")
+        require("scale", "ray")
     values = asdict(prediction)
     model = values.pop("model")
     settings = Options(**values, max_faces=max_faces, chips=chips)

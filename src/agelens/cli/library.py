@@ -56,8 +56,7 @@ def show_recipe(name: Annotated[str, Argument(help="A recipe's name or TOML file
 
       agelens recipes show finetune > mine.toml
     """
-    options.need_train()
-    options.need("train", "tomli_w")
+    options.need_train("tomli_w")
     import tomli_w
 
     from agelens.cli.train import read
@@ -123,6 +122,7 @@ def get_backbone(
     from agelens.training.networks.backbones import CATALOGUE, fetch
 
     options.one_of(name, CATALOGUE, "NAME")
-    with console.working(f"getting {name}"):
+    with console.stages() as progress:
+        progress(f"getting {name}", 0, None)
         path = fetch(name, source)
     console.result(path)

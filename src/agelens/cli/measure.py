@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from agelens.cli import console, options
+from agelens.errors import require
 
 
 def evaluate(
@@ -41,7 +42,7 @@ def evaluate(
       agelens evaluate runs/finetune runs/scratch --data utkface --split 0 --flip
       agelens evaluate my.onnx --data utkface --pipeline --output checked
     """
-    options.need("data", "polars")
+    require("data", "polars")
     from agelens.evaluation.evaluate import PARTS, Evaluator, model_name
     from agelens.inference.runtime import Model
 
@@ -150,7 +151,7 @@ def report(
       agelens report scratch=runs/scratch/evaluation-split0-test-flip \\
         finetune=runs/finetune/evaluation-split0-test-flip --data utkface --output report
     """
-    options.need("data", "polars", "jinja2", "matplotlib")
+    require("data", "polars", "jinja2", "matplotlib")
     from agelens.reports.comparison.report import write
 
     with console.stages() as progress:
@@ -183,7 +184,7 @@ def card(
       agelens card runs/finetune --output cards/finetune
       agelens card default --evaluation evaluation/default-split0-test --output docs
     """
-    options.need("data", "polars", "jinja2", "matplotlib")
+    require("data", "polars", "jinja2", "matplotlib")
     from agelens.reports.model_card import write as write_card
 
     made = write_card(
@@ -221,9 +222,9 @@ def audit_model(
       agelens audit-model --data mine --recalibrate --output audited
       agelens predict photo.jpg --model audited/recalibrated.onnx
     """
-    options.need("data", "polars", "jinja2", "matplotlib", "scipy")
+    require("data", "polars", "jinja2", "matplotlib", "scipy")
     if recalibrate:
-        options.need("data", "onnx")
+        require("data", "onnx")
     from agelens.reports.model_audit import Plan, audit
 
     plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
@@ -258,7 +259,7 @@ def adapt(
       agelens adapt default --data mine -o mine.onnx
       agelens predict photo.jpg --model mine.onnx
     """
-    options.need("data", "polars", "matplotlib", "scipy", "onnx")
+    require("data", "polars", "matplotlib", "scipy", "onnx")
     from agelens.reports.adaptation import adapt as adapt_model
 
     with console.stages() as progress:

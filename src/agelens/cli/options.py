@@ -4,7 +4,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from agelens.cli import console
-from agelens.errors import MissingExtra
+from agelens.errors import require
 
 if TYPE_CHECKING:
     from agelens.output.tables import Writer
@@ -179,13 +178,6 @@ def writer_of(form: str) -> "type[Writer]":
     return WRITERS[one_of(form, WRITERS, "--format")]
 
 
-def need(extra: str, *packages: str) -> None:
-    """Raise MissingExtra for the first of the packages that is not installed."""
-    for package in packages:
-        if find_spec(package) is None:
-            raise MissingExtra(package, extra)
-
-
-def need_train() -> None:
+def need_train(*further: str) -> None:
     """Raise MissingExtra if a package of the extra `train` is not installed."""
-    need("train", "torch", "pydantic", "polars", "safetensors", "onnx", "onnxscript")
+    require("train", "torch", "pydantic", "polars", "safetensors", "onnx", "onnxscript", *further)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from agelens.cli import console, options
-from agelens.errors import ConfigError, SourceError
+from agelens.errors import ConfigError, SourceError, require
 
 if TYPE_CHECKING:
     from agelens.serving.settings import Settings
@@ -64,7 +64,7 @@ def serve(
       curl -F files=@photo.jpg http://127.0.0.1:8000/v1/predict
       agelens serve --host 0.0.0.0 --api-keys keys.txt --json-logs
     """
-    options.need("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpcore")
+    require("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart", "httpcore")
     from agelens.inference.runtime import locate
     from agelens.serving.settings import Settings
 

@@ -8,6 +8,7 @@ import typer
 from typer import Option
 
 from agelens.cli import console, options
+from agelens.errors import require
 
 if TYPE_CHECKING:
     from agelens.training.experiments.stages import Stage, Trainer
@@ -58,7 +59,7 @@ def train(
     options.need_train()
     shared = workers > 1 or address is not None
     if shared:
-        options.need("scale", "ray")
+        require("scale", "ray")
     from agelens.training.experiments import stages
 
     files = {"data.exclude": exclude, "data.downweight": downweight}
@@ -114,8 +115,7 @@ def tune(
       agelens tune finetune --data utkface --trials 20 --set data.share=0.33 \\
         --set schedule.epochs=3
     """
-    options.need_train()
-    options.need("train", "optuna", "tomli_w", "matplotlib")
+    options.need_train("optuna", "tomli_w", "matplotlib")
     from agelens.training.experiments import tuning
 
     checked = read(recipe, config, change)

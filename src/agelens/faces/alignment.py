@@ -1,7 +1,5 @@
 """Align faces: cut chips onto the five-landmark template of the training chips."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,11 +42,3 @@ def warp(picture: Picture, landmarks: Landmarks, size: int = SIDE) -> Picture:
     matrix = similarity(landmarks.array(), TEMPLATE * (size / SIDE))
     inverse = np.linalg.inv(matrix[:, :2])
     return cut(picture, np.column_stack([inverse, -inverse @ matrix[:, 2]]), size)
-
-
-def warp_all(picture: Picture, faces: Sequence[Landmarks], size: int = SIDE) -> Picture:
-    """Cut the aligned chips around N faces: uint8 (N, size, size, 3)."""
-    chips = np.empty((len(faces), size, size, 3), np.uint8)
-    for chip, landmarks in zip(chips, faces, strict=True):
-        chip[:] = warp(picture, landmarks, size)
-    return chips

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import AgelensError, ConfigError
-from agelens.faces.alignment import warp_all
+from agelens.faces.alignment import warp
 from agelens.faces.detector import Detector
 from agelens.faces.prefetch import prefetch
 from agelens.faces.quality import quality_issues
@@ -111,11 +111,12 @@ class FacePipeline:
                     large = [f for f in found if min(f.box.width, f.box.height) >= least]
                     faces = large[: self._settings.max_faces]
                 with self._seconds.timed("align"):
-                    landmarks = [face.landmarks for face in faces]
-                    cut = warp_all(picture, landmarks, CHIP)
+                    cut = np.empty((len(faces), CHIP, CHIP, 3), np.uint8)
+                    for chip, face in zip(cut, faces, strict=True):
+                        chip[:] = warp(picture, face.landmarks, CHIP)
                     issues = [
-                        quality_issues(chip, points, width, height)
-                        for chip, points in zip(cut, landmarks, strict=True)
+                        quality_issues(chip, face.landmarks, width, height)
+                        for chip, face in zip(cut, faces, strict=True)
                     ]
         except AgelensError as error:
             none = np.zeros((0, CHIP, CHIP, 3), np.uint8)

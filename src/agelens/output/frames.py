@@ -5,12 +5,11 @@ None of the three is a dependency: each function imports its package when called
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from agelens.errors import MissingExtra
+from agelens.errors import require
 from agelens.output import tables
 from agelens.results import Prediction
 
@@ -39,7 +38,7 @@ def to_polars(
     Values are rounded as in the other outputs. Raises MissingExtra without Polars, ValueError if
     `files` and pictures differ in number.
     """
-    _require("polars", "frames")
+    require("frames", "polars")
     import polars as pl
 
     kinds: dict[str, Any] = {"face": pl.Int64, **dict.fromkeys(TEXT_COLUMNS, pl.String)}
@@ -54,7 +53,7 @@ def to_pandas(
     distribution: bool = False,
 ) -> "pandas.DataFrame":  # fmt: skip
     """Return the same as a pandas frame; see `to_polars`."""
-    _require("pandas", "frames")
+    require("frames", "pandas")
     import pandas as pd
 
     kinds = {"face": "int64", **dict.fromkeys(TEXT_COLUMNS, "string")}
@@ -72,7 +71,7 @@ def to_supervision(predictions: Iterable[Prediction]) -> "supervision.Detections
     (None if not given), `status` and `label` ("woman, 34 (28-41)") as objects. Predictions of
     aligned chips have no box and raise ValueError. Raises MissingExtra without supervision.
     """
-    _require("supervision", "supervision")
+    require("supervision", "supervision")
     import supervision as sv
 
     faces = list(predictions)
@@ -81,19 +80,15 @@ def to_supervision(predictions: Iterable[Prediction]) -> "supervision.Detections
         if face.box is None or face.detection_score is None:
             raise ValueError(f"face {i} has no box, because its input was an aligned chip")
         boxes[i], scores[i] = astuple(face.box), face.detection_score
-    numbers = {
-        "age": [face.age for face in faces],
-        "age_low": [face.age_interval[0] for face in faces],
-        "age_high": [face.age_interval[1] for face in faces],
-        "female_probability": [face.female_probability for face in faces],
-        "doubt": [face.error_probability for face in faces],
-    }
+    names = ("age", "age_low", "age_high", "female_probability", "doubt")
+    numbers = [(x.age, *x.age_interval, x.female_probability, x.error_probability) for x in faces]
+    columns = np.array(numbers, float).reshape(len(faces), len(names)).T
     words = {
         "gender": [face.gender and face.gender.value for face in faces],
         "status": [face.status.value for face in faces],
         "label": [str(face) for face in faces],
     }
-    data: dict[str, Any] = {name: np.array(values, float) for name, values in numbers.items()}
+    data: dict[str, Any] = dict(zip(names, columns, strict=True))
     data |= {name: np.array(values, object) for name, values in words.items()}
     return sv.Detections(xyxy=boxes, confidence=scores, data=data)
 
@@ -118,8 +113,3 @@ def _rows(
             if distribution:
                 rows[-1]["age_probabilities"] = face.to_dict(distribution=True)["age_probabilities"]
     return rows
-
-
-def _require(package: str, extra: str) -> None:
-    if find_spec(package) is None:
-        raise MissingExtra(package, extra)

@@ -14,7 +14,7 @@ from runs import QUIET, StoppedError, figures, stop_after, tiny
 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agelens.cli.options.find_spec", lambda name: name != "ray" or None)
+    monkeypatch.setattr("agelens.errors.find_spec", lambda name: name != "ray" or None)
     words = ["train", "tiny", "--data", "d", "--run", "r", "--workers", "2"]
     with pytest.raises(MissingExtra, match=r"pip install 'agelens\[scale\]'"):
         CliRunner().invoke(app, words, catch_exceptions=False)

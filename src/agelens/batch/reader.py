@@ -18,7 +18,7 @@ from agelens.batch.ledger import Unit
 from agelens.batch.listing import Kind
 from agelens.data import archives
 from agelens.errors import AgelensError, DatasetError, SourceError, SourceUnreachable
-from agelens.faces.prefetch import prefetch
+from agelens.faces.pipeline import prefetch
 from agelens.images.decode import DEFAULT_LIMITS, SUFFIXES
 
 PREFETCH = 8  # files fetched at once

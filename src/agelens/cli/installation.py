@@ -110,10 +110,9 @@ def doctor(
         console.out.print_json(json.dumps(result), indent=2, highlight=False)
     else:
         for extra in extras:
-            state, advice = "extra   ", ""
-            if extra.missing:
-                state, lacks = "not here", ", ".join(extra.missing)
-                advice = f" (lacks {lacks}: pip install 'agelens[{extra.name}]')"
+            lacks = ", ".join(extra.missing)
+            advice = f" (lacks {lacks}: pip install 'agelens[{extra.name}]')" if lacks else ""
+            state = "not here" if lacks else "extra   "
             console.result(f"{state} {extra.name}: {extra.gives}{advice}")
     if not healthy:
         console.fail("something is broken: see above")

@@ -65,8 +65,10 @@ def watch(
       agelens watch rtsp://camera.example/stream --format jsonl --per-frame
     """
     from agelens.cli.predict import People
+    from agelens.images.resample import shrink
     from agelens.output.tables import replacing
     from agelens.video.reader import pyav, without_password
+    from agelens.video.writer import Recording
 
     writer = options.writer_of(form)
     if record is not None:
@@ -90,14 +92,18 @@ def watch(
         target = nullcontext(sys.stdout) if output is None else replacing(output)
         out = writer(stack.enter_context(target), clips=True)
         people, end = People(out, name, per_frame, min_views), 0.0
-        write_recording = stack.enter_context(_recording(record))
+        film = None if record is None else stack.enter_context(replacing(record, "wb"))
+        recording: Recording | None = None
         handlers = stack.enter_context(console.on_signals(stop))
         try:
             with open_view(window) as show:
                 for moment in moments:
                     end = moment.time
                     people.add(moment)
-                    write_recording(moment)
+                    if film is not None:
+                        height, width = moment.picture.shape[:2]
+                        recording = recording or stack.enter_context(Recording(film, width, height))
+                        recording.add(shrink(_annotated(moment), *recording.size), moment.time)
                     is_over = seconds is not None and end >= seconds
                     if not show(moment) or stopped.is_set() or is_over:
                         break
@@ -109,28 +115,6 @@ def watch(
         out.close()
     if failure is not None:
         raise failure
-
-
-@contextmanager
-def _recording(target: Path | None) -> "Iterator[Callable[[Moment], None]]":
-    """Yield a function that writes an annotated moment to the file, complete in the end."""
-    if target is None:
-        yield lambda moment: None
-        return
-    from agelens.images.resample import shrink
-    from agelens.output.tables import replacing
-    from agelens.video.writer import Recording
-
-    with replacing(target, "wb") as stream, ExitStack() as stack:
-        opened: list[Recording] = []
-
-        def write(moment: "Moment") -> None:
-            if not opened:  # the size is known only now
-                height, width = moment.picture.shape[:2]
-                opened.append(stack.enter_context(Recording(stream, width, height)))
-            opened[0].add(shrink(_annotated(moment), *opened[0].size), moment.time)
-
-        yield write
 
 
 def _annotated(moment: "Moment") -> "Picture":

@@ -31,7 +31,7 @@ from agelens.data.source import Member, Report, Source
 from agelens.errors import DatasetError, PictureError, SourceError
 from agelens.faces.alignment import SIDE, TEMPLATE, similarity
 from agelens.faces.detector import Detector
-from agelens.faces.prefetch import prefetch
+from agelens.faces.pipeline import prefetch
 from agelens.images import decode
 from agelens.images.resample import cut
 from agelens.results import Landmarks

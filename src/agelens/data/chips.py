@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agelens.data.dataset import Dataset
 from agelens.data.storage import read_object
 from agelens.errors import PictureError
-from agelens.faces.prefetch import prefetch
+from agelens.faces.pipeline import prefetch
 from agelens.images import decode as images
 from agelens.inference.runtime import CHIP
 

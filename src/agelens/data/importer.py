@@ -23,7 +23,7 @@ from agelens.data.readers.reader import Labelled, Reader, Survey
 from agelens.data.readers.registry import recognise
 from agelens.data.source import Report, Source
 from agelens.errors import BadPicture, DatasetError, PictureError, SourceError
-from agelens.faces.prefetch import prefetch
+from agelens.faces.pipeline import prefetch
 from agelens.images import decode
 
 MIN_SIDE = 16  # pixels

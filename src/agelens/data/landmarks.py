@@ -22,7 +22,7 @@ from agelens.data.dataset import Dataset
 from agelens.data.labels import photo_key
 from agelens.data.storage import read_rejects, resumable, write_atomic, write_csv, write_parquet
 from agelens.errors import BadLabel, DatasetError, MissingExtra, PictureError
-from agelens.faces.prefetch import prefetch
+from agelens.faces.pipeline import prefetch
 from agelens.images import sources
 from agelens.images.decode import Picture
 from agelens.inference.runtime import CHIP

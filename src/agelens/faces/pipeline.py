@@ -1,9 +1,11 @@
 """Detect the faces of each picture and cut one aligned chip per face, prefetching the next ones."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -12,7 +14,6 @@ from numpy.typing import NDArray
 from agelens.errors import AgelensError, ConfigError
 from agelens.faces.alignment import warp
 from agelens.faces.detector import Detector
-from agelens.faces.prefetch import prefetch
 from agelens.faces.quality import quality_issues
 from agelens.images import sources
 from agelens.images.decode import Picture
@@ -20,6 +21,9 @@ from agelens.images.sources import Source
 from agelens.inference.runtime import CHIP
 from agelens.provenance import Stopwatch
 from agelens.results import Face, Reason
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class FaceDetector(Protocol):
@@ -132,3 +136,38 @@ class FacePipeline:
         if self._threads == 1:
             return map(process, pictures)
         return prefetch(process, pictures, self._threads, "agelens")
+
+
+def prefetch(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int,
+    name: str = "",
+    *,
+    ahead: int | None = None,
+    size: Callable[[Item], int] = lambda item: 0,
+    max_size: int = 0,
+) -> Iterator[Result]:
+    """Map a function over an iterable in background threads, a few items ahead, in order.
+
+    Up to `ahead` items (default: `threads`) are in progress or wait for the consumer, and fewer
+    where their sizes add up to more than `max_size`. Items are taken as they are needed, so the
+    iterable may be endless. If the consumer stops, nothing more is started. An exception of the
+    function is raised where its result would have come.
+    """
+    pending: deque[tuple[Future[Result], int]] = deque()
+    held = 0
+    with ThreadPoolExecutor(threads, name) as pool:
+        try:
+            for item in items:
+                pending.append((pool.submit(function, item), size(item)))
+                held += pending[-1][1]
+                while len(pending) > (ahead or threads) or held > max_size:
+                    future, released = pending.popleft()
+                    held -= released
+                    yield future.result()
+            while pending:
+                yield pending.popleft()[0].result()
+        finally:
+            for future, _ in pending:
+                future.cancel()

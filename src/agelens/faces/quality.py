@@ -2,17 +2,15 @@
 
 Measured are its size, sharpness and brightness, and the share beyond the picture's edge. Each
 threshold stands where the age error of the shipped model has risen by a quarter, on validation
-faces that were shrunk, blurred, darkened and so on; `benchmarks/uncertainty.py` finds them and
-measures how often each is right. Sunglasses and slightly turned heads are not reported, since
-errors there are hardly larger.
+faces that were shrunk, blurred, darkened and so on (`benchmarks/uncertainty.py`). Sunglasses and
+slightly turned heads are not reported, since errors there are hardly larger.
 
-A face with none of these issues may still be out of distribution: covered from the nose down,
-turned far away, or upside down. Its edge orientations (N. Dalal, B. Triggs, "Histograms of oriented
-gradients", 2005) are reconstructed from the first twenty principal components of training faces (as
-in M. Turk, A. Pentland, "Eigenfaces for recognition", 1991); the squared reconstruction error is
-the score. Grey values do not work: a mask is smoother than a face, so it is reconstructed better.
-`benchmarks/out_of_distribution.py` fits `out_of_distribution.npz` and chooses the threshold that
-one validation face in a hundred exceeds.
+A face with none of these issues may still be out of distribution: covered, turned far away, or
+upside down. Its edge orientations (N. Dalal, B. Triggs, "Histograms of oriented gradients", 2005)
+are reconstructed from the first twenty principal components of training faces (as in M. Turk,
+A. Pentland, "Eigenfaces for recognition", 1991); the squared error is the score. Grey values do not
+work: a mask is smoother than a face. `benchmarks/out_of_distribution.py` fits the components and
+the threshold, which one validation face in a hundred exceeds.
 """
 
 import math

@@ -13,7 +13,7 @@ from agelens.data.audit.duplicates import WORDS, perceptual_hash
 from agelens.data.dataset import Dataset
 from agelens.data.storage import read_rejects
 from agelens.errors import PictureError
-from agelens.faces.prefetch import prefetch
+from agelens.faces.pipeline import prefetch
 from agelens.images import decode
 from agelens.images.decode import Picture
 

@@ -49,13 +49,6 @@ def test_a_person_on_a_photo(predictor, astronaut) -> None:
     assert 0.7 < one.detection_score <= 1
 
 
-def test_paths_bytes_and_arrays_agree(predictor, astronaut, astronaut_path) -> None:
-    (expected,) = predictor.predict(astronaut)
-    for kind in (str(astronaut_path), astronaut_path.read_bytes(), Image.fromarray(astronaut)):
-        (one,) = predictor.predict(kind)
-        assert (one.age, one.box) == (expected.age, expected.box), type(kind)
-
-
 def test_several_pictures_give_the_same_as_one_by_one(predictor, astronaut, family) -> None:
     mixed = [astronaut, flat(90, 300), family, *(np.rot90(astronaut, k) for k in (1, 2, 3))]
     together = predictor.predict(mixed)

@@ -34,7 +34,7 @@ class AgelensError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[type, str]]:
         # By its message, since constructors differ; process pools pickle errors too.
-        return copyreg.__newobj__, (type(self), str(self))
+        return copyreg.__newobj__, (type(self), str(self))  # type: ignore[attr-defined]
 
 
 class MissingExtra(AgelensError):

@@ -104,10 +104,3 @@ def test_completion_offers_commands_and_options(shell: str) -> None:
     assert "predict" in offered and "serve" not in offered
     assert "--annotate" in complete("agelens predict --ann")
     assert "out-of-fold" in complete("agelens data out")
-
-
-def test_the_completion_script_can_be_shown(monkeypatch) -> None:
-    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
-    result = CliRunner().invoke(app, ["--show-completion", "zsh"], prog_name="agelens")
-    assert result.exit_code == 0
-    assert "#compdef agelens" in result.stdout

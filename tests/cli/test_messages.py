@@ -1,4 +1,4 @@
-"""How the command line speaks: --quiet, --json-logs, NO_COLOR."""
+"""How the command line speaks: --quiet and --json-logs."""
 
 import json
 import logging
@@ -8,7 +8,6 @@ from subprocess import CompletedProcess
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from agelens.cli import console
 from labelled import faces, write_folder
@@ -97,15 +96,3 @@ def test_log_records_are_printed_as_lines(capsys, reset_messages) -> None:
     logger.warning("served [%s]", "b.jpg")
     printed = capsys.readouterr().err
     assert re.fullmatch(r"\d{4}-\S+ WARNING served \[b.jpg\]\n", printed)
-
-
-def test_no_color_is_honoured(capsys, monkeypatch) -> None:
-    colour = re.compile(r"\x1b\[[\d;]*3[0-7]m")
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    for no_color in ("", "1"):
-        monkeypatch.setenv("NO_COLOR", no_color)
-        monkeypatch.setattr(console, "err", Console(stderr=True))
-        console.fail("none.jpg")
-        printed = capsys.readouterr().err
-        assert "none.jpg" in printed
-        assert bool(colour.search(printed)) is not bool(no_color)

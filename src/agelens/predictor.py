@@ -30,8 +30,7 @@ from agelens.video.reader import Clip
 
 __all__ = ["BATCH", "PENDING_PIXELS", "Answer", "Input", "Predictor", "load"]
 
-PENDING_PIXELS = 32_000_000
-"""Most pixels of pictures that are kept while a batch fills (96 MB)."""
+PENDING_PIXELS = 32_000_000  # most pixels of pictures kept while a batch fills (96 MB)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

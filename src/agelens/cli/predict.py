@@ -170,9 +170,8 @@ class _AnnotatedFolder:
 
     def free(self, name: str | Path, ending: str) -> Path:
         """Reserve a file name; a second file of that name, or an input, gets a number."""
-        stem = Path(name).stem
-        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-        targets = (self._folder / f"{one}{ending}" for one in names)
+        numbers = chain([""], (f"-{number}" for number in count(2)))
+        targets = (self._folder / f"{Path(name).stem}{number}{ending}" for number in numbers)
         target = next(one for one in targets if one.resolve() not in self._taken)
         self._taken.add(target.resolve())
         return target

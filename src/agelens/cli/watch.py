@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from agelens.video.pipeline import Moment, Track
 
 Show: TypeAlias = "Callable[[Moment], bool]"
-RECENT = 3.0
-"""Seconds for which a person who is no longer visible stays in the terminal's table."""
+RECENT = 3.0  # seconds for which a person who is gone stays in the terminal's table
 
 
 def watch(

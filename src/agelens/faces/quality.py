@@ -25,12 +25,10 @@ from agelens.faces.alignment import SIDE, TEMPLATE, similarity
 from agelens.images.decode import Picture
 from agelens.results import Landmarks, Reason
 
-CENTRE = slice(SIDE // 5, SIDE - SIDE // 5)
-"""Rows and columns of a chip with eyes, nose and mouth, without hair and background."""
+CENTRE = slice(SIDE // 5, SIDE - SIDE // 5)  # eyes, nose and mouth: no hair, no background
 
 FITTED = Path(__file__).with_name("out_of_distribution.npz")
-MIDDLE = slice(20, 180)
-"""Rows and columns from the eyebrows to the chin, which count for the out-of-distribution score."""
+MIDDLE = slice(20, 180)  # eyebrows to chin, for the out-of-distribution score
 
 _GRID = np.linspace(CENTRE.start, CENTRE.stop, 13)
 _GRID_POINTS = np.stack(np.meshgrid(_GRID, _GRID), axis=-1).reshape(-1, 2)

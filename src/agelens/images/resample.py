@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from agelens.images.decode import Picture
 
-MOST_SAMPLES = 4
-"""Samples per target pixel and axis; beyond, the source is first averaged in blocks."""
+MOST_SAMPLES = 4  # per target pixel and axis; beyond, the source is first averaged in blocks
 
 
 def cut(picture: Picture, to_source: NDArray[np.float64], size: int) -> Picture:

@@ -21,16 +21,15 @@ from agelens.images import decode
 from agelens.images.decode import DEFAULT_LIMITS, Picture
 from agelens.images.resample import shrink
 
+# One picture: a path, encoded bytes, uint8 RGB (H, W, 3) or grey (H, W), or a PIL image
 Input: TypeAlias = str | Path | bytes | NDArray[np.uint8] | Image.Image
-"""One picture: a path, encoded bytes, uint8 RGB (H, W, 3) or grey (H, W), or a PIL image."""
 STANDARD_INPUT = "-"
 CLIP_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv"}
     | {".webm", ".wmv"}
 )
 """File endings of clips in a folder, in lower case."""
-HEAD = 512
-"""Number of bytes that `is_clip` needs."""
+HEAD = 512  # bytes that `is_clip` needs
 _STILLS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"jpeg")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
 _CLIPS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\x01\xba", b"\0\0\x01\xb3",

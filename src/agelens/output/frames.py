@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import polars
     import supervision
 
+# The result of `Predictor.predict`: the faces of one picture, or a list of such lists
 Answers: TypeAlias = Iterable[Prediction] | Iterable[Sequence[Prediction]]
-"""The result of `Predictor.predict`: the faces of one picture, or a list of such lists."""
 
 TEXT_COLUMNS = ("file", "gender", "status", "reasons")
 COLUMNS = tuple(name for name in tables.COLUMNS if name != "error")

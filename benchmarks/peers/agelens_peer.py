@@ -4,7 +4,7 @@ from pathlib import Path
 
 from worker import Answer, Peer, Picture, parser, serve
 
-from agelens.faces.alignment import warp_all
+from agelens.faces.alignment import warp
 from agelens.faces.detector import Detector
 from agelens.inference.runtime import CHIP, Model
 from agelens.predictor import Predictor
@@ -30,8 +30,8 @@ def main() -> None:
     def cut(picture: Picture) -> Picture | None:
         if given.chips:
             return picture[None]
-        faces = detector.detect(picture)[:1]
-        return warp_all(picture, [face.landmarks for face in faces], CHIP) if faces else None
+        faces = detector.detect(picture)  # largest first
+        return warp(picture, faces[0].landmarks, CHIP)[None] if faces else None
 
     def network(chips: Picture) -> None:
         model.run(chips)

@@ -17,8 +17,7 @@ from agelens.data.labels import read_gender
 from agelens.data.readers.csv_files import Columns, rows
 from agelens.errors import AgelensError, DatasetError, SourceError
 from agelens.evaluation.adaptation.parts import LabelledOutputs
-from agelens.faces.pipeline import FacePipeline, PictureFaces, Settings
-from agelens.faces.prefetch import prefetch
+from agelens.faces.pipeline import FacePipeline, PictureFaces, Settings, prefetch
 from agelens.images.sources import Source
 from agelens.inference.runtime import BATCH, CHIP, Model
 

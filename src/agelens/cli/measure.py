@@ -268,7 +268,7 @@ def adapt(
         )
     if done.rejects:
         name, reason = done.rejects[0]
-        console.warn(f"{len(done.rejects):,} pictures left out, the first {name!r}: {reason}")
+        console.warn(f"pictures left out: {len(done.rejects):,}, the first {name!r}: {reason}")
     if not done.found["people_named"].value:
         console.note(
             "no column person: near copies of a photo stay together, but a person may be both "

@@ -62,8 +62,7 @@ def import_(
     _note_earlier(dest, imported.already, imported.before, "files")
     console.table(("dataset", str(dest)), _summary(imported))
     samples = imported.dataset.samples
-    photos = int((samples["width"] != samples["height"]).sum())
-    if photos:
+    if photos := int((samples["width"] != samples["height"]).sum()):
         console.warn(
             f"{photos:,} of {len(samples):,} pictures are not square, so they are not aligned "
             "chips: cut the faces out with  agelens data align  and import those"
@@ -171,11 +170,10 @@ def predict_out_of_fold(
 
     if threads:
         torch.set_num_threads(threads)
-    dataset = Dataset(data)
     path = output or data / "out-of-fold.parquet"
     with console.bar() as progress:
         table, about = answers.predict_out_of_fold(
-            dataset, progress, tuple(backbone or answers.BACKBONES), seeds, split
+            Dataset(data), progress, tuple(backbone or answers.BACKBONES), seeds, split
         )
     answers.write(table, about, path)
     console.note(
@@ -291,6 +289,8 @@ def _summary(imported: "Imported") -> list[tuple[str, str]]:
     count, ages = len(samples), samples["age"].to_list()
     genders = dict(samples["gender"].value_counts().iter_rows())
     folds = dict(samples["fold"].value_counts().iter_rows())
+    has_ranges = "age_low" in samples.columns
+    people = samples["subject"].n_unique() if "subject" in samples.columns else 0
     partly = f" for {imported.published_folds:,}, hashed for the others"
     rows = [
         ("recognised", imported.recognised),
@@ -302,14 +302,8 @@ def _summary(imported: "Imported") -> list[tuple[str, str]]:
         ("male", f"{genders.get('male', 0):,}"),
         ("gender unknown", f"{genders[None]:,}" if None in genders else ""),
         ("folds 0 to 9", " ".join(f"{folds.get(fold, 0):,}" for fold in range(10))),
-        (
-            "ages are ranges",
-            "age is the middle; of an open range its start" * ("age_low" in samples),
-        ),
-        (
-            "people",
-            f"{samples['subject'].n_unique():,}, each in one fold" if "subject" in samples else "",
-        ),
+        ("ages are ranges", "age is the middle; of an open range its start" * has_ranges),
+        ("people", f"{people:,}, each in one fold" * bool(people)),
         ("folds from", "published folds v1" + partly * (imported.published_folds < count)),
     ]
     return [row for row in rows if row[1]]

@@ -1,5 +1,3 @@
-"""The store, the plan and the ledger: whole files, stable units, commits that are found again."""
-
 from pathlib import Path
 from unittest.mock import Mock
 

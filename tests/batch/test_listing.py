@@ -1,5 +1,3 @@
-"""SOURCE: folders, globs, manifests, shards and tables, and what is wrong with them."""
-
 import io
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""The local engine: every picture once, whatever is killed, full, gone or damaged."""
-
 import os
 import signal
 from pathlib import Path

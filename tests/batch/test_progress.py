@@ -1,5 +1,3 @@
-"""Progress: counts, speed, share and time left, over one run and over a resumed one."""
-
 from types import SimpleNamespace
 
 from agelens.batch.ledger import Part, Totals

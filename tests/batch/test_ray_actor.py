@@ -1,5 +1,3 @@
-"""The actor of the Ray engine, without a cluster; test_ray_engine.py has one."""
-
 import pickle
 from dataclasses import replace
 from pathlib import Path

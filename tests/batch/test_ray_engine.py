@@ -1,5 +1,3 @@
-"""The Ray engine, on a real cluster of several nodes on this machine (needs the extra scale)."""
-
 import os
 import signal
 import socket
@@ -105,7 +103,6 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(full: Path) -> Iterator["Cluster"]:
-    """Give a cluster of three nodes; this process is connected to the first."""
     (full.parent / "sitecustomize.py").write_text(FULL.format(flag=str(full)))
     paths = [str(full.parent), str(Path(__file__).parents[2] / "src")]
     with pytest.MonkeyPatch.context() as patch:

@@ -1,5 +1,3 @@
-"""Pictures of a unit: files, shards and tables, near and far, and what becomes of damaged ones."""
-
 import tarfile
 from pathlib import Path
 from unittest.mock import Mock

@@ -1,5 +1,3 @@
-"""Object stores: a run from and to a real S3-speaking server, with failures and slow answers."""
-
 import io
 import itertools
 import time
@@ -23,8 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # moto's and botocore's own
 
 
 class Store:
-    """S3 on loopback, whose answers a test can disturb."""
-
     def __init__(self) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import make_server

@@ -1,5 +1,3 @@
-"""The rows of a part: one for each face, one for each picture without."""
-
 import io
 from dataclasses import asdict
 from pathlib import Path

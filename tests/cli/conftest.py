@@ -1,5 +1,3 @@
-"""Shared by the tests of the command line: `agelens WORDS...` in this process."""
-
 import signal
 import sys
 from collections.abc import Callable

@@ -1,5 +1,3 @@
-"""The command line as a whole: groups, version, typos, help, reference and shell completion."""
-
 import re
 import shlex
 from collections.abc import Iterator
@@ -16,7 +14,6 @@ REFERENCE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
 
 
 def commands(command, name: str) -> Iterator[tuple[str, object]]:
-    """Give a command and all below it, each with its full name."""
     yield name, command
     for word, child in getattr(command, "commands", {}).items():
         yield from commands(child, f"{name} {word}")
@@ -42,12 +39,10 @@ def test_version_and_help(agelens) -> None:
 )
 def test_a_typo_ends_with_2_and_a_suggestion(agelens, words: list[str], meant: str) -> None:
     done = agelens(*words)
-    assert done.returncode == 2
-    assert meant in done.stderr
+    assert done.returncode == 2 and meant in done.stderr
 
 
 def examples(command) -> list[str]:
-    """Give the lines under "Examples", a line that ends in a backslash with the next."""
     parts = re.split(r"^\[bold\]Examples?\[/\]$", command.help or "", flags=re.M)
     assert len(parts) == 2, "expected one line [bold]Examples[/]"
     text = re.sub(r"\\\n\s*", "", parts[1].replace("\b", ""))
@@ -69,8 +64,7 @@ def test_help_has_examples_that_are_valid_calls(name: str, command) -> None:
         except typer.BadParameter as error:  # of a path that is not there, no more can be asked
             assert "does not exist" in str(error), f"{line}: {error}"
     result = CliRunner().invoke(app, [*name.split()[1:], "--help"])
-    assert result.exit_code == 0
-    assert "Usage:" in result.stdout
+    assert result.exit_code == 0 and "Usage:" in result.stdout
     if not hasattr(command, "commands"):
         options = {word for p in command.params for word in p.opts}
         assert {"--quiet", "-q", "--json-logs"} <= options
@@ -90,12 +84,10 @@ def test_every_command_is_in_the_reference(name: str, command) -> None:
 def test_completion_offers_commands_and_options(shell: str) -> None:
     def complete(words: str) -> str:
         environment = {
-            "_AGELENS_COMPLETE": f"complete_{shell}",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split(" ")) - 1),
-            "_TYPER_COMPLETE_ARGS": words,
+            "_AGELENS_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": words,
+            "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1),
             "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-        }
+        }  # fmt: skip
         done = CliRunner().invoke(app, [], env=environment, prog_name="agelens")
         assert done.exit_code == 0, done.output
         return done.stdout

@@ -1,5 +1,3 @@
-"""How the command line speaks: --quiet and --json-logs."""
-
 import json
 import logging
 import re
@@ -38,9 +36,7 @@ def test_json_logs_are_objects_of_one_form(agelens, tmp_path: Path, tiny_model: 
     assert fatal["level"] == "error" and "no such file" in fatal["message"]
 
 
-def test_options_and_environment_set_messages_of_one_command(
-    agelens, tmp_path: Path, monkeypatch
-) -> None:
+def test_options_and_environment_set_messages_of_one_command(agelens, tmp_path, monkeypatch):
     source = write_folder(tmp_path / "source", faces(12))
     console.configure(quiet=True, json_logs=True)  # as an earlier command in this process
     loud = agelens("data", "import", source, tmp_path / "a")

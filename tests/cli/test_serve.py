@@ -1,5 +1,3 @@
-"""`agelens serve`: plain errors, a clean end, API keys."""
-
 import os
 import re
 import signal

@@ -26,9 +26,7 @@ from agelens.training.recipes.config import Config
         (["configs/tiny.toml"], DatasetError, "'configs/tiny.toml' is now called 'tiny'"),
     ],
 )
-def test_a_mistake_is_named_and_an_old_name_noted(
-    tmp_path: Path, words: list[str], kind: type[Exception], message: str
-) -> None:
+def test_a_mistake_is_named_and_an_old_name_noted(tmp_path: Path, words, kind, message) -> None:
     options = ["--data", str(tmp_path), "--run", str(tmp_path / "run")]
     result = CliRunner().invoke(app, ["train", *words, *options])
     assert isinstance(result.exception, kind)

@@ -1,5 +1,3 @@
-"""The service over real sockets: responses, errors, limits, logs; settings that cannot work."""
-
 import json
 import logging
 import socket

@@ -1,5 +1,3 @@
-"""Micro-batching over real sockets: joined requests, bounded waits, errors, start and stop."""
-
 import json
 import threading
 from collections.abc import Iterator
@@ -16,8 +14,6 @@ from served import GREY, metric, problem, serving, wait_until
 
 
 class Service:
-    """A service whose predictor waits for `go`, and records its batches."""
-
     def __init__(self, model: Path) -> None:
         self._predictor = agelens.load(model, threads=1)
         self.card, self.model = self._predictor.card, self._predictor.model
@@ -37,7 +33,6 @@ class Service:
         return self._predictor.predict(pictures, **kwargs)
 
     def post(self, content: bytes = GREY, files: list | None = None) -> "Future[httpx.Response]":
-        """Post in the background."""
         body = {"files": files} if files else {"content": content}
         url = self.client.base_url.join("/v1/predict")
         return self._threads.submit(httpx.post, url, timeout=60, trust_env=False, **body)

@@ -1,5 +1,3 @@
-"""The web page: its files and headers, and its use in headless Chromium if there is one."""
-
 import csv
 import json
 import re
@@ -61,7 +59,6 @@ def browser() -> Iterator:
 
 @contextmanager
 def opened(browser, client, **context) -> Iterator:
-    """Open the page in a context of its own; fail on script errors and on requests elsewhere."""
     context = browser.new_context(**context)
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -78,7 +75,6 @@ def opened(browser, client, **context) -> Iterator:
 
 @pytest.fixture(scope="module", params=[390, 1440])
 def wide_page(browser, client, request) -> Iterator:
-    """The page at phone and desktop width."""
     with opened(browser, client, viewport={"width": request.param, "height": 900}) as page:
         yield page
 

@@ -1,5 +1,3 @@
-"""Pictures by URL: which URLs are allowed, and how they are fetched from a server on loopback."""
-
 import asyncio
 import http.server
 import socket
@@ -98,8 +96,6 @@ def test_any_text_is_parsed_or_refused(text) -> None:
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """Answers as its path says."""
-
     picture: bytes
     asked: list[tuple[str, dict[str, str]]]
     go: threading.Event
@@ -151,7 +147,6 @@ def site(astronaut_path: Path) -> Iterator[str]:
 
 
 def get(url: str, seconds: float = 60, most: int = 1_000_000, public=lambda a: a == HOME):
-    """Fetch one URL; the bytes, or the problem."""
     sizes: list[int] = []
 
     def count(size: int) -> None:

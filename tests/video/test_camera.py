@@ -1,10 +1,10 @@
-"""Live sources: only the newest frame, at a file's own pace, over HTTP, and clear errors."""
-
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -20,33 +20,18 @@ from served import wait_until
 
 
 class Feed:
-    """Frames that come when the test says so."""
-
     def __init__(self, end: Exception | None = None) -> None:
-        self.closed = threading.Event()
-        self._come = threading.Semaphore(0)
-        self._end = end
-        self.count = 0
-
-    def give(self, count: int = 1) -> None:
-        self._come.release(count)
+        self.closed, self.count, self._end = threading.Event(), 0, end
+        self._come: SimpleQueue[bool] = SimpleQueue()
+        self.give, self.finish = partial(self._come.put, True), partial(self._come.put, False)
+        self.close = self.closed.set
 
     def __iter__(self) -> Iterator[Frame]:
-        while self.count < 1000:
-            self._come.acquire()
-            if self.count < 0:
-                break
+        while self._come.get():
             yield Frame(self.count, self.count / 10, np.zeros((2, 2, 3), np.uint8))
             self.count += 1
         if self._end is not None:
             raise self._end
-
-    def finish(self) -> None:
-        self.count = -1
-        self._come.release()
-
-    def close(self) -> None:
-        self.closed.set()
 
 
 def test_frames_are_dropped_rather_than_delayed() -> None:
@@ -55,7 +40,8 @@ def test_frames_are_dropped_rather_than_delayed() -> None:
         frames = iter(newest)
         feed.give()
         assert next(frames).index == 0
-        feed.give(7)  # while the first is worked on
+        for _ in range(7):  # while the first is worked on
+            feed.give()
         wait_until(lambda: feed.count == 8)
         assert next(frames).index == 7
         feed.give()

@@ -1,5 +1,3 @@
-"""Fusion: equal predictions change nothing, different ones narrow, none gets too certain."""
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,5 +1,3 @@
-"""Tracking people through clips: the real detector, drawn clips, a tiny model."""
-
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +21,6 @@ def predictor(tiny_model: Path) -> Predictor:
 
 @pytest.fixture
 def heads(astronaut) -> list[np.ndarray]:
-    """Two that look different: the portrait, and darker, mirrored and of other colours."""
     head = head_of(astronaut)
     return [head, (head[:, ::-1, ::-1] * 0.6).astype(np.uint8)]
 

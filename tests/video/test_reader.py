@@ -1,5 +1,3 @@
-"""Reading clips: containers, times, rotated and stretched frames, hostile and broken files."""
-
 import io
 import re
 from fractions import Fraction
@@ -18,7 +16,6 @@ from filmed import av, film, room
 
 
 def numbered(count: int = 10) -> list[np.ndarray]:
-    """Give frames whose top left quarter is the brighter the later."""
     frames = [room() for _ in range(count)]
     for i, frame in enumerate(frames):
         frame[:120, :160] = 20 * i + 20

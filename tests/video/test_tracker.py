@@ -1,5 +1,3 @@
-"""The tracker: along paths, past each other, through gaps, and not across a cut."""
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,5 +1,3 @@
-"""Writing MP4: frames at their times, odd sizes, sound in sync, boxes on people."""
-
 import io
 from pathlib import Path
 

@@ -175,7 +175,6 @@ class Ledger:
     """The committed parts of a run, by unit and slice."""
 
     def __init__(self, store: Store) -> None:
-        """Find the committed parts of a store."""
         self._store = store
         self._parts: dict[tuple[int, int], tuple[Part, int]] = {}
         known, unknown = {}, {}

@@ -27,10 +27,9 @@ from agelens.images.decode import SUFFIXES
 SHARDS = (".tar", ".tar.gz", ".tgz")
 MANIFESTS = (".txt", ".lst", ".csv", ".tsv")
 TABLE = ".parquet"
-PATH_COLUMNS = (
+PATH_COLUMNS = (  # that may hold the path of a picture, in the order in which they are tried
     "source", "file", "path", "url", "image", "picture", "filename", "file_name", "filepath"
 )  # fmt: skip
-"""Columns that may hold the path of a picture, in the order in which they are tried."""
 ROWS = 1000  # of a local table in one entry, so that several workers share a large file
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_MANIFEST_BYTES = 2**32
@@ -96,7 +95,6 @@ def root(source: str, base: str) -> str:
 
 
 def _expand_ranges(source: str) -> Iterator[str]:
-    """Expand `{000..123}`, as WebDataset does."""
     before, *bounds = _RANGE.split(source, maxsplit=1)
     if not bounds:
         yield source
@@ -136,7 +134,6 @@ def _list_url(url: str) -> Iterator[Entry]:
 
 
 def _walk(place: str, base: str) -> Files:
-    """Yield the files of a folder and its subfolders, sorted, without hidden ones."""
     with os.scandir(Path(base, place)) as found:
         items = sorted((one for one in found if one.name[0] != "."), key=attrgetter("name"))
     yield from ((str(Path(place, one.name)), None) for one in items if not one.is_dir())
@@ -226,7 +223,6 @@ def picture_column(columns: Mapping[str, pl.DataType]) -> str | None:
 
 
 def _read_names(place: str, full: str) -> pl.Series:
-    """Read the names in a manifest. Raises SourceError if it has none or cannot be read."""
     try:
         data = storage.read(full, _MAX_MANIFEST_BYTES)
     except OSError as error:

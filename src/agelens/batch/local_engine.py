@@ -59,8 +59,6 @@ def run(
 
 
 class _WorkerProcess:
-    """The process of one worker, as its parent sees it."""
-
     def __init__(self, job: Job, unit: Unit, first: int, crashes: CrashCounter) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, child = context.Pipe()

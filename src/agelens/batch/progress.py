@@ -56,8 +56,7 @@ class CrashCounter:
     """The crashes of workers in one run, counted by unit and by picture."""
 
     def __init__(self) -> None:
-        self.excluded: dict[str, str] = {}
-        """The pictures at which workers crashed too often, with the reason."""
+        self.excluded: dict[str, str] = {}  # pictures at which they crashed too often: reason
         self._by_picture: Counter[str] = Counter()
         self._by_unit: Counter[int] = Counter()
 

@@ -142,8 +142,6 @@ def run(
 
 
 class _UnitTracker:
-    """Tracks the units in progress; an actor of its own."""
-
     def __init__(self) -> None:
         self._crashes = CrashCounter()
         self._pictures: dict[int, str | None] = {}  # of each unit in progress, the current one
@@ -164,8 +162,6 @@ class _UnitTracker:
 
 
 class _Actor:
-    """A worker as Ray Data calls it."""
-
     def __init__(self, job: Job, model: Any, track: Callable[..., Any]) -> None:
         """Load the model; `track(method, *args)` calls a method of the unit tracker."""
         self._track = track
@@ -186,7 +182,6 @@ class _Actor:
             self._error = error
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[bytes]]]:
-        """Process one unit; yield a pickled message for each part, loss or error."""
         for unit, first in zip(batch["unit"], batch["first"], strict=True):
             for message in self._process(int(unit), int(first)):
                 yield {"message": [pickle.dumps(message)]}

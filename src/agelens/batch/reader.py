@@ -58,7 +58,6 @@ def read_unit(unit: Unit, origin: Origin) -> Iterator[Item]:
 
 
 def _fetch(place: str, origin: Origin) -> Item:
-    """Return the path of a local file, the content of a remote one."""
     if not storage.is_url(place):
         path = Path(origin.base, place)
         return Item(place, path) if os.path.lexists(path) else _missing(place, origin)

@@ -19,8 +19,7 @@ Result = TypeVar("Result")
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between attempts at a store, each up to half longer
 _TIMEOUTS = {"connect_timeout": 10, "read_timeout": 60}  # seconds
 _NOT_RETRIED = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-_SHARED = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
-"""Protocols with one file system for all URLs; other protocols have one for each host."""
+_SHARED = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")  # others: one a host
 _FOOTER_BYTES = 65_536  # most Parquet footers are shorter
 _MAX_FOOTER_BYTES = 256 * 2**20
 _MAGIC = b"PAR1"

@@ -27,8 +27,7 @@ from agelens.predictor import Answer, Predictor, load
 from agelens.provenance import Stopwatch, sha256
 
 MAX_FAILURES = 5  # at one picture, before something else must be wrong
-ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""Environment of a worker's process; the libraries read it when they are loaded."""
+ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}  # read as libraries load
 SCALE = 65535  # of the integers in `age_distribution`: they take an eighth of the space of floats
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -181,8 +180,7 @@ class Worker:
         self._predictor = load_predictor(job)
         self._fetching = Stopwatch(("fetch",))
         self._store = Store(job.output)
-        self.on_picture: Callable[[str], None] = lambda name: None
-        """Called with the name of each picture before it is read."""
+        self.on_picture: Callable[[str], None] = lambda name: None  # before each is read
         self._current = ""  # the picture that was read last
         self._failures: Counter[str] = Counter()
 
@@ -249,7 +247,6 @@ class Worker:
                 return
 
     def _items(self, unit: Unit, excluded: Mapping[str, str]) -> Iterator[Item]:
-        """Yield the pictures of a unit, and measure the wait for them."""
         items = read_unit(unit, self._job.origin)
         while True:
             with self._fetching.timed("fetch"):

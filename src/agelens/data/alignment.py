@@ -192,7 +192,6 @@ def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
 
 
 def _check_same(dest: Path, about: dict[str, str], facts: Mapping[str, Any]) -> None:
-    """Raise DatasetError where `facts` that were found in DEST are of another source."""
     if any(facts.get(name) != about[name] for name in ("sha256", "faces")):
         raise DatasetError(
             f"{str(dest)!r} holds chips of {facts.get('source')!r} ({facts.get('faces')} faces), "
@@ -205,7 +204,6 @@ def _align_all(
     members: Iterable[Member], journal: storage.Journal[Entry],
     align: "partial[tuple[Entry, list[bytes]]]", workers: int | None,
 ) -> Iterator[int]:  # fmt: skip
-    """Align pictures on several threads; store and record them in their order."""
     taken = {row[0] for entry in journal.entries.values() for row in entry.rows}
     new = (item for item in enumerate(members) if item[0] not in journal.entries)
     aligned = prefetch(
@@ -243,7 +241,6 @@ def _align(
 
 
 def _label_tables(survey: Survey) -> dict[str, list[dict[str, str]]]:
-    """Return the rows of each CSV file that names pictures."""
     return {
         name: list(rows(io.BytesIO(table_content(survey, name)), name))
         for name, row in first_rows(survey)
@@ -252,7 +249,6 @@ def _label_tables(survey: Survey) -> dict[str, list[dict[str, str]]]:
 
 
 def _write_labels(folder: Path, name: str, labels: list[dict[str, str]], done: list[Entry]) -> None:
-    """Write a label table beside the chips, with the chip of each picture's largest face."""
     here, column = dirname(name), Columns.of(labels[0]).file or ""
     chips = {one.picture: row[0] for one in done for row in one.rows if row[2] == 1}
     carried = [

@@ -183,8 +183,6 @@ class _Header(tarfile.TarInfo):
 
 
 class _Counted:
-    """The decompressed bytes of a tar, counted: in all, and between two members."""
-
     def __init__(self, file: IO[bytes] | gzip.GzipFile, allowed: int) -> None:
         self._file, self._allowed, self._total = file, allowed, 0
         self.left = _HEADER_BYTES

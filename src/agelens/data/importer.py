@@ -114,7 +114,6 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
 
 
 def _check_same(dest: Path, origin: Source, known: Mapping[str, Any]) -> None:
-    """Raise DatasetError where a dataset in DEST, finished or not, is of another source."""
     if known.get("sha256") != origin.sha256:
         raise DatasetError(
             f"{str(dest)!r} holds a dataset from another source, {known.get('name')!r}: "
@@ -160,7 +159,6 @@ def verify_picture(content: bytes) -> tuple[int, int, str]:
 
 
 def _ingest(pictures: Iterable[Labelled], journal: storage.Journal[Entry]) -> Iterator[int]:
-    """Verify pictures on a few threads, store and record them in order; yield how many are done."""
     # by casefold names, since some file systems do not distinguish upper and lower case
     stored = {one.file.casefold(): one for one in journal.entries.values() if one.file}
     new = (item for item in enumerate(pictures) if item[0] not in journal.entries)
@@ -184,7 +182,6 @@ def _ingest(pictures: Iterable[Labelled], journal: storage.Journal[Entry]) -> It
 
 
 def _entry(number: int, picture: Labelled) -> Entry:
-    """Verify a picture, as if no other had its name."""
     label = picture.label
     if picture.problem or label is None:
         return Entry(number, picture.name, reason=picture.problem)

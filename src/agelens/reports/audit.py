@@ -83,7 +83,6 @@ def audit(
 
 
 def _draw(found: Facts, samples: pl.DataFrame, scored: ScoredLabels | None) -> dict[str, str]:
-    """Draw every chart that the facts allow as SVG text; the others are ""."""
     drawn = dict.fromkeys(("problems", "problems_narrow", "labels", "suspects"), "")
     if found.problems:
         ordered = dict(sorted(found.problems.items(), key=lambda item: -item[1]))
@@ -109,7 +108,6 @@ def _draw(found: Facts, samples: pl.DataFrame, scored: ScoredLabels | None) -> d
 
 
 def _find(facts: Facts) -> Iterator[Finding]:
-    """Find what to say of the files, copies, faces, labels and actions."""
     yield strange("unusable", "files", 95) if facts.faults else finding("sound", "files", 40)
     if facts.rejects:
         yield finding("rejects", "files", 30)

@@ -1,6 +1,5 @@
 """Explore a data set folder: measure, find, draw, and write the page, the JSON and the weights."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from agelens.data.exploration import picture_statistics as picture_facts
 from agelens.data.exploration.facts import Facts
 from agelens.data.exploration.label_statistics import UNLABELLED, LabelStatistics
 from agelens.data.exploration.picture_statistics import LEAST, PictureStatistics, Range
-from agelens.data.storage import write_atomic
+from agelens.data.storage import read_object, write_atomic
 from agelens.faces.alignment import TEMPLATE
 from agelens.inference.distribution import AGES
 from agelens.reports import charts, dataset_page
@@ -28,7 +27,7 @@ from agelens.reports.explore_rules import findings
 from agelens.reports.galleries import explored_faces
 
 MANY = 1000  # faces from which single years say something
-FIGURES = {
+FIGURES = {  # of a picture: what each is, with its unit, and its decimals
     "brightness": ("brightness, grey level 0 to 255", 0),
     "contrast": ("contrast, standard deviation of grey levels", 0),
     "sharpness": ("sharpness, variance of the Laplacian", 0),
@@ -39,7 +38,6 @@ FIGURES = {
     "roll": ("roll, degrees", 1),
     "score": ("score of the detector", 2),
 }
-"""What each figure of a picture is, with its unit, and the digits after its decimal point."""
 WIDTHS = {"ages": True, "ages_narrow": False}  # of the first chart: for phones it is narrow
 _BINS = 50
 _SHOWN_WEIGHTS = (balances.SMOOTHED, "square root", "effective number, 0.99", "inverse")
@@ -82,26 +80,18 @@ def explore(
     facts = Facts(labels, pixels, shortcuts, shapes, imbalance, scheme, balance)
     with step("draw the page"):
         drawn = _draw(facts, measured)
+    origin = read_object(data / "dataset.json").get("source")
+    source = str(origin.get("name", "")) if isinstance(origin, dict) else ""
     return dataset_page.write(
         output, "explore", "weights.csv",
         lambda path: write_atomic(path, weights.write_csv().encode()),
         dataset=dataset, facts=facts, found=findings(facts), seconds=seconds,
-        about={"command": command, "source": _source(data)}, charts=drawn, gallery=gallery,
+        about={"command": command, "source": source}, charts=drawn, gallery=gallery,
         words=FIGURES, landmarks_template=TEMPLATE.tolist(), log10=math.log10,
     )  # fmt: skip
 
 
-def _source(data: Path) -> str:
-    """Return the name of what a data set was imported from; empty if it is not recorded."""
-    try:
-        about = json.loads((data / "dataset.json").read_text("utf-8"))
-        return str(about["source"]["name"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
 def _draw(facts: Facts, quality: pl.DataFrame) -> Mapping[str, str]:
-    """Draw every chart that the facts allow as SVG text; the names of others are "" strings."""
     drawn = defaultdict[str, str](str)
     drawn |= _ages(facts.labels) | _groups(facts.labels) | _weights(facts)
     if facts.pixels.measured:

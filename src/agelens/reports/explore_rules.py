@@ -8,9 +8,7 @@ from agelens.data.exploration.label_statistics import UNLABELLED, LabelStatistic
 from agelens.reports.numbers import extremes
 from agelens.reports.rendering import Finding, finding, strange, write_findings
 
-GRADES = ((175, "very rough"), (125, "rough"), (110, "approximate"))
-"""What censuses call ages with a Whipple's index from here (United Nations)."""
-
+GRADES = ((175, "very rough"), (125, "rough"), (110, "approximate"))  # Whipple's index
 _FEW = 100  # faces that a comparison of groups may rest on
 _FEW_POSES = 20  # faces that a sentence about pose may rest on
 _HEAP = 1 / 20  # share of the faces with one age

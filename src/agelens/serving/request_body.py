@@ -124,7 +124,6 @@ class BodyReader:
             yield chunk
 
     def _reserve(self, size: int) -> None:
-        """Reserve bytes before they are kept. Raises Problem if they are too many."""
         self._check_size(self.reserved + size)
         self.budget.reserve(size)
         self.reserved += size

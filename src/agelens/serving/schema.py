@@ -60,9 +60,8 @@ class FaceModel(BaseModel):
     age: float = Field(description="median of the age distribution, years")
     age_interval: list[int] = Field(
         description="low and high, whole years: low <= age <= high 9 times in 10",
-        min_length=2,
-        max_length=2,
-    )
+        min_length=2, max_length=2,
+    )  # fmt: skip
     gender: str | None = Field(
         description="the appearance label: female or male; null below the gender threshold"
     )
@@ -187,7 +186,7 @@ def predict_body(fetch: bool) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
-_FAILURES = {
+_FAILURES = {  # by status: an example, and why requests fail so
     problem.status: (problem.to_dict(), reason)
     for problem, reason in (
         (Problem(400, "cut_off", "the body ended early"), "the body is malformed or ended early"),
@@ -210,7 +209,6 @@ _FAILURES = {
          "starting, stopping, or over the time limit; see Retry-After"),
     )
 }  # fmt: skip
-"""An example of each failure, and why requests fail so, by status."""
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from agelens.errors import ConfigError
 
-MINIMUM = {"longest": 320, "request_bytes": 1000, "batch_wait": 0, "min_face": 0}
-"""The least values; of other numbers any above 0."""
+MINIMUM = {"longest": 320, "request_bytes": 1000, "batch_wait": 0, "min_face": 0}  # others: over 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,6 @@ class Settings:
     fetch_seconds: float = 10.0  # for all URLs of one request, with their redirects
 
     def __post_init__(self) -> None:
-        """Check every number, key and origin."""
         for name, value in asdict(self).items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             least = MINIMUM.get(name)

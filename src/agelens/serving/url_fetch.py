@@ -159,7 +159,6 @@ class UrlFetcher:
         return list(await asyncio.gather(*(one(url) for url in urls)))
 
     async def _get(self, target: Target, reserve: Callable[[int], None]) -> bytes | Target:
-        """Send one request; return the body, or the target of a redirect."""
         url = httpcore.URL(
             scheme=target.scheme, host=target.host, port=target.port, target=target.path
         )

@@ -112,7 +112,6 @@ class Clip:
         return container
 
     def _explain(self, error: Exception) -> str:
-        """Return FFmpeg's own explanation, without the name of the file."""
         if isinstance(error, pyav().ExitError) and self._timeout is not None:
             return f"nothing came for {self._timeout:g} s"  # FFmpeg: "Immediate exit requested"
         return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__

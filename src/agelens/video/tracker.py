@@ -115,7 +115,6 @@ def appearance(picture: Picture, width: int, height: int) -> Appearance:
 
 
 def _matching_cost(track: _Track, face: Detection, time: float) -> float:
-    """Return how badly a face fits a track: 0 for as expected, infinity for impossible."""
     since = max(0.0, time - track.time)
     moving = min(since, HEADING)
     expected = np.add(track.last.centre, np.multiply(track.velocity, moving))

@@ -106,7 +106,6 @@ class _Sound:
         self._next: tuple[float, Any] | None = None
 
     def _read(self) -> Iterator[tuple[float, Any]]:
-        """Yield packets, each with its time in seconds."""
         streams = [self.file.streams[index] for index in {**self._copied, **self._encoded}]
         try:
             for packet in self.file.demux(streams) if streams else ():

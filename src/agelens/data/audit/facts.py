@@ -97,7 +97,6 @@ def _misfit(
     group: Group, ages: NDArray[np.int64], genders: list[str],
     predicted: OutOfFoldPredictions | None,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Give how badly the labels of each copy fit, years (G,); another gender counts as 10."""
     own = [genders[row] for row in group.tolist()]
     age, chance = float(np.median(ages[group])), {word: own.count(word) / len(own) for word in own}
     if predicted is not None and predicted.available[group].all():

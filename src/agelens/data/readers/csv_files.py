@@ -127,7 +127,6 @@ class PixelCsv:
     terms = labels.UTKFACE_TERMS
 
     def __init__(self, path: Path, column: str, first: str) -> None:
-        """Count the rows; `first` is the first picture's text."""
         self._path, self._column = path, column
         with open_file(path) as stream:
             self.total = max(0, sum(1 for line in lines(stream, path.name) if line.strip()) - 1)
@@ -200,7 +199,6 @@ def _label(row: dict[str, str]) -> labels.Label:
 
 
 def _file(row: dict[str, str], number: int) -> str:
-    """Return UTKFace's own name where the row allows it, so that its folds are known."""
     time = basename(row.get("img_name", "").strip()).split(".")[0]
     codes = (row.get("age", "").strip(), row.get("gender", "").strip(), row.get("ethnicity", ""))
     if time.isascii() and time.isdigit() and all(c.strip().isdigit() for c in codes):

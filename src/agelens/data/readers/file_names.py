@@ -45,7 +45,6 @@ class UtkFaceNames:
 
 
 def _utkface_label(name: str) -> Label | str:
-    """Read the label in a path, or return why there is none."""
     try:
         return read_label(basename(name))
     except BadLabel as error:

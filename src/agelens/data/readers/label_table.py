@@ -89,7 +89,6 @@ class LabelTable(ABC):
                 )
 
     def _find(self, name: str) -> _Row | None:
-        """Find a picture's row: by its path beside the table, or by the end of its path."""
         parts = name.split("/")
         ends = (self._loose.get("/".join(parts[start:])) for start in range(len(parts)))
         return self._exact.get(name) or next(filter(None, ends), None)

@@ -72,7 +72,6 @@ class ParquetFiles:
 def _labelled(
     short: str, number: int, value: Any, words: dict[str, str], used: Columns, limits: Limits
 ) -> Labelled:
-    """Label one row of a file; `value` is its picture, as bytes or as bytes and path."""
     path = value.get("path") if isinstance(value, dict) else None
     content = value.get("bytes") if isinstance(value, dict) else value
     content = content if isinstance(content, bytes) else b""
@@ -97,7 +96,6 @@ def _read(table: pl.LazyFrame, path: Path) -> pl.DataFrame:
 
 
 def _picture_column(path: Path) -> str | None:
-    """Return the column with pictures; None when there is none, or no age beside it."""
     schema = _read(pl.scan_parquet(path).head(0), path).schema
     if not Columns.of([name.lower() for name in schema]).has_age:
         return None

@@ -9,14 +9,8 @@ from agelens.errors import DatasetError
 
 # The most specific first: FairFace's files would pass for any label table.
 READERS: list[type[Reader]] = [
-    PixelCsv,
-    ParquetFiles,
-    FairFaceTables,
-    ImageFolder,
-    LabelledFolder,
-    FgNetNames,
-    UtkFaceNames,
-]
+    PixelCsv, ParquetFiles, FairFaceTables, ImageFolder, LabelledFolder, FgNetNames, UtkFaceNames,
+]  # fmt: skip
 
 
 def recognise(survey: Survey) -> Reader:

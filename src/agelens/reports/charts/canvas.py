@@ -14,18 +14,16 @@ from typing import Any, Literal
 
 from agelens.errors import MissingExtra
 
-PALETTE = ("#12304f", "#e8952f", "#3d8a7d", "#a63446", "#c9c4b4")
-"""Series colours, far apart in lightness where few are used together."""
+PALETTE = ("#12304f", "#e8952f", "#3d8a7d", "#a63446", "#c9c4b4")  # far apart in lightness
 HATCHES = ("", "////", "\\\\\\\\", "xxxx", "")
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
 
-_VARIABLES = {
+_VARIABLES = {  # CSS variables of the colours that depend on the page's ground
     "#222222": "--ink", "#444444": "--soft", "#777777": "--faint", "#555555": "--whisker",
     "#dddddd": "--grid", "#ffffff": "--paper", "#111111": "--on-light", "#fefefe": "--on-dark",
     **{colour: f"--series-{number}" for number, colour in enumerate(PALETTE)},
 }  # fmt: skip
-"""CSS variables of the colours that depend on the page's ground."""
 
 WIDTH, WIDE = 5.1, 11.2  # inches: half and whole width of a page
 
@@ -134,7 +132,6 @@ def canvas_for(
 
 
 def _embeddable(text: str) -> str:
-    """Leave out the XML prolog, and make the names in it unlike those of other charts."""
     text = text[text.index("<svg") :].strip()
     own = "c" + hashlib.sha256(text.encode()).hexdigest()[:8]
     # A style element would hold for the whole page.

@@ -162,7 +162,6 @@ def _lines(
     models: tuple[Named, ...], words: tuple[str, str], points: Callable[[Node], dict[float, Node]],
     also: Mapping[str, Line] = {}, *, count: bool = True, **style: Any,
 ) -> str:  # fmt: skip
-    """Draw a line for each model, through figures by their place on the x axis."""
     series = dict(also)
     for name, model in models:
         found = points(model)

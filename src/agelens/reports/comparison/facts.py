@@ -8,11 +8,9 @@ from agelens.reports.numbers import Node
 
 PROMISE = 0.9  # the coverage that the interval of the age promises
 QUALITIES = ("light", "contrast", "sharpness", "detail", "pose", "colour", "size")
-"""Measures of picture quality by which faces are grouped."""
-ATTRIBUTES = {
+ATTRIBUTES = {  # as charts and tables name them; a measure of quality by its own name
     "age": "age", "gender": "gender label", "race": "race label", "size": "picture size"
 }  # fmt: skip
-"""What faces are grouped by, as charts and tables name it; a measure of quality by its own name."""
 
 Named = tuple[str, Node]  # a model's name and its node
 

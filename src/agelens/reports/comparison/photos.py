@@ -28,8 +28,7 @@ THUMB = 2  # every second pixel of a chip is enough
 MIN_FACES = 2  # a map is compared with those of other faces
 EXAMPLES = 6
 
-Overlays = Callable[[str, Sequence[Target]], list[Picture]]
-"""Shows faces of a model under their saliency maps."""
+Overlays = Callable[[str, Sequence[Target]], list[Picture]]  # faces of a model under its maps
 
 
 class Photos:

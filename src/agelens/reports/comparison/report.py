@@ -7,6 +7,7 @@ same text with `charts/*.svg`, without faces; and `report.json`, every number an
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,7 @@ class Made:
 
     def page(self, form: Form = "html") -> dict[str, Any]:
         """Return the context of the page, with the text of the findings in one form."""
-
-        def word(found: Sequence[Finding]) -> list[Finding]:
-            return write_findings(self.words, found, form=form)
-
+        word = partial(write_findings, self.words, form=form)
         return self.context | {
             "findings": word(self.found), "foremost": word(self.foremost),
             "in_short": word(self.in_short),

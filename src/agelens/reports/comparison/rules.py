@@ -92,7 +92,6 @@ def _leads(tree: Node) -> Iterator[Finding]:
 
 
 def _ensembles(tree: Node) -> Iterator[Finding]:
-    """Hold each ensemble against its best member that is shown."""
     for name, model in tree["models"].items():
         listed = model["about"]["card"].value.get("members", ())
         members = {one.get("name") for one in listed if isinstance(one, dict)}
@@ -237,7 +236,6 @@ def _training(tree: Node) -> Iterator[Finding]:
 
 
 def _dense_regions(place: Node) -> list[tuple[str, Node]]:
-    """Return the two regions of a face with the most salience for their area."""
     dense = [
         (name, region)
         for name, region in place["regions"].items()

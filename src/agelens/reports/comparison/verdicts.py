@@ -85,18 +85,10 @@ def _improvements(tree: Node, name: str, model: Node) -> Iterator[Finding]:
     rows = facts.groups_apart(model, "age_mae", less=False, by=QUALITIES)
     yield from _of_groups("pictures", rows)
     # the model with which a plain mean gains most
-    gains = [
-        (
-            pair["together"]["age_mae_gain"].figure.value,
-            facts.other_of(pair, name),
-            pair["together"],
-        )
-        for pair in _pairs_of(tree, name)
-        if pair["together"]["age_mae_gain"].figure.high < 0
-    ]
+    gains = [p for p in _pairs_of(tree, name) if p["together"]["age_mae_gain"].figure.high < 0]
     if gains:
-        _, other, together = min(gains, key=lambda one: one[0])
-        yield finding("partner", other=other, together=together)
+        pair = min(gains, key=lambda p: p["together"]["age_mae_gain"].figure.value)
+        yield finding("partner", other=facts.other_of(pair, name), together=pair["together"])
 
 
 def _pairs_of(tree: Node, name: str) -> list[Node]:

@@ -26,7 +26,7 @@ from agelens.inference.runtime import Model
 from agelens.reports import charts, model_audit
 from agelens.reports.comparison import report as reports
 from agelens.reports.comparison.photos import Photos
-from agelens.reports.model_audit import Plan, audit
+from agelens.reports.model_audit import audit
 from labelled import bells
 from reported import DRAWING, bent_model, chip, drawn_once, not_drawn, numbers_are_in
 
@@ -94,8 +94,9 @@ def run(
     data: Path, folder: Path, model: Path, recalibrate: bool = False
 ) -> tuple[dict[str, Any], reports.Made, Path | None]:
     """Audit a model; give the figures behind the verdicts, the page and the new file."""
-    plan = Plan(data, folder, str(model), recalibrate, threads=1)
-    made, recalibrated = audit(plan, lambda *_: None)
+    made, recalibrated = audit(
+        data, folder, str(model), lambda *_: None, recalibrate=recalibrate, threads=1
+    )
     return made.tree["audit"], made, recalibrated
 
 
@@ -108,8 +109,9 @@ def command(data: Path, narrow: Path, tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(
-            model_audit, "audit", lambda *words: audits.append(audit(*words)) or audits[-1]
-        )
+            model_audit, "audit",
+            lambda *words, **named: audits.append(audit(*words, **named)) or audits[-1],
+        )  # fmt: skip
         result = CliRunner().invoke(app, [*words, "--threads", "1"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return SimpleNamespace(output=result.stdout, folder=folder / "out", made=audits[0][0])

@@ -225,11 +225,13 @@ def audit_model(
     require("data", "polars", "jinja2", "matplotlib", "scipy")
     if recalibrate:
         require("data", "onnx")
-    from agelens.reports.model_audit import Plan, audit
+    from agelens.reports.model_audit import audit
 
-    plan = Plan(data, output, model, recalibrate, flip, seed, saliency_faces, threads)
     with console.stages() as progress:
-        made, recalibrated = audit(plan, progress, console.command_line())
+        made, recalibrated = audit(
+            data, output, model, progress, recalibrate=recalibrate, flip=flip, seed=seed,
+            saliency_faces=saliency_faces, threads=threads, command=console.command_line(),
+        )  # fmt: skip
     console.report(made.opening)
     if recalibrate:
         _print_adaptation(made.context["tree"]["audit"]["recalibration"])
@@ -263,19 +265,19 @@ def adapt(
     from agelens.reports.adaptation import adapt as adapt_model
 
     with console.stages() as progress:
-        done = adapt_model(
+        found, rejects = adapt_model(
             model, data, output, flip=flip, seed=seed, threads=threads, progress=progress
         )
-    if done.rejects:
-        name, reason = done.rejects[0]
-        console.warn(f"pictures left out: {len(done.rejects):,}, the first {name!r}: {reason}")
-    if not done.found["people_named"].value:
+    if rejects:
+        name, reason = rejects[0]
+        console.warn(f"pictures left out: {len(rejects):,}, the first {name!r}: {reason}")
+    if not found["people_named"].value:
         console.note(
             "no column person: near copies of a photo stay together, but a person may be both "
             "fitted and tested on"
         )
-    _print_adaptation(done.found)
-    console.report((), done.file, done.chart)
+    _print_adaptation(found)
+    console.report((), output, output.with_suffix(".svg"))
 
 
 def _print_adaptation(found: Any) -> None:

@@ -33,10 +33,8 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
     """Judge the predictions of N faces, weights (R, N); return JSON values."""
     enough = len(faces) >= ENOUGH
     values = face_values(faces)
-    coverage, width, bias = (
-        estimate_mean(values[name], weights)
-        for name in ("interval_coverage", "interval_width", "age_bias")
-    )
+    names = ("interval_coverage", "interval_width", "age_bias")
+    coverage, width, bias = (estimate_mean(values[name], weights) for name in names)
     return {
         "faces": len(faces),
         "promised": COVERAGE,
@@ -47,8 +45,7 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
             "faces_needed": FACES_NEEDED,
         },
         "intervals": {
-            "verdict": interval_verdict(coverage, enough),
-            "coverage": coverage.as_dict(),
+            "verdict": interval_verdict(coverage, enough), "coverage": coverage.as_dict(),
             "width": width.as_dict(),
         },
         "by_age": _by_age(faces, values, weights),
@@ -93,32 +90,32 @@ def gender_verdict(gap: Estimate, lean: Estimate, ece: Estimate, chance: float) 
 
 
 def _by_age(faces: Faces, values: dict[str, Floats], weights: Weights) -> list[dict[str, Any]]:
-    """Judge the intervals in each age band; those of one figure hold together 19 times in 20."""
-    masks = groups.age_band_masks(faces.age)
-    columns = {
-        name: bootstrap.estimate_group_means(list(masks.values()), values[name], weights)
-        for name in BY_BAND
-    }
-    for share in ("interval_coverage", "gender_accuracy"):
-        columns[share] = [clip_share(estimate) for estimate in columns[share]]
-    rows = []
-    for place, (band, mask) in enumerate(masks.items()):
-        own = {name: column[place] for name, column in columns.items()}
+    masks, rows = groups.age_band_masks(faces.age), []
+    bands = estimate_bands(list(masks.values()), values, BY_BAND, weights)
+    for (band, mask), own in zip(masks.items(), bands, strict=True):
         verdict = interval_verdict(own["interval_coverage"], mask.sum() >= ENOUGH_OF_A_BAND)
         row = {"age": band, "faces": int(mask.sum()), "verdict": verdict}
         rows.append({**row, "figures": bootstrap.tables(own)})
     return rows
 
 
-def clip_share(share: Estimate) -> Estimate:
-    """Clip the ends of a simultaneous interval, which is symmetric, to 0 to 1."""
-    return Estimate(share.value, max(share.low, 0.0), min(share.high, 1.0))
+def estimate_bands(
+    masks: list[Mask], values: dict[str, Floats], names: tuple[str, ...], weights: Weights
+) -> list[dict[str, Estimate]]:
+    """Estimate figures in each age band; the intervals of one figure hold together."""
+    columns = [bootstrap.estimate_group_means(masks, values[name], weights) for name in names]
+    bands = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    for band in bands:
+        for name in {"interval_coverage", "gender_accuracy"} & band.keys():
+            # A simultaneous interval is symmetric, so its ends may leave 0 to 1.
+            value, low, high = (getattr(band[name], end) for end in ("value", "low", "high"))
+            band[name] = Estimate(value, max(low, 0.0), min(high, 1.0))
+    return bands
 
 
 def _gender(faces: Faces, weights: Weights, enough: bool) -> dict[str, Any]:
     p, female = faces.female_probability, faces.female
-    _, gaps = metrics.calibration_gaps(p, female)
-    confidence = np.maximum(p, 1 - p)
+    confidence, (_, gaps) = np.maximum(p, 1 - p), metrics.calibration_gaps(p, female)
     gap, lean = estimate_mean(gaps, weights), estimate_mean(p - female, weights)
     ece = bootstrap.estimate(partial(figures.calibration_error, faces), weights)[0]
     expected = expected_calibration_error(p)
@@ -137,19 +134,16 @@ def _gender(faces: Faces, weights: Weights, enough: bool) -> dict[str, Any]:
     }
 
 
-def expected_calibration_error(
-    female_probability: Floats, draws: int = DRAWS, seed: int = SEED
-) -> dict[str, float]:
+def expected_calibration_error(female_probability: Floats) -> dict[str, float]:
     """Return the ECE that calibrated probabilities (N,) have: its mean, and its CHANCE quantile.
 
-    It is never 0: even calibrated probabilities miss by chance, the more so the fewer faces
-    there are. Consistency resampling (Brocker and Smith, 2007) measures that chance with labels
-    drawn from the probabilities themselves.
+    Even these miss by chance. Consistency resampling (Brocker and Smith, 2007) measures it, with
+    labels drawn from the probabilities themselves.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     confidence = np.maximum(female_probability, 1 - female_probability)
     place, _ = metrics.calibration_gaps(female_probability, np.ones(len(confidence)))
-    sums = np.empty((draws, metrics.ECE_BINS))
+    sums = np.empty((DRAWS, metrics.ECE_BINS))
     for row in sums:
         gap: Floats = (random.random(len(confidence)) < confidence) - confidence
         row[:] = np.bincount(place, gap, minlength=metrics.ECE_BINS)

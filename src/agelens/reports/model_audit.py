@@ -5,7 +5,7 @@ faces as `agelens evaluate` writes it; and, where it is better, `recalibrated.on
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,66 +35,50 @@ RECALIBRATED = "recalibrated.onnx"
 FINE = frozenset(("holds", "open", "none"))  # verdicts after which a model can be used as it is
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to audit, and how."""
-
-    data: Path
-    output: Path
-    model: str | None = None  # a shipped name, a run folder, an ONNX file; None: the default
-    recalibrate: bool = False
-    flip: bool | None = None  # None: as the model's card says
-    seed: int = 0  # of the cross-validation
-    saliency_faces: int = 0
-    threads: int | None = None  # None: one per core
-
-
-def audit(plan: Plan, progress: Progress, command: str = "") -> tuple[Made, Path | None]:
+def audit(
+    data: Path, output: Path, model_name: str | None, progress: Progress, *,
+    recalibrate: bool = False, flip: bool | None = None, seed: int = 0, saliency_faces: int = 0,
+    threads: int | None = None, command: str = "",
+) -> tuple[Made, Path | None]:  # fmt: skip
     """Measure a model on all faces of a dataset and write the audit folder.
 
-    Returns the page, whose tree has the figures behind the verdicts as "audit", and the file of
-    the recalibrated model where one was kept.
+    `seed` is that of the cross-validation. Returns the page, whose tree has the figures behind the
+    verdicts as "audit", and the file of the recalibrated model where one was kept.
 
     Raises DatasetError for a folder that is no dataset, for faces that are too few to recalibrate
     on, and for damaged pictures; ModelError for no model; SourceError where it cannot write.
     """
-    if plan.data.is_dir() and not (plan.data / "samples.parquet").is_file():
+    if data.is_dir() and not (data / "samples.parquet").is_file():
         raise DatasetError(
-            f"{str(plan.data)!r} is not a dataset folder: it has no samples.parquet. Import it "
-            f"first: agelens data import {plan.data} DATASET  for aligned chips with labels; or, "
-            f"for whole photos,  agelens data align {plan.data} ALIGNED  and then import "
-            "ALIGNED/chips"
+            f"{str(data)!r} is not a dataset folder: it has no samples.parquet. Import it first: "
+            f"agelens data import {data} DATASET  for aligned chips with labels; or, for whole "
+            f"photos,  agelens data align {data} ALIGNED  and then import ALIGNED/chips"
         )
-    dataset = Dataset(plan.data)
-    model = Model(plan.model, plan.threads)
-    if plan.recalibrate and len(dataset) < verdicts.ENOUGH_TO_ADAPT:
+    dataset, model = Dataset(data), Model(model_name, threads)
+    if recalibrate and len(dataset) < verdicts.ENOUGH_TO_ADAPT:
         raise DatasetError(
             f"{len(dataset):,} faces are too few to recalibrate on: expected at least "
             f"{verdicts.ENOUGH_TO_ADAPT}; label more, or leave --recalibrate off"
         )
-    name = evaluate.model_name(model)
-    reports.make_folder(plan.output)
-    folder = plan.output / "evaluation"
-    evaluator = evaluate.Evaluator(
-        plan.data, part="all", flip=plan.flip, threads=plan.threads, command=command
-    )
+    name, folder = evaluate.model_name(model), output / "evaluation"
+    reports.make_folder(output)
+    evaluator = evaluate.Evaluator(data, part="all", flip=flip, threads=threads, command=command)
     evaluator.run(model, folder, name, progress)
     made = reports.make(
-        [f"{name}={folder}"], data=plan.data, models=[str(model.path)],
-        saliency_faces=plan.saliency_faces, threads=plan.threads, progress=progress,
-        command=command,
+        [f"{name}={folder}"], data=data, models=[str(model.path)], saliency_faces=saliency_faces,
+        threads=threads, progress=progress, command=command,
     )  # fmt: skip
     faces = load(folder).faces
     weights = bootstrap.resample(dataset.samples["sha256"].to_numpy())
     progress("verdicts", 0, 0)
     figures = made.tree["audit"] = verdicts.measure(faces, weights)
-    new = plan.output / RECALIBRATED
+    new = output / RECALIBRATED
     new.unlink(missing_ok=True)  # of an earlier audit: it does not belong to this page
-    if plan.recalibrate:
+    if recalibrate:
         progress("recalibration", 0, 0)
-        figures["recalibration"] = _recalibrate(plan, model, dataset, faces, new)
+        figures["recalibration"] = _recalibrate(model, dataset, faces, new, seed, threads)
     made = _add_verdicts(made, name)
-    reports.save(made, plan.output)
+    reports.save(made, output)
     return made, new if new.is_file() else None
 
 
@@ -115,7 +99,7 @@ def _add_verdicts(made: Made, name: str) -> Made:
 
 
 def _recalibrate(
-    plan: Plan, model: Model, dataset: Dataset, faces: Faces, file: Path
+    model: Model, dataset: Dataset, faces: Faces, file: Path, seed: int, threads: int | None
 ) -> dict[str, Any]:
     """Adapt the model to the faces, judged as `agelens adapt` does; write it if it is better."""
     # It needs onnx, and the rest of an audit does not.
@@ -128,13 +112,13 @@ def _recalibrate(
         faces.probabilities, faces.female_probability, faces.age.astype(np.float64),
         faces.female.astype(np.float64), people.to_numpy().astype(object),
     )  # fmt: skip
-    selection = select(outputs, model.interval_levels(), plan.seed)
+    selection = select(outputs, model.interval_levels(), seed)
     if selection.kept:
-        about = card_entry(model, plan.data, selection) | {"fingerprint": dataset.fingerprint}
+        about = card_entry(model, dataset.folder, selection) | {"fingerprint": dataset.fingerprint}
         paths = map(dataset.image_path, samples["file"][:PARITY_FACES])
         few = np.stack([chips.read(path) for path in paths])
-        onnx_graph.write(model, file, selection.adaptation, about, few, plan.threads)
-    path = str(Path(plan.output.resolve().name, file.name))
+        onnx_graph.write(model, file, selection.adaptation, about, few, threads)
+    path = str(Path(file.parent.resolve().name, file.name))
     return selection.found | {"people_named": named, "file": path}
 
 

@@ -27,12 +27,12 @@ PARITY_FACES = 16
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """A picture of one face, and what is known of it."""
+    """A picture of one face, and what is known of it (NaN or "" where it is not)."""
 
     path: Path
-    age: float  # years; NaN where it is not known
-    female: float  # 1 or 0; NaN where it is not known
-    person: str  # "" where it is not known
+    age: float  # years
+    female: float  # 1 or 0
+    person: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,13 +49,10 @@ def read_album(folder: Path) -> list[Portrait]:
     """Read the labels of a folder. Raises SourceError or DatasetError for what has none."""
     if (folder / "samples.parquet").is_file():
         dataset = Dataset(folder)
-        table = dataset.samples.to_dicts()
         found = [
-            Portrait(
-                dataset.image_path(row["file"]), float(row["age"]), _female(row["gender"]),
-                row.get("subject") or "",
-            )
-            for row in table
+            Portrait(dataset.image_path(row["file"]), float(row["age"]), _female(row["gender"]),
+                     row.get("subject") or "")
+            for row in dataset.samples.to_dicts()
         ]  # fmt: skip
     elif (folder / TABLE).is_file():
         found = list(_read_table(folder))
@@ -77,10 +74,8 @@ def _read_table(folder: Path) -> Iterator[Portrait]:
     with (folder / TABLE).open("rb") as stream:
         for number, row in enumerate(rows(stream, TABLE), 2):
             columns = columns or Columns.of(row)
-            name, *ages = (
-                row[column].strip() if column else ""
-                for column in (columns.file, columns.age, columns.low, columns.high)
-            )
+            fields = (columns.file, columns.age, columns.low, columns.high, columns.person)
+            name, *ages, person = (row[field].strip() if field else "" for field in fields)
             try:
                 age = float(columns.label(row).age) if any(ages) else np.nan
                 gender = read_gender(row[columns.gender]) if columns.gender else None
@@ -91,7 +86,6 @@ def _read_table(folder: Path) -> Iterator[Portrait]:
                     f"{TABLE} row {number}: no picture {name!r} in {str(folder)!r}; expected a "
                     f"column file with paths relative to {TABLE}"
                 )
-            person = row[columns.person].strip() if columns.person else ""
             if np.isfinite(age) or gender:
                 yield Portrait(folder / name, age, _female(gender), person)
 
@@ -122,15 +116,13 @@ def predict_album(
     chips = np.zeros((0, CHIP, CHIP, 3), np.uint8)
     pictures = zip(album, prefetch(process, album, threads or 4, "adapt"), strict=True)
     while batch := list(islice(pictures, BATCH)):
-        found = [(one, faces) for one, faces in batch if len(faces.chips)]
-        rejects += [
-            (one.path.name, str(faces.error or "no face found"))
-            for one, faces in batch
-            if not len(faces.chips)
-        ]
-        batch_chips = np.concatenate([faces.chips for _, faces in found] or [chips[:0]])
+        for one, faces in batch:
+            if len(faces.chips):
+                taken.append(one)
+            else:
+                rejects.append((one.path.name, str(faces.error or "no face found")))
+        batch_chips = np.concatenate([faces.chips for _, faces in batch])
         output = model.predict(batch_chips, flip=flip)
-        taken += [one for one, _ in found]
         ages.append(output.age_probabilities)
         female.append(output.female_probability)
         if not named:
@@ -148,11 +140,10 @@ def predict_album(
         people = np.arange(len(taken)).astype(object)
         for group in duplicates.find(digests, np.array(hashes), np.ones(len(taken), bool)).groups():
             people[group] = people[group[0]]
+    age, gender = np.array([(one.age, one.female) for one in taken]).T
     outputs = LabelledOutputs(
-        np.concatenate(ages), np.concatenate(female).astype(np.float64),
-        np.array([one.age for one in taken]), np.array([one.female for one in taken]),
-        people,
-    )  # fmt: skip
+        np.concatenate(ages), np.concatenate(female).astype(np.float64), age, gender, people
+    )
     return PredictedAlbum(outputs, named, chips, rejects)
 
 

@@ -1,8 +1,7 @@
 """Write an adapted model file: the same graph, with a few nodes behind it.
 
 The age distribution goes through a matrix (the age map) and the gender logit through a line before
-they leave the graph; the levels of the intervals go into the card. So the new file is a model like
-any other: predict, serve and evaluate take it as it is.
+they leave the graph; the levels of the intervals go into the card.
 """
 
 import itertools
@@ -78,8 +77,8 @@ def write(
     card = {key: value for key, value in model.card.items() if key not in ("test", "validation")}
     card["adapted"] = dict(about)
     if (levels := adaptation.levels) is not None:
-        low, high = float(levels.low[0]), float(levels.high[0])
-        card["interval"] = {"low": round(low, 6), "high": round(high, 6)}
+        ends = {"low": levels.low[0], "high": levels.high[0]}
+        card["interval"] = {end: round(float(level), 6) for end, level in ends.items()}
     text = json.dumps(card, ensure_ascii=False, allow_nan=False)
     entries = {entry.key: entry.value for entry in graph.metadata_props}
     onnx.helper.set_model_props(graph, entries | {CARD_KEY: text})

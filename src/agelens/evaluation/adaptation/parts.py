@@ -62,18 +62,14 @@ class Adaptation:
         """
         edges = np.arange(AGES + 1) - 0.5
         moved = np.clip(np.interp(edges, KNOTS, self.ages), edges[0], edges[-1])
-        rows = [
-            np.interp(edges, [low, max(high, low + 1e-6)], [0, 1], left=0, right=1)
-            for low, high in pairwise(moved)
-        ]
-        below = np.array(rows)
+        pairs = ([low, max(high, low + 1e-6)] for low, high in pairwise(moved))
+        below = np.array([np.interp(edges, pair, [0, 1], left=0, right=1) for pair in pairs])
         below[:, -1] = 1
         return np.diff(below, axis=1)
 
     def age_probabilities(self, probabilities: NDArray[np.floating]) -> Floats:
         """Return the adapted distributions (N, 117)."""
-        adapted: Floats = probabilities @ self.matrix()
-        return adapted
+        return np.asarray(probabilities @ self.matrix())
 
     def female_probability(self, probability: NDArray[np.floating]) -> Floats:
         """Return the adapted probabilities of female (N,)."""
@@ -82,17 +78,12 @@ class Adaptation:
         return np.asarray(expit(logit(p) * self.slope + self.offset))
 
     def faces(self, outputs: LabelledOutputs, levels: Levels) -> Faces:
-        """Return the adapted predictions of N faces with their labels; unknown ones are 0.
-
-        `levels` are the model's own.
-        """
+        """Return the adapted predictions of N faces, given the model's own levels."""
         return Faces.from_distributions(
-            np.nan_to_num(outputs.age),
-            np.nan_to_num(outputs.female) > 0,
+            np.nan_to_num(outputs.age), np.nan_to_num(outputs.female) > 0,  # unknown ones are 0
             self.age_probabilities(outputs.age_probabilities).astype(np.float32),
-            self.female_probability(outputs.female_probability),
-            self.levels or levels,
-        )
+            self.female_probability(outputs.female_probability), self.levels or levels,
+        )  # fmt: skip
 
 
 def fit(parts: tuple[str, ...], outputs: LabelledOutputs) -> Adaptation:
@@ -134,8 +125,7 @@ def fit_age_map(predicted: Floats, age: Floats) -> Floats:
         unknowns = lsq_linear(rows, np.r_[age * weights, expected], bounds).x
         off = np.abs(basis @ unknowns - age)
         weights = 1 / np.sqrt(_YEARS * np.maximum(off, _YEARS / 5))
-    fitted: Floats = ages @ unknowns
-    return fitted
+    return np.asarray(ages @ unknowns)
 
 
 def fit_levels(probabilities: Floats, age: Floats, people: NDArray[Any]) -> Levels:

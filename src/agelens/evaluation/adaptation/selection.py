@@ -4,7 +4,6 @@ All faces of a person are in one fold. A part is kept where it gains by more tha
 by person) and where the whole harms none of age error, coverage, interval score and gender.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 from agelens.errors import DatasetError
 from agelens.evaluation import bootstrap, groups, metrics
 from agelens.evaluation.adaptation.parts import KNOTS, Adaptation, LabelledOutputs, fit
-from agelens.evaluation.bootstrap import Estimate, Floats, Ints, Mask, Statistic, Weights
+from agelens.evaluation.bootstrap import Estimate, Floats, Ints, Statistic, Weights
 from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.figures import Faces, calibration_error, face_values
-from agelens.evaluation.verdicts import ENOUGH_TO_ADAPT, clip_share
+from agelens.evaluation.verdicts import ENOUGH_TO_ADAPT, estimate_bands
 from agelens.inference import distribution
 from agelens.inference.distribution import Levels
 
@@ -129,15 +128,11 @@ def cross_fitted(
     """Return the predictions of N faces, adapted by what was fitted on the other folds."""
     if not parts:
         return Adaptation().faces(outputs, levels)
-    rows, pieces = [], []
-    for one in np.unique(fold):
-        rows.append(np.flatnonzero(fold == one))
-        adaptation = fit(parts, outputs.take(fold != one))
-        pieces.append(adaptation.faces(outputs.take(rows[-1]), levels))
-    order = np.argsort(np.concatenate(rows))
-    return Faces(
-        *(np.concatenate([getattr(p, f.name) for p in pieces])[order] for f in fields(Faces))
-    )
+    pieces = [fit(parts, outputs.take(fold != one)).faces(outputs.take(fold == one), levels)
+              for one in np.unique(fold)]  # fmt: skip
+    order = np.argsort(np.argsort(fold, kind="stable"))
+    columns = ([getattr(piece, field.name) for piece in pieces] for field in fields(Faces))
+    return Faces(*(np.concatenate(column)[order] for column in columns))
 
 
 def figure_values(faces: Faces, outputs: LabelledOutputs) -> dict[str, Floats]:
@@ -154,21 +149,22 @@ def figure_values(faces: Faces, outputs: LabelledOutputs) -> dict[str, Floats]:
 
 
 def interval_scores(faces: Faces) -> Floats:
-    """Return width plus penalty for a miss, (N,) (Winkler, 1972; Gneiting and Raftery, 2007).
-
-    A miss costs 20 years for each year by which the label lies outside.
-    """
+    """Return width plus 20 years per year of a miss, (N,) (Winkler, 1972)."""
     missed = np.maximum(0, np.maximum(faces.age_low - faces.age, faces.age - faces.age_high))
     return faces.age_high - faces.age_low + 2 / (1 - COVERAGE) * missed
 
 
 def compare(before: dict[str, Floats], after: dict[str, Floats], weights: Weights) -> Table:
     """Estimate figures before and after, and their difference, by the same resamples."""
-    columns = [bootstrap.mean(np.column_stack(list(one.values()))) for one in (before, after)]
-    (old, old_draws), (new, new_draws) = (bootstrap.draw(one, weights) for one in columns)
+    means = [bootstrap.mean(np.column_stack(list(one.values()))) for one in (before, after)]
+    return dict(zip(before, _with_difference(means, weights), strict=True))
+
+
+def _with_difference(statistics: list[Statistic], weights: Weights) -> list[list[Estimate]]:
+    (old, old_draws), (new, new_draws) = (bootstrap.draw(one, weights) for one in statistics)
     pairs = (old, old_draws), (new, new_draws), (new - old, new_draws - old_draws)
     rows = zip(*(bootstrap.intervals(*pair) for pair in pairs), strict=True)
-    return {name: list(row) for name, row in zip(before, rows, strict=True)}
+    return [list(row) for row in rows]
 
 
 def gains(part: str, table: Table) -> bool:
@@ -212,38 +208,21 @@ def describe(
     Of the rows of `by_age` the intervals of one figure hold together.
     """
     table = compare(before[1], after[1], weights)
-    known = np.isfinite(outputs.female)
-    eces: list[Statistic] = [
-        partial(calibration_error, faces.take(known)) for faces, _ in (before, after)
-    ]
-    (old, old_draws), (new, new_draws) = (bootstrap.draw(ece, weights[:, known]) for ece in eces)
-    pairs = (old, old_draws), (new, new_draws), (new - old, new_draws - old_draws)
-    table["gender_ece"] = [bootstrap.intervals(*pair)[0] for pair in pairs]
+    known, aged = np.isfinite(outputs.female), np.isfinite(outputs.age)
+    eces: list[Statistic] = [partial(calibration_error, faces.take(known))
+                             for faces, _ in (before, after)]  # fmt: skip
+    (table["gender_ece"],) = _with_difference(eces, weights[:, known])
+    bands = groups.age_band_masks(np.nan_to_num(outputs.age).astype(np.int64))
+    masks = [mask & aged for mask in bands.values()]
+    estimates = (estimate_bands(masks, values, BY_AGE, weights) for _, values in (before, after))
+    rows = zip(bands, masks, *estimates, strict=True)
     return {
         "figures": {
             name: bootstrap.tables(dict(zip(WHEN, table[name], strict=True))) for name in FIGURES
         },
-        "by_age": _by_age(outputs.age, before[1], after[1], weights),
-    }
-
-
-def _by_age(
-    age: Floats, old: dict[str, Floats], new: dict[str, Floats], weights: Weights
-) -> list[dict[str, Any]]:
-    known = np.isfinite(age)
-    bands = groups.age_band_masks(np.nan_to_num(age).astype(np.int64))
-    masks: Sequence[Mask] = [mask & known for mask in bands.values()]
-    columns = {
-        (when, name): bootstrap.estimate_group_means(masks, values[name], weights)
-        for when, values in (("before", old), ("after", new))
-        for name in BY_AGE
-    }
-    rows = []
-    for place, (band, mask) in enumerate(zip(bands, masks, strict=True)):
-        row: dict[str, Any] = {"age": band, "faces": int(mask.sum())}
-        for when in ("before", "after"):
-            own = {name: columns[when, name][place] for name in BY_AGE}
-            own["interval_coverage"] = clip_share(own["interval_coverage"])
-            row[when] = bootstrap.tables(own)
-        rows.append(row)
-    return [row for row in rows if row["faces"]]
+        "by_age": [
+            {"age": band, "faces": int(mask.sum()), "before": bootstrap.tables(old),
+             "after": bootstrap.tables(new)}
+            for band, mask, old, new in rows if mask.any()
+        ],
+    }  # fmt: skip

@@ -26,10 +26,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "Measure a model": dict.fromkeys(("evaluate", "report", "card", "audit-model"), "measure"),
     "Look after the installation": {"models": "installation", "doctor": "installation"},
 }  # fmt: skip
-"""The commands as `agelens --help` lists them, each with its file in this package.
-
-The file holds a function of the command's name, or a `Commands` with subcommands.
-"""
+"""The commands as `agelens --help` lists them, each with the file in this package that holds a
+function of that name, or a `Commands` with subcommands."""
 
 
 class _InOrder(TyperGroup):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +41,21 @@ def configure(*, quiet: bool, json_logs: bool) -> None:
     globals().update(quiet=quiet, json_logs=json_logs)
 
 
-def fail(message: str) -> None:
-    """Print one error line on standard error."""
-    _print("error", message, "[bold red]error:[/] ")
+def _print(level: str, prefix: str, message: str) -> None:
+    from rich.markup import escape
+
+    if quiet and level == "info":
+        return
+    if json_logs:
+        line(level, message)
+    else:
+        err.print(f"{prefix}{escape(message)}", soft_wrap=True, highlight=False)
 
 
-def warn(message: str) -> None:
-    """Print one warning line on standard error."""
-    _print("warning", message, "[yellow]warning:[/] ")
-
-
-def note(message: str) -> None:
-    """Print one line of progress on standard error, unless --quiet is set."""
-    if not quiet:
-        _print("info", message)
+# Each prints one line on standard error; a note is left out with --quiet.
+fail = partial(_print, "error", "[bold red]error:[/] ")
+warn = partial(_print, "warning", "[yellow]warning:[/] ")
+note = partial(_print, "info", "")
 
 
 def result(text: object) -> None:
@@ -65,9 +67,8 @@ def report(findings: Iterable[Any], *files: Path | None) -> None:
     """Print findings of a page, "!" before what to look into, then the files written."""
     for one in findings:
         out.print(f"{'!' if one.strange else '-'} {one.text}", highlight=False, markup=False)
-    for file in files:
-        if file is not None:
-            result(file)
+    for file in filter(None, files):
+        result(file)
 
 
 def command_line() -> str:
@@ -108,15 +109,6 @@ def line(level: str, message: str, **more: Any) -> None:
     err.file.flush()
 
 
-def _print(level: str, message: str, prefix: str = "") -> None:
-    from rich.markup import escape
-
-    if json_logs:
-        line(level, message)
-    else:
-        err.print(f"{prefix}{escape(message)}", soft_wrap=True, highlight=False)
-
-
 @contextmanager
 def on_signals(handler: Callable[[int, Any], None]) -> Iterator[dict[int, Any]]:
     """Handle Ctrl-C and SIGTERM by a function; give the handlers that return afterwards."""
@@ -150,8 +142,7 @@ def bar() -> Progress:
     return kind(
         rich_progress.TextColumn("{task.description}"), rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(), rich_progress.TimeRemainingColumn(),
-        console=err, transient=True,
-        disable=not err.is_terminal or quiet or json_logs,
+        console=err, transient=True, disable=not err.is_terminal or quiet or json_logs,
     )  # fmt: skip
 
 
@@ -165,8 +156,9 @@ def stages(words: Mapping[str, str] = {}) -> Iterator[Callable[[str, int, int | 
         task = progress.add_task("", total=None)
 
         def report(stage: str, done: int, total: int | None) -> None:
-            description = words.get(stage, stage)
-            progress.update(task, description=description, completed=done, total=total or None)
+            progress.update(
+                task, description=words.get(stage, stage), completed=done, total=total or None
+            )
 
         yield report
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -11,6 +11,7 @@ from agelens.errors import MissingExtra, require
 
 if TYPE_CHECKING:
     from agelens.data.importer import Imported
+    from agelens.reports.dataset_page import DatasetReport
 
 STAGES = {"check": "checking the source", "import": "importing pictures", "align": "aligning faces"}
 Destination = Annotated[Path, Argument(help="The folder to write.")]
@@ -32,14 +33,11 @@ def about_data() -> None:
 
 @data.command("import")
 def import_(
-    source: Annotated[
-        Path,
-        Argument(
-            help="A folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures."
-        ),
-    ],
+    source: Annotated[Path, Argument(
+        help="A folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures.",
+    )],
     dest: Annotated[Path, Argument(help="The dataset folder to make.")],
-) -> None:
+) -> None:  # fmt: skip
     """Import labelled pictures into a dataset folder with cross-validation folds.
 
     Reads UTKFace names (AGE_GENDER_RACE_TIME.jpg or .jpg.chip.jpg, with gender 0 male and 1
@@ -138,10 +136,9 @@ def predict_out_of_fold(
     output: Annotated[
         Path | None, Option(help="The Parquet file to write (default: DATA/out-of-fold.parquet).")
     ] = None,
-    backbone: Annotated[
-        list[str] | None,
-        Option(help="Backbone for the features: faceres-deep or dlib (repeatable; default: both)."),
-    ] = None,
+    backbone: Annotated[list[str] | None, Option(
+        help="Backbone for the features: faceres-deep or dlib (repeatable; default: both).",
+    )] = None,
     split: Annotated[int | None, Option(
         min=0, max=4,
         help="Only the training faces of this split, as a distillation teacher (data.teacher).",
@@ -210,9 +207,7 @@ def explore(
 
     with console.stages() as report:
         explored = explore_dataset(data, output, landmarks, console.command_line(), report)
-    for step, seconds in explored.seconds.items():
-        console.note(f"{step}: {seconds:.1f} s")
-    console.report(explored.findings, explored.page, explored.json, explored.table)
+    _print_report(explored)
 
 
 @data.command()
@@ -268,15 +263,18 @@ def audit(
         audited = audit_dataset(
             data, output, outputs, console.command_line(), before, threads, report
         )
-    for step, seconds in audited.seconds.items():
-        console.note(f"{step}: {seconds:.1f} s")
-    console.report(audited.findings, audited.page, audited.json, audited.table)
+    _print_report(audited)
     if audited.facts.no_labels:
         console.warn(f"labels were not judged: {audited.facts.no_labels}")
 
 
+def _print_report(made: "DatasetReport[Any]") -> None:
+    for step, seconds in made.seconds.items():
+        console.note(f"{step}: {seconds:.1f} s")
+    console.report(made.findings, made.page, made.json, made.table)
+
+
 def _note_earlier(dest: Path, complete: bool, before: int, what: str) -> None:
-    """Print what an earlier run has done."""
     if complete:
         console.note(f"{dest} is complete already; nothing to do")
     elif before:
@@ -284,11 +282,9 @@ def _note_earlier(dest: Path, complete: bool, before: int, what: str) -> None:
 
 
 def _summary(imported: "Imported") -> list[tuple[str, str]]:
-    """Describe an imported dataset, in rows of a heading and a text."""
     samples = imported.dataset.samples
     count, ages = len(samples), samples["age"].to_list()
-    genders = dict(samples["gender"].value_counts().iter_rows())
-    folds = dict(samples["fold"].value_counts().iter_rows())
+    genders, folds = (dict(samples[name].value_counts().iter_rows()) for name in ("gender", "fold"))
     has_ranges = "age_low" in samples.columns
     people = samples["subject"].n_unique() if "subject" in samples.columns else 0
     partly = f" for {imported.published_folds:,}, hashed for the others"

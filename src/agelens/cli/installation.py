@@ -101,12 +101,10 @@ def doctor(
     healthy = all(check.health is not installation.Health.BROKEN for check in checks)
     if as_json:
         result = {
-            "ok": healthy,
-            "versions": versions,
-            "machine": machine,
+            "ok": healthy, "versions": versions, "machine": machine,
             "checks": [asdict(check) for check in checks],
             "extras": [{**asdict(extra), "installed": not extra.missing} for extra in extras],
-        }
+        }  # fmt: skip
         console.out.print_json(json.dumps(result), indent=2, highlight=False)
     else:
         for extra in extras:

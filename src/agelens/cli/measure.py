@@ -1,5 +1,6 @@
 """`agelens evaluate`, `report`, `card` and `audit-model`: how good models are, and pages of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +11,9 @@ from agelens.errors import require
 
 
 def evaluate(
-    models: Annotated[
-        list[str],
-        Argument(metavar="MODEL...", help="Shipped models by name, run folders, or ONNX files."),
-    ],
+    models: Annotated[list[str], Argument(
+        metavar="MODEL...", help="Shipped models by name, run folders, or ONNX files.",
+    )],
     data: options.Data,
     split: Annotated[int, Option(min=0, max=4, help="The split, 0 to 4.")] = 0,
     part: Annotated[
@@ -89,9 +89,7 @@ _COMPARED = (("age MAE", "age_mae", "{:+.2f}"), ("gender accuracy", "gender_accu
 
 
 def _print_figures(done: list[dict[str, Any]]) -> None:
-    """Print the headline figures, one column for each model."""
-    first = done[0]
-    data = first["data"]
+    first, data = done[0], done[0]["data"]
     folds = "" if data["part"] == "all" else f"{data['part']} folds of split {data['split']}, "
     title = f"{folds}{first['faces']:,} faces, with 95 % intervals"
     subsets = [one["subsets"] for one in done]
@@ -100,10 +98,9 @@ def _print_figures(done: list[dict[str, Any]]) -> None:
         for heading, subset, figure, form in _ROWS
     ]
     if "missed" in first:
-        missed = [one["missed"] for one in done]
-        rows.append(
-            ["faces missed", *(f"{m['faces']:,} {_cell(m['share'], _SHARE)}" for m in missed)]
-        )
+        missed = (one["missed"] for one in done)
+        cells = (f"{one['faces']:,} {_cell(one['share'], _SHARE)}" for one in missed)
+        rows.append(["faces missed", *cells])
     if len(done) > 1:
         rows.append(None)
         gaps = [one["difference"]["figures"] for one in done[1:]]
@@ -129,10 +126,9 @@ def report(
         help="Evaluation folders from `agelens evaluate`; NAME=FOLDER renames the model.",
     )],
     output: options.Output,
-    data: Annotated[
-        Path | None,
-        Option(help="The dataset folder: adds image quality, the worst errors and saliency."),
-    ] = None,
+    data: Annotated[Path | None, Option(
+        help="The dataset folder: adds image quality, the worst errors and saliency.",
+    )] = None,
     models: Annotated[list[str] | None, Option(
         "--model", "-m", help="The model file for saliency, if it is not next to its evaluation.",
     )] = None,
@@ -159,21 +155,18 @@ def report(
             evaluations, output, data=data, models=models or (), saliency_faces=saliency_faces,
             threads=threads, progress=progress, command=console.command_line(),
         )  # fmt: skip
-    for finding in made.opening:
-        console.note(f"- {finding.text}")
-    console.result(output / "report.html")
+    _note_findings(made.opening, output / "report.html")
 
 
 def card(
     model: Annotated[str, Argument(help=options.MODEL)],
     output: options.Output,
-    evaluation: Annotated[
-        Path | None,
-        Option(help="Its evaluation folder (default: the one on test folds in its run folder)."),
-    ] = None,
+    evaluation: Annotated[Path | None, Option(
+        help="Its evaluation folder (default: the one on test folds in its run folder).",
+    )] = None,
     timing: Annotated[bool, Option(help="Measure the time per face.")] = True,
     threads: Annotated[int, Option(min=1, help="Processor threads for the timing.")] = 1,
-) -> None:
+) -> None:  # fmt: skip
     """Write the model card of a model: use, limits, data, accuracy by group, cost.
 
     Writes `model-card.md` and `model-card.html`. The figures come from the evaluation; the time
@@ -190,9 +183,13 @@ def card(
     made = write_card(
         model, output, evaluation=evaluation, timing=timing, threads=threads, progress=console.note
     )
-    for finding in made.opening:
+    _note_findings(made.opening, output / "model-card.md")
+
+
+def _note_findings(findings: Iterable[Any], file: Path) -> None:
+    for finding in findings:
         console.note(f"- {finding.text}")
-    console.result(output / "model-card.md")
+    console.result(file)
 
 
 def audit_model(
@@ -281,7 +278,6 @@ def adapt(
 
 
 def _print_adaptation(found: Any) -> None:
-    """Print the figures before and after, and what was kept."""
     from agelens.reports.adaptation import before_and_after
 
     title = f"{found['faces'].value:,} faces of {found['people'].value:,} people, each by what "

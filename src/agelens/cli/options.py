@@ -84,12 +84,9 @@ class ModelOptions:
 
     model: Annotated[str | None, Option("--model", "-m", help=MODEL)] = None
     flip: Flip = None
-    longest: Annotated[
-        int,
-        Option(
-            min=320, max=8000, help="Long side in pixels for face detection; raise it for crowds."
-        ),
-    ] = 1280
+    longest: Annotated[int, Option(
+        min=320, max=8000, help="Long side in pixels for face detection; raise it for crowds.",
+    )] = 1280  # fmt: skip
     gender_threshold: Annotated[
         float, Option(min=0.5, max=1.0, help="Give a gender only at or above this probability.")
     ] = 0.5

@@ -29,18 +29,6 @@ if TYPE_CHECKING:
     from agelens.video.pipeline import Moment, Track
 
 
-@dataclass(frozen=True)
-class ClipOptions:
-    """Which frames of a clip are analysed, and what is written of them."""
-
-    fps: Annotated[float, Option(min=0.01, help="Clips: frames to analyse per second.")] = 5.0
-    every: Annotated[int | None, Option(min=1, help="Clips: analyse every N-th frame instead.")] = (
-        None
-    )
-    per_frame: options.PerFrame = False
-    min_views: options.MinViews = 3
-
-
 def predict(
     paths: Annotated[list[str], Argument(
         metavar="PATH...",
@@ -49,10 +37,9 @@ def predict(
     *,
     form: options.Format = "table",
     output: options.OutputFile = None,
-    annotate: Annotated[
-        Path | None,
-        Option("--annotate", "-a", help="Folder for copies with boxes and labels drawn in."),
-    ] = None,
+    annotate: Annotated[Path | None, Option(
+        "--annotate", "-a", help="Folder for copies with boxes and labels drawn in.",
+    )] = None,
     png: Annotated[
         bool, Option("--png", help="Write annotated pictures as PNG, whatever the input format.")
     ] = False,
@@ -60,7 +47,12 @@ def predict(
     over: Annotated[list[int] | None, Option(
         min=1, max=116, help="Also give the probability of this age or more (repeatable)."
     )] = None,
-    sampling: ClipOptions,
+    fps: Annotated[float, Option(min=0.01, help="Clips: frames to analyse per second.")] = 5.0,
+    every: Annotated[int | None, Option(
+        min=1, help="Clips: analyse every N-th frame instead.",
+    )] = None,
+    per_frame: options.PerFrame = False,
+    min_views: options.MinViews = 3,
     settings: options.PredictorOptions,
 ) -> None:  # fmt: skip
     """Predict the age and gender of every person in pictures and clips.
@@ -94,8 +86,9 @@ def predict(
         for are_clips, group in groupby(sources, lambda source: source.clip):
             if are_clips:
                 for source in group:
+                    people = People(out, source.name, per_frame, min_views)
                     try:
-                        _predict_clip(predictor, source.name, out, progress, folder, sampling)
+                        _predict_clip(predictor, people, progress, folder, fps, every)
                         yield source.name, None
                     except AgelensError as error:
                         out.add(source.name, [], str(error))
@@ -214,20 +207,19 @@ class People:
 
 
 def _predict_clip(
-    predictor: "Predictor", name: str, out: "Writer", progress: "Progress",
-    folder: _AnnotatedFolder | None, settings: ClipOptions,
+    predictor: "Predictor", people: People, progress: "Progress",
+    folder: _AnnotatedFolder | None, fps: float, every: int | None,
 ) -> None:  # fmt: skip
     """Predict and write a clip and, with a folder, its annotated copy."""
     from agelens.output.tables import replacing
     from agelens.video.reader import Clip
     from agelens.video.writer import Trail, annotate_clip
 
-    clip = Clip(name)
+    name, clip = people.name, Clip(people.name)
     length = None if clip.seconds is None else round(clip.seconds, 1)
-    people = People(out, name, settings.per_frame, settings.min_views)
     trails: dict[int, Trail] = {}
     task = progress.add_task(f"{Path(name).name}, seconds", total=length)
-    for moment in predictor.follow(clip, fps=settings.fps, every=settings.every):
+    for moment in predictor.follow(clip, fps=fps, every=every):
         people.add(moment)
         for track in moment.tracks:
             trail = trails.setdefault(track.number, Trail(track.number, track.prediction))
@@ -242,7 +234,7 @@ def _predict_clip(
     visible = [trails[track.number] for track in people.write(clip.end)]
     if folder is None:
         return
-    interval = settings.every / clip.rate if settings.every else 1 / settings.fps
+    interval = every / clip.rate if every else 1 / fps
     step = max(interval, 1 / clip.rate)  # seconds between two sampled frames
     target = folder.free(name, ".mp4")
     task = progress.add_task(f"writing {target.name}, seconds", total=length)

@@ -45,14 +45,13 @@ def serve(
     api_keys: Annotated[
         Path | None, Option(help="File of API keys, one per line (default: no key needed).")
     ] = None,
-    cors_origin: Annotated[
-        list[str] | None,
-        Option(help="Allowed CORS origin, such as https://a.example (repeatable)."),
-    ] = None,
+    cors_origin: Annotated[list[str] | None, Option(
+        help="Allowed CORS origin, such as https://a.example (repeatable).",
+    )] = None,
     page: Annotated[bool, Option(help="Serve the web page at /.")] = True,
     fetch: Annotated[bool, Option(help="Fetch pictures by URL, public hosts only.")] = False,
     prediction: options.ModelOptions,
-) -> None:
+) -> None:  # fmt: skip
     """Serve predictions over HTTP, with a web page at /.
 
     Pictures are neither stored nor logged. On Ctrl-C or SIGTERM the service finishes the accepted
@@ -82,7 +81,6 @@ def serve(
 
 
 def _read_keys(file: Path | None) -> tuple[str, ...]:
-    """Read the API keys of the environment and of a file."""
     lines = os.environ.get("AGELENS_API_KEYS", "").split(",")
     if file is not None:
         try:

@@ -33,14 +33,12 @@ def train(
         help="Processes that share each batch, with Ray (extra `scale`; experimental).",
     )] = 1,
     address: options.RayAddress = None,
-    exclude: Annotated[
-        Path | None,
-        Option(help="An actions.csv from `agelens data audit`: leave out the faces it excludes."),
-    ] = None,
-    downweight: Annotated[
-        Path | None,
-        Option(help="An actions.csv or weights.csv with a weight for each training face."),
-    ] = None,
+    exclude: Annotated[Path | None, Option(
+        help="An actions.csv from `agelens data audit`: leave out the faces it excludes.",
+    )] = None,
+    downweight: Annotated[Path | None, Option(
+        help="An actions.csv or weights.csv with a weight for each training face.",
+    )] = None,
     change: options.Changes = None,
 ) -> None:  # fmt: skip
     """Train a recipe, with every stage it needs, and export the model.
@@ -63,9 +61,8 @@ def train(
     from agelens.training.experiments import stages
 
     files = {"data.exclude": exclude, "data.downweight": downweight}
-    checked = read(
-        recipe, config, change, {key: str(file) for key, file in files.items() if file is not None}
-    )
+    given = {key: str(file) for key, file in files.items() if file is not None}
+    checked = read(recipe, config, change, given)
     run = run or Path("runs", checked.name)
     planned = stages.plan(checked, data, run)
     if dry_run:
@@ -95,15 +92,14 @@ def tune(
     space: Annotated[
         str, Option(help="What may change: space, space-frozen, or a TOML file.")
     ] = "space",
-    run: Annotated[
-        Path | None,
-        Option(help="The study folder; an existing study continues (default: runs/tune-NAME)."),
-    ] = None,
+    run: Annotated[Path | None, Option(
+        help="The study folder; an existing study continues (default: runs/tune-NAME).",
+    )] = None,
     config: options.Config = None,
     trials: Annotated[int, Option(min=1, help="Total number of trials in the study.")] = 20,
     workers: Annotated[int, Option(min=1, help="Processes that share the cores.")] = 1,
     change: options.Changes = None,
-) -> None:
+) -> None:  # fmt: skip
     """Search for better hyperparameters of a recipe on the validation folds.
 
     Writes best.toml, trials.csv and plots. Run the same command again to continue a study that
@@ -130,29 +126,26 @@ def tune(
 
 
 COLUMNS = {
-    "MAE": ("age_mae", ".3f"),
-    "CS@5": ("age_within_5", ".2%"),
-    "MAE 21-60": ("age_mae_21_60", ".3f"),
-    "gender": ("gender_accuracy", ".2%"),
+    "MAE": ("age_mae", ".3f"), "CS@5": ("age_within_5", ".2%"),
+    "MAE 21-60": ("age_mae_21_60", ".3f"), "gender": ("gender_accuracy", ".2%"),
     "gender from 13": ("gender_accuracy_13", ".2%"),
-}
+}  # fmt: skip
 
 
 def benchmark(
     data: options.Data,
     run: Annotated[Path, Option(help="The folder that holds the runs of all splits.")],
     config: Annotated[Path | None, Option(help="The recipe to train, a TOML file.")] = None,
-    members: Annotated[
-        list[Path] | None,
-        Option("--combine", help="Instead of a recipe: combine other such RUNs (repeatable)."),
-    ] = None,
+    members: Annotated[list[Path] | None, Option(
+        "--combine", help="Instead of a recipe: combine other such RUNs (repeatable).",
+    )] = None,
     protocol: Annotated[str, Option(help="Only five-splits so far.")] = "five-splits",
     splits: Annotated[
         list[int] | None, Option("--split", min=0, max=4, help="Only this split (repeatable).")
     ] = None,
     flip: Annotated[bool, Option(help="Average each face with its mirror image.")] = True,
     change: options.Changes = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train and evaluate a model on each of five splits: mean and standard deviation.
 
     Writes RUN/protocol.json. Run the same command again to continue after a stop.
@@ -171,9 +164,8 @@ def benchmark(
     if (config is None) == (not members):
         raise typer.BadParameter("expected either --config or --combine", param_hint="--config")
     if members and change:
-        raise typer.BadParameter(
-            "--set changes a recipe: give it with --config", param_hint="--set"
-        )
+        message = "--set changes a recipe: give it with --config"
+        raise typer.BadParameter(message, param_hint="--set")
     wanted = {"splits": sorted(set(splits))} if splits else {}
     recipe = Config.read(config, overrides(change or [])) if config else None
     source: Any = recipe or members
@@ -200,11 +192,9 @@ def benchmark(
 
 
 def read(
-    recipe: str | None,
-    config: str | None = None,
-    change: list[str] | None = None,
+    recipe: str | None, config: str | None = None, change: list[str] | None = None,
     changes: dict[str, Any] | None = None,
-) -> "Config":
+) -> "Config":  # fmt: skip
     """Read the recipe of a command line, with a note on standard error where it was renamed.
 
     `config` is the value of the deprecated option --config, `change` that of --set; `changes` come

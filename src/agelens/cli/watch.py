@@ -30,10 +30,9 @@ RECENT = 3.0  # seconds for which a person who is gone stays in the terminal's t
 
 
 def watch(
-    source: Annotated[
-        str | None,
-        Argument(help="A stream address (http, https, rtsp) or a clip; the default is a camera."),
-    ] = None,
+    source: Annotated[str | None, Argument(
+        help="A stream address (http, https, rtsp) or a clip; the default is a camera.",
+    )] = None,
     *,
     camera: Annotated[int, Option("--camera", "-c", min=0, help="Number of the camera.")] = 0,
     seconds: Annotated[float | None, Option(min=0, help="Stop after this many seconds.")] = None,
@@ -49,7 +48,7 @@ def watch(
     min_views: options.MinViews = 3,
     timeout: Annotated[float, Option(min=0.1, help="Seconds to wait for a stream.")] = 10.0,
     settings: options.PredictorOptions,
-) -> None:
+) -> None:  # fmt: skip
     """Track the people in front of a camera live, and list them at the end.
 
     A person's prediction combines all views so far. Frames that arrive while another one is being
@@ -125,7 +124,7 @@ def _annotated(moment: "Moment") -> "Picture":
 
 
 def has_window() -> bool:
-    """Tell whether OpenCV can open a window: it needs a display and a build with a GUI."""
+    """Return whether OpenCV can open a window: it needs a display and a build with a GUI."""
     import cv2
 
     gui = re.search(r"GUI:\s+(\S+)", cv2.getBuildInformation())
@@ -149,7 +148,6 @@ def open_view(window: bool | None) -> AbstractContextManager[Show]:
 
 @contextmanager
 def _window() -> Iterator[Show]:
-    """Show the annotated picture in a window; q or Escape ends."""
     import cv2
 
     def show(moment: "Moment") -> bool:
@@ -164,7 +162,6 @@ def _window() -> Iterator[Show]:
 
 @contextmanager
 def _terminal() -> Iterator[Show]:
-    """Show a table of the people, updated with each frame."""
     from rich.live import Live
 
     tracks: dict[int, Track] = {}
@@ -186,16 +183,14 @@ def _terminal() -> Iterator[Show]:
 def _table(
     moment: "Moment", tracks: "dict[int, Track]", frames: "Sequence[tuple[int, float]]"
 ) -> "Table":
-    """Make the table of recent people, captioned by the speed over the last frames."""
     from rich.table import Table
 
     from agelens.output.tables import gender_words
 
     (first, start), (last, end) = frames[0], frames[-1]
-    speed = ""
-    if end > start:
-        rates = ((len(frames) - 1) / (end - start), (last - first) / (end - start))
-        speed = "{:.1f} of {:.1f}".format(*rates)
+    took, speed = end - start, ""
+    if took > 0:
+        speed = f"{(len(frames) - 1) / took:.1f} of {(last - first) / took:.1f}"
     caption = f"{moment.time:.0f} s, {speed} frames per second processed; Ctrl-C ends"
     table = Table(header_style="bold", caption=caption)
     for name in ("", "person, age (9 in 10)", "gender", "seen", "status"):

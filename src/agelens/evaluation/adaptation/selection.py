@@ -66,8 +66,8 @@ def select(outputs: LabelledOutputs, levels: Levels, seed: int = 0) -> Selection
         )
     fold = person_folds(people, seed)
     weights = bootstrap.resample(people)
-    labelled = {"ages": np.isfinite(outputs.age).sum(), "gender": np.isfinite(outputs.female).sum()}
-    labelled["intervals"] = labelled["ages"]
+    ages, genders = np.isfinite(outputs.age).sum(), np.isfinite(outputs.female).sum()
+    labelled = {"ages": ages, "intervals": ages, "gender": genders}
     tried: dict[tuple[str, ...], tuple[Faces, dict[str, Floats]]] = {}
 
     def values(parts: tuple[str, ...]) -> dict[str, Floats]:
@@ -95,14 +95,9 @@ def select(outputs: LabelledOutputs, levels: Levels, seed: int = 0) -> Selection
     moved = distribution.median(would_be.age_probabilities(outputs.age_probabilities)) - years
     ends = would_be.levels
     found = {
-        "faces": len(people),
-        "people": persons,
-        "promised": COVERAGE,
-        "folds": len(np.unique(fold)),
-        "seed": seed,
-        "parts": list(kept),
-        "kept": bool(kept),
-        "tried": list(shown),
+        "faces": len(people), "people": persons, "promised": COVERAGE,
+        "folds": len(np.unique(fold)), "seed": seed,
+        "parts": list(kept), "kept": bool(kept), "tried": list(shown),
         "moved_years": float(np.abs(moved).mean()),
         "age_map": {"from": KNOTS.tolist(), "to": would_be.ages.tolist()},
         "gender_line": {"slope": would_be.slope, "offset": would_be.offset},

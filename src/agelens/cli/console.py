@@ -148,10 +148,7 @@ def bar() -> Progress:
 
 @contextmanager
 def stages(words: Mapping[str, str] = {}) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Give a function that shows the current stage: a description, done, total (0: unknown).
-
-    `words` describes stages that are given by name.
-    """
+    """Give a function that shows the current stage: a key of `words` or text, done, total or 0."""
     with bar() as progress:
         task = progress.add_task("", total=None)
 

@@ -1,8 +1,4 @@
-"""`agelens predict`: the age and gender of every person in pictures and clips.
-
-A picture has one row per face; a clip has one per person and, if asked for, one per face of each
-frame.
-"""
+"""`agelens predict`: the age and gender of every person in pictures and clips."""
 
 import sys
 from collections.abc import Iterator
@@ -210,7 +206,6 @@ def _predict_clip(
     predictor: "Predictor", people: People, progress: "Progress",
     folder: _AnnotatedFolder | None, fps: float, every: int | None,
 ) -> None:  # fmt: skip
-    """Predict and write a clip and, with a folder, its annotated copy."""
     from agelens.output.tables import replacing
     from agelens.video.reader import Clip
     from agelens.video.writer import Trail, annotate_clip

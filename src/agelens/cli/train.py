@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from agelens.training.recipes.config import Config
 
 
+EPOCH = (
+    "epoch {epoch:>3.0f}  loss {train_loss:.3f}  validation loss {validation_loss:.3f}  "
+    "MAE {validation_mae:.3f}  CS@5 {validation_cs5:.1%}  gender {validation_gender_accuracy:.1%}  "
+    "{train_seconds:.0f} s, {faces_per_second:.0f} faces/s"
+)
+BEST = (
+    "best epoch {epoch:.0f}: validation MAE {validation_mae:.3f} years, "
+    "CS@5 {validation_cs5:.1%}, gender accuracy {validation_gender_accuracy:.1%}"
+)
+SPLIT = "split {split}: MAE {age_mae:.3f}, CS@5 {age_within_5:.1%}, gender {gender_accuracy:.1%}"
+
+
 def train(
     data: options.Data,
     recipe: options.Recipe = None,
@@ -75,14 +87,11 @@ def train(
         trainer["train"] = partial(ray_workers.train, workers=workers, address=address)
     with console.bar() as progress:
         about = stages.run(
-            planned, data, progress, on_stage=console.note, on_epoch=_print_epoch, **trainer
-        )
+            planned, data, progress, on_stage=console.note,
+            on_epoch=lambda row: console.note(EPOCH.format(**row)), **trainer,
+        )  # fmt: skip
     if best := about.get("best"):
-        console.note(
-            f"best epoch {best['epoch']:.0f}: validation MAE {best['validation_mae']:.3f} years, "
-            f"CS@5 {best['validation_cs5']:.1%}, "
-            f"gender accuracy {best['validation_gender_accuracy']:.1%}"
-        )
+        console.note(BEST.format(**best))
     console.result(run / "model.onnx")
 
 
@@ -171,16 +180,10 @@ def benchmark(
     source: Any = recipe or members
     name = recipe.name if recipe else " + ".join(member.name for member in source)
 
-    def print_split(row: dict[str, Any]) -> None:
-        console.note(
-            f"split {row['split']}: MAE {row['age_mae']:.3f}, CS@5 {row['age_within_5']:.1%}, "
-            f"gender {row['gender_accuracy']:.1%}"
-        )
-
     with console.bar() as progress:
         about = five_splits(
-            source, data, run, progress, flip=flip, on_split=print_split,
-            command=console.command_line(), **wanted,
+            source, data, run, progress, flip=flip, command=console.command_line(),
+            on_split=lambda row: console.note(SPLIT.format(**row)), **wanted,
         )  # fmt: skip
     rows: list[Any] = [(str(row["split"]), row) for row in about["splits"]]
     rows += [None, ("mean", about["mean"])]
@@ -195,11 +198,7 @@ def read(
     recipe: str | None, config: str | None = None, change: list[str] | None = None,
     changes: dict[str, Any] | None = None,
 ) -> "Config":  # fmt: skip
-    """Read the recipe of a command line, with a note on standard error where it was renamed.
-
-    `config` is the value of the deprecated option --config, `change` that of --set; `changes` come
-    on top.
-    """
+    """Read a recipe, or the deprecated --config, with the changes of --set and then `changes`."""
     from agelens.training.recipes import library
     from agelens.training.recipes.config import Config
 
@@ -228,15 +227,6 @@ def _show(stages: "list[Stage]", data: Path) -> None:
             needs += " (to be made)"
         rows.append((f"{number} {stage.name}", str(stage.folder), needs, stage.state))
     console.table(["stage", "run folder", "made from", "state"], rows)
-
-
-def _print_epoch(row: dict[str, float]) -> None:
-    console.note(
-        f"epoch {row['epoch']:>3.0f}  loss {row['train_loss']:.3f}  "
-        f"validation loss {row['validation_loss']:.3f}  MAE {row['validation_mae']:.3f}  "
-        f"CS@5 {row['validation_cs5']:.1%}  gender {row['validation_gender_accuracy']:.1%}  "
-        f"{row['train_seconds']:.0f} s, {row['faces_per_second']:.0f} faces/s"
-    )
 
 
 def overrides(changes: list[str]) -> dict[str, Any]:

@@ -1,14 +1,11 @@
-"""`agelens watch`: ages and genders of the people in front of a camera, live.
-
-They are shown in a window, in a table in the terminal, or not at all.
-"""
+"""`agelens watch`: ages and genders of people before a camera, in a window or the terminal."""
 
 import os
 import re
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
@@ -20,8 +17,6 @@ from agelens.cli import console, options
 from agelens.errors import AgelensError, SourceError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from agelens.images.decode import Picture
     from agelens.video.pipeline import Moment, Track
 
@@ -116,7 +111,6 @@ def watch(
 
 
 def _annotated(moment: "Moment") -> "Picture":
-    """Return the picture of a moment with everyone outlined and labelled by all views so far."""
     from agelens.output.drawing import annotate
 
     predictions = [track.prediction for track in moment.tracks]
@@ -135,9 +129,9 @@ def has_window() -> bool:
 
 
 def open_view(window: bool | None) -> AbstractContextManager[Show]:
-    """Open a window (None: if one can be opened), else a table if standard error is a terminal.
+    """Open a window or else, in a terminal, a table; give a function that shows a moment.
 
-    The context gives a function that shows a moment and returns False to end.
+    `window` None opens a window if one can be opened. The function returns False to end.
     """
     if window or (window is None and has_window()):
         return _window()
@@ -163,6 +157,9 @@ def _window() -> Iterator[Show]:
 @contextmanager
 def _terminal() -> Iterator[Show]:
     from rich.live import Live
+    from rich.table import Table
+
+    from agelens.output.tables import gender_words
 
     tracks: dict[int, Track] = {}
     frames: deque[tuple[int, float]] = deque(maxlen=20)
@@ -173,31 +170,21 @@ def _terminal() -> Iterator[Show]:
         tracks.update((track.number, track) for track in moment.tracks)
         for number in [n for n, one in tracks.items() if one.last_time < moment.time - RECENT]:
             del tracks[number]
-        live.update(_table(moment, tracks, frames), refresh=True)
+        (first, start), (last, end) = frames[0], frames[-1]
+        took, speed = end - start, ""
+        if took > 0:
+            speed = f"{(len(frames) - 1) / took:.1f} of {(last - first) / took:.1f}"
+        caption = f"{moment.time:.0f} s, {speed} frames per second processed; Ctrl-C ends"
+        table = Table(header_style="bold", caption=caption)
+        for name in ("", "person, age (9 in 10)", "gender", "seen", "status"):
+            table.add_column(name, no_wrap=True)
+        for number, track in sorted(tracks.items()):
+            one = track.prediction
+            seen = f"{track.last_time - track.first_time:.0f} s"
+            style = "" if track.last_frame == moment.frame else "dim"
+            table.add_row(str(number), str(one), gender_words(one), seen, one.remark, style=style)
+        live.update(table, refresh=True)
         return True
 
     with live:
         yield show
-
-
-def _table(
-    moment: "Moment", tracks: "dict[int, Track]", frames: "Sequence[tuple[int, float]]"
-) -> "Table":
-    from rich.table import Table
-
-    from agelens.output.tables import gender_words
-
-    (first, start), (last, end) = frames[0], frames[-1]
-    took, speed = end - start, ""
-    if took > 0:
-        speed = f"{(len(frames) - 1) / took:.1f} of {(last - first) / took:.1f}"
-    caption = f"{moment.time:.0f} s, {speed} frames per second processed; Ctrl-C ends"
-    table = Table(header_style="bold", caption=caption)
-    for name in ("", "person, age (9 in 10)", "gender", "seen", "status"):
-        table.add_column(name, no_wrap=True)
-    for number, track in sorted(tracks.items()):
-        one = track.prediction
-        seen = f"{track.last_time - track.first_time:.0f} s"
-        style = "" if track.last_frame == moment.frame else "dim"
-        table.add_row(str(number), str(one), gender_words(one), seen, one.remark, style=style)
-    return table

@@ -17,7 +17,7 @@ from agelens.errors import DatasetError
 from agelens.evaluation import bootstrap, evaluate, verdicts
 from agelens.evaluation.adaptation.album import PARITY_FACES
 from agelens.evaluation.adaptation.parts import LabelledOutputs
-from agelens.evaluation.adaptation.selection import select
+from agelens.evaluation.adaptation.selection import WHEN, select
 from agelens.evaluation.calibration import COVERAGE
 from agelens.evaluation.evaluate import Progress
 from agelens.evaluation.evaluation_folder import load
@@ -101,7 +101,6 @@ def _add_verdicts(made: Made, name: str) -> Made:
 def _recalibrate(
     model: Model, dataset: Dataset, faces: Faces, file: Path, seed: int, threads: int | None
 ) -> dict[str, Any]:
-    """Adapt the model to the faces, judged as `agelens adapt` does; write it if it is better."""
     # It needs onnx, and the rest of an audit does not.
     from agelens.evaluation.adaptation import onnx_graph
 
@@ -123,13 +122,10 @@ def _recalibrate(
 
 
 def _findings(audit: Node, name: str) -> Iterator[Finding]:
-    """Find what to say, the most important first: verdicts, recalibration, what to do."""
-    intervals, gender, bias = (
-        audit[key]["verdict"].value for key in ("intervals", "gender", "bias")
-    )
-    yield finding(
-        "intervals_verdict", "verdicts", strange=intervals not in FINE, name=name, audit=audit
-    )
+    keys = ("intervals", "gender", "bias")
+    intervals, gender, bias = (audit[key]["verdict"].value for key in keys)
+    off = intervals not in FINE
+    yield finding("intervals_verdict", "verdicts", strange=off, name=name, audit=audit)
     if "recalibration" in audit:
         new = audit["recalibration"]
         fine = new["kept"] or {intervals, gender} <= FINE
@@ -147,14 +143,12 @@ def _findings(audit: Node, name: str) -> Iterator[Finding]:
 
 
 def coverage_by_age(audit: Node, *, wide: bool) -> str:
-    """Draw the coverage of the 90% interval by age band: before and after a recalibration.
+    """Draw the coverage of the 90% interval by age band, before and after a recalibration if any.
 
-    Without one it is that of all faces. Returns "" where no band has enough faces.
+    Returns "" where no band has enough faces.
     """
-    found = audit.value
-    when: tuple[str, ...] = ("figures",)
-    if "recalibration" in found:
-        found, when = found["recalibration"], ("before", "after")
+    found = audit.value.get("recalibration", audit.value)
+    when = WHEN[:2] if "recalibration" in audit else ("figures",)
     count = found["faces"] if wide else None
     axes = Axes("age label, years", "labels inside the 90% interval", count)
     return draw_by_age(

@@ -56,10 +56,8 @@ class Adaptation:
     levels: Levels | None = None  # None: the model's own
 
     def matrix(self) -> Floats:
-        """Return where the mass of each whole age goes, (117, 117) with rows that add up to 1.
-
-        The mass of age k lies evenly over [k - 0.5, k + 0.5], and so it does on the other side.
-        """
+        """Return where the mass of each whole age goes, (117, 117) with rows that add up to 1."""
+        # The mass of age k lies evenly over [k - 0.5, k + 0.5], and so it does on the other side.
         edges = np.arange(AGES + 1) - 0.5
         moved = np.clip(np.interp(edges, KNOTS, self.ages), edges[0], edges[-1])
         pairs = ([low, max(high, low + 1e-6)] for low, high in pairwise(moved))

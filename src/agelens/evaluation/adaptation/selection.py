@@ -198,10 +198,7 @@ def describe(
     before: tuple[Faces, dict[str, Floats]], after: tuple[Faces, dict[str, Floats]],
     outputs: LabelledOutputs, weights: Weights,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return all figures before and after as JSON values, together and `by_age` of the label.
-
-    Of the rows of `by_age` the intervals of one figure hold together.
-    """
+    """Return all figures before and after as JSON values, together and `by_age` of the label."""
     table = compare(before[1], after[1], weights)
     known, aged = np.isfinite(outputs.female), np.isfinite(outputs.age)
     eces: list[Statistic] = [partial(calibration_error, faces.take(known))

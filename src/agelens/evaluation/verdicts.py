@@ -35,9 +35,10 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
     values = face_values(faces)
     names = ("interval_coverage", "interval_width", "age_bias")
     coverage, width, bias = (estimate_mean(values[name], weights) for name in names)
+    masks = groups.age_band_masks(faces.age)
+    bands = estimate_bands(list(masks.values()), values, BY_BAND, weights)
     return {
-        "faces": len(faces),
-        "promised": COVERAGE,
+        "faces": len(faces), "promised": COVERAGE,
         "rules": {
             "enough": ENOUGH, "enough_of_a_band": ENOUGH_OF_A_BAND, "close": CLOSE,
             "close_points": 100 * CLOSE, "year": YEAR, "loose_points": 100 * LOOSE,
@@ -48,7 +49,12 @@ def measure(faces: Faces, weights: Weights) -> dict[str, Any]:
             "verdict": interval_verdict(coverage, enough), "coverage": coverage.as_dict(),
             "width": width.as_dict(),
         },
-        "by_age": _by_age(faces, values, weights),
+        "by_age": [
+            {"age": band, "faces": int(mask.sum()),
+             "verdict": interval_verdict(own["interval_coverage"], mask.sum() >= ENOUGH_OF_A_BAND),
+             "figures": bootstrap.tables(own)}
+            for (band, mask), own in zip(masks.items(), bands, strict=True)
+        ],
         "gender": _gender(faces, weights, enough),
         "bias": {"verdict": bias_verdict(bias, enough), **bias.as_dict()},
     }  # fmt: skip
@@ -87,16 +93,6 @@ def gender_verdict(gap: Estimate, lean: Estimate, ece: Estimate, chance: float) 
     if (lean.low > 0 or lean.high < 0) and abs(lean.value) > CLOSE:
         return "female" if lean.value > 0 else "male"
     return "uneven" if ece.value > max(chance, CLOSE) else "holds"
-
-
-def _by_age(faces: Faces, values: dict[str, Floats], weights: Weights) -> list[dict[str, Any]]:
-    masks, rows = groups.age_band_masks(faces.age), []
-    bands = estimate_bands(list(masks.values()), values, BY_BAND, weights)
-    for (band, mask), own in zip(masks.items(), bands, strict=True):
-        verdict = interval_verdict(own["interval_coverage"], mask.sum() >= ENOUGH_OF_A_BAND)
-        row = {"age": band, "faces": int(mask.sum()), "verdict": verdict}
-        rows.append({**row, "figures": bootstrap.tables(own)})
-    return rows
 
 
 def estimate_bands(

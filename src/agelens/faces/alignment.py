@@ -41,4 +41,4 @@ def warp(picture: Picture, landmarks: Landmarks, size: int = SIDE) -> Picture:
     # Fitted from picture to chip, where the errors should be small, and then inverted.
     matrix = similarity(landmarks.array(), TEMPLATE * (size / SIDE))
     inverse = np.linalg.inv(matrix[:, :2])
-    return cut(picture, np.column_stack([inverse, -inverse @ matrix[:, 2]]), size)
+    return cut(picture, np.column_stack([inverse, -inverse @ matrix[:, 2]]), size, cubic=True)

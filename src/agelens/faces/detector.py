@@ -2,19 +2,22 @@
 
 YuNet (W. Wu, H. Peng, S. Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence
 Research 20, 2023) detects upright faces. It responds to rotated faces too, with a low score and
-with landmarks that lean towards upright. So detection takes two steps:
+with landmarks that lean towards upright. So detection takes three steps:
 
 1. Search the whole picture at one or two sizes for candidates, down to low scores. Only a picture
    without a single good upright face is searched again in quarter turns.
 2. Inspect each candidate in a crop of one size, rotated by the angle of its landmarks; an uncertain
-   one is tried at six angles. Landmarks and score come from this inspection.
+   one is tried at six angles. The score comes from this inspection.
+3. Detect the landmarks of each face once more, on its aligned chip and the chip's mirror image.
+   Whatever size and rotation a face has in the picture, its chips look alike, and so do the
+   landmarks: they move by 1.4 px of the chip (of 200) where those of the inspection move by 3.6.
 """
 
 import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -23,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import ConfigError, ModelError
+from agelens.faces.alignment import SIDE, TEMPLATE, similarity, warp
 from agelens.images.decode import Picture
 from agelens.images.resample import cut, shrink
 from agelens.provenance import sha256
@@ -44,6 +48,10 @@ SAME_FACE = 0.4  # overlap (intersection over union) above which two boxes are o
 MAX_UNCERTAIN = 12  # uncertain candidates inspected, best first: bounds the time per picture
 LEVEL = 2.0  # degrees: a face that seems rotated by less is left as it is
 MAX_INSPECTIONS = 6  # of one face, while following its rotation
+FURTHEST = 25.0  # pixels of the chip: a landmark that would move further is not refined (seen: 18)
+ON_CHIPS = np.array([(59.6, 58.6), (137.7, 58.9), (98.5, 102.5), (66.5, 138.4), (129.8, 138.6)])
+"""Median place, in UTKFace's training chips, of the landmarks that YuNet finds on a chip of CROP
+pixels and its mirror image; those of alignment.TEMPLATE are found with a margin around the chip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,8 @@ class Detector:
             quarter = [min(sides[-1], SINGLE)]
             candidates = [c for r in (90, 180, 270) for c in self._search(picture, quarter, r)]
             found = self._verify(picture, candidates)
-        return sorted((c.face(picture) for c in found), key=lambda face: -face.box.area)
+        faces = [self._refine(picture, c).face(picture) for c in found]
+        return sorted(faces, key=lambda face: -face.box.area)
 
     def detect_upright(self, picture: Picture) -> list[Face]:
         """Detect upright faces in one pass over RGB uint8 (H, W, 3), best first, from score 0.3.
@@ -218,14 +227,33 @@ class Detector:
         c, s = step * math.cos(angle), step * math.sin(angle)
         to_picture = np.array([[c, -s, 0.0], [s, c, 0.0]])
         to_picture[:, 2] = np.array(face.centre) - to_picture[:, :2] @ (CROP / 2, CROP / 2)
-        rows = self._run_yunet(cut(picture, to_picture, CROP))
-        # The face must be in the middle of the crop, at about the expected size.
+        best = self._central_row(cut(picture, to_picture, CROP))
+        return None if best is None else _Candidate.from_row(best, to_picture, rotation)
+
+    def _refine(self, picture: Picture, face: _Candidate) -> _Candidate:
+        """Detect the landmarks again on the face's chip and its mirror image, and average them."""
+        to_chip = similarity(face.landmarks, TEMPLATE)
+        chip = warp(picture, Landmarks.from_array(face.landmarks), CROP)
+        row, mirrored = self._central_row(chip), self._central_row(chip[:, ::-1])
+        if row is None or mirrored is None:
+            return face
+        straight, back = (r[4:14].reshape(5, 2) * (SIDE / CROP) for r in (row, mirrored))
+        back = np.column_stack([SIDE - back[:, 0], back[:, 1]])[[1, 0, 2, 4, 3]]
+        points = (straight + back) / 2 - ON_CHIPS + TEMPLATE
+        before = face.landmarks @ to_chip[:, :2].T + to_chip[:, 2]
+        if np.linalg.norm(points - before, axis=1).max() > FURTHEST:
+            return face
+        landmarks = np.linalg.solve(to_chip[:, :2], (points - to_chip[:, 2]).T).T
+        return replace(face, landmarks=landmarks)
+
+    def _central_row(self, crop: Picture) -> NDArray[np.float64] | None:
+        """Return YuNet's best row in the middle of a square crop, at about the expected size."""
+        rows = self._run_yunet(crop)
         x, y, width, height = rows[:, :4].T / CROP
         side = np.maximum(width, height)
         is_central = np.hypot(x + width / 2 - 0.5, y + height / 2 - 0.5) < 0.25
         central = rows[is_central & (side > 0.3) & (side < 1.1)]
-        best = max(central, key=lambda row: float(row[14]), default=None)
-        return None if best is None else _Candidate.from_row(best, to_picture, rotation)
+        return max(central, key=lambda row: float(row[14]), default=None)
 
     def _run_yunet(self, picture: Picture) -> NDArray[np.float64]:
         """Run YuNet on RGB pixels: rows (N, 15) of x, y, width, height, five landmarks, score."""

@@ -15,12 +15,15 @@ from agelens.images.decode import Picture
 MOST_SAMPLES = 4  # per target pixel and axis; beyond, the source is first averaged in blocks
 
 
-def cut(picture: Picture, to_source: NDArray[np.float64], size: int) -> Picture:
+def cut(
+    picture: Picture, to_source: NDArray[np.float64], size: int, *, cubic: bool = False
+) -> Picture:
     """Cut a square, uint8 (size, size, 3), out of uint8 (H, W, 3); black beyond the edges.
 
     `to_source` (2, 3), a similarity transform, maps a point of the square to the picture, both in
     pixels with (0, 0) at the outer corner of the first pixel. Black is what dlib put beyond the
-    photo's edge when UTKFace's chips were made.
+    photo's edge when UTKFace's chips were made. Enlarging is bilinear, or bicubic with `cubic`,
+    which keeps a small face as sharp as a large one.
     """
     step = math.hypot(to_source[0, 0], to_source[1, 0])  # source pixels per target pixel
     source, matrix = _crop(picture, to_source, size)
@@ -36,7 +39,8 @@ def cut(picture: Picture, to_source: NDArray[np.float64], size: int) -> Picture:
     matrix[:, :2] /= samples
     # from outer-corner coordinates to OpenCV's, whose (0, 0) is the first pixel's centre
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    way = cv2.INTER_CUBIC if cubic and samples == 1 else cv2.INTER_LINEAR
+    flags = way | cv2.WARP_INVERSE_MAP
     fine = cv2.warpAffine(source, matrix, (size * samples, size * samples), flags=flags)
     if samples > 1:
         fine = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)

@@ -64,6 +64,45 @@ def test_faces_at_any_angle(detector, astronaut, angle: int) -> None:
     assert abs((np.degrees(seen - real) + 180) % 360 - 180) < 10
 
 
+@pytest.mark.parametrize(("drawn", "pixels"), [(False, 4.5), (True, 8)])
+def test_landmarks_agree_at_any_size_and_angle(detector, astronaut, drawn, pixels: float) -> None:
+    picture = cv2.stylization(astronaut, sigma_s=20, sigma_r=0.45) if drawn else astronaut
+    landmarks = detector.detect(picture)[0].landmarks.array()
+    off = []
+    for scale, angle in (
+        (0.5, 0),
+        (0.6, 200),
+        (0.8, 45),
+        (1, 260),
+        (1, 340),
+        (1.5, 70),
+        (2.5, 310),
+    ):
+        # over a grid of pixel centres, so that the middle of the face stays where it is
+        matrix = cv2.getRotationMatrix2D((221.5, 119.5), angle, scale)
+        way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        faces = detector.detect(cv2.warpAffine(picture, matrix, (512, 512), flags=way))
+        there = (landmarks - 0.5) @ matrix[:, :2].T + matrix[:, 2] + 0.5
+        chip_pixels = 79 / np.linalg.norm(there[1] - there[0])
+        off.append(min(np.abs(f.landmarks.array() - there).max() for f in faces) * chip_pixels)
+    assert max(off) < pixels
+    assert np.mean(off) < pixels * 0.6
+
+
+def test_landmarks_of_the_mirror_image_are_mirrored(detector, astronaut) -> None:
+    (face,), (mirrored,) = map(
+        detector.detect, (astronaut, np.ascontiguousarray(astronaut[:, ::-1]))
+    )
+    back = mirrored.landmarks.array()[[1, 0, 2, 4, 3]] * (-1, 1) + (512, 0)
+    assert np.abs(back - face.landmarks.array()).max() < 1.5
+
+
+def test_landmarks_stay_where_the_chip_shows_no_face(detector, astronaut) -> None:
+    (face,) = detector.detect(astronaut)
+    candidate = module._Candidate((224, 118), 91, 110, face.landmarks.array(), 0.9, 0)
+    assert detector._refine(np.full_like(astronaut, 90), candidate) is candidate
+
+
 def test_a_face_that_fills_the_picture(detector, astronaut) -> None:
     tight = astronaut[66:170, 175:272]
     for side in (97, 400, 1200):

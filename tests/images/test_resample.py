@@ -30,3 +30,15 @@ def test_shrink_keeps_the_mean_and_returns_equal_sizes_unchanged() -> None:
     assert shrink(picture, 12, 16).shape == (16, 12, 3)
     assert abs(shrink(picture, 12, 16).mean() - picture.mean()) < 1
     assert shrink(picture, 96, 128).shape == (128, 96, 3)
+
+
+def test_bicubic_enlarging_keeps_more_detail() -> None:
+    y, x = np.mgrid[:192, :192]
+    fine = (127 + 60 * np.sin(x / 5) * np.cos(y / 7))[..., None].repeat(3, 2).round()
+    small = cut(fine.astype(np.uint8), np.array([[4.0, 0, 0], [0, 4.0, 0]]), 48)
+    enlarge = np.array([[0.25, 0, 0], [0, 0.25, 0]])
+    loss = [
+        np.abs(cut(small, enlarge, 192, cubic=cubic) - fine)[8:-8, 8:-8].mean()
+        for cubic in (False, True)
+    ]
+    assert loss[1] < 0.7 * loss[0]

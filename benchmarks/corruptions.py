@@ -245,11 +245,8 @@ def run(model: Model, faces: Chip) -> Output:
 
 def case(answers: Output, faces: Faces) -> dict[str, float]:
     """Return the figures of one kind of degradation at one severity."""
-    age, young, old = (
-        distribution.median(answers.age_probabilities),
-        faces.ages < 13,
-        faces.ages > 60,
-    )
+    age = distribution.median(answers.age_probabilities)
+    young, old = faces.ages < 13, faces.ages > 60
     return {
         "age_mae": metrics.age_mae(age, faces.ages),
         "age_bias": metrics.age_bias(age, faces.ages),
@@ -274,11 +271,9 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, float]:
 def show(name: str, cases: list[dict[str, Any]]) -> None:
     """Print one model's figures, a row for each kind, the mean of its severities."""
     means = summary(cases)
-    title = (
-        f"{name}: mean MAE {means['mean_age_mae']:.2f} = "
-        f"{means['mean_age_mae_over_clean']:.2f} x clean, "
-        f"gender {means['gender_points_lost']:.1f} points below clean"
-    )
+    title = f"{name}: mean MAE {means['mean_age_mae']:.2f} = "
+    title += f"{means['mean_age_mae_over_clean']:.2f} x clean, "
+    title += f"gender {means['gender_points_lost']:.1f} points below clean"
     columns = {
         "MAE": ("age_mae", ".2f"), "bias": ("age_bias", "+.2f"),
         "under 13": ("age_bias_under_13", "+.2f"), "over 60": ("age_bias_over_60", "+.2f"),

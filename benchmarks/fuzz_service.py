@@ -78,10 +78,8 @@ def attack(url: str, process: "subprocess.Popen[bytes]", seed: int, count: int) 
             "every_100": memory, "least_of_second_quarter": first, "least_of_last_quarter": last,
         },
         "bars": {
-            "alive at the end": process.poll() is None,
-            "no 5xx": not faults,
-            "each answered": not silent,
-            f"within {LIMIT:g} s": slowest < LIMIT,
+            "alive at the end": process.poll() is None, "no 5xx": not faults,
+            "each answered": not silent, f"within {LIMIT:g} s": slowest < LIMIT,
             "the portrait is answered as before": changed == 0,
             f"memory's floor within {GROWTH - 1:.0%}": last < GROWTH * first,
         },

@@ -68,9 +68,8 @@ class Bench:
 
     def features(self, backbones: Sequence[str], rows: NDArray[np.int64]) -> Tensor:
         """Return the features of some faces, float16 (N, 2, F)."""
-        return torch.from_numpy(
-            np.concatenate([self._features[name][rows] for name in backbones], axis=-1)
-        )
+        parts = [self._features[name][rows] for name in backbones]
+        return torch.from_numpy(np.concatenate(parts, axis=-1))
 
     def learn(self, trial: dict[str, Any], seed: int) -> Logits:
         """Train one head and give its logits for the validation faces."""
@@ -105,9 +104,8 @@ class Bench:
 
     def errors(self, each: list[Logits]) -> NDArray[np.float64]:
         """Return each validation face's age error and gender error (N, 2), means over seeds."""
-        years = [
-            np.abs(distribution.median(age.softmax(-1).numpy()) - self.ages) for age, _ in each
-        ]
+        ages = [distribution.median(age.softmax(-1).numpy()) for age, _ in each]
+        years = [np.abs(one - self.ages) for one in ages]
         wrong = [(female.numpy() > 0) != (self.female > 0) for _, female in each]
         return np.stack([np.mean(years, axis=0), np.mean(wrong, axis=0)], axis=1)
 

@@ -246,12 +246,9 @@ def _odd_http(dice: random.Random, pictures: Pictures) -> Attack:
     jpeg, ends = pictures["JPEG"], ENDS.encode()
     three = b"Content-Length: 3\r\n"
     posts = (  # headers and body of a POST
-        (b"Content-Length: -1", jpeg),
-        (b"Content-Length: 1e3", jpeg),
-        (b"Content-Length: %d" % 10**30, b""),
-        (b"Content-Length: 99999999", b""),
-        (b"Content-Length: 5", jpeg),
-        (b"Content-Length: 5\r\nContent-Length: 6", jpeg),
+        (b"Content-Length: -1", jpeg), (b"Content-Length: 1e3", jpeg),
+        (b"Content-Length: %d" % 10**30, b""), (b"Content-Length: 99999999", b""),
+        (b"Content-Length: 5", jpeg), (b"Content-Length: 5\r\nContent-Length: 6", jpeg),
         (b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"5\r\nabcde\r\n0\r\n\r\n"),
         (b"Transfer-Encoding: chunked", b"zz\r\nabc\r\n0\r\n\r\n"),
         (b"Transfer-Encoding: chunked", b"ffffffffffffffff\r\nabc"),
@@ -265,13 +262,12 @@ def _odd_http(dice: random.Random, pictures: Pictures) -> Attack:
         (three + b"Range: bytes=0-99999999999\r\nIf-Match: *", b"abc"),
         (b"Content-Length : 3", b"abc"),
         (b"Origin: null\r\nAccess-Control-Request-Method: \x01\r\nContent-Length: 3", b"abc"),
-    )
+    )  # fmt: skip
     raw = (
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + dice.randbytes(500),
         dice.randbytes(dice.randrange(1, 3000)) + b"\r\n\r\n",
-    )
+    )  # fmt: skip
     targets = (
         b"BREW /v1/predict", b"OPTIONS *", b"GET http://elsewhere.example/",
         b"GET /page/..%2f..%2fapp.py", b"GET /page/%00", b"GET /" + b"a/" * 20_000,

@@ -32,15 +32,12 @@ def main() -> None:
     works = {(n, batch): partial(run, m, batch) for n, m in models.items() for batch in (1, 32)}
     seconds = record.interleaved_seconds(works, ROUNDS)
     ms = {key: 1000 * value / FACES for key, value in seconds.items()}
-    rows = [
-        {
-            "model": name, "megabytes": round(model.path.stat().st_size / 1e6, 1),
-            "ms_per_face_batch_1": round(ms[name, 1], 2),
-            "ms_per_face_batch_32": round(ms[name, 32], 2),
-            "faces_per_second_batch_32": round(1000 / ms[name, 32], 1),
-        }
-        for name, model in models.items()
-    ]  # fmt: skip
+    rows = [{
+        "model": name, "megabytes": round(model.path.stat().st_size / 1e6, 1),
+        "ms_per_face_batch_1": round(ms[name, 1], 2),
+        "ms_per_face_batch_32": round(ms[name, 32], 2),
+        "faces_per_second_batch_32": round(1000 / ms[name, 32], 1),
+    } for name, model in models.items()]  # fmt: skip
     record.write(given, {"rounds": ROUNDS, "models": rows}, threads=1)
     record.show(rows)
 

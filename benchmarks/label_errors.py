@@ -74,8 +74,7 @@ def one_run(features: NDArray[np.float16], own: Labels, seed: int, progress: Pro
 
     (mae, accuracy), (mae_without, accuracy_without) = learnt(answers), learnt(again)
     run = {
-        "seed": seed,
-        "age": ages | suspects(age, years > 0),
+        "seed": seed, "age": ages | suspects(age, years > 0),
         "gender": genders | suspects(gender, flipped),
         "by_other_scores": other_scores(labels.ages, years, answers.age_probabilities),
         "learning": {

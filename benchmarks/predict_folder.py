@@ -49,10 +49,8 @@ def make_photos(folder: Path, count: int) -> None:
     for number in range(count):
         share = random.uniform(0.5, 1.0)
         wide, high = collage.width * share, collage.height * share
-        left, top = (
-            random.uniform(0, collage.width - wide),
-            random.uniform(0, collage.height - high),
-        )
+        left = random.uniform(0, collage.width - wide)
+        top = random.uniform(0, collage.height - high)
         box = left, top, left + wide, top + high
         photo = collage.resize((640, 427), Image.Resampling.BILINEAR, box)
         photo.save(folder / f"{number:05}.jpg", quality=int(random.integers(75, 95)))

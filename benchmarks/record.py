@@ -49,14 +49,10 @@ def write(
     script = Path(sys.argv[0]).resolve()
     record = {
         "question": given.question,
-        "command": provenance.command(
-            ["python", f"benchmarks/{script.relative_to(ROOT / 'benchmarks')}", *sys.argv[1:]]
-        ),
-        "date": provenance.now(),
-        "machine": provenance.machine(threads),
-        "versions": provenance.versions(),
-        **figures,
-    }
+        "command": provenance.command(["python", str(script.relative_to(ROOT)), *sys.argv[1:]]),
+        "date": provenance.now(), "machine": provenance.machine(threads),
+        "versions": provenance.versions(), **figures,
+    }  # fmt: skip
     given.output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(given.output) as file:
         file.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")

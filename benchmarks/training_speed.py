@@ -79,13 +79,12 @@ def measure(trainer: Trainer, rounds: int, batches: int) -> dict[str, Any]:
     faces = sum(len(batch.ages) for batch in ready)
     seconds = record.interleaved_seconds(parts, rounds)
     return {
-        "backbone": config.model.backbone,
-        "side": config.model.size,
+        "backbone": config.model.backbone, "side": config.model.size,
         "batch": config.optimizer.batch,
         "precision": "bfloat16" if trainer.autocast else "float32",
         "faces_per_second": {part: round(faces / took, 1) for part, took in seconds.items()},
         "loop_of_limit": round(seconds["forward_and_backward"] / seconds["loop"], 3),
-    }
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

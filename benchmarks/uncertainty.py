@@ -184,14 +184,11 @@ def case(
     """Return the figures of one step of one kind."""
     chips = faces.faces.chips
     figures = {
-        "kind": kind,
-        "level": level,
-        "age_mae": float(faces.off.mean()),
+        "kind": kind, "level": level, "age_mae": float(faces.off.mean()),
         "times_clean": float(faces.off.mean() / clean.off.mean()),
-        "gender_errors": float(faces.wrong_gender.mean()),
-        "unsure": float(faces.unsure.mean()),
+        "gender_errors": float(faces.wrong_gender.mean()), "unsure": float(faces.unsure.mean()),
         "values": {key: np.array([f(c) for c in chips]) for key, f in MEASURES.items()},
-    }
+    }  # fmt: skip
     if kind in (*DETECTOR_KINDS, "clean"):
         scores = store.get(
             f"{kind}/{level:g}/score",

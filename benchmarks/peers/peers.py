@@ -101,17 +101,13 @@ def measure(
             found = store.answers(peer, whole, around, len(faces))
             reports[peer.name], answers[peer.name] = found
     weights = bootstrap.resample(faces.photos)
-    rows = [
-        {
-            "name": peer.name, "package": peer.package, "ours": peer.ours,
-            "border": str(border[peer.name]) if peer.detector else None,
-            "versions": reports[peer.name]["versions"],
-            "weights_bytes": reports[peer.name]["weights"],
-            **figures(answers[peer.name], faces, weights),
-            **peer.facts,
-        }
-        for peer in peers
-    ]  # fmt: skip
+    rows = [{
+        "name": peer.name, "package": peer.package, "ours": peer.ours,
+        "border": str(border[peer.name]) if peer.detector else None,
+        "versions": reports[peer.name]["versions"],
+        "weights_bytes": reports[peer.name]["weights"],
+        **figures(answers[peer.name], faces, weights), **peer.facts,
+    } for peer in peers]  # fmt: skip
     for row in rows:
         if not row["ours"]:
             row["same_faces"] = {
@@ -120,15 +116,13 @@ def measure(
                 if own.ours and own.detector
             }
     return {
-        "command": command_line(given, peers),
-        "date": provenance.now(),
+        "command": command_line(given, peers), "date": provenance.now(),
         "data": {
             "name": given.data.resolve().name, "fingerprint": dataset.fingerprint, "split": 0,
             "part": "test", "folds": list(split_folds(0).test),
         },
         "faces": len(faces), "of_faces": len(whole),
-        "machine": provenance.machine(threads=1),
-        "versions": provenance.versions(),
+        "machine": provenance.machine(threads=1), "versions": provenance.versions(),
         "methods": {
             "intervals": bootstrap.METHOD,
             "same_faces": "on the faces that both answer; the difference is ours less theirs",
@@ -141,8 +135,7 @@ def measure(
             detector: {str(border): asdict(trial) for border, trial in trials.items()}
             for detector, trials in tried.items()
         },
-        "peers": rows,
-        "left_out": runner.catalogue()["left_out"],
+        "peers": rows, "left_out": runner.catalogue()["left_out"],
     }  # fmt: skip
 
 
@@ -159,9 +152,8 @@ def time_peers(
     chosen = {row["name"]: borders[row["border"] or "none"] for row in record["peers"]}
     if lacking := [peer.name for peer in peers if peer.name not in chosen]:
         raise ConfigError(f"{', '.join(lacking)}: not in the record; run without --time first")
-    sample = list(
-        Faces.of(dataset, spread(dataset.split(0).test, TIMED_CHIPS)).chips(0, TIMED_CHIPS)
-    )
+    rows = spread(dataset.split(0).test, TIMED_CHIPS)
+    sample = list(Faces.of(dataset, rows).chips(0, TIMED_CHIPS))
     pinned = pin()
     times: dict[str, dict[str, list[float]]] = {}
     with bar() as progress:

@@ -97,7 +97,7 @@ def test_chips_are_what_the_cutter_gives(
     assert (row["chip"], row["face"]) == (f"sub/{NAME}.chip.jpg", "1")
     stored = read(tmp_path / "d" / "chips" / row["chip"])
     expected = cutter.cut(read(source / "sub" / NAME), Landmarks.from_array(points(row)))
-    assert np.abs(stored.astype(int) - expected).mean() < 2
+    assert np.abs(stored.astype(int) - expected).mean() < 2.5  # JPEG
     imported = import_dataset(tmp_path / "d" / "chips", tmp_path / "e")
     assert imported.dataset.samples.row(0)[:4] == (f"{NAME}.chip.jpg", 36, "female", "white")
 

@@ -109,7 +109,7 @@ def test_points_stand_on_the_features_of_a_real_face_and_move_with_it(portrait: 
     assert shape.shape == (68, 2)
     five = [shape[36:42].mean(0), shape[42:48].mean(0), shape[30], shape[48], shape[54]]
     off = np.linalg.norm(np.array(five) - TEMPLATE, axis=1)
-    assert off.max() < 15  # a turned head, seen by another model than the portrait was cut by
+    assert off.max() < 16  # a turned head, seen by another model than the portrait was cut by
     assert off.mean() < 10
     assert shape[16, 0] - shape[0, 0] > 120  # the jaw goes from left to right
     moved = cv2.warpAffine(portrait, np.array([[1.0, 0, 6], [0, 1, 4]]), (200, 200))

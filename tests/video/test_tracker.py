@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.video.tracker import CUT, SAME_PERSON, Detection, Tracker, appearance
+from agelens.video.tracker import SAME_PERSON, Detection, Tracker, appearance
 
 random = np.random.default_rng(3)
 
@@ -115,5 +115,5 @@ def test_the_appearance_of_a_face_is_stable(astronaut, drawn_chip) -> None:
     assert here.appearance @ again.appearance > SAME_PERSON
     assert again.centre[0] == pytest.approx(here.centre[0] - 9, abs=2)
     assert here.size == pytest.approx(max(face.box.width, face.box.height))
-    assert appearance(drawn_chip(200), 16, 16) @ here.appearance < CUT
+    assert appearance(drawn_chip(200), 16, 16) @ here.appearance < 0.6
     assert not appearance(np.full((40, 30, 3), 90, np.uint8), 16, 16).any()  # uniform

@@ -22,6 +22,8 @@ TAIL = 0.06
 """The mass on either side of an interval. Ends are whole years, so it covers more than 88 %."""
 AGE_ERROR, GENDER_ERROR = 0.25, 0.2
 """Probabilities of a large age error and of a wrong gender above which a prediction is unsure."""
+INFANT, INFANT_GENDER_ERROR = 5, 0.1
+"""Below this age in years, where the label is right for 7 in 10, the gender must be more certain."""
 
 
 def mean(probabilities: ArrayLike) -> NDArray[np.float64]:
@@ -119,7 +121,7 @@ def assess(
         unclear: tuple[Reason, ...] = ()
         if age_error[i] > AGE_ERROR:
             unclear += (Reason.AGE_UNCLEAR,)
-        if gender_error[i] > GENDER_ERROR:
+        if gender_error[i] > (INFANT_GENDER_ERROR if age_years[i] < INFANT else GENDER_ERROR):
             unclear += (Reason.GENDER_UNCLEAR,)
         status = Status.POOR if issues else Status.UNSURE if unclear else Status.OK
         assessments.append(Assessment(status, issues + unclear, float(either[i])))

@@ -65,7 +65,7 @@ def test_float16_weights_are_smaller_and_keep_the_predictions(
     full, half = tmp_path / "full.onnx", tmp_path / "half.onnx"
     onnx.save(model, full)
     onnx.save(model, half)
-    exporter.store_as_float16(half)
+    exporter.store_compactly(half)
     ages = [Model(file).run(CHIPS).age_probabilities for file in (full, half)]
     assert np.array_equal(*ages)
     graphs = [onnx.load(file).graph for file in (full, half)]

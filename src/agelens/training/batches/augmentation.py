@@ -1,6 +1,7 @@
 """Augmentation: random changes to a training chip that keep its age and gender."""
 
 from math import cos, radians, sin
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from agelens.training.recipes.config import AugmentConfig
 
 Chip = NDArray[np.uint8]
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+SEPIA = np.array([0.18, 0.0, -0.3], np.float32)  # what full sepia adds to 1 in red, green and blue
 
 
 class Augment:
@@ -28,6 +31,10 @@ class Augment:
         if random.random() < config.degrade:
             chip = DEGRADATIONS[random.integers(len(DEGRADATIONS))](chip, random)
         chip = cv2.transform(chip, self._colour_matrix(random))  # type: ignore[assignment]
+        if config.fade and random.random() < config.fade:
+            chip = _fade(chip, random)
+        if config.grain and random.random() < config.grain:
+            chip = _grain(chip, random)
         if random.random() < config.erase:
             _erase(chip, random)
         return chip
@@ -104,6 +111,32 @@ def _dark_and_noisy(chip: Chip, random: Generator) -> Chip:
 def _tint(chip: Chip, random: Generator) -> Chip:
     gains = random.uniform(0.65, 1.3, 3).astype(np.float32)
     return np.clip(chip * gains, 0, 255).astype(np.uint8)  # type: ignore[no-any-return]
+
+
+def _fade(chip: Chip, random: Generator) -> Chip:
+    """Give a chip the colours of an old photo: grey or sepia or a cast, with faded contrast."""
+    kind = random.random()
+    values: NDArray[Any] = chip.astype(np.float32)
+    if kind < 0.6:
+        sepia = 0.0 if kind < 0.35 else random.uniform(0.3, 1)
+        values = (values @ GREY)[..., None] * (1 + np.float32(sepia) * SEPIA)
+    else:
+        values = values * random.uniform(0.75, 1.25, 3).astype(np.float32)
+    black, white = random.uniform(0, 60), random.uniform(190, 255)
+    gamma = np.float32(np.exp(random.uniform(-0.35, 0.35)))
+    values = black + (white - black) * np.clip(values / 255, 0, 1) ** gamma
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def _grain(chip: Chip, random: Generator) -> Chip:
+    """Add noise of 3 to 14 grey levels, mostly the same in all colours and often coarse."""
+    channels = 1 if random.random() < 0.7 else 3
+    noise: NDArray[Any] = random.standard_normal((*chip.shape[:2], channels), np.float32)
+    if random.random() < 0.6:
+        noise = cv2.GaussianBlur(noise, (0, 0), random.uniform(0.4, 1.2)).reshape(noise.shape)
+        noise = noise / noise.std()
+    level = np.float32(random.uniform(3, 14))
+    return np.clip(chip + level * noise, 0, 255).astype(np.uint8)
 
 
 DEGRADATIONS = (_low_resolution, _defocus_blur, _motion_blur, _jpeg, _dark_and_noisy, _tint)

@@ -7,7 +7,7 @@ network and which pictures the features are of. Relabelling leaves them valid.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, PictureError, TrainingError
 from agelens.inference.runtime import CHIP
+from agelens.training.batches.augmentation import Augment
 from agelens.training.networks import backbones, checkpoint, face_networks
 from agelens.training.networks.device import best_seconds, keep_freed_memory
 from agelens.training.networks.layers import FeatureFusion
 from agelens.training.networks.network import Network
-from agelens.training.recipes.config import ModelConfig
+from agelens.training.recipes.config import AugmentConfig, ModelConfig
 
 BATCH = 64
 _CHECKPOINT_EVERY = 10  # batches
@@ -60,8 +61,12 @@ def backbone_features(dataset: Dataset, backbone: str, progress: Progress) -> ND
     return cached_features(dataset, extractor, progress)
 
 
-def network_features(dataset: Dataset, network: Network, progress: Progress) -> NDArray[np.float16]:
+def network_features(
+    dataset: Dataset, network: Network, progress: Progress, augment: AugmentConfig | None = None
+) -> NDArray[np.float16]:
     """Return the features of a network with a frozen backbone; see `cached_features`.
+
+    `augment` adds those of its views, chips changed at random: float16 (N, 2 + views, F).
 
     Their name is the SHA-256 of backbone and pooling. Those of concatenated members are cached for
     each member, so that other combinations share them.
@@ -71,7 +76,7 @@ def network_features(dataset: Dataset, network: Network, progress: Progress) -> 
     if not isinstance(fusion, FeatureFusion) or fusion.mode != "concat" or pool.kind != "mean":
         key = f"{network.size}{f' {network.padding}' if network.padding else ''} {fusion}"
         extractor = _by_digest(key, (fusion, pool), network.num_features, network.extract_features)
-        return cached_features(dataset, extractor, progress)
+        return _with_views(dataset, extractor, progress, augment)
 
     def extract_member(index: int, x: Tensor) -> Tensor:
         return fusion.member_features(index, network.preprocess(x))
@@ -81,8 +86,26 @@ def network_features(dataset: Dataset, network: Network, progress: Progress) -> 
         key = f"{network.size} {network.padding} {fusion.views[index]} {member}"
         extract = partial(extract_member, index)
         extractor = _by_digest(key, (member,), fusion.widths[index], extract)
-        parts.append(cached_features(dataset, extractor, progress))
+        parts.append(_with_views(dataset, extractor, progress, augment))
     return np.concatenate(parts, axis=-1)
+
+
+def _with_views(
+    dataset: Dataset,
+    extractor: "FeatureExtractor",
+    progress: Progress,
+    augment: AugmentConfig | None,
+) -> NDArray[np.float16]:
+    features = cached_features(dataset, extractor, progress)
+    if augment is None or not augment.views:
+        return features
+    views = replace(
+        extractor,
+        name=f"{extractor.name}-views",
+        fingerprint=extractor.fingerprint | {"augment": augment.model_dump()},
+        augment=augment,
+    )
+    return np.concatenate([features, cached_features(dataset, views, progress)], axis=1)
 
 
 def preprocess(batch: NDArray[np.uint8], size: int, padding: float) -> NDArray[np.uint8]:
@@ -111,6 +134,21 @@ class FeatureExtractor:
     fingerprint: dict[str, Any]  # JSON values that identify the network and its preprocessing
     width: int  # F
     extract: Callable[[Tensor], Tensor]  # uint8 (B, 200, 200, 3) RGB to (B, F)
+    augment: AugmentConfig | None = None  # changes chips in its `views` ways; None: mirrors them
+
+    @property
+    def views(self) -> int:
+        """How many views of each chip there are."""
+        return self.augment.views if self.augment else 2
+
+    def view(self, batch: NDArray[np.uint8], view: int, row: int) -> NDArray[np.uint8]:
+        """Return one view of chips, the first of which is at a row of the dataset."""
+        if self.augment is None:
+            return np.ascontiguousarray(batch[:, :, ::-1]) if view else batch
+        change = Augment(self.augment)
+        randoms = (np.random.default_rng([view, row + i]) for i in range(len(batch)))
+        return np.stack([change(np.ascontiguousarray(chip), CHIP, random)
+                         for chip, random in zip(batch, randoms, strict=True)])  # fmt: skip
 
     def run(self, batch: NDArray[np.uint8], precision: str) -> NDArray[np.float32]:
         """Return the features of a batch, in "float32" or under "bfloat16" autocast."""
@@ -140,7 +178,9 @@ def _by_digest(
 def cached_features(
     dataset: Dataset, extractor: FeatureExtractor, progress: Progress
 ) -> NDArray[np.float16]:
-    """Return the features of every chip and its mirror image, float16 (N, 2, F), memory-mapped.
+    """Return the features of every chip's views, float16 (N, views, F), memory-mapped.
+
+    The views are the chip and its mirror image, unless the extractor changes chips otherwise.
 
     The first call computes them, in bfloat16 where that is faster; it can be interrupted, and a
     second process waits for the first. Raises DatasetError for a picture that cannot be read.
@@ -171,18 +211,19 @@ def _compute(
     state = _read_matching(state_file, fingerprint)
     if state is None or not unfinished.is_file():
         state = fingerprint | {"precision": extractor.faster_precision(), "done": 0}
-        shape = (len(dataset), 2, extractor.width)
+        shape = (len(dataset), extractor.views, extractor.width)
         np.lib.format.open_memmap(unfinished, "w+", np.float16, shape).flush()
     array, precision = np.lib.format.open_memmap(unfinished, "r+"), state["precision"]
-    done = state["done"]  # first all chips, then all mirror images
-    task = progress.add_task(extractor.name, total=2 * len(dataset), completed=done)
-    for side in (0, 1):
-        row = done - side * len(dataset)
+    done = state["done"]  # all chips in one view after the other
+    total = extractor.views * len(dataset)
+    task = progress.add_task(extractor.name, total=total, completed=done)
+    for view in range(done // len(dataset), extractor.views):
+        row = done - view * len(dataset)
         paths = map(dataset.image_path, range(row, len(dataset)))
         try:
             for number, batch in enumerate(chips.batches(paths, BATCH, 1), 1):
-                faces = np.ascontiguousarray(batch[:, :, ::-1]) if side else batch
-                array[row : row + len(faces), side] = extractor.run(faces, precision)
+                faces = extractor.view(batch, view, row)
+                array[row : row + len(faces), view] = extractor.run(faces, precision)
                 row, done = row + len(faces), done + len(faces)
                 progress.update(task, completed=done)
                 if number % _CHECKPOINT_EVERY == 0:

@@ -96,21 +96,27 @@ class Loader:
 
 
 class FeatureLoader(Loader):
-    """Batches of features of chips and mirror images: `chips` are float16 (N, 2, F).
+    """Batches of features of chips, mirror images and views: `chips` are float16 (N, 2 + V, F).
 
-    For recipes whose only augmentation is mirroring.
+    For frozen backbones, where chips are only mirrored or their changed views are known.
     """
 
     def _unchanged(self, rows: NDArray[np.int64]) -> Any:
         return self.chips[rows, 0]
 
     def shuffled(self, augment: Augment, size: int, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield every face once, in random order, mirrored at random; `size` is ignored."""
-        random = np.random.default_rng([seed, epoch, 1])
+        """Yield every face once, in random order, in a random view; `size` is ignored.
+
+        The chip as it is, or mirrored, counts as one view.
+        """
+        random, views = np.random.default_rng([seed, epoch, 1]), self.chips.shape[1] - 2
         for group in self._shuffled_indices(seed, epoch):
-            mirrored = (random.random(len(group)) < augment.flip).astype(np.int64)
-            indices, side = self.worker.shard(group), self.worker.shard(mirrored)
-            yield self._batch(indices, self.chips[self.rows[indices], side])
+            drawn = (random.random(len(group)) < augment.flip).astype(np.int64)
+            if views:
+                view = random.integers(views + 1, size=len(group))
+                drawn = np.where(view, view + 1, drawn)
+            indices, drawn = self.worker.shard(group), self.worker.shard(drawn)
+            yield self._batch(indices, self.chips[self.rows[indices], drawn])
 
 
 def labelled_loader(

@@ -28,12 +28,14 @@ from agelens.training.experiments.run import export_run
 from agelens.training.export import exporter
 from agelens.training.loop import run_record
 from agelens.training.loop.metrics import accuracy, predict
-from agelens.training.networks import checkpoint, ensemble
+from agelens.training.networks import backbones, checkpoint, ensemble
 from agelens.training.networks.device import keep_freed_memory
 from agelens.training.networks.ensemble import Ensemble, MemberLogits, OpinionPool, PoolingMethod
 from agelens.training.networks.network import Network
-from agelens.training.recipes.config import Config
+from agelens.training.networks.second_opinion import SecondOpinion
+from agelens.training.recipes.config import Config, SecondOpinionConfig
 
+NO_SECOND_OPINION = SecondOpinionConfig()
 METHODS: tuple[PoolingMethod, ...] = ("average", "stack")
 Tensors = dict[str, Tensor]
 
@@ -54,12 +56,17 @@ class Candidate:
 
 
 def combine_runs(
-    runs: Sequence[Path], data: Path, folder: Path, progress: Progress
+    runs: Sequence[Path],
+    data: Path,
+    folder: Path,
+    progress: Progress,
+    second: SecondOpinionConfig = NO_SECOND_OPINION,
 ) -> dict[str, Any]:
     """Combine trained runs into one ensemble in a new run folder; return the comparison.
 
     Every set of at least one run is judged, under each pooling method; the candidate with the
-    lowest validation MAE is exported. Raises TrainingError for runs that cannot be combined.
+    lowest validation MAE is exported, with the weights of `second` mixed with the networks of
+    dlib-models. Raises TrainingError for runs that cannot be combined.
     """
     keep_freed_memory()
     loaded = [Network.from_run(run) for run in runs]
@@ -86,8 +93,11 @@ def combine_runs(
     weights = bootstrap.resample(np.arange(len(differences)))
     difference = bootstrap.estimate(bootstrap.mean(differences), weights)[0]
     pool = ensemble.fit_pool(logits.members(best.members), best.method)
-    network = Ensemble([networks[index] for index in best.members], pool)
+    network: nn.Module = Ensemble([networks[index] for index in best.members], pool)
     share_equal_parameters(network)
+    if second != NO_SECOND_OPINION:
+        files = backbones.locate("dlib-age-gender").parent
+        network = SecondOpinion(network, files, second.age, second.gender)
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "members": [str(run) for run in runs],
@@ -97,7 +107,11 @@ def combine_runs(
             "member": names[alone.members[0]], "mae_difference": difference.as_dict()
         },
         "parity_years": exporter.calibrate_and_export(
-            network, folder / "model.onnx", _card(best, configs, pool), validation, half=True
+            network,
+            folder / "model.onnx",
+            _card(best, configs, pool, second),
+            validation,
+            half=True,
         ),
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset)},
         "versions": provenance.versions(), "commit": run_record.commit(Path(__file__).parent),
@@ -145,7 +159,9 @@ def share_equal_parameters(network: nn.Module) -> int:
     return shared
 
 
-def _card(best: Candidate, configs: Sequence[Config], pool: OpinionPool) -> dict[str, Any]:
+def _card(
+    best: Candidate, configs: Sequence[Config], pool: OpinionPool, second: SecondOpinionConfig
+) -> dict[str, Any]:
     members = [
         {"name": one.name, **run_record.backbone_fields(one), "size": one.model.size,
          **run_record.lineage(one)}
@@ -155,6 +171,7 @@ def _card(best: Candidate, configs: Sequence[Config], pool: OpinionPool) -> dict
         "members": members, "how": best.method,
         "pool": {name: value.tolist() for name, value in pool.state_dict().items()},
         "validation": best.figures,
+        **({"second_opinion": second.model_dump()} if second != NO_SECOND_OPINION else {}),
     }  # fmt: skip
 
 

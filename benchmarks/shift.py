@@ -1,13 +1,14 @@
 """Do ages, intervals and genders hold on pictures that are not UTKFace?
 
-    python benchmarks/shift.py family london canada portraits --model default
+    python benchmarks/shift.py family london canada portraits [--data utkface]
 
 Each folder holds pictures and labels.csv: file, age (or age_lo and age_hi, which hold it), gender
 and person, the last two if known. The largest face of each picture is predicted through the public
-API. Besides the shipped intervals, other ways to read one off the same distributions are measured
-("ways"), for UTKFace's validation folds too where --data names them. An error is the distance to the label; an interval holds a label if low <= age <= high, a pair
+API. An error is the distance to the label; an interval holds a label if low <= age <= high, a pair
 of ages if it meets it. 95 % intervals are from resampling people. Gender is given at three levels
-of certainty with the share of faces that reach it. Writes results/shift.json.
+of certainty with the share of faces that reach it. Besides the shipped intervals, other ways to
+read one off the same distributions are measured ("ways"), with --data for every second face of
+UTKFace's validation folds too. Writes results/shift.json.
 """
 
 from collections.abc import Iterator
@@ -52,7 +53,9 @@ def main() -> None:
         rows = dataset.split(0).validation[::VALIDATION_EVERY]
         answers = [predictor.model.predict(chips) for chips in images(dataset, rows)]
         spread = np.concatenate([one.age_probabilities for one in answers])
-        figures["validation_ways"] = ways(predictor, spread, *[dataset.samples["age"].to_numpy()[rows]] * 2)
+        figures["validation_ways"] = ways(
+            predictor, spread, *[dataset.samples["age"].to_numpy()[rows]] * 2
+        )
     for key in ("interval", "pool", "scaling"):
         figures["model"].pop(key, None)
     record.show(record.write(given, figures, threads=1)["collections"])

@@ -96,6 +96,12 @@ def test_each_reason_has_its_cause() -> None:
     assert all(0 <= p <= 1 for p in probabilities)
 
 
+def test_the_gender_of_an_infant_must_be_more_certain() -> None:
+    ages, female = bells([2, 8], 1), np.full(2, 0.85, np.float32)
+    infant, child = assess(np.array([2.0, 8.0]), ages, female)
+    assert (infant.reasons, child.reasons) == ((Reason.GENDER_UNCLEAR,), ())
+
+
 def test_a_poorly_visible_face_is_poor_even_if_the_model_is_certain() -> None:
     ages = np.concatenate([bells([40], width) for width in (2, 15, 2)])
     issues = [(Reason.BLURRED,), (Reason.TOO_SMALL, Reason.DARK), ()]

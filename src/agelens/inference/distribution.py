@@ -23,7 +23,7 @@ TAIL = 0.06
 AGE_ERROR, GENDER_ERROR = 0.25, 0.2
 """Probabilities of a large age error and of a wrong gender above which a prediction is unsure."""
 INFANT, INFANT_GENDER_ERROR = 5, 0.1
-"""Below this age in years, where the label is right for 7 in 10, the gender must be more certain."""
+"""Below this age in years, where 7 labels in 10 are right, the gender must be more certain."""
 
 
 def mean(probabilities: ArrayLike) -> NDArray[np.float64]:

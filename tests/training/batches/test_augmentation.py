@@ -8,7 +8,7 @@ from torch.nn import functional
 from agelens.training.batches.augmentation import DEGRADATIONS, Augment
 from agelens.training.recipes.config import AugmentConfig
 
-NOTHING = dict.fromkeys(AugmentConfig.model_fields, 0.0)
+NOTHING = dict.fromkeys(AugmentConfig.model_fields.keys() - {"views"}, 0.0)
 CHIP = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8).repeat(10, 0).repeat(10, 1)
 
 
@@ -32,6 +32,21 @@ def test_a_flip_mirrors() -> None:
     plain, mirrored = augmented(CHIP, 100), augmented(CHIP, 100, flip=1.0).astype(int)
     assert np.abs(mirrored[:, ::-1] - plain).mean() < 0.5
     assert np.abs(mirrored - plain).mean() > 20
+
+
+def test_grain_is_noise_and_fading_lowers_contrast() -> None:
+    flat = np.full((200, 200, 3), 128, np.uint8)
+    levels = []
+    for seed in range(40):
+        grainy = augmented(flat, 200, seed, grain=1.0)
+        levels.append(grainy.std())
+        assert abs(grainy.mean() - 128) < 1
+    assert 3 <= min(levels) + 0.5 < max(levels) <= 15
+    steps = np.repeat(np.array([0, 255], np.uint8), 100)[None, :, None].repeat(200, 0).repeat(3, 2)
+    for seed in range(40):
+        faded = augmented(steps, 200, seed, fade=1.0)
+        dark, light = faded[:, :90].mean(), faded[:, 110:].mean()
+        assert 20 < light - dark < 255
 
 
 def test_grey_has_no_colour() -> None:

@@ -12,7 +12,9 @@ from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.errors import DatasetError, TrainingError
 from agelens.training.batches import features
+from agelens.training.batches.augmentation import Augment
 from agelens.training.batches.features import FeatureExtractor
+from agelens.training.batches.loader import make_loaders
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 from drawn import write_dataset
@@ -93,6 +95,25 @@ def test_a_stopped_computation_resumes_to_the_same_features(dataset: Dataset, mo
     assert np.array_equal(by_dlib(dataset), whole)
     assert Halves.calls == 10  # five batches of chips, five of mirror images: none twice
     assert not list(dataset.folder.glob("*.part*"))
+
+
+def test_views_are_changed_chips_that_training_draws_from(dataset: Dataset) -> None:
+    config = Config.read("concat", {
+        "model.members": [{"backbone": "scratch", "size": 32}], "augment.views": 3,
+        "augment.brightness": 0.5, "data.teacher": None, "loss.teacher": 0.0, "model.frozen": 1,
+    })  # fmt: skip
+    assert not config.augment.mirrors_alone
+    network = Network(config.model)
+    made = features.network_features(dataset, network, QUIET, config.augment)
+    assert made.shape == (40, 5, network.num_features)
+    assert np.array_equal(made, features.network_features(dataset, network, QUIET, config.augment))
+    assert np.abs(np.diff(made[:, 2:].astype(float), axis=1)).max(axis=(1, 2)).min() > 0
+    loader = make_loaders(config, dataset, QUIET)[0].with_features(made)
+    batches = [batch for epoch in range(20)
+               for batch in loader.shuffled(Augment(config.augment), 200, 0, epoch)]  # fmt: skip
+    faces = (face for batch in batches for face in zip(batch.rows, batch.chips, strict=True))
+    drawn = {int(np.abs(made[row] - one).sum(axis=1).argmin()) for row, one in faces}
+    assert drawn == {0, 1, 2, 3, 4}
 
 
 def test_padding_is_black_and_around() -> None:

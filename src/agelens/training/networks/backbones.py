@@ -243,17 +243,24 @@ def build(config: ModelConfig | MemberConfig, *, pretrained: bool = True) -> Bac
         backbone: Backbone = FeatureFusion(members, "gated" if config.join == "gated" else "concat")
     else:
         backbone = BACKBONES[config.backbone](config)
+    share = config.pretrained_share if config.weights else 1.0
+    if pretrained and share:
+        load_pretrained(backbone)
     if pretrained and config.weights:
+        start = {name: weight.clone() for name, weight in backbone.state_dict().items()}
         load_weights(backbone, Path(config.weights))
-        if share := config.pretrained_share:
-            start = build(config.model_copy(update={"weights": None})).state_dict()
-            for name, weight in backbone.state_dict().items():
+        for name, weight in backbone.state_dict().items():
+            if share and weight.is_floating_point():
                 weight.lerp_(start[name], share)
-    elif pretrained and isinstance(backbone, DlibResNet):
-        backbone.load_dlib(locate("dlib"))
-    elif pretrained and isinstance(backbone, FaceRes):
-        backbone.load_tensorflow(locate("faceres-deep"))
     return backbone
+
+
+def load_pretrained(backbone: Backbone) -> None:
+    """Load the weights that a backbone is known for; one from scratch keeps its random ones."""
+    if isinstance(backbone, DlibResNet):
+        backbone.load_dlib(locate("dlib"))
+    elif isinstance(backbone, FaceRes):
+        backbone.load_tensorflow(locate("faceres-deep"))
 
 
 def load_weights(backbone: Backbone, file: Path) -> None:

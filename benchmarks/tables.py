@@ -30,13 +30,13 @@ LINE_BREAK = re.compile(r"(?<=\S) *\n *(?=[^\s|])")  # within a paragraph or a t
 
 RUNS = (
     "scratch-distilled-112", "scratch-distilled-112-light", "finetune-dlib", "finetune-dlib-light",
-    "finetune-distilled", "hybrid-averaged", "hybrid", "fast-int8", "fast-dlib-int8",
+    "finetune-distilled", "hybrid-averaged", "hybrid-distilled", "hybrid", "fast-int8", "fast-dlib-int8",
 )  # fmt: skip
 TRAINED = (
     "scratch", "scratch-128", "scratch-distilled", "scratch-distilled-112",
     "scratch-distilled-112-light", "finetune-dlib", "finetune-dlib-light", "finetune",
-    "finetune-distilled", "finetune-continued", "frozen", "frozen-dlib", "frozen-dlib-tuned",
-    "concat-distilled", "concat-both", "concat-dlib", "fast",
+    "finetune-distilled", "finetune-photo", "finetune-continued", "frozen", "frozen-dlib",
+    "frozen-dlib-tuned", "concat-distilled", "concat-photo", "concat-both", "concat-dlib", "fast",
 )  # fmt: skip
 PROTOCOLS = (  # what was trained on all five splits
     "scratch-80", "frozen-dlib-tuned", "concat", "finetune-dlib-light", "hybrid",

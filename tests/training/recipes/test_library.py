@@ -53,7 +53,7 @@ def test_a_mistake_says_what_was_expected(
 
 def test_a_recipe_holds_every_stage_it_needs_in_order() -> None:
     assert list(Config.read("hybrid").stages) == [
-        "finetune", "finetune-distilled", "concat-distilled", "frozen-dlib-tuned"
+        "finetune", "finetune-distilled", "finetune-photo", "concat-photo", "frozen-dlib-tuned"
     ]  # fmt: skip
     assert list(Config.read("scratch-distilled-112-light").stages) == [
         "scratch-distilled", "scratch-distilled-112"

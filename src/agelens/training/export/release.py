@@ -15,6 +15,7 @@ from agelens.training.export import exporter
 from agelens.training.networks import checkpoint
 
 LARGEST = 25_000_000  # bytes
+MOST_LOST = 0.03  # years of validation MAE, for what benchmarks/shift.py finds gained elsewhere
 WEIGHTS = Path(__file__).parents[2] / "weights"
 FIGURES = ("age_mae", "age_within_5", "gender_accuracy", "interval_coverage", "gender_ece")
 
@@ -32,7 +33,7 @@ def ship(run: Path, name: str) -> Path:
     mae = model.card["validation"]["validation_mae"]
     if name in shipped():
         old = Model(name).card["validation"]["validation_mae"]
-        if mae > old:
+        if mae > old + MOST_LOST:
             raise TrainingError(
                 f"{run} has validation MAE {mae:.3f}, the shipped {name} {old:.3f}: worse"
             )

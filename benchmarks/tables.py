@@ -30,7 +30,8 @@ LINE_BREAK = re.compile(r"(?<=\S) *\n *(?=[^\s|])")  # within a paragraph or a t
 
 RUNS = (
     "scratch-distilled-112", "scratch-distilled-112-light", "finetune-dlib", "finetune-dlib-light",
-    "finetune-distilled", "hybrid-averaged", "hybrid-distilled", "hybrid", "fast-int8", "fast-dlib-int8",
+    "finetune-distilled", "hybrid-averaged", "hybrid-distilled", "hybrid", "fast-int8",
+    "fast-dlib-int8",
 )  # fmt: skip
 TRAINED = (
     "scratch", "scratch-128", "scratch-distilled", "scratch-distilled-112",

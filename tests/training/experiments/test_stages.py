@@ -135,7 +135,7 @@ def test_a_recipe_of_stages_is_stopped_continued_and_then_finished(
 def combined(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for `combine` and `quantize`."""
 
-    def write(source: object, data: Path, folder: Path, progress: object) -> None:
+    def write(source: object, data: Path, folder: Path, progress: object, *_: object) -> None:
         for file in ("model.onnx", "run.json"):
             (folder / file).write_text("{}")
 

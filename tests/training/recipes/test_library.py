@@ -80,7 +80,7 @@ def test_changes_reach_the_stages_they_are_meant_for() -> None:
     assert (changed.schedule.epochs, stage.schedule.epochs) == (4, 1)
     assert stage.data.teacher is None
     every = Config.read("hybrid", {"schedule.epochs": 1}).stages.values()
-    assert [one.schedule.epochs for one in every] == [1, 1, 1, 1]
+    assert [one.schedule.epochs for one in every] == [1, 1, 1, 1, 1]
     with pytest.raises(ConfigError, match="unknown stage; expected one of finetune"):
         Config.read("finetune-distilled", {"stages.finetun.schedule.epochs": 1})
 

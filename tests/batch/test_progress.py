@@ -37,19 +37,16 @@ def test_uncommitted_pictures_of_a_lost_worker_do_not_count() -> None:
     assert status["last_loss"] == "signal SIGKILL"
     progress.update(Predicted("b", 7, 7, 7))
     progress.update(Deferred("b", 3, "503"))
-    assert progress.counts.pictures == 0
-    assert progress.deferred == {3: "503"}
+    assert (progress.counts.pictures, progress.deferred) == (0, {3: "503"})
 
 
 def test_time_left_uses_the_speed_of_this_run() -> None:
     progress, clock = begin(done=4)
-    assert progress.seconds_left is None
-    assert progress.share == 0.4
+    assert (progress.seconds_left, progress.share) == (None, 0.4)
     clock.now += 60
     progress.update(Committed("a", part(4), 900))  # an engine that reports only parts
     progress.update(Committed("a", part(5), 900))
-    assert progress.share == 0.6
-    assert round(progress.seconds_left or 0) == 120
+    assert (progress.share, round(progress.seconds_left or 0)) == (0.6, 120)
     assert progress.speed == (100 / 60, 200 / 60)
 
 
@@ -64,5 +61,4 @@ def test_speed_is_that_of_the_last_half_minute() -> None:
 def test_with_shards_the_share_is_of_units() -> None:
     progress, _ = begin(shards=10)
     progress.update(Committed("a", part(0), 900))
-    assert progress.share == 0.1
-    assert progress.to_dict("running")["pictures_in_all"] is None
+    assert (progress.share, progress.to_dict("running")["pictures_in_all"]) == (0.1, None)

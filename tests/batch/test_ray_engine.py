@@ -10,21 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from agelens.batch.progress import Progress
+from agelens.errors import BatchError
+from batches import kill_driver, read_status, rows, run_batch, sources, write_chips, write_shard
+
 ray = pytest.importorskip("ray", reason="needs the extra scale")
 Cluster = pytest.importorskip("ray.cluster_utils").Cluster
-
-from agelens.batch.progress import Progress  # noqa: E402
-from agelens.errors import BatchError  # noqa: E402
-from batches import (  # noqa: E402
-    kill_driver,
-    read_status,
-    rows,
-    run_batch,
-    sources,
-    write_chips,
-    write_shard,
-)  # fmt: skip
-
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 LARGE = 800  # pixels: a worker has something to do with such a chip
 

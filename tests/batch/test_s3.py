@@ -10,13 +10,12 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import polars as pl
 import pytest
 
+from agelens.batch import storage
+from batches import chip, run_batch, write_shard
+
 s3fs = pytest.importorskip("s3fs")
 pytest.importorskip("flask")
-server = pytest.importorskip("moto.server", reason="needs moto, flask and flask-cors")
-
-from agelens.batch import storage  # noqa: E402
-from batches import chip, run_batch, write_shard  # noqa: E402
-
+pytest.importorskip("moto.server", reason="needs moto, flask and flask-cors")
 pytestmark = pytest.mark.filterwarnings("ignore")  # moto's and botocore's own
 
 

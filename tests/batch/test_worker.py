@@ -33,9 +33,8 @@ def test_a_face_keeps_its_answer(predictor: Predictor, astronaut) -> None:
     np.testing.assert_allclose(row["landmarks"], one.landmarks.array(), atol=1e-3)
     given = np.array(row["age_distribution"]) / SCALE
     np.testing.assert_allclose(given, one.age_probabilities, atol=0.5 / SCALE + 1e-9)
-    assert (row["gender"], row["status"]) == (one.gender, one.status)
-    assert row["reasons"] == list(one.reasons)
-    assert (row["model"], row["error"]) == ("e" * 64, None)
+    expected = (one.gender, one.status, list(one.reasons), "e" * 64, None)
+    assert tuple(row[n] for n in ("gender", "status", "reasons", "model", "error")) == expected
 
 
 def test_pictures_without_faces_and_with_errors_have_one_row(predictor, astronaut) -> None:

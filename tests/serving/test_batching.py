@@ -88,15 +88,13 @@ def test_threads_share_the_waiting_pictures(serve, monkeypatch) -> None:
         service.waits(2)
         service.go.set()
         assert response.result(60).status_code == 200
-    assert sum(service.batches) == 8
-    assert sorted(service.batches)[-2:] == [2, 4]
+    assert sum(service.batches) == 8 and sorted(service.batches)[-2:] == [2, 4]
 
 
 def test_a_slow_prediction_times_out(serve) -> None:
     with serve(seconds=0.6) as service:
         late = service.client.post("/v1/predict", content=GREY)
-        problem(late, 503, "timeout")
-        assert late.headers["retry-after"]
+        assert problem(late, 503, "timeout") and late.headers["retry-after"]
         service.go.set()
         wait_until(lambda: service.client.post("/v1/predict", content=GREY).status_code == 200)
 
@@ -116,8 +114,7 @@ def test_an_error_in_one_picture_does_not_affect_others(serve, astronaut_path) -
         files = [("f", ("a", GREY)), ("f", ("b", portrait))]
         good, bad = service.client.post("/v1/predict", files=files).json()["pictures"]
         problem(service.client.post("/v1/predict", content=portrait), 500, "internal")
-    assert good["error"] is None
-    assert bad["error"]["code"] == "internal"
+    assert (good["error"], bad["error"]["code"]) == (None, "internal")
     assert "broken" not in json.dumps(bad)
 
 

@@ -30,9 +30,7 @@ def width(p) -> float:
     st.integers(1, 200), st.integers(0, 1000), st.floats(0.03, 10), st.floats(0, 1),
     st.floats(0.05, 1),
 )  # fmt: skip
-def test_equal_predictions_give_the_same_prediction(
-    views: int, seed: int, peaked: float, female: float, weight: float
-) -> None:
+def test_equal_predictions_give_the_same_prediction(views, seed, peaked, female, weight) -> None:
     p = np.random.default_rng(seed).dirichlet(np.full(AGES, peaked)).astype(np.float32)
     pool = OpinionPool()
     for _ in range(views):

@@ -52,15 +52,13 @@ def test_a_still_clip_gives_the_answer_of_the_picture(tmp_path, predictor, scene
         (track,), (view,) = moment.tracks, moment.views
         fused = track.prediction
         assert view.age == single.age
-        assert fused.age == pytest.approx(single.age, abs=1e-4)
-        assert fused.age_interval == pytest.approx(single.age_interval, abs=1e-4)
+        for name, within in (("age", 1e-4), ("age_interval", 1e-4), ("female_probability", 1e-6)):
+            assert getattr(fused, name) == pytest.approx(getattr(single, name), abs=within)
         np.testing.assert_allclose(fused.age_probabilities, single.age_probabilities, atol=1e-6)
-        assert fused.female_probability == pytest.approx(single.female_probability, abs=1e-6)
-        assert (fused.gender, fused.status) == (single.gender, single.status)
-        assert fused.box == single.box
+        for name in ("gender", "status", "box"):
+            assert getattr(fused, name) == getattr(single, name)
     (person,) = people(moments)
-    assert person.views == 12
-    assert (person.first_time, person.last_time) == pytest.approx((0, 1.1))
+    assert (person.views, person.first_time, person.last_time) == pytest.approx((12, 0, 1.1))
 
 
 def test_differing_views_steady_and_narrow_the_answer(tmp_path, predictor, scene) -> None:
@@ -91,10 +89,9 @@ def test_two_who_cross_are_two_people_all_along(tmp_path, predictor, heads) -> N
 
 
 def test_short_gaps_are_bridged_and_late_returns_are_new_people(tmp_path, predictor, heads) -> None:
-    def path(i: int):
-        return [None if 3 <= i < 5 or 7 <= i < 14 else (150, 120)]
-
-    clip = film(tmp_path / "a.mp4", moving(heads[:1], path, 17), rate=5)
+    seen = {0, 1, 2, 5, 6, 14, 15, 16}
+    frames = moving(heads[:1], lambda i: [(150, 120) if i in seen else None], 17)
+    clip = film(tmp_path / "a.mp4", frames, rate=5)
     moments = list(predictor.follow(clip, fps=None))
     found = people(moments)
     assert [(p.first_frame, p.last_frame, p.views) for p in found] == [(0, 6, 5), (14, 16, 3)]
@@ -136,16 +133,14 @@ def test_poorly_visible_views_weigh_less(predictor, scene) -> None:
         for i, one in enumerate([good, bad, bad])
     ]
     assert [one.status for one in seen] == [Status.OK, Status.OK, Status.POOR]
-    assert seen[1].female_probability < 0.1
-    assert Reason.BLURRED in seen[2].reasons
+    assert seen[1].female_probability < 0.1 and Reason.BLURRED in seen[2].reasons
 
 
 def test_watching_a_file_as_if_it_were_a_camera(tmp_path, predictor, heads) -> None:
     clip = film(tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120)], 6), rate=20)
     moments = list(predictor.watch(clip))
     frames = [moment.frame for moment in moments]
-    assert frames == sorted(set(frames))
-    assert frames[-1] == 5  # the newest is never let go
+    assert frames == sorted(set(frames)) and frames[-1] == 5  # the newest is never let go
     assert {track.number for moment in moments for track in moment.tracks} == {1}
 
 

@@ -60,9 +60,8 @@ def test_the_sound_is_kept(tmp_path: Path, name, codec, sound, expected) -> None
     with av.open(stream) as container:
         (heard,) = container.streams.audio
         assert heard.codec_context.codec.canonical_name == expected
-        waves = (frame.to_ndarray().astype(float) for frame in container.decode(audio=0))
-        samples = np.concatenate([wave.mean(axis=0) for wave in waves])
-        rate = heard.rate
+        waves = [frame.to_ndarray().astype(float) for frame in container.decode(audio=0)]
+        samples, rate = np.concatenate([wave.mean(axis=0) for wave in waves]), heard.rate
     assert len(samples) / rate == pytest.approx(2.0, abs=0.1)
     middle = samples[rate // 2 : rate // 2 + rate]
     pitch = np.abs(np.fft.rfft(middle)).argmax() * rate / len(middle)

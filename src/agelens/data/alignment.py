@@ -148,12 +148,7 @@ def align_pictures(
         about = {"source": origin.path.name, "sha256": origin.sha256, "faces": faces}
         if finished := _finished(dest, about):
             return finished
-        survey = Survey(origin, [], {}, Limits())
-        for name, table in origin.survey(Limits()):
-            survey.names.append(name)
-            if table:
-                survey.tables[name] = table
-            report("check", len(survey.names), None)
+        survey = Survey.of(origin, Limits(), report)
         total, tables = len(survey.names), _label_tables(survey)
         check = partial(_check_same, dest, about)
         journal = storage.Journal(dest / ".align", dest / "chips", Entry, about, check)

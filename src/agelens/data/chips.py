@@ -68,8 +68,7 @@ def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
     finally:
         part.unlink(missing_ok=True)
     stamp.write_text(json.dumps({"fingerprint": dataset.fingerprint}), "utf-8")
-    loaded: NDArray[np.uint8] = np.load(file, mmap_mode="r")
-    return loaded
+    return np.asanyarray(np.load(file, mmap_mode="r"), np.uint8)
 
 
 def reader(dataset: Dataset) -> Callable[[int], NDArray[np.uint8]]:

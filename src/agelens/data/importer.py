@@ -67,13 +67,7 @@ def import_dataset(
         origin = Source.open(source)
         if finished := _finished(dest, origin):
             return finished
-        survey = Survey(origin, [], {}, limits)
-        for done, (name, table) in enumerate(origin.survey(limits), 1):
-            survey.names.append(name)
-            if table:
-                survey.tables[name] = table
-            report("check", done, None)
-        reader = recognise(survey)
+        reader = recognise(Survey.of(origin, limits, report))
         about = {"sha256": origin.sha256, "name": origin.path.name}
         check = partial(_check_same, dest, origin)
         journal = storage.Journal(dest / ".import", dest / "images", Entry, about, check)

@@ -71,10 +71,7 @@ def is_picture(name: str) -> bool:
 
 
 def read_label(name: str) -> Label:
-    """Read a UTKFace file name (without folders).
-
-    Raises BadLabel when age or gender cannot be read or is out of range.
-    """
+    """Read a UTKFace file name. Raises BadLabel for an age or gender unreadable or out of range."""
     match = _match(name)
     age, gender, race = int(match["age"]), int(match["gender"]), match["race"]
     if age >= AGES:

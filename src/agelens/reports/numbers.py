@@ -252,10 +252,7 @@ _PLACE = re.compile(r'data-path="([^"]*)" data-times="(\d+)"')
 
 
 def read(page: str) -> list[Sentence]:
-    """Return the texts of the innermost blocks of an HTML page, with the places of their numbers.
-
-    An h2 begins a section.
-    """
+    """Return the texts of a page's innermost blocks, with their numbers; an h2 begins a section."""
     found: list[Sentence] = []
     blocks: list[Sentence] = []  # those that are open
     section, place = "summary", None

@@ -37,17 +37,16 @@ class Metrics:
             return kind(f"agelens_{name}", about, labels, registry=self.registry, **more)
 
         self.requests = metric(Counter, "requests", "Requests answered.", "route", "status")
+        times = {"buckets": SECONDS}
         self.seconds = metric(
-            Histogram, "request_seconds", "Duration of a request.", "route", buckets=SECONDS
+            Histogram, "request_seconds", "Duration of a request.", "route", **times
         )
         self.pictures = metric(Counter, "pictures", "Pictures processed.", "outcome")
         self.faces = metric(Counter, "faces", "Faces predicted.")
         self.batch = metric(
             Histogram, "batch_pictures", "Pictures in one batch.", buckets=(1, 2, 4, 8, 16, 32, 64)
         )
-        self.waited = metric(
-            Histogram, "wait_seconds", "Time of a picture in the queue.", buckets=SECONDS
-        )
+        self.waited = metric(Histogram, "wait_seconds", "Time of a picture in the queue.", **times)
         self.queue = metric(Gauge, "queue_pictures", "Pictures in the queue.")
         self.held = metric(Gauge, "held_bytes", "Bytes of pictures in memory.")
         self.ready = metric(Gauge, "ready", "1 once the model is loaded.")

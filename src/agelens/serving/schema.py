@@ -168,10 +168,7 @@ _BINARY = {"type": "string", "format": "binary"}
 
 
 def predict_body(fetch: bool) -> dict[str, Any]:
-    """Return the OpenAPI description of the body of /v1/predict, which FastAPI does not read.
-
-    With `fetch`, pictures may also be named by URL.
-    """
+    """Return the OpenAPI description of /v1/predict's body; `fetch` allows pictures by URL."""
     files = {"type": "array", "items": _BINARY, "minItems": 1}
     form = {"type": "object", "required": ["files"], "properties": {"files": files}}
     content: dict[str, Any] = {

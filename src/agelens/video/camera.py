@@ -73,10 +73,7 @@ def _read_camera(number: int) -> Generator[Frame, None, None]:
 
 
 class NewestFrames:
-    """Iterate over a live source, always continuing with its newest frame.
-
-    Frames that arrive while another one is processed are dropped, so nothing lags behind.
-    """
+    """Iterate over the newest frames of a live source; those that arrive meanwhile are dropped."""
 
     def __init__(self, source: LiveSource, until: Event | None = None) -> None:
         """Read a source in a thread, which also closes it; iteration stops once `until` is set."""

@@ -106,10 +106,7 @@ class TrackingPipeline:
     """Takes the predictions of one frame after another, and fuses them by person."""
 
     def __init__(self, predictor: FramePredictor, gap: float = 1.0) -> None:
-        """Start without tracks; a face unseen for more than `gap` seconds starts a new one.
-
-        Raises ConfigError for a negative gap.
-        """
+        """Start without tracks, which end unseen for `gap` seconds. Raises ConfigError below 0."""
         if not gap >= 0:
             raise ConfigError(f"gap {gap!r}: expected seconds, 0 or more")
         self._predictor = predictor

@@ -57,10 +57,7 @@ class Recording:
         self._sound = None if sound is None else _Sound(sound, self._file)
 
     def add(self, picture: Picture, time: float) -> None:
-        """Write a frame, uint8 (H, W, 3) RGB, to be shown from `time` on, in seconds.
-
-        Raises ValueError for a different size.
-        """
+        """Write a frame, uint8 (H, W, 3), at `time` in s. Raises ValueError for another size."""
         wide, high = self.size
         if picture.shape != (high, wide, 3):
             raise ValueError(f"frame of shape {picture.shape}: expected {(high, wide, 3)}")

@@ -42,10 +42,7 @@ def check(
     report: Callable[[int, int], None] = lambda done, total: None,
     threads: int | None = None,
 ) -> Files:
-    """Read every picture of a dataset and compare it with what was imported.
-
-    `report` gets the pictures done, and of how many.
-    """
+    """Compare every picture with what was imported; `report` gets those done, and of how many."""
     rows = list(dataset.samples.select("file", "sha256").iter_rows())
     hashes = np.zeros((len(rows), WORDS), np.uint64)
     beyond = np.zeros(len(rows))

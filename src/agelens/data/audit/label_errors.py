@@ -169,8 +169,7 @@ def ranked_score(
     """
     upto = np.cumsum(probabilities, axis=1, dtype=np.float64)
     reached = np.arange(distribution.AGES) >= ages[:, None]
-    score: NDArray[np.float64] = ((upto - reached) ** 2).sum(axis=1)
-    return score
+    return np.asarray(((upto - reached) ** 2).sum(axis=1), np.float64)
 
 
 def _scores(

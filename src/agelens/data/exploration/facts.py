@@ -26,10 +26,7 @@ class Facts:
 
 
 def as_json(value: Any) -> Any:
-    """Convert dataclasses, arrays and mappings to what `json` writes.
-
-    Numbers keep five significant digits; NaN and infinity become None.
-    """
+    """Convert to what `json` writes: five significant digits, None for NaN and infinity."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -45,10 +42,7 @@ def as_json(value: Any) -> Any:
 
 
 def percent(share: float) -> str:
-    """Write a share (0 to 1) with one decimal below 10 % and above 90 %.
-
-    Rounding never turns a share into 0 % or 100 %.
-    """
+    """Write a share (0 to 1), to 0.1 below 10 % and above 90 %; never rounded to 0 or 100 %."""
     value = 100 * share
     if 0 < value < 0.05:
         return "under 0.1 %"

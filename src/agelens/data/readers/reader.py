@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from agelens.data.archives import Limits
 from agelens.data.dataset import published_fold
 from agelens.data.labels import SUFFIXES, Label, is_picture
-from agelens.data.source import Member, Source
+from agelens.data.source import Member, Report, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,17 @@ class Survey:
     names: list[str]  # of its visible files, in order
     tables: dict[str, bytes]  # the whole .csv files of an archive
     limits: Limits
+
+    @classmethod
+    def of(cls, source: Source, limits: Limits, report: Report) -> Self:
+        """List a source; an archive is checked to its end. `report` gets the stage "check"."""
+        survey = cls(source, [], {}, limits)
+        for done, (name, table) in enumerate(source.survey(limits), 1):
+            survey.names.append(name)
+            if table:
+                survey.tables[name] = table
+            report("check", done, None)
+        return survey
 
 
 class Reader(Protocol):

@@ -14,10 +14,7 @@ READERS: list[type[Reader]] = [
 
 
 def recognise(survey: Survey) -> Reader:
-    """Choose the reader of a source.
-
-    Raises DatasetError, saying what can be read, when no reader accepts it.
-    """
+    """Choose the reader of a source. Raises DatasetError, with what can be read, for none."""
     for kind in READERS:
         reader = kind.recognise(survey)
         if reader is not None:

@@ -109,10 +109,7 @@ def heat(
     values: ArrayLike, rows: Sequence[str], columns: Sequence[str], axes: Axes, *, unit: str,
     form: str = "{:,.0f}", wide: bool = False,
 ) -> str:  # fmt: skip
-    """Draw a table (R, C) as colours, with the numbers in them and their unit above.
-
-    NaN stays empty.
-    """
+    """Draw a table (R, C) as colours, NaN empty, with the numbers in them and their unit above."""
     table = np.asarray(values, float)
     with canvas_for(axes, wide, max(2.2, 0.32 * len(rows) + 1.3)) as (canvas, ax):
         # The map changes steadily in lightness, so a grey print keeps its order.
@@ -159,10 +156,7 @@ def lines(
 
 
 def scatter(x: ArrayLike, y: ArrayLike, axes: Axes) -> str:
-    """Draw points (N,) against (N,) as hexagons coloured by their count (log).
-
-    On the dashed line both are equal.
-    """
+    """Draw points (N,) as hexagons coloured by their count (log); dashed: where both are equal."""
     a, b = np.asarray(x, float), np.asarray(y, float)
     with canvas_for(axes, height=4.4, grid="both") as (canvas, ax):
         drawn = ax.hexbin(a, b, gridsize=36, cmap=ramp(), bins="log", mincnt=1, lw=0)

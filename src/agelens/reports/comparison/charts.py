@@ -127,10 +127,7 @@ def losses(record: Node) -> str:
 
 
 def learning_curves(records: tuple[Named, ...], key: str) -> str:
-    """Draw a figure of every model by epoch, on validation and on training faces.
-
-    Returns "" where no model has recorded it.
-    """
+    """Draw a figure of every model by epoch, on validation and training faces; "" without any."""
     series = {
         f"{name}, {part}": line
         for name, record in records

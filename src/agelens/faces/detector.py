@@ -8,9 +8,8 @@ with landmarks that lean towards upright. So detection takes three steps:
    without a single good upright face is searched again in quarter turns.
 2. Inspect each candidate in a crop of one size, rotated by the angle of its landmarks; an uncertain
    one is tried at six angles. The score comes from this inspection.
-3. Detect the landmarks of each face once more, on its aligned chip and the chip's mirror image.
-   Whatever size and rotation a face has in the picture, its chips look alike, and so do the
-   landmarks: they move by 1.4 px of the chip (of 200) where those of the inspection move by 3.6.
+3. Detect the landmarks again on the face's aligned chip and its mirror image. Chips look alike at
+   any size and rotation: landmarks move by 1.4 px of the chip, those of the inspection by 3.6.
 """
 
 import math
@@ -49,9 +48,9 @@ MAX_UNCERTAIN = 12  # uncertain candidates inspected, best first: bounds the tim
 LEVEL = 2.0  # degrees: a face that seems rotated by less is left as it is
 MAX_INSPECTIONS = 6  # of one face, while following its rotation
 FURTHEST = 25.0  # pixels of the chip: a landmark that would move further is not refined (seen: 18)
+# Median place, in UTKFace's training chips, of the landmarks found on a chip of CROP pixels and its
+# mirror image; those of alignment.TEMPLATE are found with a margin around the chip.
 ON_CHIPS = np.array([(59.6, 58.6), (137.7, 58.9), (98.5, 102.5), (66.5, 138.4), (129.8, 138.6)])
-"""Median place, in UTKFace's training chips, of the landmarks that YuNet finds on a chip of CROP
-pixels and its mirror image; those of alignment.TEMPLATE are found with a margin around the chip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +239,10 @@ class Detector:
         straight, back = (r[4:14].reshape(5, 2) * (SIDE / CROP) for r in (row, mirrored))
         back = np.column_stack([SIDE - back[:, 0], back[:, 1]])[[1, 0, 2, 4, 3]]
         points = (straight + back) / 2 - ON_CHIPS + TEMPLATE
-        before = face.landmarks @ to_chip[:, :2].T + to_chip[:, 2]
-        if np.linalg.norm(points - before, axis=1).max() > FURTHEST:
+        moved = points - (face.landmarks @ to_chip[:, :2].T + to_chip[:, 2])
+        if np.linalg.norm(moved, axis=1).max() > FURTHEST:
             return face
-        landmarks = np.linalg.solve(to_chip[:, :2], (points - to_chip[:, 2]).T).T
-        return replace(face, landmarks=landmarks)
+        return replace(face, landmarks=face.landmarks + np.linalg.solve(to_chip[:, :2], moved.T).T)
 
     def _central_row(self, crop: Picture) -> NDArray[np.float64] | None:
         """Return YuNet's best row in the middle of a square crop, at about the expected size."""

@@ -40,8 +40,9 @@ def cut(
     # from outer-corner coordinates to OpenCV's, whose (0, 0) is the first pixel's centre
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     way = cv2.INTER_CUBIC if cubic and samples == 1 else cv2.INTER_LINEAR
-    flags = way | cv2.WARP_INVERSE_MAP
-    fine = cv2.warpAffine(source, matrix, (size * samples, size * samples), flags=flags)
+    fine = cv2.warpAffine(
+        source, matrix, (size * samples, size * samples), flags=way | cv2.WARP_INVERSE_MAP
+    )
     if samples > 1:
         fine = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(fine, np.uint8)

@@ -53,8 +53,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path, tiny_model: Path) -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     done = run_batch(tmp_path / "in", tmp_path / "out", tiny_model, 1, kill)
-    assert killed
-    assert (done.workers_lost, done.last_loss) == (1, "signal SIGKILL")
+    assert killed and (done.workers_lost, done.last_loss) == (1, "signal SIGKILL")
     assert sources(tmp_path / "out") == paths
 
 
@@ -152,8 +151,7 @@ def test_a_picture_that_fails_twice_is_left_out(tmp_path, tiny_model, monkeypatc
     run_batch(tmp_path / "in", tmp_path / "out", tiny_model)
     assert sources(tmp_path / "out") == paths
     (bad,) = rows(tmp_path / "out").filter(pl.col("status") == "error").rows(named=True)
-    assert bad["source"] == paths[9]
-    assert "a decoder's own" in bad["error"]
+    assert bad["source"] == paths[9] and "a decoder's own" in bad["error"]
 
 
 def test_a_picture_at_which_processes_end_is_left_out_and_many_ends_stop_the_run() -> None:

@@ -26,8 +26,7 @@ def test_a_user_mistake_is_one_line(agelens, tiny_model: Path, tmp_path: Path) -
             (["--model", tiny_model, "--queue", "2"], "queue 2: expected at least 32"),
         ):
             done = agelens("serve", *words)
-            assert done.returncode == 2, done.stderr
-            assert message in done.stderr
+            assert done.returncode == 2 and message in done.stderr, done.stderr
 
 
 def test_it_serves_and_stops_cleanly(tiny_model: Path, tmp_path: Path) -> None:

@@ -56,8 +56,7 @@ def test_consecutive_frames_count_little() -> None:
         drift.append(0.8 * drift[-1] + step)
     ages = 40 + 3 * np.array(drift) / np.std(drift)
     slow, quick = pooled(ages).effective_views(), pooled(random.permutation(ages)).effective_views()
-    assert quick > 1.25
-    assert 1 < slow < quick - 0.03
+    assert quick > 1.25 and 1 < slow < quick - 0.03
     assert pooled(np.linspace(35, 45, 300)).effective_views() < 1.01
 
 
@@ -100,8 +99,7 @@ def test_any_predictions_fuse_into_a_distribution(views) -> None:
     joint = pool.fused()
     assert joint.age_probabilities.sum() == pytest.approx(1)
     assert (joint.age_probabilities >= 0).all()
-    assert 0 <= joint.female_probability <= 1
-    assert 1 <= joint.effective_views <= 1 / SHARED
+    assert 0 <= joint.female_probability <= 1 <= joint.effective_views <= 1 / SHARED
     ages = [view[0] for view in views]
     assert min(ages) - 1e-9 <= joint.age_years <= max(ages) + 1e-9
 

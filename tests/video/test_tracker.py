@@ -47,9 +47,8 @@ def test_two_who_cross_keep_their_numbers(other: np.ndarray, hidden: int) -> Non
         order = list(random.permutation(len(spots)))
         numbers = tracker.update(i * 0.1, [spots[j] for j in order], ROOM)
         seen.append([numbers[order.index(j)] for j in range(len(spots))])
-    first = seen[0]
-    assert sorted(first) == [1, 2]
-    assert all(numbers == first[: len(numbers)] for numbers in seen)
+    assert sorted(seen[0]) == [1, 2]
+    assert all(numbers == seen[0][: len(numbers)] for numbers in seen)
 
 
 def test_neighbours_who_move_together_keep_their_numbers() -> None:

@@ -64,10 +64,7 @@ class Source:
         return (member for member in stream if _visible(member.name))
 
     def survey(self, limits: Limits) -> Iterator[tuple[str, bytes]]:
-        """Yield the names of the visible files, with the whole content of an archive's .csv ones.
-
-        An archive is checked to its end by this. A single table has no files.
-        """
+        """Yield the visible files, an archive's .csv ones with content, and check it to its end."""
         if self.kind in ("csv", "parquet"):
             return
         if self.kind == "folder":

@@ -47,10 +47,7 @@ def timed(
 
 
 def prepare(data: Path, output: Path) -> Dataset:
-    """Open a data set folder and make the folder to write to, before anything that takes long.
-
-    Raises DatasetError for what is no data set folder, holds no sample, or cannot be made.
-    """
+    """Open a data set and make the folder to write to. Raises DatasetError where it cannot."""
     dataset = Dataset(data)
     if not len(dataset):
         raise DatasetError(f"{str(data)!r} holds no sample: import a source that has some")

@@ -51,10 +51,7 @@ def lines(stream: IO[bytes], name: str) -> Iterator[str]:
 
 
 def rows(stream: IO[bytes], name: str) -> Iterator[dict[str, str]]:
-    """Yield each row as column -> text, columns in lower case; what is missing is "".
-
-    Raises DatasetError for what is not a CSV file.
-    """
+    """Yield rows as lower-case column -> text, or "". Raises DatasetError for no CSV file."""
     reader = csv.reader(lines(stream, name))
     try:
         columns = [column.strip().lower() for column in next(reader, [])]

@@ -36,10 +36,7 @@ class ParquetFiles:
 
     @classmethod
     def recognise(cls, survey: Survey) -> Self | None:
-        """Accept Parquet files whose columns are a picture's bytes and an age.
-
-        Raises DatasetError when a file of this ending cannot be read.
-        """
+        """Accept Parquet files with pictures and ages. Raises DatasetError for damaged ones."""
         source = survey.source
         if source.kind == "parquet":
             folder, paths = source.path.parent, [source.path]

@@ -16,23 +16,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
 
 from agelens.batch.ledger import Unit
 from agelens.batch.progress import Event, Progress
 from agelens.batch.run import open_plan, run, start
 from agelens.batch.storage import Store
 from agelens.batch.worker import Job, Options, Worker
+from photos import encoded
 
 CHIPS = Options(chips=True)
 
 
 @cache
 def chip(brightness: int, side: int = 20) -> bytes:
-    """Return a grey PNG."""
-    file = io.BytesIO()
-    Image.fromarray(np.full((side, side, 3), brightness, np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    return encoded(np.full((side, side, 3), brightness, np.uint8), kind="PNG")
 
 
 def write_chips(folder: Path, count: int, side: int = 20) -> list[str]:
@@ -93,7 +90,6 @@ def prepare(folder: Path, model: Path) -> Job:
 
 @contextmanager
 def here() -> Iterator[None]:
-    """Let the local engine work in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("agelens.batch.local_engine.run", _run_here)
         yield
@@ -108,17 +104,14 @@ def _run_here(
 
 
 def read_status(output: Path) -> dict[str, Any]:
-    """Read the status file of a run."""
     return dict(json.loads((output / "status.json").read_text("utf-8")))
 
 
 def part_times(output: Path) -> dict[str, int]:
-    """Return when each part of a run was written."""
     return {path.name: path.stat().st_mtime_ns for path in (output / "parts").iterdir()}
 
 
 def rows(output: Path) -> pl.DataFrame:
-    """Read the output of a run."""
     return pl.read_parquet(output / "parts" / "*.parquet")
 
 

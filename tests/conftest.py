@@ -80,8 +80,6 @@ def build_tiny_model(path: Path, card: dict[str, Any] | None) -> Path:
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Give a function that writes a tiny model with the card given (None: without)."""
-
     def make(card: dict[str, Any] | None) -> Path:
         return build_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx", card)
 
@@ -90,7 +88,6 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tiny_model(make_model: Callable[..., Path]) -> Path:
-    """A model file that obeys the contract; see `build_tiny_model` for what it answers."""
     return make_model({"name": "tiny"})
 
 
@@ -102,7 +99,6 @@ def astronaut_path() -> Path:
 
 @pytest.fixture(scope="session")
 def group_path() -> Path:
-    """The collage of seven copies of the portrait, among them turned and mirrored ones."""
     return PICTURES / "group.jpg"
 
 
@@ -116,7 +112,6 @@ def astronaut(astronaut_path: Path) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def drawn_chip() -> Callable[..., NDArray[np.uint8]]:
-    """Give a function that draws an aligned chip: skin of a brightness, eyes, mouth."""
     return draw_chip
 
 

@@ -37,7 +37,6 @@ def labels_of(frame: pl.DataFrame) -> LabelStatistics:
 
 
 def measured(frame: pl.DataFrame, **columns: Any) -> pl.DataFrame:
-    """Make a table of quality: every picture the same but for what is given."""
     base = {"brightness": 120.0, "contrast": 40.0, "sharpness": 50.0, "saturation": 60.0,
             "colours": 8.0, "grey": False, "black_rim": 0.0, "faces": 1, "left": 20.0,
             "top": 0.0, "right": 180.0, "bottom": 200.0, "score": 0.9, "yaw": 0.0,

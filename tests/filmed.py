@@ -69,7 +69,6 @@ def paste(scene: NDArray[np.uint8], head: NDArray[np.uint8], x: float, y: float)
 
 
 def head_of(portrait: NDArray[np.uint8], side: int = 110) -> NDArray[np.uint8]:
-    """Cut the head out of the portrait of 512 x 512 px."""
     return np.asarray(
         cv2.resize(portrait[10:230, 120:330], (side, side), interpolation=cv2.INTER_AREA), np.uint8
     )

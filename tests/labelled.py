@@ -30,7 +30,6 @@ def drawn(seed: int, size: tuple[int, int] = (24, 24), kind: str = "JPEG") -> by
 
 
 def faces(count: int) -> dict[str, bytes]:
-    """Give `count` well-named pictures, all different."""
     return {
         f"{seed % 117}_{seed % 2}_{seed % 5}_2020010100000{seed:04}.jpg": drawn(seed)
         for seed in range(count)
@@ -62,7 +61,6 @@ def write_zip(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def write_any(path: Path, files: dict[str, bytes]) -> Path:
-    """Write a folder, .tar, .tar.gz, .tgz or .zip, as the name says."""
     if path.suffix == ".zip":
         return write_zip(path, files)
     return write_tar(path, files) if path.suffix else write_folder(path, files)
@@ -87,7 +85,6 @@ def bells(centres: np.ndarray, width: float = 4.0) -> np.ndarray:
 
 
 def draws(count: int, resamples: int) -> np.ndarray:
-    """Draw bootstrap weights for faces that are all different."""
     return bootstrap.resample(np.arange(count), resamples)
 
 

@@ -9,13 +9,11 @@ from PIL import Image
 
 
 def photo(seed: int, side: int = 200) -> NDArray[np.uint8]:
-    """Draw soft random shapes, uint8 (side, side, 3)."""
     coarse = np.random.default_rng(seed).integers(0, 256, (24, 24, 3)).astype(np.uint8)
     return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def encoded(pixels: NDArray[np.uint8], quality: int = 95, kind: str = "JPEG") -> bytes:
-    """Give the bytes of a picture file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, quality=quality)
     return file.getvalue()

@@ -32,8 +32,7 @@ FIXED = {  # numbers that belong to a definition and not to a measurement
 
 def chip(age: int, female: bool, random: np.random.Generator) -> NDArray[np.uint8]:
     """Draw what the tiny model of conftest.py reads this age (31 to 69) and gender off."""
-    brightness = age * 2.55
-    red = 230 if female else 20
+    brightness, red = age * 2.55, 230 if female else 20
     picture = np.full((200, 200, 3), round(brightness), np.float64)
     rest = 3 * brightness - red
     picture[:, :100] = (red, round(rest / 2), rest - round(rest / 2))
@@ -42,10 +41,7 @@ def chip(age: int, female: bool, random: np.random.Generator) -> NDArray[np.uint
 
 
 def write_faces(folder: Path, count: int = 100) -> Path:
-    """Write a dataset whose faces are all in test folds; labels are off by some years.
-
-    The last picture is a copy of the first, with another age and gender.
-    """
+    """Write faces in test folds, labels off by some years; the last copies the first's picture."""
     (folder / "images").mkdir(parents=True)
     random = np.random.default_rng(5)
     rows = []
@@ -77,14 +73,12 @@ def bent_model(tiny: Path, file: Path, scale: float = 1.0, sigma: float = 4.0) -
 
 
 def evaluate(model: Path, data: Path, folder: Path, name: str, **plan: object) -> Path:
-    """Measure a model; give the evaluation folder."""
     evaluator = Evaluator(data, threads=1, command=f"agelens evaluate {name}", **plan)  # type: ignore[arg-type]
     evaluator.run(Model(model, 1), folder, name, lambda *_: None)
     return folder
 
 
 def texts(html: str) -> str:
-    """Give the sentences of a page, one a line."""
     return "\n".join(one.text for one in read(html))
 
 
@@ -101,7 +95,6 @@ def names_in(tree: Any) -> set[str]:
 
 
 def resolve(tree: Any, path: str) -> Any:
-    """Give the value at a JSON pointer."""
     for step in path.split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
         tree = tree[int(key)] if isinstance(tree, list) else tree[key]
@@ -144,5 +137,4 @@ def drawn_once(draw: Callable[..., str]) -> Callable[..., str]:
 
 
 def not_drawn(*words: Any, **settings: Any) -> str:
-    """Stand in for a chart."""
     return '<svg viewBox="0 0 400 300"></svg>'

@@ -16,8 +16,6 @@ class StoppedError(Exception):
 
 
 def stop_after(epochs: int) -> Callable[[dict[str, float]], None]:
-    """Give an `on_epoch` that stops the run after so many epochs."""
-
     def stop(row: dict[str, float]) -> None:
         if row["epoch"] == epochs:
             raise StoppedError
@@ -35,6 +33,5 @@ def history(run: Path) -> list[dict[str, str]]:
 
 
 def figures(run: Path) -> list[dict[str, float]]:
-    """Read the history without the columns that tell the time."""
     timed = ("train_seconds", "faces_per_second")
     return [{k: float(v) for k, v in row.items() if k not in timed} for row in history(run)]

@@ -44,7 +44,6 @@ def serving(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, a minute at most."""
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
@@ -62,6 +61,5 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def metric(client: httpx.Client, name: str) -> float:
-    """Return the value of a metric, 0 if there is none yet."""
     lines = client.get("/metrics").text.splitlines()
     return float(next((x.rpartition(" ")[2] for x in lines if x.startswith(f"{name} ")), 0))

@@ -33,14 +33,13 @@ from agelens.training.networks import backbones
 from agelens.training.networks.layers import Backbone
 from agelens.training.networks.network import Network
 from agelens.training.recipes import config
-from labelled import drawn
+from labelled import drawn, write_folder
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def contract_layers() -> list[set[str]]:
-    """Give the layers of import-linter's contract, lowest first."""
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     (layers,) = (c["layers"] for c in linter["contracts"] if c["name"] == "layers of the package")
     names = [set(layer.replace("agelens.", "").replace("|", " ").split()) for layer in layers]
@@ -52,19 +51,16 @@ def test_the_diagram_shows_the_layers_of_the_contract() -> None:
     bodies = re.findall(r"subgraph layer\d+ \[\d+\]\n(.*?)end", diagram, re.S)
     drawn = [set(body.split()) for body in bodies]
     assert [layer - {"__main__"} for layer in contract_layers()] == drawn
-    arrows = [f"layer{number}" for number in range(1, len(drawn) + 1)]
-    assert " --> ".join(arrows) in diagram
+    assert " --> ".join(f"layer{number + 1}" for number in range(len(drawn))) in diagram
 
 
 def test_the_top_of_the_package_has_at_most_eight_files_and_21_rooms_on_nine_layers() -> None:
     package = ROOT / "src" / "agelens"
-    files = list(package.glob("*.py"))
-    packages = [folder for folder in package.iterdir() if (folder / "__init__.py").exists()]
-    assert len(files) <= 8
-    assert len(files) + len(packages) <= 21
-    assert len(contract_layers()) <= 9
+    files = {path.stem for path in package.glob("*.py")}
+    packages = {init.parent.name for init in package.glob("*/__init__.py")}
+    assert len(files) <= 8 and len(files) + len(packages) <= 21 and len(contract_layers()) <= 9
     placed = set().union(*contract_layers()) | {"__init__", "__main__"}
-    assert {path.stem for path in files} | {folder.name for folder in packages} == placed
+    assert files | packages == placed
 
 
 def test_the_table_of_places_names_what_is_there() -> None:
@@ -86,18 +82,15 @@ def test_pre_commit_runs_the_checks_of_make() -> None:
 
 
 def test_every_package_says_what_is_in_it_and_what_it_may_import() -> None:
-    for init in (ROOT / "src" / "agelens").rglob("__init__.py"):
-        if init.parent.name != "agelens":
-            text = init.read_text("utf-8").split('"""')[1].strip()
-            assert len(text.splitlines()) >= 2, init
+    for init in (ROOT / "src" / "agelens").glob("*/**/__init__.py"):
+        text = init.read_text("utf-8").split('"""')[1].strip()
+        assert len(text.splitlines()) >= 2, init
 
 
 # "How to add ...": each part once, as the guide describes it, with a dummy.
 
 
 class WholePicture:
-    """A detector for portraits: the face fills the picture."""
-
     def __init__(self, longest: int) -> None:
         self.longest = longest
 
@@ -120,8 +113,6 @@ def test_a_detector_is_a_class_and_a_line(tiny_model, drawn_chip, monkeypatch) -
 
 
 class Stripes(Backbone):
-    """A backbone: one convolution over stripes."""
-
     num_features = 4
 
     def __init__(self) -> None:
@@ -143,8 +134,6 @@ def test_a_backbone_is_a_class_and_two_lines(monkeypatch) -> None:
 
 
 class Ages(Writer):
-    """An output format: one age per line."""
-
     def _write(self, name: str, rows: list[Row], error: str | None, about: Fields) -> None:
         self.stream.writelines(f"{row.prediction.age:.0f}\n" for row in rows)
 
@@ -159,8 +148,6 @@ def test_an_output_format_is_a_writer_and_a_line(monkeypatch, tiny_model, drawn_
 
 
 class AgeFolders:
-    """A data set reader: pictures in folders named by age, of women."""
-
     expected = "folders named by age"
     description = "folders named by age"
     terms = YOUR_TERMS
@@ -182,10 +169,8 @@ class AgeFolders:
 
 def test_a_reader_is_a_class_and_a_line(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(registry, "READERS", [*registry.READERS, AgeFolders])
-    for age in (7, 30):
-        (tmp_path / "in" / str(age)).mkdir(parents=True)
-        (tmp_path / "in" / str(age) / "face.jpg").write_bytes(drawn(age))
-    summary = import_dataset(tmp_path / "in", tmp_path / "out")
+    source = write_folder(tmp_path / "in", {f"{age}/face.jpg": drawn(age) for age in (7, 30)})
+    summary = import_dataset(source, tmp_path / "out")
     assert sorted(summary.dataset.samples["age"]) == [7, 30]
 
 

@@ -70,14 +70,13 @@ main()
 
 @pytest.fixture
 def fake(tmp_path: Path) -> list[str]:
-    """The command of a fake peer, which counts the pictures that it sees in the file `log`."""
     script = tmp_path / "fake_peer.py"
     script.write_text(FAKE.format(peers=str(PEERS)), "utf-8")
     return [sys.executable, str(script), str(tmp_path / "log")]
 
 
-def chip(red: int, green: int, blue: int) -> NDArray[np.uint8]:
-    return np.full((200, 200, 3), (red, green, blue), np.uint8)
+def chip(*colour: int) -> NDArray[np.uint8]:
+    return np.full((200, 200, 3), colour, np.uint8)
 
 
 CHIPS = [chip(90, 30, 10), chip(255, 255, 255), chip(5, 61, 80), chip(7, 8, 7)]
@@ -101,9 +100,9 @@ def test_borders() -> None:
     picture = chip(9, 8, 7)
     picture[0, 0] = 50
     black = runner.Border(0.5, "black").around(picture)
+    edge = runner.Border(0.25, "edge").around(picture)
     assert black.shape == (400, 400, 3) and not black[0, 0].any()
     np.testing.assert_array_equal(black[100:300, 100:300], picture)
-    edge = runner.Border(0.25, "edge").around(picture)
     assert edge.shape == (300, 300, 3) and (edge[0, 0] == 50).all()
     assert runner.Border().around(picture).shape == picture.shape
     assert [str(border) for border in runner.BORDERS[:3]] == ["none", "black 25%", "edge 25%"]
@@ -119,9 +118,7 @@ def test_borders() -> None:
         ("pass", "ended with 0"),
     ],
 )
-def test_a_failing_peer_or_an_invalid_answer_is_an_error(
-    fake: list[str], program: str, says: str
-) -> None:
+def test_failing_peers_and_invalid_answers_raise(fake: list[str], program: str, says: str) -> None:
     command = [sys.executable, "-c", f"import sys; sys.stdin.buffer.read(); {program}"]
     with pytest.raises(runner.PeerFailed, match=says):
         list(runner.answers(command if program else [*fake, "2"], CHIPS, runner.Border()))
@@ -202,7 +199,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(dataset: Path, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs the command with two fake peers, one of them as ours."""
     facts = {"trained_on": "colours", "utkface": "no", "sources": ["a page"], "licence": "MIT"}
     entry = {"name": "fake", "package": "fake 1.0 (PyPI)", "detector": "eyes", **facts,
              "program": ["python", *fake[1:]]}  # fmt: skip
@@ -233,15 +229,14 @@ def test_record_with_kept_answers_and_times(run: Run, dataset: Path, tmp_path: P
     record, opened = run(), Dataset(dataset)
     assert record["faces"] == len(opened.split(0).test) > 3
     assert record["data"]["fingerprint"] == opened.fingerprint
-    assert set(record["borders"]["eyes"]) == {"none"}  # it misses none, so no other is tried
-    assert record["borders"]["eyes"]["none"]["found"] == 1
+    (border,) = record["borders"]["eyes"].items()  # it misses none, so no other is tried
+    assert (border[0], border[1]["found"]) == ("none", 1)
     _, ours, theirs = record["peers"]
     assert [row["name"] for row in record["peers"]] == ["agelens finds", "agelens fake", "fake"]
     assert theirs["border"] == "none" and ours["border"] is None
     assert theirs["same_faces"]["agelens finds"]["difference"]["age_mae"]["value"] == 0
-    assert theirs["trained_on"] == "colours"
+    assert (theirs["trained_on"], record["timing"]) == ("colours", None)
     assert record["left_out"][0]["package"] == "other 2.0 (PyPI)"
-    assert record["timing"] is None
     assert str(tmp_path) not in record["command"] and str(dataset) not in record["command"]
     asked, timing = (tmp_path / "log").read_text(), run("--time", "2")["timing"]
     assert timing["rounds"] == 2
@@ -260,9 +255,7 @@ def test_record_with_kept_answers_and_times(run: Run, dataset: Path, tmp_path: P
     assert "other 2.0 (PyPI): weights not in the package" in origins
 
 
-def test_the_border_with_most_faces_found_is_chosen(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_border_finding_most_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     faces = labelled(np.full(4, 30), np.full(4, True))
     told = {"none": (0.5, 1.0), "black 25%": (1.0, 5.0), "edge 25%": (1.0, 4.0)}
 
@@ -306,8 +299,7 @@ def test_the_catalogue_is_complete() -> None:
         lines = (PEERS / file).read_text("utf-8").splitlines()
         pinned |= dict(line.split("==") for line in lines if not line.startswith("#"))
     for peer in runner.others(None):
-        for part in peer.package.rsplit(" (", 1)[0].split(" + "):
-            name, version = part.split()
-            assert pinned[name] == version
+        parts = dict(part.split() for part in peer.package.rsplit(" (", 1)[0].split(" + "))
+        assert pinned.items() >= parts.items()
     with pytest.raises(ConfigError, match="no peer nobody: expected human: faceres"):
         runner.others(["nobody"])

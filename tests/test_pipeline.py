@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from agelens.cli.app import app
+from commands import invoke
 from conftest import build_tiny_model
 from drawn import portrait
 from labelled import write_folder
 
 
 def agelens(*words: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    result = invoke(*words)
     assert result.exit_code == 0, result.output
     return result
 
@@ -49,8 +49,7 @@ def test_from_pictures_to_predictions(tmp_path: Path, monkeypatch: pytest.Monkey
     people = tmp_path / "people.csv"
     agelens("predict", source, "--chips", "--model", run, "--format", "csv", "--output", people)
     rows = list(csv.DictReader(people.read_text("utf-8").splitlines()))
-    assert len(rows) == 60
-    assert all(0 <= float(row["age"]) <= 116 for row in rows)
+    assert len(rows) == 60 and all(0 <= float(row["age"]) <= 116 for row in rows)
 
     def export(
         network: object, file: Path, card: dict[str, Any], *_: object, **__: object

@@ -6,8 +6,7 @@ from agelens import __version__, provenance
 
 def test_versions_are_those_installed() -> None:
     found = provenance.versions()
-    assert found["agelens"] == __version__
-    assert found["python"] == platform.python_version()
+    assert (found["agelens"], found["python"]) == (__version__, platform.python_version())
     assert "numpy" in found
 
 
@@ -19,8 +18,7 @@ def test_the_machine_is_described_without_its_name() -> None:
 
 def test_now_is_utc_to_the_second() -> None:
     now = datetime.fromisoformat(provenance.now())
-    assert now.utcoffset().total_seconds() == 0
-    assert now.microsecond == 0
+    assert now.utcoffset().total_seconds() == now.microsecond == 0
 
 
 def test_a_recorded_command_hides_folders() -> None:

@@ -64,8 +64,7 @@ def test_a_pickled_predictor_keeps_its_settings_and_answers(tiny, astronaut_path
     other = unpickled(tiny)
     for name in ("threads", "flip", "gender_threshold", "min_face", "max_faces", "card"):
         assert getattr(other, name) == getattr(tiny, name), name
-    assert other.longest == 640
-    assert other.model.path == tiny.model.path
+    assert (other.longest, other.model.path) == (640, tiny.model.path)
     answers = unpickled(other.predict(astronaut_path))
     assert as_json(answers) == predict_json(tiny, astronaut_path)
 

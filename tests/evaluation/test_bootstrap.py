@@ -9,8 +9,7 @@ from agelens.evaluation.bootstrap import estimate_mean
 def test_interval_of_a_mean_agrees_with_its_standard_error() -> None:
     values = np.random.default_rng(1).normal(5, 3, 900)
     weights = bootstrap.resample(np.arange(900))
-    assert weights.shape == (bootstrap.RESAMPLES, 900)
-    assert (weights.sum(axis=1) == 900).all()
+    assert weights.shape == (bootstrap.RESAMPLES, 900) and (weights.sum(axis=1) == 900).all()
     figure = estimate_mean(values, weights)
     assert figure.value == pytest.approx(values.mean())
     error = values.std() / 30
@@ -41,16 +40,12 @@ def test_copies_of_a_photo_are_drawn_together() -> None:
     assert width(twice, np.arange(600)) == pytest.approx(once / np.sqrt(2), rel=0.1)
 
 
-def test_nan_values_are_ignored() -> None:
+def test_mean_ignores_nan_and_quantile_is_weighted() -> None:
     values = np.array([[1.0, np.nan], [3.0, 7.0], [np.nan, np.nan]])
     mean = bootstrap.mean(values)(np.array([[1.0, 1, 1], [2, 1, 5], [0, 0, 1]]))
     np.testing.assert_allclose(mean, [[2, 7], [5 / 3, 7], [np.nan, np.nan]])
-
-
-def test_quantile_of_weighted_values() -> None:
-    values = np.array([5.0, 1.0, 9.0])
     weights = np.array([[1.0, 1, 1], [0, 0, 2], [1, 3, 1]])
-    assert bootstrap.quantile(values, 0.5)(weights).tolist() == [5, 9, 1]
+    assert bootstrap.quantile(np.array([5.0, 1.0, 9.0]), 0.5)(weights).tolist() == [5, 9, 1]
 
 
 def test_constant_values_have_no_width_and_undefined_ones_no_interval() -> None:

@@ -14,9 +14,8 @@ def labels(centre: np.ndarray, width: float, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("true_width", [4.0, 6.0])
 def test_scaling_finds_the_temperature(true_width: float) -> None:
-    centre = np.random.default_rng(0).uniform(25, 85, 4000)
+    centre, half = np.random.default_rng(0).uniform(25, 85, 4000), np.full(4000, 0.5)
     said = bells(centre, 4.0)
-    half = np.full(4000, 0.5)
     scaling = fit_scaling(said, half, labels(centre, true_width, 1), np.arange(4000) % 2)
     # a normal curve s times as wide has logits 1 / s**2 times as large
     assert scaling.age == pytest.approx((4.0 / true_width) ** 2, rel=0.05)
@@ -29,8 +28,7 @@ def test_scaling_corrects_overconfident_gender() -> None:
     logit = random.normal(0, 3, 6000)
     female = (random.random(6000) < 1 / (1 + np.exp(-(0.5 * logit + 0.4)))).astype(int)
     said = 1 / (1 + np.exp(-logit))
-    spread = bells(np.full(6000, 40.0), 5)
-    scaling = fit_scaling(spread, said, np.full(6000, 40), female)
+    scaling = fit_scaling(bells(np.full(6000, 40.0), 5), said, np.full(6000, 40), female)
     assert scaling.gender == pytest.approx(0.5, abs=0.06)
     assert scaling.bias == pytest.approx(0.4, abs=0.12)
     mended = 1 / (1 + np.exp(-(scaling.gender * logit + scaling.bias)))
@@ -39,7 +37,6 @@ def test_scaling_corrects_overconfident_gender() -> None:
 
 
 def test_intervals_cover_every_age_when_the_old_are_underestimated() -> None:
-    """A model that says 75 at most: its old faces still lie in nine intervals of ten."""
     random = np.random.default_rng(3)
     ages = random.integers(10, 91, 12_000)
     centre = np.minimum(ages + random.normal(0, 4, 12_000), 75 + random.normal(0, 3, 12_000))
@@ -57,7 +54,6 @@ def test_intervals_cover_every_age_when_the_old_are_underestimated() -> None:
 
 
 def test_levels_do_not_shrink_where_labels_heap() -> None:
-    """A model that is sure of infants and right: their interval is still that of its quantiles."""
     ages = np.repeat([1, 40], 500)
     spread = bells(ages.astype(float), 3.0)
     levels = fit_levels(spread, ages)

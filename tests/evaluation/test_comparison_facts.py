@@ -23,7 +23,6 @@ def faces(said: NDArray[np.float64], age: NDArray[np.int64], sigma: float = 8) -
 
 
 def honest(sigma: float, said_sigma: float) -> Faces:
-    """Ages that are drawn from bells of one width, and said with bells of another."""
     random = np.random.default_rng(1)
     centre = random.uniform(40, 80, N)
     age = (bells(centre, sigma).cumsum(axis=1) < random.random((N, 1))).sum(axis=1)
@@ -76,19 +75,16 @@ def test_standardization_removes_gaps_of_age() -> None:
 
     assert gap(error)["more_than_chance"] is False and gap(error)["value"] < 0.6
     stays = gap(error + 2 * older)  # one that is there at every age
-    assert (stays["more_than_chance"], stays["higher"], stays["lower"]) == (
-        True,
-        "older",
-        "younger",
-    )
+    assert stays["more_than_chance"] is True
+    assert (stays["higher"], stays["lower"]) == ("older", "younger")
     assert stays["value"] == pytest.approx(2, abs=0.6)
 
 
 def test_group_with_an_empty_age_band_is_left_out() -> None:
     age = np.tile([5, 18, 33, 50, 70], 120)
     third = np.arange(600) % 3
-    groups = [Group("race", name, third == k) for k, name in enumerate("abc")]
-    groups[2] = Group("race", "c", (third == 2) & (age < 60))
+    rows = {"a": third == 0, "b": third == 1, "c": (third == 2) & (age < 60)}
+    groups = [Group("race", name, members) for name, members in rows.items()]
     values = {"age_mae": np.ones(600), "gender_accuracy": np.ones(600)}
     found = age_standardization.measure(groups, age, values, draws(600, 50))[0]
     assert [row["group"] for row in found["groups"]] == ["a", "b"]
@@ -121,11 +117,11 @@ def test_coverage_tells_calibrated_narrow_and_wide_distributions_apart() -> None
     coverage, quantiles = told["age"]["coverage"], told["age"]["quantiles_of_labels"]
     assert [p["value"] for p in coverage] == pytest.approx([p["said"] for p in coverage], abs=0.035)
     assert sum(quantiles) == pytest.approx(1) and max(quantiles) < 0.13  # 0.1 each
-    doubt = told["doubt"]
-    assert doubt["seen"]["value"] == pytest.approx(doubt["said"]["value"], abs=0.03)
-    # and narrow and wide ones are recognised
-    narrow = error_analysis.reliability(honest(8, 4), weights)["age"]
-    wide = error_analysis.reliability(honest(4, 8), weights)["age"]
+    shares = [told["doubt"][key]["value"] for key in ("seen", "said")]
+    assert shares[0] == pytest.approx(shares[1], abs=0.03)
+    narrow, wide = (
+        error_analysis.reliability(honest(*sigmas), weights)["age"] for sigmas in ((8, 4), (4, 8))
+    )
     at = [point["said"] for point in narrow["coverage"]].index(0.8)
     assert narrow["coverage"][at]["high"] < 0.6
     assert wide["coverage"][at]["low"] > 0.9
@@ -162,10 +158,9 @@ def test_confusion_of_known_answers() -> None:
 
 
 def test_error_quantiles_and_worst_faces() -> None:
-    age = np.full(100, 50)
-    said = 50 + np.arange(100.0) / 4  # errors 0 to 24.75
+    one = faces(50 + np.arange(100.0) / 4, np.full(100, 50))  # errors 0 to 24.75
     table = samples(file=[f"{k}.jpg" for k in range(100)])
-    told = error_analysis.largest_errors(table, faces(said, age), draws(100, 100))
+    told = error_analysis.largest_errors(table, one, draws(100, 100))
     quantiles = [row["value"] for row in told["error_quantiles"]]
     assert quantiles == pytest.approx([12.25, 18.5, 22.25, 23.5], abs=0.3)
     assert told["far_off"]["value"] == pytest.approx(0.59, abs=0.01)
@@ -177,11 +172,9 @@ def test_comparison_names_the_better_model_by_group() -> None:
     random = np.random.default_rng(6)
     age = random.integers(0, 100, N)
     noise = random.normal(0, 1, N)
-    young, old = age <= 40, age > 40
-    a = faces((age + noise + 5 * old).clip(0, 116), age)
-    b = faces((age + noise + 5 * young).clip(0, 116), age)
+    models = [faces((age + noise + 5 * off).clip(0, 116), age) for off in (age > 40, age <= 40)]
     groups = face_groups(samples(age=age.tolist()))
-    (pair,) = compare(["a", "b"], [a, b], [""] * N, groups, draws(N, 300))["pairs"]
+    (pair,) = compare(["a", "b"], models, [""] * N, groups, draws(N, 300))["pairs"]
     rows = pair["by_group"]
     better = {row["group"]: row["figures"]["age_mae"]["better"] for row in rows}
     assert (better["21-40"], better["61+"]) == ("a", "b")
@@ -191,8 +184,8 @@ def test_comparison_names_the_better_model_by_group() -> None:
 def test_independent_errors_gain_from_averaging() -> None:
     random = np.random.default_rng(7)
     age = random.integers(20, 80, N)
-    a, b = (faces(age + random.normal(0, 6, N), age, 6) for _ in range(2))
-    (pair,) = compare(["a", "b"], [a, b], [""] * N, [], draws(N, 300))["pairs"]
+    models = [faces(age + random.normal(0, 6, N), age, 6) for _ in range(2)]
+    (pair,) = compare(["a", "b"], models, [""] * N, [], draws(N, 300))["pairs"]
     together = pair["together"]
     assert together["error_correlation"] == pytest.approx(0, abs=0.1)
     assert together["age_mae_gain"]["high"] < -0.5
@@ -205,8 +198,7 @@ def test_suspect_labels_contradict_all_models() -> None:
     said = np.array([[20, 30, 30, 80], [21, 31, 47, 78], [22, 33, 30, 79]], float)
     models = [faces(one, age, 2) for one in said]
     told = compare(["a", "b", "c"], models, list("wxyz"), [], draws(4, 20))["doubtful_labels"]
-    assert told["faces"] == 1
-    assert told["worst"] == [{"file": "x", "age": 50, "said_age": 31}]
+    assert told["faces"] == 1 and told["worst"] == [{"file": "x", "age": 50, "said_age": 31}]
 
 
 def test_label_noise_of_known_copies() -> None:
@@ -228,8 +220,9 @@ def test_detail_grows_with_the_size_of_the_original() -> None:
         sides.append(data_quality.measure_detail(np.asarray(chip, np.uint8)))
     assert sides[0] < sides[1] < sides[2]
     assert data_quality.measure_detail(random.integers(0, 256, (200, 200, 3), np.uint8)) == 200
-    flat = np.full((200, 200, 3), 99, np.uint8)
-    assert data_quality.measure_detail(flat) == data_quality.SIDES[0]
+    assert (
+        data_quality.measure_detail(np.full((200, 200, 3), 99, np.uint8)) == data_quality.SIDES[0]
+    )
 
 
 def test_quality_groups_are_in_order() -> None:
@@ -247,9 +240,8 @@ def test_quality_groups_are_in_order() -> None:
     assert named["sharpness"][0] is None
     assert named["pose"][0] == named["pose"][6] == "turned third"  # to either side
     assert named["colour"].tolist() == ["grey", *["in colour"] * 7, None]
-    assert data_quality.ordered_names("detail", named["detail"]) == [
-        "up to 48 px", "49 to 80 px", "over 80 px"
-    ]  # fmt: skip
+    details = ["up to 48 px", "49 to 80 px", "over 80 px"]
+    assert data_quality.ordered_names("detail", named["detail"]) == details
     told = data_quality.describe(named, np.arange(9))
     dark = next(row for row in told if row["group"] == "dark third")
     assert (dark["faces"], dark["mean_age"]) == (3, 1.0)

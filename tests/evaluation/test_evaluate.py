@@ -9,26 +9,27 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from agelens.cli.app import app
 from agelens.data.dataset import published
 from agelens.errors import DatasetError, ModelError
 from agelens.evaluation import bootstrap, groups
 from agelens.evaluation.evaluate import Evaluator, count_training_pictures
 from agelens.inference.runtime import Model
-from labelled import AGES, write_dataset
+from commands import invoke
+from labelled import AGES, write_dataset, write_folder
 
+run = partial(invoke, "evaluate")
 MakeModel = Callable[..., Path]
 BLANK = np.full((120, 120, 3), 128, np.uint8)
+LEFT = np.where(np.arange(60) % 2 == 1, 230, 20)  # the red of the left half, face by face
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Faces that the tiny model of conftest.py reads the age and, unmirrored, the gender off."""
     names = {}
-    for number, age in enumerate(AGES):
-        brightness, red = age * 2.55, 230 if number % 2 else 20
+    for number, (age, red) in enumerate(zip(AGES, LEFT.tolist(), strict=True)):
+        brightness = age * 2.55
         rest = 3 * brightness - red
         picture = np.full((200, 200, 3), round(brightness), np.uint8)
         picture[:, :100] = (red, round(rest / 2), rest - round(rest / 2))
@@ -44,12 +45,7 @@ def few_draws() -> Iterator[None]:
         yield
 
 
-def run(*words: object) -> Any:
-    return CliRunner().invoke(app, ["evaluate", *map(str, words)])
-
-
 def evaluate(output: Path, *words: object, at: str = "") -> dict[str, Any]:
-    """Run the command; return the content of evaluation.json."""
     result = run(*words, "--output", output, "--threads", 1)
     assert result.exit_code == 0, result.output
     file = output / at / "evaluation.json"
@@ -58,9 +54,7 @@ def evaluate(output: Path, *words: object, at: str = "") -> dict[str, Any]:
     return table
 
 
-def test_a_perfect_model_gets_perfect_figures(
-    dataset: Path, make_model: MakeModel, tmp_path: Path
-) -> None:
+def test_figures_of_a_perfect_model(dataset: Path, make_model: MakeModel, tmp_path: Path) -> None:
     model = make_model({"name": "tiny", "interval": {"low": 0.1, "high": 0.9}})
     about = evaluate(tmp_path, model, "--data", dataset)
     assert (about["faces"], about["flip"], about["data"]["folds"]) == (60, False, [8, 9])
@@ -70,7 +64,6 @@ def test_a_perfect_model_gets_perfect_figures(
     figures = about["subsets"]["all"]["figures"]
     assert figures["age_mae"]["value"] < 0.4
     assert figures["gender_accuracy"] == {"value": 1, "low": 1, "high": 1}
-    # between the 10th and 90th percentile of a bell of 4 years
     assert figures["interval_width"]["value"] == 10  # a bell of 4 years, from 10 to 90 %
     assert about["subsets"]["under 13"] == {"first_age": 0, "last_age": 12, "faces": 0}
     assert sum(row["faces"] for row in about["by_decade"]) == 60
@@ -89,9 +82,7 @@ def test_predictions_have_one_row_per_face(dataset: Path, tiny_model: Path, tmp_
     assert table["file"].to_list() == [f"{number:02}.png" for number in range(60)]
     for name in ("age_median", "age_mean"):
         assert table[name].to_numpy() == pytest.approx(np.array(AGES), abs=0.6)
-    assert table["female_probability"].to_numpy() == pytest.approx(
-        np.where(np.arange(60) % 2 == 1, 230, 20) / 255, abs=1e-4
-    )
+    assert table["female_probability"].to_numpy() == pytest.approx(LEFT / 255, abs=1e-4)
     np.testing.assert_allclose(table["age_probabilities"].to_numpy().sum(axis=1), 1, atol=1e-5)
     mae = np.abs(table["age_median"].to_numpy() - table["age"].to_numpy()).mean()
     assert saved["subsets"]["all"]["figures"]["age_mae"]["value"] == pytest.approx(mae)
@@ -104,15 +95,12 @@ def test_flip_as_the_card_says_averages_with_the_mirror_image(
     model = make_model({"name": "tiny", "flip": True})
     assert evaluate(tmp_path / "a", model, "--data", dataset)["flip"] is True
     table = pl.read_parquet(tmp_path / "a" / "predictions.parquet")
-    left = np.where(np.arange(60) % 2 == 1, 230, 20)
-    mean = (left + np.array([round(age * 2.55) for age in AGES])) / 2 / 255
+    mean = (LEFT + np.array([round(age * 2.55) for age in AGES])) / 2 / 255
     assert table["female_probability"].to_numpy() == pytest.approx(mean, abs=1e-4)
     assert evaluate(tmp_path / "b", model, "--data", dataset, "--no-flip")["flip"] is False
 
 
-def test_later_models_are_compared_with_the_first(
-    dataset: Path, make_model: MakeModel, tmp_path: Path
-) -> None:
+def test_differences_from_the_first(dataset: Path, make_model: MakeModel, tmp_path: Path) -> None:
     first, second = make_model({"name": "a"}), make_model({"name": "b"})
     difference = evaluate(tmp_path, first, second, "--data", dataset, at="tiny-2")["difference"]
     assert '"difference"' not in (tmp_path / "tiny" / "evaluation.json").read_text("utf-8")
@@ -120,9 +108,7 @@ def test_later_models_are_compared_with_the_first(
     assert difference["figures"]["age_mae"] == {"value": 0, "low": 0, "high": 0}
 
 
-def test_pipeline_counts_missed_faces(
-    astronaut: np.ndarray, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_missed_faces_are_counted(astronaut: np.ndarray, tiny_model: Path, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data", {"a.png": astronaut, "b.png": BLANK, "c.png": BLANK})
     about = evaluate(tmp_path / "out", tiny_model, "--data", data, "--pipeline")
     assert (about["faces"], about["missed"]["faces"]) == (3, 2)
@@ -133,17 +119,12 @@ def test_pipeline_counts_missed_faces(
         assert table[name].is_null().to_list() == [False, True, True]
     blank = write_dataset(tmp_path / "blank", {"a.png": BLANK, "b.png": BLANK})
     about = evaluate(tmp_path / "none", tiny_model, "--data", blank, "--pipeline")
-    assert about["missed"]["faces"] == 2
-    assert "figures" not in about["subsets"]["all"]
+    assert about["missed"]["faces"] == 2 and "figures" not in about["subsets"]["all"]
 
 
-def test_evaluation_folders_of_run_folders_and_files(
-    dataset: Path, tiny_model: Path, tmp_path: Path
-) -> None:
-    run_folder = tmp_path / "runs" / "fine"
-    run_folder.mkdir(parents=True)
-    shutil.copy(tiny_model, run_folder / "model.onnx")
-    (run_folder / "run.json").write_text("{}")
+def test_folders_of_runs_and_files(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    files = {"run.json": b"{}", "model.onnx": tiny_model.read_bytes()}
+    run_folder = write_folder(tmp_path / "runs" / "fine", files)
     plain, trained, out = Model(tiny_model), Model(run_folder), tmp_path / "out"
     evaluator = Evaluator(dataset, 1, "validation", flip=True)
     assert evaluator.folders([plain, trained], None) == [
@@ -151,9 +132,8 @@ def test_evaluation_folders_of_run_folders_and_files(
         run_folder / "evaluation-split1-validation-flip",
     ]
     assert evaluator.folders([trained], out) == [out]
-    assert evaluator.folders([plain, trained, plain], out) == [
-        out / "tiny", out / "fine", out / "tiny-2"
-    ]  # fmt: skip
+    folders = [out / name for name in ("tiny", "fine", "tiny-2")]
+    assert evaluator.folders([plain, trained, plain], out) == folders
 
 
 def test_errors_name_the_problem(
@@ -166,21 +146,19 @@ def test_errors_name_the_problem(
         ([tiny_model, "--data", "nowhere"], DatasetError, "'nowhere' is not a dataset folder"),
         ([tiny_model, "--data", dataset, "--split", 1], DatasetError, "no faces in the test folds"),
     ]:
-        result = run(*words)
-        assert isinstance(result.exception, kind)
-        assert message in str(result.exception)
+        with pytest.raises(kind, match=message):
+            raise run(*words).exception
     for wrong in (["--split", "7"], ["--part", "most"], ["--threads", "0"]):
         assert run(tiny_model, "--data", dataset, *wrong).exit_code == 2
 
 
-def test_errors_name_missing_and_damaged_pictures(
+def test_missing_and_bad_pictures_are_named(
     dataset: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     data = shutil.copytree(dataset, tmp_path / "data")
     (data / "images" / "07.png").write_bytes(b"no picture")
-    result = run(tiny_model, "--data", data, "--output", tmp_path / "out")
-    assert isinstance(result.exception, DatasetError)
-    assert "07.png" in str(result.exception)
+    with pytest.raises(DatasetError, match=r"07\.png"):
+        raise run(tiny_model, "--data", data, "--output", tmp_path / "out").exception
     assert not (tmp_path / "out").exists()
     (data / "images" / "07.png").unlink()
     with pytest.raises(DatasetError, match=r"1 of 60 pictures are missing.*'07\.png'"):

@@ -1,5 +1,3 @@
-"""A perfect, a constant and a random predictor give the figures that theory says."""
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,7 +21,6 @@ def one_hot(ages: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def measure(*faces: object, resamples: int = 300) -> dict[str, Estimate]:
-    """Measure faces, given by what `Faces.from_distributions` takes."""
     made = Faces.from_distributions(*faces)  # type: ignore[arg-type]
     return figures.headline_figures(made, draws(len(made), resamples))
 
@@ -135,21 +132,16 @@ def test_weights_equal_repeated_faces() -> None:
 
 def test_subsets_divide_by_age() -> None:
     age, female = labels()
-    faces = Faces.from_distributions(
-        age, female, one_hot(np.full(N, 30)), np.where(female, 0.9, 0.2)
-    )
+    probability = np.where(female, 0.9, 0.2)
+    faces = Faces.from_distributions(age, female, one_hot(np.full(N, 30)), probability)
     found = figures.subsets(faces, draws(N, 50))
+    middle, young = age[(age >= 21) & (age <= 60)], age[age < 13]
     assert {name: part["faces"] for name, part in found.items()} == {
-        "all": N,
-        "21-60": ((age >= 21) & (age <= 60)).sum(),
-        "13 and older": (age >= 13).sum(),
-        "under 13": (age < 13).sum(),
-    }
-    assert found["under 13"]["figures"]["age_bias"]["value"] == pytest.approx(
-        30 - age[age < 13].mean()
-    )
+        "all": N, "21-60": len(middle), "13 and older": N - len(young), "under 13": len(young)
+    }  # fmt: skip
+    bias = found["under 13"]["figures"]["age_bias"]["value"]
+    assert bias == pytest.approx(30 - young.mean())
     curve = [point["value"] for point in found["21-60"]["cumulative_score"]]
-    middle = age[(age >= 21) & (age <= 60)]
     assert curve == pytest.approx([(np.abs(middle - 30) <= k).mean() for k in range(16)])
     grown = faces.take(age >= 13)
     found = figures.subsets(grown, draws(len(grown), 2))  # an empty one has no figures

@@ -8,7 +8,6 @@ from labelled import draws
 
 
 def breakdown(*sizes: int) -> dict[tuple[str, ...], Partition]:
-    """Divide faces into groups a, b, ... of some sizes."""
     names = np.repeat(np.array(list("abc")[: len(sizes)], object), sizes)
     return {("x",): groups.partition([names])}
 
@@ -16,7 +15,6 @@ def breakdown(*sizes: int) -> dict[tuple[str, ...], Partition]:
 def compare(
     values: np.ndarray, breakdowns: dict, resamples: int = 50, figure: str = "age_mae"
 ) -> list[list[dict]]:
-    """Return the figures of each group of each breakdown."""
     tables = groups.compare_groups(breakdowns, {figure: values}, draws(len(values), resamples))
     return [[group["figures"][figure] for group in table["groups"]] for table in tables]
 
@@ -32,12 +30,9 @@ def test_names_of_bands_and_decades() -> None:
 
 
 def test_intersections_leave_out_unknown_labels() -> None:
-    found = groups.intersections(
-        {
-            "gender": np.array(["female", "male", "male", "female"], object),
-            "race": np.array(["asian", None, "black", "asian"], object),
-        }
-    )
+    labels = {"gender": ["female", "male", "male", "female"],
+              "race": ["asian", None, "black", "asian"]}  # fmt: skip
+    found = groups.intersections({by: np.array(row, object) for by, row in labels.items()})
     members = {
         by: {key: np.flatnonzero(mask).tolist() for key, mask in part.items()}
         for by, part in found.items()

@@ -15,7 +15,6 @@ EYES = (2, 4, 3, 6)  # patches: rows from 2 to 3, columns from 3 to 5
 
 
 def decides_at(tiny: Path, file: Path, place: tuple[int, int, int, int]) -> Model:
-    """Let the tiny model read its age off one place alone, and its gender off nothing."""
     model = onnx.load(tiny)
     graph = model.graph
     top, bottom, left, right = (PATCH * side for side in place)
@@ -27,8 +26,8 @@ def decides_at(tiny: Path, file: Path, place: tuple[int, int, int, int]) -> Mode
     nodes = {node.output[0]: node for node in graph.node}
     nodes["mean"].input[0] = "seen"
     nodes["female_probability"].output[0] = "unused"
-    cut = helper.make_node("Slice", ["x", "from", "to", "rows and columns"], ["seen"])
-    graph.node.insert(1, cut)
+    places = ["x", "from", "to", "rows and columns"]
+    graph.node.insert(1, helper.make_node("Slice", places, ["seen"]))
     graph.node.append(helper.make_node("Mul", ["unused", "none"], ["female_probability"]))
     onnx.checker.check_model(model)
     onnx.save(model, str(file))
@@ -36,7 +35,6 @@ def decides_at(tiny: Path, file: Path, place: tuple[int, int, int, int]) -> Mode
 
 
 def patchwork(count: int) -> NDArray[np.uint8]:
-    """Draw chips of patches that differ in brightness, so that a blur changes each."""
     random = np.random.default_rng(0)
     patches = random.integers(60, 200, (count, GRID, GRID, 1), np.uint8)
     patches[:, EYES[0] : EYES[1], EYES[2] : EYES[3]] = 230
@@ -59,16 +57,14 @@ def test_map_shows_the_place_that_decides(found: dict) -> None:
     mean = maps.mean(axis=0)
     inside = np.zeros((GRID, GRID), bool)
     inside[EYES[0] : EYES[1], EYES[2] : EYES[3]] = True
-    assert inside.flat[mean.argmax()]
-    assert mean[inside].min() > 3 * np.median(mean[~inside])
+    assert inside.flat[mean.argmax()] and mean[inside].min() > 3 * np.median(mean[~inside])
     # a window of two patches, with a soft edge, reaches no farther than two patches
     assert mean[7:].max() < 0.01 * mean.max()
 
 
 def test_true_map_passes_the_deletion_test_in_the_right_region(found: dict) -> None:
     about = saliency.measure(found["age"])
-    assert about["means_something"] is True
-    assert about["most_minus_random"]["low"] > 0
+    assert about["means_something"] is True and about["most_minus_random"]["low"] > 0
     assert about["random_minus_least"]["low"] > 0
     # all faces have their eyes at one place, so the mean map of the others is almost as good
     assert abs(about["own_minus_others"]["value"]) < 0.1 * about["most_minus_random"]["value"]
@@ -82,8 +78,7 @@ def test_true_map_passes_the_deletion_test_in_the_right_region(found: dict) -> N
     regions = about["regions"]
     assert sum(region["area"] for region in regions.values()) == pytest.approx(1)
     assert sum(region["share"]["value"] for region in regions.values()) == pytest.approx(1)
-    assert regions["eyes"]["area"] == pytest.approx(0.16)
-    assert regions["eyes"]["share"]["low"] > 0.5
+    assert regions["eyes"]["area"] == pytest.approx(0.16) and regions["eyes"]["share"]["low"] > 0.5
 
 
 def test_constant_output_and_random_maps_fail_the_deletion_test(found: dict) -> None:
@@ -118,8 +113,7 @@ def test_sample_is_spread_over_ages_and_repeatable() -> None:
     rows = saliency.sample_by_age(ages, 20)
     assert (rows == saliency.sample_by_age(ages, 20)).all()
     assert len(set(rows.tolist())) == 20
-    gaps = np.diff(np.sort(ages[rows]))
-    assert gaps.max() < 15
+    assert np.diff(np.sort(ages[rows])).max() < 15
     assert saliency.sample_by_age(ages[:3], 20).tolist() == [0, 1, 2]
 
 
@@ -129,8 +123,7 @@ def test_overlay_keeps_salient_patches_bright() -> None:
     salience[2:4, 2:4] = 1
     lit = saliency.overlay(chip, salience)
     assert lit.shape == chip.shape
-    assert lit[60, 60].min() > 190
-    assert lit[150, 150].max() < 50
+    assert lit[60, 60].min() > 190 and lit[150, 150].max() < 50
     assert saliency.overlay(chip, np.zeros((GRID, GRID))).max() < 50
 
 

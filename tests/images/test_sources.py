@@ -1,5 +1,3 @@
-"""Sources: order, laziness, and errors that name the input; one picture or several, of any type."""
-
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +10,7 @@ from PIL import Image
 from agelens.errors import BadPicture, SourceError
 from agelens.images import sources
 from agelens.images.sources import Source, find
+from labelled import write_folder
 
 RED = np.full((6, 4, 3), (200, 30, 10), np.uint8)
 CLIP = b"\0\0\0\x20ftypisom" + bytes(600)
@@ -19,11 +18,8 @@ CLIP = b"\0\0\0\x20ftypisom" + bytes(600)
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in ("b.JPG", "a.png", "notes.txt", "sub/c.webp", "sub/deep/d.jpeg", ".hidden/e.png"):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"x")
-    return tmp_path
+    files = ("b.JPG", "a.png", "notes.txt", "sub/c.webp", "sub/deep/d.jpeg", ".hidden/e.png")
+    return write_folder(tmp_path, dict.fromkeys(files, b"x"))
 
 
 def names(found: Iterable[Source], root: Path) -> list[str]:
@@ -79,8 +75,7 @@ def test_folders_are_read_only_when_asked_for(tree: Path) -> None:
 
 def test_clips_are_found_on_request(tmp_path: Path) -> None:
     files = {"a.mp4": CLIP, "b.jpg": b"x", "c.webm": b"\xff\xd8\xff", "d.txt": CLIP}
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
+    write_folder(tmp_path, files)
     assert names(find([tmp_path]), tmp_path) == ["b.jpg"]
     found = list(find([tmp_path, tmp_path / "d.txt"], clips=True))
     assert names(found, tmp_path) == ["a.mp4", "b.jpg", "c.webm", "d.txt"]
@@ -89,7 +84,7 @@ def test_clips_are_found_on_request(tmp_path: Path) -> None:
 
 
 def test_one_picture_and_several_are_told_apart() -> None:
-    encoded = (b"bytes", bytearray(b"bytes"), memoryview(b"bytes"))
+    encoded = [kind(b"bytes") for kind in (bytes, bytearray, memoryview)]
     for one in ("a.jpg", Path("a.jpg"), *encoded, RED, RED[..., 0], Image.fromarray(RED), 7):
         assert sources.is_one(one), type(one)
     for several in (np.stack([RED, RED]), [RED], (), iter([RED])):
@@ -99,8 +94,7 @@ def test_one_picture_and_several_are_told_apart() -> None:
 def test_every_kind_gives_the_same_pixels(tmp_path: Path) -> None:
     file = tmp_path / "red.png"
     Image.fromarray(RED).save(file)
-    data = file.read_bytes()
-    encoded = (data, bytearray(data), memoryview(data))
+    encoded = [kind(file.read_bytes()) for kind in (bytes, bytearray, memoryview)]
     for given in (RED, Image.fromarray(RED), file, str(file), *encoded):
         assert (sources.read(given) == RED).all(), type(given)
 

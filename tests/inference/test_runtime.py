@@ -1,5 +1,3 @@
-"""Model files: found, checked, run."""
-
 import os
 import subprocess
 import sys

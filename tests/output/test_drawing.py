@@ -1,5 +1,3 @@
-"""Drawing: boxes and labels are in place, readable, inside the picture."""
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,8 +72,7 @@ edge = st.floats(-50, 850)
 @given(edge, edge, st.floats(1, 800), st.floats(1, 600), st.floats(20, 300), st.floats(8, 60))
 def test_labels_never_leave_the_picture(x, y, wide, high, label, tall) -> None:
     spot = place(Box(x, y, x + wide, y + high), label, tall, (800, 600), [], [], 2)
-    assert 0 <= spot.left < spot.right <= 801
-    assert 0 <= spot.top < spot.bottom <= 601
+    assert 0 <= spot.left < spot.right <= 801 and 0 <= spot.top < spot.bottom <= 601
 
 
 def test_labels_of_neighbours_do_not_cover_each_other_or_their_faces() -> None:

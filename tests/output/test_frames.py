@@ -1,5 +1,3 @@
-"""Predictions as frames and as supervision's detections."""
-
 import importlib.util
 
 import numpy as np
@@ -26,17 +24,14 @@ def person(age=34.126, box: Box | None = BOX, gender: Gender | None = Gender.MAL
 def test_a_row_has_the_values_of_the_csv() -> None:
     frame = frames.to_polars([[person()], [], [person(8.0), person(70.0, None, None)]], over=(18,))
     assert frame.columns == [*frames.COLUMNS, "p_over_18"]
-    assert frame["file"].to_list() == ["0", "2", "2"]
-    assert frame["face"].to_list() == [1, 1, 2]
-    first = frame.row(0, named=True)
-    assert first["age"] == 34.13
-    assert (first["age_low"], first["age_high"]) == (32, 37)
-    assert (first["gender"], first["female_probability"]) == ("male", 0.25)
-    assert first["reasons"] == "age_unclear gender_unclear"
-    assert (first["left"], first["right"], first["detection_score"]) == (1.0, 31.0, 0.9)
+    assert frame["file"].to_list() == ["0", "2", "2"] and frame["face"].to_list() == [1, 1, 2]
+    assert frame.row(0, named=True).items() >= {
+        "age": 34.13, "age_low": 32, "age_high": 37, "gender": "male", "female_probability": 0.25,
+        "reasons": "age_unclear gender_unclear", "left": 1.0, "right": 31.0, "detection_score": 0.9,
+    }.items()  # fmt: skip
     assert frame["p_over_18"].to_list() == [1.0, 0.0, 1.0]
-    last = frame.row(2, named=True)
-    assert last["gender"] is None and last["left"] is None and last["detection_score"] is None
+    last = dict.fromkeys(("gender", "left", "detection_score"))
+    assert frame.row(2, named=True).items() >= last.items()
 
 
 def test_pandas_and_polars_agree() -> None:
@@ -53,8 +48,7 @@ def test_pandas_and_polars_agree() -> None:
 def test_no_face_keeps_the_columns_and_their_types(answers) -> None:
     ours, other = frames.to_polars(answers), frames.to_pandas(answers)
     assert len(ours) == len(other) == 0
-    full = frames.to_polars([person()])
-    assert ours.schema == full.schema
+    assert ours.schema == frames.to_polars([person()]).schema
     assert (other.dtypes == frames.to_pandas([person()]).dtypes).all()
 
 

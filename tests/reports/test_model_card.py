@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from agelens.cli.app import app
 from agelens.errors import DatasetError, ModelError, SourceError
 from agelens.inference.runtime import Model
 from agelens.reports.model_card import find_evaluation, make
+from commands import invoke
 from conftest import build_tiny_model
+from labelled import write_folder
 from reported import evaluate, texts, write_faces
 
 CARD = {
@@ -22,32 +22,23 @@ CARD = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder with a model and its evaluation on test folds."""
     root = tmp_path_factory.mktemp("card")
-    folder = root / "runs" / "mine"
-    folder.mkdir(parents=True)
+    folder = write_folder(root / "mine", {"run.json": b'{"parameters": 3316982}'})
     model = build_tiny_model(folder / "model.onnx", CARD)
-    (folder / "run.json").write_text(json.dumps({"parameters": 3_316_982}))
     data = write_faces(root / "faces")
-    terms = {"form": {"terms": "Drawn: free for all."}}
-    (data / "dataset.json").write_text(json.dumps(terms))
+    (data / "dataset.json").write_text('{"form": {"terms": "Drawn: free for all."}}')
     evaluate(model, data, folder / "evaluation-split0-test", "mine")
     evaluate(model, data, folder / "evaluation-split0-test-flip", "mine", flip=True)
     return folder
 
 
-def invoke(*words: object):
-    return CliRunner().invoke(app, ["card", *map(str, words)])
-
-
 def test_a_card_says_what_a_reader_needs(run: Path, tmp_path: Path) -> None:
-    result = invoke(run, "--output", tmp_path / "docs")
+    result = invoke("card", run, "--output", tmp_path / "docs")
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / "docs" / "model-card.md")
-    assert sorted(p.name for p in (tmp_path / "docs").iterdir()) == [
-        "model-card.html", "model-card.md"
-    ]  # fmt: skip
-    text = (tmp_path / "docs" / "model-card.md").read_text("utf-8")
+    files = {path.suffix: path for path in (tmp_path / "docs").glob("*")}
+    assert {path.name for path in files.values()} == {"model-card.html", "model-card.md"}
+    text = files[".md"].read_text("utf-8")
     headings = re.findall(r"^## (.*)", text, re.M)
     assert headings == [
         "What it is", "Use", "Licences", "Data", "The figures", "By age", "By group",
@@ -55,22 +46,20 @@ def test_a_card_says_what_a_reader_needs(run: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     figures = json.loads((run / "evaluation-split0-test" / "evaluation.json").read_text())
     mae = figures["subsets"]["all"]["figures"]["age_mae"]
-    assert f"Off by {mae['value']:.2f} years ({mae['low']:.2f} to {mae['high']:.2f})" in text
-    assert f"| age MAE, years | {mae['value']:.2f} ({mae['low']:.2f} to" in text
-    assert "fine-tuned from faceres-deep at 160 px" in text
-    assert "| parameters | 3.3 million |" in text
-    assert "| weights and code | Weights: research only. Code: MIT. |" in text
-    assert "| data | Drawn: free for all. |" in text
-    assert "of 1 pair of byte-identical pictures" in text
-    assert "Measured on 100 of the 100 faces, the test folds of split 0, without flip" in text
+    for words in (
+        f"Off by {mae['value']:.2f} years ({mae['low']:.2f} to {mae['high']:.2f})",
+        f"| age MAE, years | {mae['value']:.2f} ({mae['low']:.2f} to",
+        "fine-tuned from faceres-deep at 160 px", "| parameters | 3.3 million |",
+        "| weights and code | Weights: research only. Code: MIT. |",
+        "| data | Drawn: free for all. |", "of 1 pair of byte-identical pictures",
+        "Measured on 100 of the 100 faces, the test folds of split 0, without flip",
+        "agelens train mine.toml --data utkface", "agelens backbones get faceres-deep",
+        "| race label: asian | 34 |", "These figures are not corrected for age",
+    ):  # fmt: skip
+        assert words in text
     assert re.search(r"MB; \d+\.\d ms for a face at batch 1, \d+\.\d ms at batch 16", text)
-    assert "agelens train mine.toml --data utkface" in text
-    assert "agelens backbones get faceres-deep" in text
-    assert "| race label: asian | 34 |" in text
-    assert "These figures are not corrected for age" in text
-    assert "None" not in text
-    assert "nan" not in text
-    assert "<svg" in (tmp_path / "docs" / "model-card.html").read_text("utf-8")
+    assert "None" not in text and "nan" not in text
+    assert "<svg" in files[".html"].read_text("utf-8")
 
 
 def test_another_evaluation_than_the_default_can_be_given(run: Path) -> None:
@@ -81,9 +70,7 @@ def test_another_evaluation_than_the_default_can_be_given(run: Path) -> None:
     assert "The time for a face was not measured." in said
 
 
-def test_a_shipped_file_is_the_model_of_its_run_and_another_is_not(
-    run: Path, tmp_path: Path
-) -> None:
+def test_a_shipped_file_is_the_model_of_its_run_another_is_not(run: Path, tmp_path: Path) -> None:
     shipped = build_tiny_model(tmp_path / "shipped.onnx", {**CARD, "test": {"age_mae": 3.0}})
     made = make(str(shipped), evaluation=run / "evaluation-split0-test", timing=False)
     assert "\nage MAE, years\n" in texts(made.html())
@@ -97,8 +84,7 @@ def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
     alone = build_tiny_model(tmp_path / "alone.onnx", {**CARD, "test": test})
     made = make(str(alone), timing=False)
     missing, own = made.opening
-    assert missing.strange
-    assert "No evaluation was given" in missing.text
+    assert missing.strange and "No evaluation was given" in missing.text
     assert own.text == (
         "The card in the file says: age MAE 4.34 years, CS@5 72.1%, gender accuracy 94.1%, on "
         "4,605 test faces."
@@ -112,8 +98,7 @@ def test_an_evaluation_on_other_folds_is_not_taken_for_a_test(run: Path, tmp_pat
         about = json.loads(file.read_text())
         about["data"]["part"] = "validation"
         file.write_text(json.dumps(about))
-    (copy / "evaluation-broken").mkdir()
-    (copy / "evaluation-broken" / "evaluation.json").write_text("{")
+    write_folder(copy / "evaluation-broken", {"evaluation.json": b"{"})
     assert find_evaluation(Model(copy, 1)) is None
 
 
@@ -140,5 +125,5 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
         ([run, "--evaluation", "nowhere"], SourceError, "'nowhere' is no evaluation"),
     ):
         with pytest.raises(kind, match=message):
-            raise invoke(*words, "--output", tmp_path / "x", "--no-timing").exception
+            raise invoke("card", *words, "--output", tmp_path / "x", "--no-timing").exception
     assert not (tmp_path / "x").exists()

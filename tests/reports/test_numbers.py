@@ -1,5 +1,3 @@
-"""Numbers as sentences show them, and numbers on a page that know their place."""
-
 import re
 
 import pytest
@@ -58,6 +56,9 @@ def test_a_number_on_a_page_knows_its_place() -> None:
     assert sentence.text == "run-2 is 0.94 better; 72.1% are."
     assert sentence.numbers == [Number("0.94", "/a/value"), Number("72.1", "/b~1~0/0/share", 100)]
     assert [resolve(TREE, number.at) for number in sentence.numbers] == [-0.9361, 0.72126]
+    with pytest.raises(TypeError, match="/x is no text"):  # shown without its place
+        str(Node(4.0, "/x"))
+    assert str(Node("asian")) == "asian"
 
 
 @pytest.mark.parametrize(
@@ -78,12 +79,6 @@ def test_a_figure_is_shown_with_its_interval(
     figure: dict[str, float], form: str, options: dict[str, object], text: str
 ) -> None:
     assert untagged(traced_interval(Node(figure), form, **options)) == text  # type: ignore[arg-type]
-
-
-def test_a_number_cannot_be_shown_without_its_place() -> None:
-    assert str(Node("asian")) == "asian"
-    with pytest.raises(TypeError, match="/x is no text"):
-        str(Node(4.0, "/x"))
 
 
 def test_sections_begin_at_headings_and_charts_are_no_text() -> None:

@@ -1,5 +1,3 @@
-"""The shell and the macros that every page is made of, as HTML and as Markdown."""
-
 import base64
 import io
 import re
@@ -51,7 +49,6 @@ FINDINGS = """
 
 @pytest.fixture(autouse=True)
 def templates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Add the page and the findings above to the package's templates."""
     own = jinja2.DictLoader({"page.jinja": PAGE, "findings.jinja": FINDINGS})
     for form in ("html", "markdown"):
         environment = rendering._environment(form)
@@ -64,12 +61,12 @@ def templates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def context() -> dict[str, Any]:
     red = np.zeros((8, 12, 3), np.uint8)
     red[..., 0] = 200
-    draw = {
-        wide: charts.bars(["a", "b"], {"faces": [1, 2]}, charts.Axes("x", "y", 3), wide=wide)
+    half, wide = (
+        charts.bars(["a", "b"], {"faces": [1, 2]}, charts.Axes("x", "y", 3), wide=wide)
         for wide in (False, True)
-    }
+    )
     return {
-        "nasty": NASTY, "half": draw[False], "wide": draw[True],
+        "nasty": NASTY, "half": half, "wide": wide,
         "rows": [[NASTY, 12345, "3.5 %"], ["b", None, "12 %"]],
         "many": [[number] for number in range(11)],
         "shown": [rendering.Picture(red, NASTY, NASTY)],
@@ -122,13 +119,11 @@ def test_every_link_has_its_place_and_ids_are_unique() -> None:
 
 def test_long_tables_fold_and_numbers_stand_to_the_right() -> None:
     read = Reader()
-    assert sum(tag == "details" for tag, _ in read.tags) == 1
-    assert "12,345" in read.text
+    assert sum(tag == "details" for tag, _ in read.tags) == 1 and "12,345" in read.text
     heads = [a.get("class") for tag, a in read.tags if tag == "th" and a["scope"] == "col"]
     assert heads == [None, "number", "number", "number"]
-    assert rendering.numeric_columns([["a", 12345, "3.5 %"], ["b", None, "12 %"]]) == [
-        False, True, True,
-    ]  # fmt: skip
+    columns = rendering.numeric_columns([["a", 12345, "3.5 %"], ["b", None, "12 %"]])
+    assert columns == [False, True, True]
     assert rendering.numeric_columns([[None]]) == [False]
 
 
@@ -138,16 +133,13 @@ def test_markdown_says_the_same_with_its_charts_beside_it(tmp_path: Path) -> Non
     escaped = NASTY.replace("<", "\\<").replace(">", "\\>")
     assert text.startswith(f"# {escaped}\n\n{escaped}\n")
     assert text.count(escaped) == text.replace("\\", "").count(NASTY) > 12
-    assert f"- **!** {escaped} rows." in text
-    assert "\n## First\n" in text
-    assert "| ---: |" in text
-    linked = re.findall(r"\(charts/(.*?)\)", text)
-    assert len(linked) == 2
-    assert sorted(path.name for path in (tmp_path / "charts").iterdir()) == sorted(linked)
-    for name in linked:
-        svg = (tmp_path / "charts" / name).read_text("utf-8")
-        assert svg.startswith("<svg ")
-        assert "var(--" not in svg
+    for words in (f"- **!** {escaped} rows.", "\n## First\n", "| ---: |"):
+        assert words in text
+    drawn = list((tmp_path / "charts").iterdir())
+    assert len(drawn) == 2
+    assert {path.name for path in drawn} == set(re.findall(r"\(charts/(.*?)\)", text))
+    for svg in (path.read_text("utf-8") for path in drawn):
+        assert svg.startswith("<svg ") and "var(--" not in svg
     assert "charts/" not in rendering.markdown("page.jinja", **context())
 
 

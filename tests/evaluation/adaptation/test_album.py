@@ -1,22 +1,19 @@
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from agelens.data.importer import import_dataset
 from agelens.errors import DatasetError, SourceError
 from agelens.evaluation.adaptation.album import predict_album, read_album
 from agelens.inference.runtime import Model
 from labelled import drawn, write_folder
+from photos import encoded
 from reported import chip
 
 
-def encoded(age: int, female: bool) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(chip(age, female, np.random.default_rng(age))).save(file, "PNG")
-    return file.getvalue()
+def face(age: int, female: bool) -> bytes:
+    return encoded(chip(age, female, np.random.default_rng(age)), kind="PNG")
 
 
 TABLE = b"""File,Age,Sex,Person
@@ -26,13 +23,13 @@ c.png,52,,ann
 d.png,,,bob
 sub/e.png,60-69,m,eve
 """
-FILES = {"labels.csv": TABLE, "sub/e.png": encoded(64, False)} | {
-    f"{name}.png": encoded(age, age < 50) for name, age in (("a", 40), ("b", 45), ("c", 52))
+FILES = {"labels.csv": TABLE, "sub/e.png": face(64, False)} | {
+    f"{name}.png": face(age, age < 50) for name, age in (("a", 40), ("b", 45), ("c", 52))
 }
 
 
 def test_labels_may_lack_age_or_gender(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "mine", FILES | {"d.png": encoded(50, True)})
+    folder = write_folder(tmp_path / "mine", FILES | {"d.png": face(50, True)})
     album = read_album(folder)
     assert [one.path.name for one in album] == ["a.png", "b.png", "c.png", "e.png"]  # d has none
     assert np.array_equal([one.age for one in album], [40, np.nan, 52, 64], equal_nan=True)
@@ -51,11 +48,9 @@ def test_chips_and_photos_are_predicted_and_faceless_pictures_left_out(
     seen = predict_album(Model(tiny_model, 1), album, False, 1, done.append)
     assert seen.outputs.age.tolist() == [40, 38, 44, 40]
     assert seen.outputs.age_probabilities.argmax(axis=1)[[0, 2]].tolist() == [40, 45]
-    assert seen.rejects == [("d.png", "no face found")]
-    assert not seen.people_named
-    people = seen.outputs.people
-    assert people[0] == people[3]  # a copy
-    assert len(set(people)) == 3
+    assert seen.rejects == [("d.png", "no face found")] and not seen.people_named
+    first, *_, copy = people = list(seen.outputs.people)
+    assert first == copy and len(set(people)) == 3
     assert seen.chips.shape == (4, 200, 200, 3)
     assert done == [5]
 

@@ -27,8 +27,7 @@ def test_file_gives_what_numpy_gives(make_model: Callable[..., Path], tmp_path: 
     assert np.allclose(now.age_probabilities, wanted, atol=1e-5)
     assert np.allclose(now.age_years, distribution.median(wanted), atol=1e-3)
     assert np.allclose(now.age_years, old.age_years * 0.8 + 1, atol=0.5)
-    odds = old.female_probability / (1 - old.female_probability)
-    moved = odds**2 * np.exp(0.3)
+    moved = (old.female_probability / (1 - old.female_probability)) ** 2 * np.exp(0.3)
     assert np.allclose(now.female_probability, moved / (1 + moved), atol=1e-5)
     levels = new.interval_levels()
     assert (levels.low[50], levels.high[50]) == (0.1, 0.8)
@@ -65,10 +64,8 @@ def test_file_that_differs_from_the_fit_is_removed(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = Adaptation.age_probabilities
-    monkeypatch.setattr(
-        Adaptation, "age_probabilities", lambda own, p: np.roll(fitted(own, p), 1, axis=1)
-    )
-    words = Model(tiny_model, 1), tmp_path / "new.onnx", YOUNGER, {}, CHIPS
+    shifted = lambda own, p: np.roll(fitted(own, p), 1, axis=1)  # noqa: E731
+    monkeypatch.setattr(Adaptation, "age_probabilities", shifted)
     with pytest.raises(ModelError, match=r"is off by 1\.\d+ years"):
-        onnx_graph.write(*words)
+        onnx_graph.write(Model(tiny_model, 1), tmp_path / "new.onnx", YOUNGER, {}, CHIPS)
     assert list(tmp_path.iterdir()) == []

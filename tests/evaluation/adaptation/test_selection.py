@@ -7,15 +7,9 @@ import pytest
 
 from agelens.errors import DatasetError
 from agelens.evaluation import bootstrap
+from agelens.evaluation.adaptation import selection
 from agelens.evaluation.adaptation.parts import Adaptation, LabelledOutputs, fit_levels
-from agelens.evaluation.adaptation.selection import (
-    FOLDS,
-    coverage_change,
-    figure_values,
-    interval_scores,
-    person_folds,
-    select,
-)
+from agelens.evaluation.adaptation.selection import FOLDS, figure_values, person_folds, select
 from agelens.evaluation.bootstrap import Estimate
 from agelens.evaluation.figures import CENTRAL
 from labelled import bells
@@ -30,7 +24,6 @@ def album(
     count: int, lean: Callable[[np.ndarray], np.ndarray] | float = 0.0, width: float = 4.0,
     sure: float = 1.0, seed: int = 3,
 ) -> LabelledOutputs:  # fmt: skip
-    """Give outputs of a model that errs by 4 years and leans by some; four faces a person."""
     random = np.random.default_rng(seed)
     age = random.integers(5, 70, count).astype(float)
     off = lean(age) if callable(lean) else lean
@@ -50,10 +43,9 @@ def test_known_lean_is_mended_for_other_people() -> None:
     lean = lambda age: np.where(age < 40, 7.0, -3.0)  # noqa: E731
     done = select(album(200, lean), CENTRAL)
     assert "ages" in done.kept
-    figures = done.found["figures"]
-    assert figures["age_mae"]["before"]["value"] > 5.5
-    assert figures["age_mae"]["after"]["value"] < 5
-    assert figures["age_mae"]["difference"]["high"] < 0
+    mae = done.found["figures"]["age_mae"]
+    assert mae["before"]["value"] > 5.5 and mae["after"]["value"] < 5
+    assert mae["difference"]["high"] < 0
     fresh = album(400, lean, seed=9)
     assert error_of(done.adaptation, fresh) < error_of(Adaptation(), fresh) - 0.8
     assert done.found["moved_years"] == pytest.approx(3.5, abs=0.5)
@@ -71,8 +63,7 @@ def test_narrow_intervals_are_mended() -> None:
 def test_overconfident_gender_is_mended_without_ages() -> None:
     faces = replace(album(400, sure=0.3), age=np.full(400, np.nan))
     done = select(faces, CENTRAL)
-    assert done.kept == ("gender",)
-    assert done.adaptation.slope == pytest.approx(0.3, abs=0.15)
+    assert done.kept == ("gender",) and done.adaptation.slope == pytest.approx(0.3, abs=0.15)
     assert done.found["figures"]["age_mae"]["before"]["value"] is None
     assert done.found["by_age"] == []
 
@@ -88,8 +79,7 @@ def test_good_model_stays_as_it_is() -> None:
     honest = album(4000, seed=8)
     levels = fit_levels(honest.age_probabilities, honest.age, np.arange(4000))
     done = select(album(400), levels)
-    assert done.kept == ()
-    assert not done.found["kept"]
+    assert done.kept == () and not done.found["kept"]
     assert done.found["moved_years"] < 0.7
     faces = album(20)
     same = done.adaptation.faces(faces, CENTRAL)
@@ -103,8 +93,7 @@ def test_all_faces_of_a_person_are_in_one_fold() -> None:
     assert all(len(set(fold[people == one])) == 1 for one in set(people))
     assert np.bincount(fold, minlength=FOLDS).tolist() == [70] * FOLDS
     assert not np.array_equal(fold, person_folds(people, 1))
-    one_large = person_folds(np.array(["a"] * 96 + list("bcde"), object))
-    assert len(set(one_large)) >= 2
+    assert len(set(person_folds(np.array(["a"] * 96 + list("bcde"), object)))) >= 2
 
 
 def test_too_few_faces_or_people_are_refused() -> None:
@@ -126,18 +115,15 @@ def test_too_few_faces_or_people_are_refused() -> None:
         (0.90, 0.92, 0.02, 0),  # held, and holds
     ],
 )
-def test_coverage_change_towards_the_promise(
-    before: float, after: float, moved: float, change: int
-) -> None:
+def test_coverage_change(before: float, after: float, moved: float, change: int) -> None:
     old, new = (Estimate(value, value - 0.03, value + 0.03) for value in (before, after))
     gap = Estimate(moved, moved - 0.01, moved + 0.01)
-    assert coverage_change(old, new, gap) == change
-    assert coverage_change(old, new, Estimate(moved, moved - 0.5, moved + 0.5)) == 0
+    assert selection.coverage_change(old, new, gap) == change
+    assert selection.coverage_change(old, new, Estimate(moved, moved - 0.5, moved + 0.5)) == 0
 
 
 def test_interval_score_adds_width_and_misses() -> None:
     low, high = np.array([20.0, 30.0, 40.0]), np.array([30.0, 35.0, 44.0])
-    # inside, at the end, 6 years outside
-    faces = Adaptation().faces(album(3), CENTRAL)
-    faces = replace(faces, age=np.array([25, 30, 50]), age_low=low, age_high=high)
-    assert interval_scores(faces) == pytest.approx([10, 5, 4 + 20 * 6])
+    ages = np.array([25, 30, 50])  # inside, at the end, 6 years outside
+    faces = replace(Adaptation().faces(album(3), CENTRAL), age=ages, age_low=low, age_high=high)
+    assert selection.interval_scores(faces) == pytest.approx([10, 5, 4 + 20 * 6])

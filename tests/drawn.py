@@ -27,5 +27,4 @@ def write_dataset(folder: Path, count: int = 360) -> Path:
         age, female = int(random.integers(0, 117)), bool(random.integers(2))
         name = f"{age}_{int(female)}_{seed % 5}_2020010100000{seed:04}.jpg"
         (source / name).write_bytes(portrait(age, female, seed))
-    import_dataset(source, folder / "dataset")
-    return folder / "dataset"
+    return import_dataset(source, folder / "dataset").dataset.folder

@@ -109,15 +109,11 @@ def test_borders() -> None:
     assert all(border.side == border.around(picture).shape[0] for border in runner.BORDERS)
 
 
-@pytest.mark.parametrize(
-    ("program", "says"),
-    [
-        ("", r"(?s)ended with 1.*the fake peer broke"),
-        ("print('not JSON')", "wrote b'not JSON"),
-        ("print('{}'); print('null')", "1 answers on 4 pictures"),
-        ("pass", "ended with 0"),
-    ],
-)
+@pytest.mark.parametrize(("program", "says"), [
+    ("", r"(?s)ended with 1.*the fake peer broke"),
+    ("print('not JSON')", "wrote b'not JSON"),
+    ("print('{}'); print('null')", "1 answers on 4 pictures"), ("pass", "ended with 0"),
+])  # fmt: skip
 def test_failing_peers_and_invalid_answers_raise(fake: list[str], program: str, says: str) -> None:
     command = [sys.executable, "-c", f"import sys; sys.stdin.buffer.read(); {program}"]
     with pytest.raises(runner.PeerFailed, match=says):

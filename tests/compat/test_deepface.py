@@ -70,15 +70,11 @@ def test_no_face_is_a_value_error_unless_detection_is_optional() -> None:
     assert deepface.analyze(empty, detector_backend="skip") == [face]
 
 
-@pytest.mark.parametrize(
-    ("actions", "message"),
-    [
-        (("age", "emotion"), "emotion.*not predicted by agelens"),
-        (("age", "race"), "race.*not predicted by agelens"),
-        (["smile"], "'smile': expected 'age' or 'gender'"),
-        ([], "no actions"),
-    ],
-)
+@pytest.mark.parametrize(("actions", "message"), [
+    (("age", "emotion"), "emotion.*not predicted by agelens"),
+    (("age", "race"), "race.*not predicted by agelens"),
+    (["smile"], "'smile': expected 'age' or 'gender'"), ([], "no actions"),
+])  # fmt: skip
 def test_other_actions_and_anti_spoofing_are_refused(actions, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         deepface.analyze("x.jpg", actions=actions)
@@ -86,16 +82,12 @@ def test_other_actions_and_anti_spoofing_are_refused(actions, message: str) -> N
         deepface.analyze("x.jpg", anti_spoofing=True)
 
 
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        ("no such file.jpg", "no such file"),
-        ("https://example.org/a.jpg", "addresses are not fetched"),
-        ("data:image/png;base64,@@@", "not base64"),
-        ("data:image/png;base64,aGFsbG8=", "not a picture"), (np.zeros((4, 4, 3)), "float64"),
-        (io.StringIO("text"), "StringIO"), (7, "type int"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("bad", "said"), [
+    ("no such file.jpg", "no such file"), ("data:image/png;base64,@@@", "not base64"),
+    ("https://example.org/a.jpg", "addresses are not fetched"),
+    ("data:image/png;base64,aGFsbG8=", "not a picture"), (np.zeros((4, 4, 3)), "float64"),
+    (io.StringIO("text"), "StringIO"), (7, "type int"),
+])  # fmt: skip
 def test_inputs_that_are_not_pictures_are_value_errors(bad, said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
         deepface.analyze(bad)

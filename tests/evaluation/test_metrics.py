@@ -18,15 +18,12 @@ def test_age_errors_of_known_values() -> None:
         metrics.age_mae(SAID[:3], TRUE)
 
 
-@pytest.mark.parametrize(
-    ("age", "group", "nearest"),
-    [
-        (2, 0, 0), (3, -1, 0),  # as near to 0-2 as to 4-6: the younger
-        (7, -1, 1), (13.4, 2, 2), (13.5, -1, 2),  # 14 years
-        (46, -1, 6),  # 3 years above 43, 2 below 48
-        (116, 7, 7),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("age", "group", "nearest"), [
+    (2, 0, 0), (3, -1, 0),  # as near to 0-2 as to 4-6: the younger
+    (7, -1, 1), (13.4, 2, 2), (13.5, -1, 2),  # 14 years
+    (46, -1, 6),  # 3 years above 43, 2 below 48
+    (116, 7, 7),
+])  # fmt: skip
 def test_adience_groups(age: float, group: int, nearest: int) -> None:
     assert metrics.age_group(age, metrics.ADIENCE) == group
     assert metrics.age_group(age, metrics.ADIENCE, nearest=True) == nearest

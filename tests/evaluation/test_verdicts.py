@@ -6,33 +6,27 @@ from agelens.evaluation.bootstrap import Estimate
 from labelled import draws
 
 
-@pytest.mark.parametrize(
-    ("coverage", "word"),
-    [
-        (Estimate(0.80, 0.77, 0.83), "narrow"),
-        (Estimate(0.885, 0.88, 0.89), "holds"),  # more than chance, less than matters
-        (Estimate(0.97, 0.96, 0.98), "wide"),
-        (Estimate(0.91, 0.87, 0.94), "holds"),
-        (Estimate(0.85, 0.75, 0.95), "open"),
-        (Estimate(0.85, float("nan"), float("nan")), "few"),
-    ],
-)
+@pytest.mark.parametrize(("coverage", "word"), [
+    (Estimate(0.80, 0.77, 0.83), "narrow"),
+    (Estimate(0.885, 0.88, 0.89), "holds"),  # more than chance, less than matters
+    (Estimate(0.97, 0.96, 0.98), "wide"),
+    (Estimate(0.91, 0.87, 0.94), "holds"),
+    (Estimate(0.85, 0.75, 0.95), "open"),
+    (Estimate(0.85, float("nan"), float("nan")), "few"),
+])  # fmt: skip
 def test_verdicts_on_intervals(coverage: Estimate, word: str) -> None:
     assert verdicts.interval_verdict(coverage, True) == word
     assert verdicts.interval_verdict(coverage, False) == "few"
 
 
-@pytest.mark.parametrize(
-    ("sureness", "lean", "error", "word"),
-    [
-        (-0.05, 0.0, 0.05, "sure"),
-        (0.05, 0.0, 0.05, "modest"),
-        (0.0, 0.06, 0.03, "female"),
-        (0.0, -0.06, 0.03, "male"),
-        (0.0, 0.0, 0.06, "uneven"),
-        (0.015, -0.015, 0.03, "holds"),  # less than matters
-    ],
-)
+@pytest.mark.parametrize(("sureness", "lean", "error", "word"), [
+    (-0.05, 0.0, 0.05, "sure"),
+    (0.05, 0.0, 0.05, "modest"),
+    (0.0, 0.06, 0.03, "female"),
+    (0.0, -0.06, 0.03, "male"),
+    (0.0, 0.0, 0.06, "uneven"),
+    (0.015, -0.015, 0.03, "holds"),  # less than matters
+])  # fmt: skip
 def test_verdicts_on_gender(sureness: float, lean: float, error: float, word: str) -> None:
     told, turned, off = (Estimate(v, v - 0.01, v + 0.01) for v in (sureness, lean, error))
     assert verdicts.gender_verdict(told, turned, off, 0.04) == word

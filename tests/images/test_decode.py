@@ -40,19 +40,14 @@ def sides(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.array([picture[:, :third].mean((0, 1)), picture[:, -third:].mean((0, 1))])
 
 
-@pytest.mark.parametrize(
-    ("form", "mode", "options", "near"),
-    [
-        *((form, "RGB", {}, 0) for form in ("PNG", "BMP", "PPM", "TIFF")),
-        ("JPEG", "RGB", {"quality": 95}, 4),
-        ("JPEG", "RGB", {"quality": 95, "progressive": True}, 4),
-        ("JPEG", "CMYK", {"quality": 95}, 6),
-        ("WEBP", "RGB", {"lossless": True}, 0),
-        *((form, "P", {}, 12) for form in ("GIF", "PNG")),
-        ("PNG", "RGBA", {}, 0),
-        *(("PNG", mode, {}, 0) for mode in ("L", "1")),
-    ],
-)
+@pytest.mark.parametrize(("form", "mode", "options", "near"), [
+    *((form, "RGB", {}, 0) for form in ("PNG", "BMP", "PPM", "TIFF")),
+    ("JPEG", "RGB", {"quality": 95}, 4), ("JPEG", "CMYK", {"quality": 95}, 6),
+    ("JPEG", "RGB", {"quality": 95, "progressive": True}, 4),
+    ("WEBP", "RGB", {"lossless": True}, 0), ("PNG", "RGBA", {}, 0),
+    *((form, "P", {}, 12) for form in ("GIF", "PNG")),
+    *(("PNG", mode, {}, 0) for mode in ("L", "1")),
+])  # fmt: skip
 def test_colours_survive_every_format(form: str, mode: str, options: dict, near: float) -> None:
     picture = read(encode(halves(mode), form, **options))
     assert (picture.shape, picture.dtype) == ((32, 48, 3), np.uint8)

@@ -26,9 +26,8 @@ def portrait(seed: int) -> np.ndarray:
     wall = np.random.default_rng(seed).integers(90, 250, (12, 12, 3)).astype(np.uint8)
     chip = np.asarray(cv2.resize(wall, (200, 200), interpolation=cv2.INTER_CUBIC), np.uint8)
     face = draw_chip(130 + seed)
-    inside = face.max(axis=2) > (130 + seed) // 3 + 2
-    chip[inside] = face[inside]
-    return chip
+    inside = face.max(axis=2, keepdims=True) > (130 + seed) // 3 + 2
+    return np.where(inside, face, chip)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files["58_1_0_20200101000010000.jpg"] = encoded(portrait(0))
     files["31_0_0_20200101000010001.jpg"] = encoded(portrait(0), 60)
     files["nobody.jpg"] = encoded(portrait(30))
-    import_dataset(write_folder(folder / "source", files), folder / "dataset")
-    return folder / "dataset"
+    return import_dataset(write_folder(folder / "source", files), folder / "dataset").dataset.folder
 
 
 @pytest.fixture(scope="module")

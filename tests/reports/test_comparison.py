@@ -307,25 +307,19 @@ def table(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], An
     return lambda file: change(pl.read_parquet(file)).write_parquet(file)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "message", "damage"),
-    [
-        (FIGURES, SourceError, "is no evaluation: it has no evaluation.json; make", Path.unlink),
-        (FIGURES, DatasetError, "cannot read .*evaluation.json'", lambda f: f.write_text("{")),
-        (
-            FIGURES, DatasetError, "has format 99, expected 1",
-            lambda file: file.write_text(file.read_text().replace("1", "99", 1)),
-        ),
-        (PREDICTIONS, SourceError, "has no predictions.parquet: evaluate again", Path.unlink),
-        (PREDICTIONS, DatasetError, "cannot read .*s.parquet'", lambda f: f.write_bytes(b"PAR1")),
-        (PREDICTIONS, DatasetError, "lacks the columns age_low",
-         table(lambda t: t.drop("age_low"))),
-        (PREDICTIONS, DatasetError, "predictions of 9 faces and figures of 100",
-         table(lambda t: t.head(9))),
-        (PREDICTIONS, DatasetError, "its files do not belong together",
-         table(lambda t: t.with_columns(pl.col("age_median") + 1))),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "kind", "message", "damage"), [
+    (FIGURES, SourceError, "is no evaluation: it has no evaluation.json; make", Path.unlink),
+    (FIGURES, DatasetError, "cannot read .*evaluation.json'", lambda f: f.write_text("{")),
+    (FIGURES, DatasetError, "has format 99, expected 1",
+     lambda file: file.write_text(file.read_text().replace("1", "99", 1))),
+    (PREDICTIONS, SourceError, "has no predictions.parquet: evaluate again", Path.unlink),
+    (PREDICTIONS, DatasetError, "cannot read .*s.parquet'", lambda f: f.write_bytes(b"PAR1")),
+    (PREDICTIONS, DatasetError, "lacks the columns age_low", table(lambda t: t.drop("age_low"))),
+    (PREDICTIONS, DatasetError, "predictions of 9 faces and figures of 100",
+     table(lambda t: t.head(9))),
+    (PREDICTIONS, DatasetError, "its files do not belong together",
+     table(lambda t: t.with_columns(pl.col("age_median") + 1))),
+])  # fmt: skip
 def test_damaged_evaluations_are_named(
     world: SimpleNamespace, tmp_path: Path, name: str, kind: type[Exception], message: str,
     damage: Callable[[Path], Any],

@@ -61,20 +61,17 @@ def test_a_number_on_a_page_knows_its_place() -> None:
     assert str(Node("asian")) == "asian"
 
 
-@pytest.mark.parametrize(
-    ("figure", "form", "options", "text"),
-    [
-        (FIGURE, "years", {}, "4.33 (4.20 to 4.47)"),
-        (FIGURE, "years", {"unit": " years"}, "4.33 years (4.20 to 4.47)"),
-        (TREE["a"], "signed years", {}, "-0.94 (-1.05 to -0.83)"),
-        # seen from the other side
-        (TREE["a"], "years", {"unit": " years", "absolute": True}, "0.94 years (0.83 to 1.05)"),
-        ({"value": 3.0, "low": None, "high": None}, "years", {}, "3.00"),
-        (SHARE, "share", {}, "72.1% (70.8-73.4)"),
-        (SHARE, "points", {"unit": " points"}, "72.10 points (70.80 to 73.40)"),
-        ({"value": None, "low": None, "high": None}, "years", {}, "-"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("figure", "form", "options", "text"), [
+    (FIGURE, "years", {}, "4.33 (4.20 to 4.47)"),
+    (FIGURE, "years", {"unit": " years"}, "4.33 years (4.20 to 4.47)"),
+    (TREE["a"], "signed years", {}, "-0.94 (-1.05 to -0.83)"),
+    # seen from the other side
+    (TREE["a"], "years", {"unit": " years", "absolute": True}, "0.94 years (0.83 to 1.05)"),
+    ({"value": 3.0, "low": None, "high": None}, "years", {}, "3.00"),
+    (SHARE, "share", {}, "72.1% (70.8-73.4)"),
+    (SHARE, "points", {"unit": " points"}, "72.10 points (70.80 to 73.40)"),
+    ({"value": None, "low": None, "high": None}, "years", {}, "-"),
+])  # fmt: skip
 def test_a_figure_is_shown_with_its_interval(
     figure: dict[str, float], form: str, options: dict[str, object], text: str
 ) -> None:

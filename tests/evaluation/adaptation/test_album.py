@@ -64,15 +64,12 @@ def test_dataset_folder_keeps_its_people(tmp_path: Path, tiny_model: Path) -> No
     assert predict_album(Model(tiny_model, 1), album, False, 1, lambda _: None).people_named
 
 
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        (b"file,age\na.png,old\n", "labels.csv row 2: age 'old': expected whole years"),
-        (b"file,age\na.png,3\nz.png,4\n", "labels.csv row 3: no picture 'z.png'"),
-        (b"file,age\na.png,\n", "names no labelled picture"),
-        (b"name,age\na.png,7\n", "expected a column file"),
-    ],
-)
+@pytest.mark.parametrize(("table", "message"), [
+    (b"file,age\na.png,old\n", "labels.csv row 2: age 'old': expected whole years"),
+    (b"file,age\na.png,3\nz.png,4\n", "labels.csv row 3: no picture 'z.png'"),
+    (b"file,age\na.png,\n", "names no labelled picture"),
+    (b"name,age\na.png,7\n", "expected a column file"),
+])  # fmt: skip
 def test_bad_tables_are_refused(tmp_path: Path, table: bytes, message: str) -> None:
     folder = write_folder(tmp_path / "mine", FILES | {"labels.csv": table})
     with pytest.raises(DatasetError, match=message):

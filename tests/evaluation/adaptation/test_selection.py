@@ -103,18 +103,15 @@ def test_too_few_faces_or_people_are_refused() -> None:
         select(replace(album(40), people=np.zeros(40)), CENTRAL)
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "moved", "change"),
-    [
-        (0.80, 0.90, 0.10, 1),  # failed, holds
-        (0.70, 0.80, 0.10, 1),  # still fails, but less
-        (0.97, 0.91, -0.06, 1),
-        (0.90, 0.80, -0.10, -1),  # held, fails
-        (0.80, 0.70, -0.10, -1),
-        (0.80, 0.98, 0.18, 0),  # fails on the other side
-        (0.90, 0.92, 0.02, 0),  # held, and holds
-    ],
-)
+@pytest.mark.parametrize(("before", "after", "moved", "change"), [
+    (0.80, 0.90, 0.10, 1),  # failed, holds
+    (0.70, 0.80, 0.10, 1),  # still fails, but less
+    (0.97, 0.91, -0.06, 1),
+    (0.90, 0.80, -0.10, -1),  # held, fails
+    (0.80, 0.70, -0.10, -1),
+    (0.80, 0.98, 0.18, 0),  # fails on the other side
+    (0.90, 0.92, 0.02, 0),  # held, and holds
+])  # fmt: skip
 def test_coverage_change(before: float, after: float, moved: float, change: int) -> None:
     old, new = (Estimate(value, value - 0.03, value + 0.03) for value in (before, after))
     gap = Estimate(moved, moved - 0.01, moved + 0.01)

@@ -229,14 +229,15 @@ def test_command_prints_verdicts_and_files(command: SimpleNamespace, data: Path)
 
 def test_what_cannot_be_audited_is_refused(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "photos").mkdir()
-    data = write_calibrated(tmp_path / "mine", tiny_model, 4)
-    table = pl.read_parquet(data / "samples.parquet")
-    table.with_columns(gender=pl.lit(None, pl.String)).write_parquet(data / "samples.parquet")
     for folder, message in (
         ("photos", r"Import it first: agelens data import .* data align"),
         ("nowhere", "is not a dataset folder"),
-        ("mine", r"4 of 4 samples in .* carry no gender"),
     ):
         with pytest.raises(DatasetError, match=message):
             run(tmp_path / folder, tmp_path / "out", tiny_model)
     assert not (tmp_path / "out").exists()
+    data = write_calibrated(tmp_path / "mine", tiny_model, 4)
+    table = pl.read_parquet(data / "samples.parquet")
+    table.with_columns(gender=pl.lit(None, pl.String)).write_parquet(data / "samples.parquet")
+    with pytest.raises(DatasetError, match=r"4 of 4 samples in .* carry no gender"):
+        run(data, tmp_path / "out", tiny_model)

@@ -72,14 +72,12 @@ def test_a_whole_audit(data: Path, answers: Path, tmp_path: Path) -> None:
     assert (facts["labels"]["age_suspects"], facts["labels"]["gender_suspects"]) == (1, 0)
     assert next(iter(facts["made"]["seconds"])) == "asked"
     assert set(reported) <= set(facts["made"]["seconds"])
-
     lines = pl.read_csv(audited.table)
     excluded = lines.filter(pl.col("suggestion") == "exclude")
     assert excluded.filter(pl.col("problem") == "copy").height == 2
     (age,) = lines.filter(pl.col("problem") == "age").to_dicts()
     assert (age["file"], age["suggestion"]) == ("45_1_0_20200101000000015.jpg", "relabel")
     assert "labelled 45; models that never saw it say 80" in age["evidence"]
-
     page = audited.page.read_text("utf-8")
     assert "Of the 3 pairs" not in page  # small numbers are words
     for words in ("One photo is there several times byte for byte, as 2 files",

@@ -51,6 +51,26 @@ def test_known_lean_is_mended_for_other_people() -> None:
     assert done.found["moved_years"] == pytest.approx(3.5, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("bias", "mae_gap", "gained"),
+    [((3.0, 0.4), -0.4, True), ((0.8, 0.1), -0.1, False), ((3.0, 0.4), 0.1, False),
+     ((3.0, -4.0), -0.4, False)],
+)  # fmt: skip
+def test_a_lean_that_is_mended_counts_as_a_gain(
+    bias: tuple[float, float], mae_gap: float, gained: bool
+) -> None:
+    def near(value: float) -> Estimate:
+        return Estimate(value, value - 0.5, value + 0.5)
+
+    before, after = bias
+    table = {
+        "age_bias": [near(before), near(after), near(after - before)],
+        "age_mae": [near(4.0), near(4.0 + mae_gap), near(mae_gap)],
+        "age_log_loss": [near(2.0), near(2.0), near(0.0)],
+    }
+    assert selection.gains("ages", table) is gained
+
+
 def test_narrow_intervals_are_mended() -> None:
     done = select(album(320, width=2.0), CENTRAL)
     coverage = done.found["figures"]["interval_coverage"]

@@ -29,6 +29,7 @@ GAINS = {
     "gender": ("gender_log_loss",),
 }  # fmt: skip
 """The figures of which one must fall for a part to be kept; coverage counts for intervals too."""
+LEAST_LEAN = 1.0  # years of bias; to mend one beyond chance counts as a gain in ages too
 MIN_PEOPLE = 5
 FOLDS = 10
 WHEN = ("before", "after", "difference")
@@ -166,6 +167,11 @@ def gains(part: str, table: Table) -> bool:
     """Return whether a part is better by more than chance in what it is for."""
     if part == "intervals" and coverage_change(*table["interval_coverage"]) > 0:
         return True
+    if part == "ages" and table["age_mae"][2].value < 0:
+        before, after, gap = table["age_bias"]
+        leant = side(before, 0) if abs(before.value) >= LEAST_LEAN else 0
+        if leant and side(gap, 0) == -leant and abs(after.value) < abs(before.value):
+            return True
     return any(side(table[name][2], 0) < 0 for name in GAINS[part])
 
 

@@ -31,11 +31,12 @@ def test_relative_paths_stay_relative(tmp_path: Path) -> None:
 
 def test_a_text_manifest(tmp_path: Path) -> None:
     manifest = tmp_path / "list.txt"
-    manifest.write_text("# photos\na.jpg\n\nsub/b.jpg\na.jpg\n/c.jpg\ns3://bucket/d.jpg\nx.tar\n")
+    lines = "a.jpg", "", "sub/b.jpg", "a.jpg", "/c.jpg", "file:///b%20c.jpg", "s3://bucket/d.jpg"
+    manifest.write_text("\n".join(["# photos", *lines, "x.tar", ""]))
     found = list(entries(str(manifest), "/"))
-    names = ("a.jpg", "sub/b.jpg", "/c.jpg", "s3://bucket/d.jpg", "x.tar")
+    names = ("a.jpg", "sub/b.jpg", "/c.jpg", "/b c.jpg", "s3://bucket/d.jpg", "x.tar")
     assert [e.place for e in found] == [n if ":" in n else str(tmp_path / n) for n in names]
-    assert [entry.kind for entry in found] == [Kind.PICTURE] * 4 + [Kind.SHARD]
+    assert [entry.kind for entry in found] == [Kind.PICTURE] * 5 + [Kind.SHARD]
 
 
 def test_csv_manifests(tmp_path: Path) -> None:
@@ -112,16 +113,3 @@ def test_a_memory_file_system_is_listed_like_a_folder() -> None:
     pl.DataFrame({"path": ["2.jpg"]}).write_parquet(table)
     memory.pipe_file("/shelf/list.parquet", table.getvalue())
     assert places("memory://shelf/list.parquet") == ["memory://shelf/2.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("manifest", "name", "seen"),
-    [
-        ("lists/a.txt", "b.jpg", "lists/b.jpg"), ("lists/a.txt", "/b.jpg", "/b.jpg"),
-        ("s3://bucket/lists/a.txt", "x/b.jpg", "s3://bucket/lists/x/b.jpg"),
-        ("lists/a.txt", "file:///b%20c.jpg", "/b c.jpg"),
-        ("/lists/a.txt", "s3://bucket/b.jpg", "s3://bucket/b.jpg"),
-    ],
-)  # fmt: skip
-def test_relative_names_start_at_their_manifest(manifest: str, name: str, seen: str) -> None:
-    assert listing.resolve(name, manifest) == seen

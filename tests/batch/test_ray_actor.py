@@ -59,16 +59,11 @@ def test_a_picture_at_which_workers_end_is_left_out(tmp_path: Path, tiny_model: 
     assert bad["source"] == paths[3] and "ended twice" in bad["error"]
 
 
-def test_a_source_that_is_gone_defers_its_unit(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_gone_source_defers_and_another_model_is_refused(tmp_path, tiny_model, make_model):
     write_chips(tmp_path / "in", 3)
     job = prepare(tmp_path, tiny_model)
     (tmp_path / "in").rename(tmp_path / "away")
     (event,) = events(job, 0)
     assert isinstance(event, Deferred) and "gone or empty" in event.reason
-
-
-def test_another_model_on_a_machine_is_refused(tmp_path: Path, tiny_model, make_model) -> None:
-    write_chips(tmp_path / "in", 3)
-    job = replace(prepare(tmp_path, tiny_model), model=str(make_model({"name": "another"})))
-    (error,) = events(job, 0)
+    (error,) = events(replace(job, model=str(make_model({"name": "another"}))), 0)
     assert isinstance(error, BatchError) and "SHA-256" in str(error)

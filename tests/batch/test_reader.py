@@ -25,12 +25,11 @@ def test_files_and_missing_files(tmp_path: Path) -> None:
     assert missing == Item(gone, error=f"no such file: {gone!r}")
 
 
-@pytest.mark.parametrize("left", [True, False])
-def test_a_missing_source_raises(tmp_path: Path, left: bool) -> None:
-    if left:  # as an unmounted disk leaves it
-        (tmp_path / "in").mkdir()
-    with pytest.raises(SourceUnreachable, match="gone or empty"):
-        read(Kind.PICTURE, str(tmp_path / "in/a.png"), root=str(tmp_path / "in"))
+def test_a_missing_or_empty_source_raises(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()  # as an unmounted disk leaves it
+    for root in (tmp_path / "none", tmp_path / "empty"):
+        with pytest.raises(SourceUnreachable, match="gone or empty"):
+            read(Kind.PICTURE, str(root / "a.png"), root=str(root))
 
 
 def test_a_shard_gives_its_whole_pictures_by_name_and_its_damage(tmp_path: Path) -> None:

@@ -36,11 +36,20 @@ def agelens(
 
 
 @pytest.fixture
+def clip(tmp_path: Path, astronaut) -> Path:
+    """Film a head that walks through nine frames in 0.8 s, with sound."""
+    from filmed import film, head_of, moving
+
+    frames = moving([head_of(astronaut)], lambda i: [(90 + 12 * i, 120)], 9)
+    return film(tmp_path / "clip.mp4", frames, sound="aac", options={"movflags": "faststart"})
+
+
+@pytest.fixture
 def run(request: pytest.FixtureRequest, agelens, tiny_model: Path) -> Callable[..., Run]:
     """Run the module's COMMAND with the tiny model; return (exit code, out, err)."""
 
     def call(*words: object) -> Run:
-        done = agelens(request.module.COMMAND, *words, "--model", tiny_model, "--threads", "1")
+        done = agelens(request.module.COMMAND, "--model", tiny_model, "--threads", "1", *words)
         return done.returncode, done.stdout, done.stderr
 
     return call

@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 
 from agelens.cli.serve import _read_keys
 from agelens.errors import SourceError
+from served import wait_until
 
 
 def test_a_user_mistake_is_one_line(agelens, tiny_model: Path, tmp_path: Path) -> None:
@@ -38,11 +38,8 @@ def test_it_serves_and_stops_cleanly(tiny_model: Path, tmp_path: Path) -> None:
             env={**os.environ, "COLUMNS": "200"},
         )  # fmt: skip
     try:
-        end = time.monotonic() + 90
-        while "ready: model tiny" not in log.read_text():
-            assert time.monotonic() < end
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
+        wait_until(lambda: "ready: model tiny" in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
         url = log.read_text().split("agelens on ")[1].split()[0]
         answer = httpx.get(f"{url}v1/models", timeout=60, trust_env=False)
         assert answer.json()["models"][0]["name"] == "tiny"

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agelens.cli.app import app
-from agelens.errors import ConfigError, DatasetError, MissingExtra, TrainingError, require
+from agelens.errors import ConfigError, DatasetError, TrainingError
 from agelens.training.recipes.config import Config
 
 
@@ -44,11 +44,6 @@ def test_recipes_are_listed_and_shown_whole(tmp_path: Path) -> None:
     shown, fast = Config.read(mine), Config.read("fast")
     assert shown.name == "mine"
     assert shown.model_copy(update={"name": "fast"}) == fast
-
-
-def test_a_missing_extra_says_what_to_install() -> None:
-    with pytest.raises(MissingExtra, match=r"pip install 'agelens\[train\]'"):
-        require("train", "json", "no_such_package_anywhere")
 
 
 def test_backbones_are_listed_and_got(monkeypatch, tmp_path: Path) -> None:

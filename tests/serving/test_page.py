@@ -39,11 +39,6 @@ def test_every_file_is_served_with_a_strict_content_policy(client) -> None:
     assert client.get("/page/../app.py").status_code == 404
 
 
-def test_the_page_can_be_disabled(tiny_model) -> None:
-    with serving(tiny_model, page=False) as client:
-        assert client.get("/").status_code == 404
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

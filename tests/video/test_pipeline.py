@@ -108,12 +108,6 @@ def test_a_track_ends_at_a_cut_to_another_face(tmp_path, predictor, heads) -> No
     assert abs(found[0].prediction.age - found[1].prediction.age) > 5
 
 
-def test_only_the_requested_frames_are_sampled(tmp_path, predictor, heads) -> None:
-    clip = film(tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120)], 11))
-    assert [m.frame for m in predictor.follow(clip, fps=5)] == [0, 2, 4, 6, 8, 10]
-    assert [m.frame for m in predictor.follow(clip, every=4)] == [0, 4, 8]
-
-
 def test_flickering_detections_are_nobody(tmp_path, predictor, heads) -> None:
     frames = moving(heads[:1], lambda i: [(150, 120) if i in (3, 4) else None], 9)
     clip = film(tmp_path / "a.mp4", frames)
@@ -134,14 +128,6 @@ def test_poorly_visible_views_weigh_less(predictor, scene) -> None:
     ]
     assert [one.status for one in seen] == [Status.OK, Status.OK, Status.POOR]
     assert seen[1].female_probability < 0.1 and Reason.BLURRED in seen[2].reasons
-
-
-def test_watching_a_file_as_if_it_were_a_camera(tmp_path, predictor, heads) -> None:
-    clip = film(tmp_path / "a.mp4", moving(heads[:1], lambda i: [(150, 120)], 6), rate=20)
-    moments = list(predictor.watch(clip))
-    frames = [moment.frame for moment in moments]
-    assert frames == sorted(set(frames)) and frames[-1] == 5  # the newest is never let go
-    assert {track.number for moment in moments for track in moment.tracks} == {1}
 
 
 def test_settings_out_of_range_and_bad_clips_are_errors_at_once(tmp_path, predictor) -> None:

@@ -42,13 +42,6 @@ def test_every_frame_of_the_usual_containers(tmp_path: Path, name, codec, sound)
         assert clip.end == pytest.approx(1.0, abs=0.15)
 
 
-def test_times_are_the_clips_own(tmp_path: Path) -> None:
-    times = [0, 0.1, 0.15, 0.7, 0.8, 1.9, 2.0, 2.4, 2.5, 2.6]
-    with Clip(film(tmp_path / "a.mp4", numbered(), times=times)) as clip:
-        seen = {frame.index: frame.time for frame in clip}
-    assert seen == pytest.approx(dict(enumerate(times)), abs=0.002)
-
-
 @pytest.mark.parametrize(("turned", "quarter"), [(90, 1), (-90, 3), (180, 2), (0, 0)])
 def test_frames_are_upright_and_rgb(tmp_path: Path, turned: int, quarter: int) -> None:
     shown = room()

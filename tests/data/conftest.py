@@ -1,5 +1,3 @@
-"""The face detector, and the portrait's face as a chip."""
-
 import pytest
 
 from agelens.faces.alignment import warp

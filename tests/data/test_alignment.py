@@ -75,9 +75,7 @@ def test_eyes_of_a_pasted_chip_come_back_to_where_they_were(
         assert np.linalg.norm(made - seen, axis=1).max() <= 3  # px of the chip
 
 
-def test_a_makers_chip_stays_where_it_is_and_points_without_a_face_are_kept(
-    chip: Picture, cutter: Cutter
-) -> None:
+def test_a_makers_chip_and_points_without_a_face_stay(chip: Picture, cutter: Cutter) -> None:
     moved = cutter.place(chip, Landmarks.from_array(TEMPLATE))
     corners = np.array([[0, 0, 1], [200, 0, 1], [200, 200, 1]], float)
     assert np.abs(corners @ moved.T - corners).max() < 4

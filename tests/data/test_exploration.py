@@ -1,5 +1,3 @@
-"""Statistics of labels, pictures and landmarks, on sets whose answer is known."""
-
 import json
 from pathlib import Path
 from typing import Any

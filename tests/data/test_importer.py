@@ -1,5 +1,3 @@
-"""Importing folders and archives of labelled pictures, whole, interrupted, and unusable."""
-
 import hashlib
 import io
 import json

@@ -1,5 +1,3 @@
-"""Labels read from words and from UTKFace's file names."""
-
 import string
 from contextlib import suppress
 
@@ -110,9 +108,7 @@ def test_refuses_names_without_age_or_gender(name: str) -> None:
 
 
 @given(st.integers(0, 116), st.integers(0, 1), st.integers(0, 4), TIME, st.booleans())
-def test_every_proper_name_is_read_back(
-    age: int, gender: int, race: int, time: str, chip: bool
-) -> None:
+def test_proper_names_are_read(age: int, gender: int, race: int, time: str, chip: bool) -> None:
     key = f"{age}_{gender}_{race}_{time}"
     name = f"{key}.jpg"
     expected = Label(age, (Gender.MALE, Gender.FEMALE)[gender], RACES[race])

@@ -1,5 +1,3 @@
-"""Lists of 68 landmarks, and dlib's predictor on chips."""
-
 from pathlib import Path
 
 import cv2
@@ -176,9 +174,7 @@ def test_a_dataset_folder(tmp_path: Path) -> None:
     assert list(read_list(tmp_path / "l" / "landmarks.txt").shapes) == names
 
 
-def test_missing_sources_and_packages_raise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_sources_or_packages_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError, match="no such file or folder"):
         compute_landmarks(tmp_path / "none", tmp_path / "d")
     monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)

@@ -1,5 +1,3 @@
-"""What is measured on a picture, and how the table is kept."""
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +32,7 @@ def test_a_face_is_measured_where_it_stands(portrait: Chip, detector: Detector) 
     assert found.keys() | {"file", "problem"} == SCHEMA.keys()
 
 
-def test_a_turned_face_is_checked_and_a_mirror_image_looks_the_other_way(
-    portrait: Chip, detector: Detector
-) -> None:
+def test_turned_faces_are_checked_and_mirrors_mirrored(portrait: Chip, detector: Detector) -> None:
     turned = measure_chip(np.ascontiguousarray(portrait[::-1, ::-1]), detector)
     assert (turned["checked"], turned["faces"]) == (True, 1)  # by the full detector
     assert abs(abs(turned["roll"]) - 180) < 15
@@ -113,9 +109,7 @@ def test_the_table_follows_the_dataset_and_is_kept(portrait: Chip, tmp_path: Pat
     assert "00.png" in again["problem"][0]
 
 
-def test_an_interrupted_run_goes_on(
-    portrait: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_resumes(portrait: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality, "_PART", 2)
     dataset = made(tmp_path, portrait, 5)
 

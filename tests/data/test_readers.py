@@ -1,5 +1,3 @@
-"""Every form that `agelens data import` reads, each imported from drawn faces."""
-
 import io
 import json
 from pathlib import Path
@@ -30,7 +28,6 @@ def labels(imported: Imported) -> dict[str, tuple[Any, ...]]:
 
 
 def run(tmp_path: Path, source: dict[str, bytes] | Path, kind: str = "s") -> Imported:
-    """Import files, written as a folder or archive, or what a path names."""
     path = source if isinstance(source, Path) else write_any(tmp_path / kind, source)
     return import_dataset(path, tmp_path / "d")
 

@@ -1,5 +1,3 @@
-"""Shared by the tests of training: drawn data sets, one trained run, and a stub of the exporter."""
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,25 +15,21 @@ from runs import QUIET
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set folder of 360 drawn faces."""
     return write_dataset(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set folder of 100 drawn faces."""
     return write_dataset(tmp_path_factory.mktemp("drawn-small"), 100)
 
 
 @pytest.fixture(scope="session")
 def dataset(small_data: Path) -> Dataset:
-    """The data set of 100 drawn faces."""
     return Dataset(small_data)
 
 
 @pytest.fixture(scope="session")
 def config() -> Config:
-    """The recipe tiny."""
     return Config.read("tiny")
 
 
@@ -49,8 +43,6 @@ def finished(data: Path, config: Config, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def exporter_stub() -> Callable[..., float]:
-    """Take the place of `exporter.export`, which takes seconds: write the tiny model and card."""
-
     def export(network: object, file: Path, card: dict[str, Any], *_: Any, **__: Any) -> float:
         build_tiny_model(file, card)
         return 0.0
@@ -60,5 +52,4 @@ def exporter_stub() -> Callable[..., float]:
 
 @pytest.fixture
 def stub_export(exporter_stub: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let runs of this test be exported by `exporter_stub`."""
     monkeypatch.setattr(exporter, "export", exporter_stub)

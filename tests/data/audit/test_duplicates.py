@@ -1,5 +1,3 @@
-"""Copies: found by bytes, by hash and by face, and the labels they disagree about."""
-
 import cv2
 import numpy as np
 import polars as pl

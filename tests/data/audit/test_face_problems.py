@@ -1,5 +1,3 @@
-"""Files that changed, faces beyond the photo's edge, and faces that are hard to learn from."""
-
 from pathlib import Path
 
 import cv2
@@ -58,7 +56,6 @@ def test_black_beyond_the_edge_differs_from_a_dark_wall() -> None:
 
 
 def measured(*changes: dict[str, object]) -> pl.DataFrame:
-    """Make the measurements of sound faces, with changes to each."""
     frame = explored.samples([30] * len(changes))
     sound = explored.measured(frame, sharpness=[50] * len(changes)).to_dicts()
     rows = [row | change for row, change in zip(sound, changes, strict=True)]

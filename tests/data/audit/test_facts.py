@@ -1,5 +1,3 @@
-"""What is suggested, and that training takes it."""
-
 from pathlib import Path
 
 import numpy as np

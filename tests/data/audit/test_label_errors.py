@@ -1,5 +1,3 @@
-"""Labels that models find implausible, and the files predictions are read from."""
-
 import numpy as np
 import polars as pl
 import pytest

@@ -13,7 +13,6 @@ CHIP = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8).repeat(1
 
 
 def augmented(chip: np.ndarray, size: int, seed: int = 0, **changes: float) -> np.ndarray:
-    """Augment a chip by these changes alone."""
     config = AugmentConfig(**{**NOTHING, **changes})
     return Augment(config)(chip, size, np.random.default_rng(seed))
 

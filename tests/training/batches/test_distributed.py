@@ -1,5 +1,3 @@
-"""Two workers with halves of each batch learn what one learns from the whole."""
-
 import os
 from pathlib import Path
 from typing import Any
@@ -74,7 +72,6 @@ def work(worker: Worker, folder: Path, data: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which two workers took one step, and trained one epoch of RECIPE."""
     folder = tmp_path_factory.mktemp("workers")
     cached(Dataset(small_data), QUIET)
     processes = [
@@ -99,9 +96,7 @@ def test_gradients_and_statistics_are_those_of_the_whole_batch(folder: Path) -> 
             assert torch.allclose(ours[name], value, rtol=1e-4, atol=1e-5), name
 
 
-def test_resume_with_another_number_of_workers_follows_the_same_curve(
-    folder: Path, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_resume_with_one_worker_is_the_same(folder: Path, dataset: Dataset, tmp_path: Path) -> None:
     Trainer(RECIPE, dataset, tmp_path, QUIET).fit()
     assert len(figures(folder)) == 1
     resumed = Trainer(RECIPE, dataset, folder, QUIET)

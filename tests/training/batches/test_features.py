@@ -1,5 +1,3 @@
-"""Features by a frozen network: computed once, resumed, and of the mirror image too."""
-
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,8 +20,6 @@ from runs import QUIET
 
 
 class Halves(nn.Module):
-    """Two features: the brightness of the left half and of the right half."""
-
     num_features = 2
     calls = 0
 
@@ -44,7 +40,6 @@ def dataset(tmp_path: Path, monkeypatch) -> Dataset:
 
 @pytest.fixture
 def halves(monkeypatch) -> None:
-    """Let every backbone be `Halves`, and count its calls from 0."""
     monkeypatch.setattr(features.backbones, "build", lambda config: Halves())
     monkeypatch.setattr(Halves, "calls", 0)
 

@@ -25,7 +25,6 @@ def write_actions(path: Path, *rows: tuple[str, str, str]) -> str:
 
 
 def weighted(dataset: Dataset, **files: object) -> dict[int, float]:
-    """Give the weights other than 1, by the row of their face."""
     weights = read_weights(DataConfig(**files), dataset)
     assert weights is not None
     return {row: weights[row] for row in np.flatnonzero(weights != 1).tolist()}
@@ -36,9 +35,7 @@ def test_without_files_there_are_no_weights(dataset: Dataset) -> None:
     assert "exclude" not in Config().table()["data"]  # so that older runs can be resumed
 
 
-def test_exclude_follows_the_suggestion_and_downweight_the_smallest_weight(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_exclude_takes_suggestions_and_downweight_weights(dataset: Dataset, tmp_path: Path) -> None:
     files = dataset.samples["file"].to_list()
     path = write_actions(
         tmp_path / "actions.csv", (files[3], "exclude", "0"), (files[5], "downweight", "0.5"),
@@ -61,9 +58,7 @@ def test_exclude_follows_the_suggestion_and_downweight_the_smallest_weight(
         ("file,weight\nnobody.jpg,0\n", "1 files that the dataset lacks, such as 'nobody.jpg'"),
     ],
 )
-def test_faulty_files_are_an_error(
-    dataset: Dataset, tmp_path: Path, text: str, message: str
-) -> None:
+def test_faulty_files_are_named(dataset: Dataset, tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "actions.csv"
     path.write_text(text.format(dataset.samples["file"][0]), "utf-8")
     with pytest.raises(TrainingError, match=message):
@@ -92,9 +87,7 @@ def test_only_training_leaves_out_faces_of_weight_zero(dataset: Dataset, config:
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
-def test_the_loss_counts_each_face_by_its_weight(
-    dataset: Dataset, tmp_path: Path, mixup: float
-) -> None:
+def test_the_loss_counts_faces_by_weight(dataset: Dataset, tmp_path: Path, mixup: float) -> None:
     rows = [(file, "downweight", "0.5") for file in dataset.samples["file"]]
     halves = write_actions(tmp_path / "a.csv", *rows)
 
@@ -108,9 +101,7 @@ def test_the_loss_counts_each_face_by_its_weight(
     assert first_loss(data__downweight=halves) == pytest.approx(first_loss() / 2, rel=1e-5)
 
 
-def test_train_records_the_files_of_weights(
-    dataset: Dataset, tmp_path: Path, stub_export: object
-) -> None:
+def test_train_records_weight_files(dataset: Dataset, tmp_path: Path, stub_export: None) -> None:
     file = dataset.samples["file"][int(dataset.split(0).train[0])]
     path = write_actions(tmp_path / "actions.csv", (file, "exclude", "0"))
     words = ["train", "tiny", "--data", str(dataset.folder), "--run", str(tmp_path / "run")]

@@ -23,7 +23,6 @@ from runs import QUIET, tiny
 
 
 def train(dataset: Dataset, run: Path, **changes: object) -> Path:
-    """Train without exporting."""
     run.mkdir()
     Trainer(tiny(name=run.name, **changes), dataset, run, QUIET).fit()
     return run
@@ -86,9 +85,7 @@ def test_the_mean_is_taken_of_each_number_and_keeps_its_type() -> None:
     assert (mean["n"].item(), mean["n"].dtype) == (4, torch.int64)
 
 
-def test_an_average_is_no_worse_than_its_best_run_and_names_its_origin(
-    dataset: Dataset, tmp_path: Path, stub_export: object
-) -> None:
+def test_an_average_is_no_worse(dataset: Dataset, tmp_path: Path, stub_export: None) -> None:
     start = train(dataset, tmp_path / "start", schedule__epochs=2) / "best.safetensors"
     onward = {"schedule__epochs": 2, "model__weights": str(start)}
     runs = [train(dataset, tmp_path / f"on{n}", run__seed=n, **onward) for n in range(2)]

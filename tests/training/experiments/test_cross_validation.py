@@ -24,8 +24,6 @@ def read(folder: Path, name: str) -> dict[str, Any]:
 
 
 class Runs:
-    """Two recipes, of which the second starts from the run of the first on each split."""
-
     def __init__(self, data: Path, folder: Path) -> None:
         self.data, self.folder = data, folder
         self.first, self.second = folder / "first", folder / "second"

@@ -14,7 +14,6 @@ from runs import QUIET
 
 
 def informative(ages: np.ndarray, female: np.ndarray) -> np.ndarray:
-    """Make features (N, 2, 8) that tell the labels, with noise."""
     random = np.random.default_rng(0)
     clean = np.stack([ages / 100, female, *random.normal(0, 1, (6, len(ages)))], axis=1)
     both = np.stack([clean, clean], axis=1)
@@ -22,7 +21,7 @@ def informative(ages: np.ndarray, female: np.ndarray) -> np.ndarray:
 
 
 def test_predictions_come_from_other_folds() -> None:
-    """Each fold labels the same features the other way round: none may be learnt."""
+    # Each fold labels the same features the other way round: none may be learnt.
     random = np.random.default_rng(1)
     folds = np.repeat([0, 1], 300)
     bit = random.integers(0, 2, 600)
@@ -34,7 +33,7 @@ def test_predictions_come_from_other_folds() -> None:
 
 
 def test_only_trusted_faces_are_trained_on() -> None:
-    """Half of the labels are the wrong way round; without them the rest is learnt well."""
+    # Half of the labels are the wrong way round; without them the rest is learnt well.
     random = np.random.default_rng(2)
     bit, wrong = random.integers(0, 2, 600), random.random(600) < 0.5
     labels = Labels(np.full(600, 40), np.where(wrong, 1 - bit, bit), np.arange(600) % 2)

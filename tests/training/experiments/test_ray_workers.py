@@ -1,5 +1,3 @@
-"""Training on several workers by Ray Train (needs the extra scale), and what is said without."""
-
 import json
 from pathlib import Path
 
@@ -21,9 +19,7 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_two_workers_and_then_one_make_the_run_of_one(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_workers_then_one(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="needs the extra scale")
     from agelens.training.experiments import ray_workers
 

@@ -1,5 +1,3 @@
-"""Recipes of several stages: planned, made once, continued, made again where something changed."""
-
 import json
 from collections.abc import Callable
 from functools import partial
@@ -47,7 +45,7 @@ def data(small_data: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def frozen_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for faceres-deep, which is not there: its features are random."""
+    # Stands in for faceres-deep, which is not there.
 
     def features(dataset: Dataset, *_: object) -> np.ndarray:
         return np.random.default_rng(0).normal(size=(len(dataset), 2, 4)).astype(np.float16)
@@ -64,8 +62,6 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def stand_in(trained: list[str], stop_at: str = "") -> Callable[..., dict[str, Any]]:
-    """Train in no time; note what was trained, and stop at a stage."""
-
     def train(config: Config, data: Path, folder: Path, *_: Any, **__: Any) -> dict[str, Any]:
         trained.append(config.name)
         if config.name == stop_at:
@@ -80,7 +76,6 @@ def stand_in(trained: list[str], stop_at: str = "") -> Callable[..., dict[str, A
 def made(
     recipe: str | Path, data: Path, run: Path, changes: Any = None, stop_at: str = ""
 ) -> list[str]:
-    """Run a recipe with a stand-in for training; return the stages that were trained."""
     trained: list[str] = []
     plan = stages.plan(Config.read(recipe, changes), data, run)
     stages.run(plan, data, QUIET, train=stand_in(trained, stop_at))
@@ -91,7 +86,7 @@ def states(recipe: str | Path, data: Path, run: Path, changes: Any = None) -> li
     return [one.state for one in stages.plan(Config.read(recipe, changes), data, run)]
 
 
-def test_a_recipe_of_stages_is_stopped_continued_and_then_finished(
+def test_stages_stop_and_resume(
     recipe: Path, data: Path, tmp_path: Path, stub_export: None
 ) -> None:
     recipe.write_text(RECIPE.replace('["distilled", "other"]', '["first", "distilled"]'))
@@ -144,9 +139,7 @@ def combined(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("combined")
-def test_what_has_changed_is_shown_and_made_again_with_what_depends_on_it(
-    recipe: Path, data: Path, tmp_path: Path
-) -> None:
+def test_what_changed_is_shown_and_made_again(recipe: Path, data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         made(recipe, data, run, stop_at="other")
@@ -187,9 +180,7 @@ def test_a_quantized_recipe_ends_with_the_8_bit_model(data: Path, tmp_path: Path
 
 @pytest.mark.usefixtures("combined")
 @pytest.mark.parametrize("name", ["scratch-64", "concat-both", "frozen-dlib-tuned"])
-def test_no_shipped_recipe_lacks_a_file_that_another_makes(
-    name: str, data: Path, tmp_path: Path
-) -> None:
+def test_no_shipped_recipe_lacks_a_file_of_another(name: str, data: Path, tmp_path: Path) -> None:
     assert made(name, data, tmp_path)[-1] == name
 
 

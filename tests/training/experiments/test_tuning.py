@@ -15,9 +15,7 @@ SPACE = {
 }
 
 
-def test_the_best_of_a_study_is_a_recipe_and_a_study_goes_on(
-    small_data: Path, tmp_path: Path
-) -> None:
+def test_the_best_of_a_study_is_a_recipe_and_it_goes_on(small_data: Path, tmp_path: Path) -> None:
     def tune(count: int) -> tuple[Path, list[dict[str, str]]]:
         best = tuning.tune(RECIPE, SPACE, small_data, tmp_path, count, QUIET)
         lines = (tmp_path / "trials.csv").read_text("utf-8").splitlines()

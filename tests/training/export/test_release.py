@@ -24,8 +24,6 @@ def weights(monkeypatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_run(make_model, tmp_path: Path) -> Callable[[str, float], Path]:
-    """Give a function that makes a run folder with a tiny model and an evaluation of it."""
-
     def make(name: str, mae: float) -> Path:
         evaluated = tmp_path / name / "evaluation-split0-test-flip"
         evaluated.mkdir(parents=True)

@@ -31,7 +31,7 @@ def test_differences_name_the_keys_that_matter() -> None:
     assert run_record.differences(old, old) == []
 
 
-def test_the_record_names_the_commit_and_the_kind_of_machine(
+def test_the_record_names_commit_and_machine(
     dataset: Dataset, config: Config, tmp_path: Path
 ) -> None:
     assert run_record.commit(tmp_path) is None  # outside a checkout

@@ -1,5 +1,3 @@
-"""A whole run on drawn faces: it learns, stops, resumes to the same result, and is recorded."""
-
 import json
 from pathlib import Path
 
@@ -79,9 +77,7 @@ def test_the_run_folder_records_everything(finished: Path, data: Path, config: C
     }  # fmt: skip
 
 
-def test_the_exported_model_predicts_what_the_checkpoint_did(
-    finished: Path, data: Path, config: Config
-) -> None:
+def test_the_exported_model_predicts_as_trained(finished: Path, data: Path, config: Config) -> None:
     model = Model(finished / "model.onnx")
     errors = []
     for batch in make_loaders(config, Dataset(data), QUIET)[1].in_order():
@@ -101,9 +97,7 @@ def test_the_exported_model_predicts_what_the_checkpoint_did(
     assert levels.low.shape == levels.high.shape == (117,)
 
 
-def test_resume_gives_the_same_result(
-    small_data: Path, tmp_path: Path, stub_export: object
-) -> None:
+def test_resume_gives_the_same_result(small_data: Path, tmp_path: Path, stub_export: None) -> None:
     config, whole, run = tiny(schedule__epochs=4), tmp_path / "whole", tmp_path / "stopped"
     train(config, small_data, whole, QUIET)
     with pytest.raises(StoppedError):
@@ -125,9 +119,7 @@ def test_another_recipe_cannot_resume(finished: Path, data: Path) -> None:
         train(tiny(optimizer__rate=0.5), data, finished, QUIET, resume=True)
 
 
-def test_early_stopping_ends_a_run_that_no_longer_improves(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_early_stopping(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     errors = iter([31.0, 30.0, 30.5, 30.0])
     monkeypatch.setattr(Trainer, "validate", lambda _: {"validation_mae": next(errors)})
     config = tiny(schedule__epochs=20, schedule__patience=2)
@@ -135,9 +127,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(
     assert (state.epoch, state.best_epoch, state.best_mae) == (4, 2, 30.0)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(
-    dataset: Dataset, config: Config, tmp_path: Path
-) -> None:
+def test_a_loss_of_nan_ends_the_run(dataset: Dataset, config: Config, tmp_path: Path) -> None:
     trainer = Trainer(config, dataset, tmp_path, QUIET)
     with torch.no_grad():
         trainer.network.age.bias.fill_(float("nan"))
@@ -154,7 +144,6 @@ FROZEN = {
 def test_a_frozen_backbone_trains_on_cached_features(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trained on features and exported as a whole, it predicts what the features predict."""
     config = tiny(**FROZEN)
     trainer = Trainer(config, dataset, tmp_path, QUIET)
     assert isinstance(trainer.train_loader, FeatureLoader)

@@ -17,7 +17,6 @@ FILES = {"faceres-deep.json": b'{"drawn": 1}', "faceres-deep.bin": b"\0\1\2\3"}
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path: Path) -> Path:
-    """A catalogue whose faceres-deep is the drawn files, and an empty folder of backbones."""
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     entry = replace(backbones.CATALOGUE["faceres-deep"], files=digests)
     monkeypatch.setitem(backbones.CATALOGUE, "faceres-deep", entry)

@@ -41,7 +41,7 @@ def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("backbone", RECIPES)
 def test_a_moved_network_makes_no_tensors_on_another_device(backbone: str) -> None:
-    """torch's "meta" device has shapes and no numbers; mixing it with another one raises."""
+    # torch's "meta" device has shapes and no numbers; mixing it with another one raises.
     config = ModelConfig.model_validate({"backbone": backbone, "size": 64, **RECIPES[backbone]})
     network = Network(config, pretrained=False).to("meta")
     age, female = network(torch.zeros(4, 200, 200, 3, dtype=torch.uint8, device="meta"))
@@ -82,8 +82,6 @@ def test_a_timed_step_does_not_change_the_network() -> None:
 
 
 def page_faults() -> tuple[int, bool, int]:
-    """Count the page faults of five large arrays, before and after memory is kept."""
-
     def allocate() -> int:
         np.ones(8_000_000)  # the first has to be allocated in any case
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

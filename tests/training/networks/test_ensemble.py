@@ -7,7 +7,6 @@ from agelens.training.networks.network import expectation
 
 
 def drawn(count: int = 600) -> MemberLogits:
-    """Two members: the first errs by 4 years and is overconfident, the second errs by 8."""
     random = np.random.default_rng(0)
     ages, female = random.integers(10, 90, count), random.integers(0, 2, count)
     logits = []

@@ -1,5 +1,3 @@
-"""dlib's ResNet-29 and faceres-deep, read from drawn files in the forms of their makers."""
-
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +27,6 @@ def layer(tag: str, values: np.ndarray) -> bytes:
 
 
 def write_file(path: Path, net: DlibResNet) -> Path:
-    """Write a network in the form of dlib's file."""
     content = b"\x01\x01"
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d | Affine):
@@ -102,7 +99,6 @@ def test_the_resnet_equals_dlib_on_drawn_faces(drawn_chip) -> None:
 
 
 def drawn_tensors() -> dict[str, np.ndarray]:
-    """Draw tensors with the names and shapes of faceres-deep, in TensorFlow's layout."""
     random = np.random.default_rng(5)
 
     def draw(*shape: int) -> np.ndarray:

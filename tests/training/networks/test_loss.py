@@ -13,21 +13,18 @@ FEMALE = torch.tensor([1, 0, 1])
 
 
 def losses(logits: Tensor, ages: Tensor = AGES, **weights: float) -> Tensor:
-    """Give the loss of each face by these parts alone, for a gender logit of 0."""
     config = LossConfig(**{**NOTHING, **weights})
     targets = label_targets(ages, FEMALE[: len(ages)], config)
     return face_losses(logits, torch.zeros(len(ages)), targets, config)
 
 
 def certain(*ages: int) -> Tensor:
-    """Give logits that put all mass of each face on one age."""
     logits = torch.full((len(ages), 117), -80.0)
     logits[torch.arange(len(ages)), torch.tensor(ages)] = 80
     return logits
 
 
 def two_ages() -> Tensor:
-    """Give logits of one face that put half of the mass on 20 and half on 40."""
     logits = torch.full((1, 117), -80.0)
     logits[0, [20, 40]] = 0
     return logits

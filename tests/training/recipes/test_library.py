@@ -1,5 +1,3 @@
-"""Recipes by name, what they extend, and the stages they need."""
-
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ from agelens.training.recipes.config import Config
 
 
 def write(folder: Path, **recipes: str) -> Path:
-    """Write recipes NAME.toml; give the path of the first."""
     for name, text in recipes.items():
         (folder / f"{name}.toml").write_text(text)
     return folder / f"{next(iter(recipes))}.toml"
@@ -44,9 +41,7 @@ def test_a_recipe_extends_another_value_by_value(tmp_path: Path) -> None:
          r"unknown key 'stages.b.optimizer.rte'; \[optimizer\] knows rate"),
     ],
 )  # fmt: skip
-def test_a_mistake_says_what_was_expected(
-    tmp_path: Path, recipes: dict[str, str], message: str
-) -> None:
+def test_a_mistake_is_explained(tmp_path: Path, recipes: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config.read(write(tmp_path, **recipes))
 
@@ -94,5 +89,5 @@ def test_old_names_and_paths_still_work(old: str, new: str) -> None:
 
 
 def test_the_shown_figures_are_those_of_the_recorded_runs() -> None:
-    """Run benchmarks/recipe_records.py to write them again."""
+    # Run benchmarks/recipe_records.py to write them again.
     assert recipe_records.RECORDED.read_text("utf-8") == recipe_records.recorded()

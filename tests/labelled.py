@@ -5,7 +5,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,16 @@ def write_dataset(folder: Path, pictures: dict[str, np.ndarray], fold: int = 8) 
 def bells(centres: np.ndarray, width: float = 4.0) -> np.ndarray:
     curve = np.exp(-((GRID - np.asarray(centres)[:, None]) ** 2) / (2 * width**2))
     return curve / curve.sum(axis=1, keepdims=True)
+
+
+def stop_at(*where: object) -> Callable[..., None]:
+    """Give a report of progress that interrupts at this stage, if any, and count."""
+
+    def stop(*progress: object) -> None:
+        if progress[:-1] == where:
+            raise KeyboardInterrupt
+
+    return stop
 
 
 def draws(count: int, resamples: int) -> np.ndarray:

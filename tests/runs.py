@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from agelens.data.dataset import Dataset
+from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import Config
 
 QUIET = Progress(disable=True)
@@ -28,8 +30,14 @@ def tiny(**changes: object) -> Config:
     return Config.read("tiny", {key.replace("__", "."): v for key, v in changes.items()})
 
 
-def history(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "history.csv").read_text("utf-8").splitlines()))
+def trainer(dataset: Dataset, run: Path, **changes: object) -> Trainer:
+    """Make the trainer of the recipe tiny with changes, named as the run's folder."""
+    run.mkdir(exist_ok=True)
+    return Trainer(tiny(name=run.name, **changes), dataset, run, QUIET)
+
+
+def history(run: Path, file: str = "history.csv") -> list[dict[str, str]]:
+    return list(csv.DictReader((run / file).read_text("utf-8").splitlines()))
 
 
 def figures(run: Path) -> list[dict[str, float]]:

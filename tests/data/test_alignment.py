@@ -19,7 +19,7 @@ from agelens.faces.detector import Detector
 from agelens.images.decode import Picture, read
 from agelens.results import Landmarks
 from alignment_accuracy import paste
-from labelled import write_any, write_folder
+from labelled import stop_at, write_any, write_folder
 from photos import encoded
 
 NAME = "36_1_0_20170101000000000.jpg"
@@ -32,8 +32,7 @@ def cutter() -> Cutter:
 
 @pytest.fixture(scope="module")
 def chip(astronaut: Picture, detector: Detector, cutter: Cutter) -> Picture:
-    (face,) = detector.detect(astronaut)
-    return cutter.cut(astronaut, face.landmarks)
+    return cutter.cut(astronaut, detector.detect(astronaut)[0].landmarks)
 
 
 def rows(dest: Path) -> list[dict[str, str]]:
@@ -114,9 +113,6 @@ def test_every_face_or_the_main_one(tmp_path: Path, group_path: Path, detector: 
             read_label(row["chip"])
     with pytest.raises(DatasetError, match=r"\(all faces\), not of 's' \(main faces\)"):
         align_pictures(source, tmp_path / "all")
-
-
-def test_names_of_chips() -> None:
     names = [chip_name("a/b.jpg", 1), chip_name("b.jpg.chip.jpg", 1), chip_name("b.png", 3)]
     assert names == ["a/b.jpg.chip.jpg", "b.jpg.chip.jpg", "face3_of_b.png.chip.jpg"]
 
@@ -144,13 +140,8 @@ def test_rejects_and_a_second_run(tmp_path: Path, astronaut: Picture, kind: str)
 
 def test_an_interrupted_run_resumes(tmp_path: Path, astronaut: Picture) -> None:
     source = write_folder(tmp_path / "s", mixed(astronaut))
-
-    def stop(stage: str, done: int, total: int | None) -> None:
-        if stage == "align" and done == 4:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        align_pictures(source, tmp_path / "d", report=stop)
+        align_pictures(source, tmp_path / "d", report=stop_at("align", 4))
     assert not (tmp_path / "d/align.json").exists()
     (tmp_path / "d/chips/a.jpg.chip.jpg").unlink()
     with pytest.raises(DatasetError, match="choose another folder"):
@@ -163,16 +154,16 @@ def test_an_interrupted_run_resumes(tmp_path: Path, astronaut: Picture) -> None:
     assert not (tmp_path / "d/.align").exists()
 
 
-def test_unusable_sources_raise(tmp_path: Path, astronaut: Picture) -> None:
-    with pytest.raises(SourceError, match="no such file or folder"):
-        align_pictures(tmp_path / "none", tmp_path / "d")
-    source = write_folder(tmp_path / "s", {"b.jpg": b"no picture"})
-    with pytest.raises(DatasetError, match="no face in 's': 1 files rejected"):
-        align_pictures(source, tmp_path / "d")
-    with pytest.raises(SourceError, match="lies in the source"):
-        align_pictures(source, source / "d")
-    with pytest.raises(DatasetError, match="is not empty"):
-        align_pictures(source, tmp_path)
+def test_unusable_sources_raise(tmp_path: Path) -> None:
+    write_folder(tmp_path / "s", {"b.jpg": b"no picture"})
+    for source, dest, error, message in (
+        ("none", "d", SourceError, "no such file or folder"),
+        ("s", "d", DatasetError, "no face in 's': 1 files rejected"),
+        ("s", "s/d", SourceError, "lies in the source"),
+        ("s", "", DatasetError, "is not empty"),
+    ):
+        with pytest.raises(error, match=message):
+            align_pictures(tmp_path / source, tmp_path / dest)
 
 
 def test_labels_come_along(tmp_path: Path, astronaut: Picture) -> None:

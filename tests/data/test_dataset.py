@@ -85,24 +85,14 @@ def test_without_polars_it_says_what_to_install() -> None:
         "try:\n    import agelens.data.importer\n"
         "except MissingExtra as error:\n    print(error)"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert "pip install 'agelens[data]'" in run.stdout
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert "pip install 'agelens[data]'" in printed
 
 
-@pytest.mark.parametrize(
-    ("split", "folds"),
-    [
-        (0, ((0, 1, 2, 3, 4, 5), (6, 7), (8, 9))),
-        (1, ((2, 3, 4, 5, 6, 7), (8, 9), (0, 1))),
-        (2, ((4, 5, 6, 7, 8, 9), (0, 1), (2, 3))),
-        (3, ((5, 6, 7, 8, 9, 0), (1, 2), (3, 4))),
-        (4, ((6, 7, 8, 9, 0, 1), (2, 3), (4, 5))),
-    ],
-)
-def test_splits_are_the_protocols(split: int, folds: tuple[tuple[int, ...], ...]) -> None:
-    assert data.split_folds(split) == folds
+def test_splits_are_the_protocols() -> None:
+    for split, first in enumerate((0, 2, 4, 5, 6)):
+        folds = tuple((first + number) % 10 for number in range(10))
+        assert data.split_folds(split) == (folds[:6], folds[6:8], folds[8:])
     for other in (-1, 5):
         with pytest.raises(DatasetError, match=f"no split {other}: expected 0 to 4"):
             data.split_folds(other)

@@ -21,15 +21,12 @@ from agelens.faces.alignment import TEMPLATE
 from explored import HEAPED, LEVEL, labels_of, measured, samples, shape
 
 
-def test_a_planted_heap_and_dip_are_found() -> None:
+def test_a_planted_heap_and_dip_are_found_and_no_others() -> None:
     labels = labels_of(samples(HEAPED))
     assert [(heap.age, heap.faces, heap.around) for heap in labels.heaps] == [
         (30, 350, 100.0), (33, 190, 100.0)
     ]  # fmt: skip
     assert [(dip.age, dip.faces) for dip in labels.dips] == [(47, 20)]
-
-
-def test_level_and_falling_counts_have_no_heap() -> None:
     labels = labels_of(samples(LEVEL))
     assert labels.heaps == labels.dips == labels.missing == []
     assert labels.whipple == pytest.approx(500 * 800 / 3800)  # ages 60 to 62 are not all there
@@ -68,10 +65,7 @@ def test_effective_sizes_of_a_known_imbalance() -> None:
         assert mean == pytest.approx(1)
     # Far apart, the neighbours of an age add nothing to the square root.
     assert schemes["smoothed square root"].effective == pytest.approx(80, abs=0.1)
-
-
-def test_equal_classes_need_no_weights() -> None:
-    frame = samples([20, 20, 40, 40] * 25)
+    frame = samples([20, 20, 40, 40] * 25)  # equal classes need no weights
     for one in measure_imbalance(frame, bands_of(frame)):
         assert one.equal_classes == pytest.approx(one.classes)
         if one.by != "age":

@@ -216,13 +216,9 @@ def test_refuses_a_destination_that_holds_other_things(tmp_path: Path) -> None:
     (tmp_path / "d" / "dataset.json").write_text("{}")
     with pytest.raises(errors.DatasetError, match=r"cannot read .*dataset.json"):
         import_dataset(source, tmp_path / "d")
-
-
-@pytest.mark.parametrize(("source", "dest"), [("s", "s"), ("s", "s/d"), ("s/t", "s")])
-def test_source_and_destination_lie_apart(tmp_path: Path, source: str, dest: str) -> None:
-    write_folder(tmp_path / source, FACES)
-    with pytest.raises(errors.SourceError, match="lie within one another"):
-        import_dataset(tmp_path / source, tmp_path / dest)
+    for dest in (source, source / "d", tmp_path):
+        with pytest.raises(errors.SourceError, match="lie within one another"):
+            import_dataset(source, dest)
 
 
 def test_a_source_without_a_usable_picture(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from agelens.errors import DatasetError, MissingExtra, SourceError
 from agelens.faces.alignment import TEMPLATE
 from agelens.images.decode import Picture
 from drawn import write_dataset
+from labelled import stop_at
 
 SHAPE = np.arange(136, dtype=np.float32).reshape(68, 2) + np.float32(0.5)
 NUMBERS = [str(value) for value in SHAPE.ravel().tolist()]
@@ -66,7 +67,7 @@ def test_what_is_written_is_read(seed: int, spread: float, name: str) -> None:
     np.testing.assert_allclose(read, shape, atol=0.006)
 
 
-def test_reads_a_list_and_its_problems(tmp_path: Path) -> None:
+def test_reads_a_list_and_names_its_problems(tmp_path: Path) -> None:
     path = tmp_path / "landmark_list_part1.txt"
     other = SHAPE + 1
     path.write_text(
@@ -78,12 +79,9 @@ def test_reads_a_list_and_its_problems(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.shapes["b.jpg"], other)
     assert [number for number, _ in found.problems] == [3, 4]
     assert "4 words" in found.problems[0][1]
-
-
-def test_other_files_are_no_lists(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"\xff\xd8\x00binary\n" * 10)
+    path.write_bytes(b"\xff\xd8\x00binary\n" * 10)
     with pytest.raises(DatasetError, match="expected lines of a file name and 136 numbers"):
-        read_list(tmp_path / "a.txt")
+        read_list(path)
     with pytest.raises(DatasetError, match="No such file"):
         read_list(tmp_path / "none.txt")
 
@@ -126,7 +124,7 @@ def write_chips(folder: Path, chip: Picture) -> Path:
     return folder
 
 
-def test_a_folder_of_chips(tmp_path: Path, portrait: Picture) -> None:
+def test_a_folder_of_chips_or_a_dataset(tmp_path: Path, portrait: Picture) -> None:
     source, dest = write_chips(tmp_path / "s", portrait), tmp_path / "d"
     result = CliRunner().invoke(app, ["data", "landmarks", str(source), str(dest)])
     assert result.exit_code == 0, result.output
@@ -144,17 +142,16 @@ def test_a_folder_of_chips(tmp_path: Path, portrait: Picture) -> None:
     (source / "new.png").write_bytes((source / "a.png").read_bytes())
     with pytest.raises(DatasetError, match="landmarks of other chips"):
         compute_landmarks(source, dest)
+    dataset = write_dataset(tmp_path, 12)
+    assert compute_landmarks(dataset, tmp_path / "l").faces == 12
+    names = sorted(path.name for path in (dataset / "images").iterdir())
+    assert list(read_list(tmp_path / "l" / "landmarks.txt").shapes) == names
 
 
 def test_an_interrupted_run_resumes(tmp_path: Path, portrait: Picture) -> None:
     source, dest = write_chips(tmp_path / "s", portrait), tmp_path / "d"
-
-    def stop(done: int, total: int) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        compute_landmarks(source, dest, stop)
+        compute_landmarks(source, dest, stop_at(3))
     with (dest / "landmarks.txt.part").open("a") as stream:
         stream.write("small.png 12 13")  # cut off
     seen: list[int] = []
@@ -165,13 +162,6 @@ def test_an_interrupted_run_resumes(tmp_path: Path, portrait: Picture) -> None:
     assert (computed.faces, computed.rejects) == (whole.faces, whole.rejects)
     for name in ("landmarks.txt", "landmarks.parquet"):
         assert (dest / name).read_bytes() == (tmp_path / "e" / name).read_bytes()
-
-
-def test_a_dataset_folder(tmp_path: Path) -> None:
-    dataset = write_dataset(tmp_path, 12)
-    assert compute_landmarks(dataset, tmp_path / "l").faces == 12
-    names = sorted(path.name for path in (dataset / "images").iterdir())
-    assert list(read_list(tmp_path / "l" / "landmarks.txt").shapes) == names
 
 
 def test_missing_sources_or_packages_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ from agelens.data.dataset import Dataset
 from agelens.data.quality import POINTS, SCHEMA, measure, measure_chip
 from agelens.faces.alignment import TEMPLATE
 from agelens.faces.detector import Detector
-from labelled import write_dataset
+from conftest import draw_chip
+from labelled import stop_at, write_dataset
+from runs import QUIET
 
 Chip = NDArray[np.uint8]
 
@@ -45,9 +46,7 @@ def test_turned_faces_are_checked_and_mirrors_mirrored(portrait: Chip, detector:
         assert mirrored[figure] == pytest.approx(found[figure], rel=1e-4)
 
 
-def test_a_glance_gives_candidates_the_best_first(
-    detector: Detector, astronaut: Chip, portrait: Chip
-) -> None:
+def test_a_glance_gives_candidates_the_best_first(detector: Detector, portrait: Chip) -> None:
     small = np.pad(cv2.resize(portrait, (80, 80)), ((16, 16), (16, 16), (0, 0)))
     (face,) = detector.detect_upright(small)
     assert np.abs((face.landmarks.array() - 16) * 2.5 - TEMPLATE).max() < 15
@@ -112,13 +111,8 @@ def test_the_table_follows_the_dataset_and_is_kept(portrait: Chip, tmp_path: Pat
 def test_a_run_resumes(portrait: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality, "_PART", 2)
     dataset = made(tmp_path, portrait, 5)
-
-    def stop(done: int, total: int) -> None:
-        if done == 4:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        measure(dataset, stop, threads=1)
+        measure(dataset, stop_at(4), threads=1)
     seen = []
 
     def counted(chip: Chip, detector: Detector) -> dict[str, Any]:
@@ -151,15 +145,10 @@ def test_a_damaged_part_is_measured_anew(
     assert measure(dataset).equals(table)
 
 
-def test_decoded_chips_are_read_from_their_file(
-    portrait: Chip, tmp_path: Path, drawn_chip: Callable[..., Chip]
-) -> None:
-    from rich.progress import Progress
-
+def test_decoded_chips_are_read_from_their_file(portrait: Chip, tmp_path: Path) -> None:
     dataset = made(tmp_path, portrait, 3)
     plain = measure(dataset)
-    with Progress(disable=True) as progress:
-        decoded = chips.cached(dataset, progress)
+    decoded = chips.cached(dataset, QUIET)
     for file in (dataset.folder / "images").iterdir():
         file.unlink()
     (dataset.folder / "quality.json").unlink()
@@ -168,7 +157,5 @@ def test_decoded_chips_are_read_from_their_file(
     assert all((read(row) == decoded[row]).all() for row in range(3))
     # A file of other data, or one that was cut off, is not read.
     (dataset.folder / "chips.npy").write_bytes((dataset.folder / "chips.npy").read_bytes()[:500])
-    (dataset.folder / "images" / "00.png").write_bytes(
-        cv2.imencode(".png", drawn_chip(90))[1].tobytes()
-    )
+    cv2.imwrite(str(dataset.folder / "images" / "00.png"), draw_chip(90))
     assert chips.reader(dataset)(0).shape == (200, 200, 3)

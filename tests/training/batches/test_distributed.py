@@ -31,15 +31,14 @@ def gradients(
     return {name: p.grad for name, p in network.named_parameters()} | dict(network.named_buffers())
 
 
-def five_pictures() -> torch.Tensor:
-    return torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(2)) * 3 + 1
+PICTURES = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(2)) * 3 + 1
 
 
 def take_one_step(worker: Worker, folder: Path) -> None:
     network = small()
     parallel = worker.parallelise(network)
     assert isinstance(network[1], SyncBatchNorm)
-    own = torch.from_numpy(worker.shard(five_pictures().numpy()).copy())
+    own = torch.from_numpy(worker.shard(PICTURES.numpy()).copy())
     weight = len(own) * worker.world_size / 5
     torch.save(gradients(network, parallel, own, weight), folder / f"{worker.rank}")
     assert worker.all_reduce_sum(1.5, worker.rank) == [3.0, 1.0]
@@ -52,20 +51,16 @@ def take_one_step(worker: Worker, folder: Path) -> None:
 RECIPE = tiny(schedule__epochs=2, optimizer__batch=20)
 
 
-def train_one_epoch(worker: Worker, folder: Path, data: Path) -> None:
-    trainer = Trainer(RECIPE, Dataset(data), folder, QUIET)
-    trainer.distribute(worker)
-    with pytest.raises(StoppedError):
-        trainer.fit(stop_after(1))
-
-
 def work(worker: Worker, folder: Path, data: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/group", rank=worker.rank, world_size=worker.world_size
     )
     take_one_step(worker, folder)
-    train_one_epoch(worker, folder, data)
+    trainer = Trainer(RECIPE, Dataset(data), folder, QUIET)
+    trainer.distribute(worker)
+    with pytest.raises(StoppedError):
+        trainer.fit(stop_after(1))
     distributed.destroy_process_group()
     os._exit(0)  # the threads of gloo may abort a process that ends while they do
 
@@ -88,7 +83,7 @@ def folder(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_gradients_and_statistics_are_those_of_the_whole_batch(folder: Path) -> None:
     network = small()
-    whole = gradients(network, network, five_pictures(), 1.0)
+    whole = gradients(network, network, PICTURES, 1.0)
     for rank in (0, 1):
         ours = torch.load(folder / f"{rank}")
         assert ours.keys() == whole.keys()
@@ -108,15 +103,11 @@ def test_resume_with_one_worker_is_the_same(folder: Path, dataset: Dataset, tmp_
     assert ours.keys() == theirs.keys()
 
 
-def test_batch_norm_that_cannot_be_synchronised_is_an_error() -> None:
+def test_what_cannot_be_distributed_is_an_error(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="BatchNorm1d"):
         Worker(0, 2).parallelise(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
-
-
-def test_more_workers_than_faces_in_a_batch_are_an_error(dataset: Dataset, tmp_path: Path) -> None:
-    trainer = Trainer(RECIPE, dataset, tmp_path, QUIET)
     with pytest.raises(TrainingError, match=r"40 workers: expected at most \d+"):
-        trainer.distribute(Worker(1, 40))
+        Trainer(RECIPE, dataset, tmp_path, QUIET).distribute(Worker(1, 40))
 
 
 def test_a_single_worker_changes_nothing() -> None:

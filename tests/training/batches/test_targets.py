@@ -13,9 +13,8 @@ from agelens.training.batches.augmentation import Augment
 from agelens.training.batches.loader import make_loaders
 from agelens.training.batches.targets import read_weights
 from agelens.training.loop.metrics import MetricAccumulator
-from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import AugmentConfig, Config, DataConfig
-from runs import QUIET, tiny
+from runs import QUIET, trainer
 
 
 def write_actions(path: Path, *rows: tuple[str, str, str]) -> str:
@@ -30,12 +29,9 @@ def weighted(dataset: Dataset, **files: object) -> dict[int, float]:
     return {row: weights[row] for row in np.flatnonzero(weights != 1).tolist()}
 
 
-def test_without_files_there_are_no_weights(dataset: Dataset) -> None:
+def test_exclude_takes_suggestions_and_downweight_weights(dataset: Dataset, tmp_path: Path) -> None:
     assert read_weights(DataConfig(), dataset) is None
     assert "exclude" not in Config().table()["data"]  # so that older runs can be resumed
-
-
-def test_exclude_takes_suggestions_and_downweight_weights(dataset: Dataset, tmp_path: Path) -> None:
     files = dataset.samples["file"].to_list()
     path = write_actions(
         tmp_path / "actions.csv", (files[3], "exclude", "0"), (files[5], "downweight", "0.5"),
@@ -93,10 +89,9 @@ def test_the_loss_counts_faces_by_weight(dataset: Dataset, tmp_path: Path, mixup
 
     def first_loss(**changes: object) -> float:
         # at 200 pixels the network takes chips as they are, so that no augmentation stands between
-        config = tiny(augment__mixup=mixup, model__size=200, **changes)
-        trainer = Trainer(config, dataset, tmp_path, QUIET)
+        made = trainer(dataset, tmp_path, augment__mixup=mixup, model__size=200, **changes)
         torch.manual_seed(0)
-        return trainer.step(next(trainer.train_loader.in_order()), MetricAccumulator())
+        return made.step(next(made.train_loader.in_order()), MetricAccumulator())
 
     assert first_loss(data__downweight=halves) == pytest.approx(first_loss() / 2, rel=1e-5)
 

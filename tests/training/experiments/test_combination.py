@@ -16,15 +16,13 @@ from agelens.training.experiments.combination import (
     compare,
     share_equal_parameters,
 )
-from agelens.training.loop.trainer import Trainer
 from agelens.training.networks.ensemble import Ensemble, MemberLogits, OpinionPool
 from agelens.training.networks.network import Network
-from runs import QUIET, tiny
+from runs import QUIET, tiny, trainer
 
 
 def train(dataset: Dataset, run: Path, **changes: object) -> Path:
-    run.mkdir()
-    Trainer(tiny(name=run.name, **changes), dataset, run, QUIET).fit()
+    trainer(dataset, run, **changes).fit()
     return run
 
 

@@ -1,4 +1,3 @@
-import csv
 from pathlib import Path
 
 import pytest
@@ -6,7 +5,7 @@ import pytest
 from agelens.errors import ConfigError
 from agelens.training.experiments import tuning
 from agelens.training.recipes.config import Config
-from runs import QUIET, tiny
+from runs import QUIET, history, tiny
 
 RECIPE = tiny(schedule__epochs=2, model__widths=[8, 8])
 SPACE = {
@@ -18,8 +17,7 @@ SPACE = {
 def test_the_best_of_a_study_is_a_recipe_and_it_goes_on(small_data: Path, tmp_path: Path) -> None:
     def tune(count: int) -> tuple[Path, list[dict[str, str]]]:
         best = tuning.tune(RECIPE, SPACE, small_data, tmp_path, count, QUIET)
-        lines = (tmp_path / "trials.csv").read_text("utf-8").splitlines()
-        return best, list(csv.DictReader(lines))
+        return best, history(tmp_path, "trials.csv")
 
     best, rows = tune(3)
     assert len(rows) == 3

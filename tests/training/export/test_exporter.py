@@ -69,8 +69,3 @@ def test_float16_weights_are_smaller_and_keep_predictions(finished: Path, tmp_pa
     exporter.float32_weights(restored)
     onnx.save(restored, half)
     assert np.array_equal(Model(half).run(CHIPS).age_probabilities, ages[0])
-
-
-def test_a_model_holds_no_paths_of_the_machine(finished: Path) -> None:
-    package = str(Path(exporter.__file__).parents[2]).encode()
-    assert package not in (finished / "model.onnx").read_bytes()

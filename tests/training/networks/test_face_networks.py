@@ -37,13 +37,9 @@ def write_file(path: Path, net: DlibResNet) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def drawn_net() -> DlibResNet:
+def test_weights_and_embedding_are_those_of_the_file(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    return DlibResNet()
-
-
-def test_weights_and_embedding_are_those_of_the_file(drawn_net: DlibResNet, tmp_path: Path) -> None:
+    drawn_net = DlibResNet()
     path = write_file(tmp_path / "net.dat", drawn_net)
     other = DlibResNet()
     other.load_dlib(path)
@@ -53,10 +49,7 @@ def test_weights_and_embedding_are_those_of_the_file(drawn_net: DlibResNet, tmp_
     convolutions = [m for m in drawn_net.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 29
     assert sum(p.numel() for p in convolutions[0].parameters()) == 32 * (7 * 7 * 3 + 1)
-
-
-def test_dlibs_map_for_any_size(drawn_net: DlibResNet) -> None:
-    for size, side in ((150, 2), (200, 3)):
+    for size, side in ((150, 2), (200, 3)):  # any size makes a map
         assert drawn_net.eval()(torch.rand(2, 3, size, size)).shape == (2, 256, side, side)
 
 
@@ -159,7 +152,7 @@ def test_faceres_computes_the_graph_of_the_file(tmp_path: Path) -> None:
     assert np.abs(ours - expected).max() < 2e-5 * max(1, np.abs(expected).max())
 
 
-def test_a_missing_tensor_and_a_file_of_another_size_are_named(tmp_path: Path) -> None:
+def test_unusable_graphs_are_named(tmp_path: Path) -> None:
     tensors = drawn_tensors()
     del tensors["conv_pw_7/convolution/merged_input"]
     with pytest.raises(TrainingError, match="conv_pw_7/convolution/merged_input"):
@@ -169,12 +162,9 @@ def test_a_missing_tensor_and_a_file_of_another_size_are_named(tmp_path: Path) -
         (tmp_path / "net.bin").write_bytes(b"\0" * size)
         with pytest.raises(TrainingError, match=f"names 64 bytes, its files hold {size}"):
             read_tensorflow(path)
-
-
-def test_a_graph_cannot_point_outside_its_folder(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     path = write_graph(tmp_path / "inside", {"a": np.zeros(2, np.float32)})
     (tmp_path / "inside" / "net.bin").rename(tmp_path / "net.bin")
-    path.write_text(path.read_text().replace("net.bin", "../net.bin"))
+    path.write_text(path.read_text().replace("net.bin", "../net.bin"))  # outside of its folder
     with pytest.raises(TrainingError, match="cannot read"):
         read_tensorflow(path)

@@ -46,18 +46,15 @@ def test_a_mistake_is_explained(tmp_path: Path, recipes: dict[str, str], message
         Config.read(write(tmp_path, **recipes))
 
 
-def test_a_recipe_holds_every_stage_it_needs_in_order() -> None:
+def test_a_recipe_holds_every_stage_it_needs_in_order(tmp_path: Path) -> None:
     assert list(Config.read("hybrid").stages) == [
         "finetune", "finetune-distilled", "finetune-photo", "concat-photo", "frozen-dlib-tuned"
     ]  # fmt: skip
     assert list(Config.read("scratch-distilled-112-light").stages) == [
         "scratch-distilled", "scratch-distilled-112"
     ]  # fmt: skip
-
-
-def test_a_stage_may_be_written_in_the_recipe(tmp_path: Path) -> None:
-    small = '[stages.small]\nextends = "tiny"\nmodel.widths = [8, 8]'
-    text = f'combine = ["small", "tiny"]\n{small}'
+    # a stage may be written in the recipe
+    text = 'combine = ["small", "tiny"]\n[stages.small]\nextends = "tiny"\nmodel.widths = [8, 8]'
     stages = Config.read(write(tmp_path, mine=text)).stages
     assert stages["small"].model.widths == [8, 8]
     assert stages["tiny"] == Config.read("tiny")

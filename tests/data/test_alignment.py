@@ -131,8 +131,7 @@ def test_rejects_and_a_second_run(tmp_path: Path, astronaut: Picture, kind: str)
     assert result.exit_code == 0, result.output
     assert "3 chips of 6 pictures" in result.stdout
     why = read_rejects(tmp_path / "d")
-    assert list(why) == ["b.jpg", "c.jpg", "notes.txt"]
-    assert why["c.jpg"] == "no face found"
+    assert (list(why), why["c.jpg"]) == (["b.jpg", "c.jpg", "notes.txt"], "no face found")
     again = CliRunner().invoke(app, command)
     assert "nothing to do" in again.stderr
     assert "3 rejects" in again.stdout

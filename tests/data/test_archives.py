@@ -24,8 +24,7 @@ CALM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], dea
 )
 def test_reads_files_in_order_whatever_the_name(tmp_path: Path, file: str, kind: str) -> None:
     path = write_any(tmp_path / file, FILES).rename(tmp_path / "download")
-    assert archive_kind(path) == kind
-    assert list(read_archive(path)) == list(FILES.items())
+    assert (archive_kind(path), list(read_archive(path))) == (kind, list(FILES.items()))
     at_the_limits = Limits(files=3, member_bytes=30_000, total_bytes=50_000)
     assert dict(read_archive(path, at_the_limits)) == FILES
 

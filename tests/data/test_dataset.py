@@ -39,8 +39,7 @@ def test_split_gives_every_row_to_one_part(tmp_path: Path) -> None:
         assert sorted(rows.tolist()) == list(range(20))
     split = dataset.split(0)
     assert split.test.tolist() == dataset.samples[split.test]["age"].to_list() == [8, 9, 18, 19]
-    assert split.validation.tolist() == [6, 7, 16, 17]
-    assert split.test.dtype == np.int64
+    assert (split.validation.tolist(), split.test.dtype) == ([6, 7, 16, 17], np.int64)
     with pytest.raises(DatasetError, match="no split 5"):
         dataset.split(5)
 
@@ -100,8 +99,7 @@ def test_splits_are_the_protocols() -> None:
 
 def test_published_folds_are_whole() -> None:
     folds = data.published()
-    assert len(folds) == 23_704
-    assert set(folds.values()) == set(range(10))
+    assert (len(folds), set(folds.values())) == (23_704, set(range(10)))
     assert min(Counter(folds.values()).values()) > 2_200
     for name in folds:
         read_label(name)

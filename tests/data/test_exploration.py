@@ -85,8 +85,7 @@ def test_a_balanced_set_differs_nowhere() -> None:
     ages = [age for age in range(20, 60) for _ in range(20)]
     frame = samples(ages, race="white", folds=[i // 2 % 10 for i in range(len(ages))])
     found = compare_splits(frame)
-    assert found.untested == ["race"]
-    assert len(found.tests) == 5 * 3 + 11
+    assert (found.untested, len(found.tests)) == (["race"], 5 * 3 + 11)
     assert not any(test.differs for test in found.tests)
     assert max(test.effect for test in found.tests if test.of == "gender") == 0
 
@@ -214,8 +213,7 @@ def test_a_list_of_other_faces_is_refused(tmp_path: Path) -> None:
 def test_shares_are_never_rounded_to_all_or_none(share: float) -> None:
     text = percent(share)
     assert text.endswith(" %")
-    assert (text == "100 %") == (share == 1)
-    assert (text == "0 %") == (share == 0)
+    assert (text == "100 %", text == "0 %") == (share == 1, share == 0)
     if text[0].isdigit():
         assert float(text[:-2]) == pytest.approx(100 * share, abs=0.5)
 

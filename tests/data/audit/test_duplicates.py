@@ -57,8 +57,7 @@ def rows(groups: list[np.ndarray]) -> list[list[int]]:
 
 def test_copies_by_bytes_and_by_hash() -> None:
     found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool))
-    assert rows(found.identical) == [[0, 1]]
-    assert rows(found.near) == [[0, 1, 2]]
+    assert (rows(found.identical), rows(found.near)) == ([[0, 1]], [[0, 1, 2]])
     assert rows(list(found.groups())) == [[0, 1, 2]]
     alone = duplicates.find(DIGESTS[[0, 1, 3]], hashed()[[0, 1, 3]], np.ones(3, bool))
     assert (rows(alone.near), rows(list(alone.groups()))) == ([], [[0, 1]])

@@ -75,8 +75,7 @@ def test_a_label_without_a_prediction_is_not_judged() -> None:
     assert not scored.age.suspect[1]
     assert scored.age.suspect[0]
     assert np.isnan(scored.gender.score[[0, 1]]).all()
-    assert scored.gender.order()[0] == 5
-    assert scored.predicted_gender(5) == "male (98.0 %)"
+    assert (scored.gender.order()[0], scored.predicted_gender(5)) == (5, "male (98.0 %)")
     assert scored.age_low[2] < scored.age_median[2] < scored.age_high[2]
 
 

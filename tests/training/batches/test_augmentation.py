@@ -63,8 +63,7 @@ def test_erasing_covers_between_2_and_15_percent() -> None:
 @pytest.mark.parametrize("degrade", DEGRADATIONS, ids=lambda kind: kind.__name__.strip("_"))
 def test_each_degradation_changes_the_chip_and_keeps_its_form(degrade) -> None:
     made = degrade(CHIP.copy(), np.random.default_rng(3))
-    assert made.shape == CHIP.shape
-    assert made.dtype == np.uint8
+    assert (made.shape, made.dtype) == (CHIP.shape, np.uint8)
     assert np.abs(made.astype(int) - CHIP).mean() > 1
     assert abs(int(made.mean()) - int(CHIP.mean())) < 120
 

@@ -31,8 +31,7 @@ def test_the_best_of_a_study_is_a_recipe_and_it_goes_on(small_data: Path, tmp_pa
 
     assert tune(3)[1] == rows  # nothing left to do
     _, after = tune(5)
-    assert after[:3] == rows
-    assert len(after) == 5
+    assert (after[:3], len(after)) == (rows, 5)
     assert len({row["optimizer.rate"] for row in after}) == 5  # none is proposed twice
 
 

@@ -27,8 +27,7 @@ def test_differences_name_the_keys_that_matter() -> None:
     old = {"a": 1, "run": {"threads": 1, "seed": 0}, "model": {"size": 100}}
     new = {"a": 1, "run": {"threads": 2, "seed": 1}, "model": {"size": 112}}
     changed = ["model.size was 100, is 112", "run.seed was 0, is 1"]
-    assert run_record.differences(old, new) == changed
-    assert run_record.differences(old, old) == []
+    assert (run_record.differences(old, new), run_record.differences(old, old)) == (changed, [])
 
 
 def test_the_record_names_commit_and_machine(

@@ -17,8 +17,7 @@ RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text("utf-8
 @pytest.mark.parametrize("name", library.names())
 def test_every_shipped_recipe_is_valid_and_resolves_as_recorded(name: str) -> None:
     config = Config.read(name)
-    assert config.name == name
-    assert Config.check(config.table(), "again") == config
+    assert (config.name, Config.check(config.table(), "again")) == (name, config)
     assert library.summary(name).endswith(".")
 
 
@@ -66,10 +65,8 @@ def test_the_split_is_put_into_the_names_of_files() -> None:
     recipe = Config.check({"model": model, "data": {"teacher": "t-{split}"}}, "test")
     filled = recipe.changed({"data.split": 3}, "test").filled()
     assert (filled.data.split, filled.data.teacher) == (3, "t-3")
-    assert filled.model.members[0].weights == "3/a"
-    assert recipe.filled().data.teacher == "t-0"
-    assert recipe.data.teacher == "t-{split}"
-    assert filled.filled() == filled
+    assert (filled.model.members[0].weights, recipe.filled().data.teacher) == ("3/a", "t-0")
+    assert (recipe.data.teacher, filled.filled()) == ("t-{split}", filled)
 
 
 @given(st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.booleans(), max_size=4))

@@ -20,8 +20,7 @@ def test_a_recipe_extends_another_value_by_value(tmp_path: Path) -> None:
     config, tiny = Config.read(mine), Config.read("tiny")
     assert config.name == "mine"
     assert (config.optimizer.rate, config.optimizer.batch, config.model.size) == (0.5, 32, 64)
-    assert config.model.widths == tiny.model.widths
-    assert config.augment == tiny.augment
+    assert (config.model.widths, config.augment) == (tiny.model.widths, tiny.augment)
     of_its_name = write(tmp_path, tiny='extends = "tiny"\n[model]\nsize = 64')
     assert Config.read(of_its_name).model.size == 64
 
@@ -56,8 +55,7 @@ def test_a_recipe_holds_every_stage_it_needs_in_order(tmp_path: Path) -> None:
     # a stage may be written in the recipe
     text = 'combine = ["small", "tiny"]\n[stages.small]\nextends = "tiny"\nmodel.widths = [8, 8]'
     stages = Config.read(write(tmp_path, mine=text)).stages
-    assert stages["small"].model.widths == [8, 8]
-    assert stages["tiny"] == Config.read("tiny")
+    assert (stages["small"].model.widths, stages["tiny"]) == ([8, 8], Config.read("tiny"))
 
 
 def test_changes_reach_the_stages_they_are_meant_for() -> None:

@@ -44,26 +44,21 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def write_tar(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as archive:
+def write_any(path: Path, files: dict[str, bytes]) -> Path:
+    """Write a folder, .tar, .tar.gz, .tgz or .zip, as the name says."""
+    if not path.suffix:
+        return write_folder(path, files)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return path
+    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+            tar.addfile(member, io.BytesIO(content))
     return path
-
-
-def write_zip(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def write_any(path: Path, files: dict[str, bytes]) -> Path:
-    if path.suffix == ".zip":
-        return write_zip(path, files)
-    return write_tar(path, files) if path.suffix else write_folder(path, files)
 
 
 def write_dataset(folder: Path, pictures: dict[str, np.ndarray], fold: int = 8) -> Path:

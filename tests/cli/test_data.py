@@ -4,13 +4,13 @@ import pytest
 
 from agelens.data.importer import import_dataset
 from agelens.data.labels import UTKFACE_TERMS
-from labelled import drawn, faces, write_folder, write_tar, write_zip
+from labelled import drawn, faces, write_any, write_folder
 
 
 def test_import_prints_a_summary_and_the_terms_once(agelens, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     files = faces(12) | {"notes.txt": b"x"}
-    source = write_zip(tmp_path / "s.zip", {"a/" + name: data for name, data in files.items()})
+    source = write_any(tmp_path / "s.zip", {"a/" + name: data for name, data in files.items()})
     first = agelens("data", "import", source, tmp_path / "d")
     assert first.returncode == 0
     lines = {
@@ -46,7 +46,7 @@ def test_import_continues_an_earlier_run(agelens, tmp_path: Path) -> None:
 
 
 def test_import_errors_are_one_line(agelens, tmp_path) -> None:
-    write_tar(tmp_path / "s.tgz", {"../x.jpg": drawn(1)})
+    write_any(tmp_path / "s.tgz", {"../x.jpg": drawn(1)})
     for name, code, message in (("s.tgz", 1, "'../x.jpg'"), ("none", 2, "no such file or folder")):
         done = agelens("data", "import", tmp_path / name, tmp_path / "d")
         assert (done.returncode, done.stderr.count("\n")) == (code, 1)

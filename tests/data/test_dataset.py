@@ -40,8 +40,13 @@ def test_split_gives_every_row_to_one_part(tmp_path: Path) -> None:
     split = dataset.split(0)
     assert split.test.tolist() == dataset.samples[split.test]["age"].to_list() == [8, 9, 18, 19]
     assert (split.validation.tolist(), split.test.dtype) == ([6, 7, 16, 17], np.int64)
-    with pytest.raises(DatasetError, match="no split 5"):
-        dataset.split(5)
+    for number, first in enumerate((0, 2, 4, 5, 6)):  # the protocol's
+        folds = tuple((first + fold) % 10 for fold in range(10))
+        assert data.split_folds(number) == (folds[:6], folds[6:8], folds[8:])
+    for split_of in (data.split_folds, dataset.split):
+        for number in (-1, 5):
+            with pytest.raises(DatasetError, match=f"no split {number}: expected 0 to 4"):
+                split_of(number)
 
 
 def test_fingerprint_is_of_pictures_and_labels(tmp_path: Path) -> None:
@@ -86,15 +91,6 @@ def test_without_polars_it_says_what_to_install() -> None:
     )
     printed = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert "pip install 'agelens[data]'" in printed
-
-
-def test_splits_are_the_protocols() -> None:
-    for split, first in enumerate((0, 2, 4, 5, 6)):
-        folds = tuple((first + number) % 10 for number in range(10))
-        assert data.split_folds(split) == (folds[:6], folds[6:8], folds[8:])
-    for other in (-1, 5):
-        with pytest.raises(DatasetError, match=f"no split {other}: expected 0 to 4"):
-            data.split_folds(other)
 
 
 def test_published_folds_are_whole() -> None:

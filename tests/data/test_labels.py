@@ -53,16 +53,13 @@ def test_any_text_is_an_age_or_a_value_error(text: str) -> None:
         assert "expected" in str(error)
 
 
-def test_reads_genders_by_word_and_never_by_number() -> None:
+def test_reads_genders_and_races_by_word_and_never_by_number() -> None:
     assert read_gender(" Female") is Gender.FEMALE
     assert read_gender("M") is Gender.MALE
     assert read_gender("") is read_gender("N/A") is None
     for text in ("0", "1", "x"):
         with pytest.raises(ValueError, match="expected female or male"):
             read_gender(text)
-
-
-def test_reads_races_of_fairface() -> None:
     names = ("Southeast Asian", "Latino_Hispanic", "white", "martian")
     assert [labels.read_race(name) for name in names] == ["asian", "other", "white", None]
 

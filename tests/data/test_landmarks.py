@@ -11,15 +11,7 @@ from typer.testing import CliRunner
 
 from agelens.cli.app import app
 from agelens.data import landmarks
-from agelens.data.landmarks import (
-    POINTS,
-    Predictor,
-    compute_landmarks,
-    join,
-    read_line,
-    read_list,
-    write_line,
-)
+from agelens.data.landmarks import Predictor, compute_landmarks, read_line, read_list, write_line
 from agelens.data.storage import write_parquet
 from agelens.errors import DatasetError, MissingExtra, SourceError
 from agelens.faces.alignment import TEMPLATE
@@ -61,7 +53,7 @@ def test_lines_that_are_wrong(words: list[str]) -> None:
 
 @given(st.integers(0, 2**32), st.floats(0.001, 9999), st.sampled_from([NAME, "a b.jpg", "50.jpg"]))
 def test_what_is_written_is_read(seed: int, spread: float, name: str) -> None:
-    shape = np.random.default_rng(seed).uniform(-spread, spread, (POINTS, 2)).astype(np.float32)
+    shape = np.random.default_rng(seed).uniform(-spread, spread, (68, 2)).astype(np.float32)
     file, read = read_line(write_line(name, shape))
     assert file == name
     np.testing.assert_allclose(read, shape, atol=0.006)
@@ -93,7 +85,7 @@ def test_joins_chips_to_the_points_of_their_photos(tmp_path: Path) -> None:
     write_parquet(tmp_path / "landmarks.parquet", table)
     assert pl.read_parquet(tmp_path / "landmarks.parquet").equals(table)
     samples = pl.DataFrame({"file": ["z.jpg", NAME + ".chip.jpg", "plain.png"], "age": [1, 2, 3]})
-    joined = join(samples, table)
+    joined = landmarks.join(samples, table)
     assert joined.select("file", "age").equals(samples)
     assert joined["points"].is_null().to_list() == [True, False, False]
     np.testing.assert_array_equal(joined["points"][1].to_numpy(), SHAPE)

@@ -1,9 +1,8 @@
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
-import polars as pl
 import pytest
 from numpy.typing import NDArray
 
@@ -113,17 +112,11 @@ def test_a_run_resumes(portrait: Chip, tmp_path: Path, monkeypatch: pytest.Monke
     dataset = made(tmp_path, portrait, 5)
     with pytest.raises(KeyboardInterrupt):
         measure(dataset, stop_at(4), threads=1)
-    seen = []
-
-    def counted(chip: Chip, detector: Detector) -> dict[str, Any]:
-        seen.append(chip)
-        return measure_chip(chip, detector)
-
-    monkeypatch.setattr(quality, "measure_chip", counted)
-    reports: list[tuple[int, int]] = []
-    table = measure(dataset, lambda *told: reports.append(told), threads=1)
-    assert len(seen) == 1  # two parts of two were done
-    assert reports[-1] == (5, 5)
+    measured, report = Mock(side_effect=measure_chip), Mock()
+    monkeypatch.setattr(quality, "measure_chip", measured)
+    table = measure(dataset, report, threads=1)
+    assert measured.call_count == 1  # two parts of two were done
+    report.assert_called_with(5, 5)
     assert table["file"].to_list() == dataset.samples["file"].to_list()
     assert table["brightness"].null_count() == 0
 
@@ -137,11 +130,7 @@ def test_a_damaged_part_is_measured_anew(
     assert measure(dataset).equals(table)
     # A folder that cannot be written to is no reason to fail.
     (dataset.folder / "quality.json").unlink()
-
-    def refuse(path: Path, table: pl.DataFrame) -> None:
-        raise PermissionError(13, "no")
-
-    monkeypatch.setattr(quality, "write_parquet", refuse)
+    monkeypatch.setattr(quality, "write_parquet", Mock(side_effect=PermissionError(13, "no")))
     assert measure(dataset).equals(table)
 
 

@@ -33,10 +33,13 @@ def reopened(dest: Path) -> list[Entry]:
     return list(journal.entries.values())
 
 
-def test_reopening_restores_all_entries_in_order(dest: Path) -> None:
+def test_reopening_restores_all_entries_in_order_and_checks_the_source(dest: Path) -> None:
     assert reopened(dest) == [TAKEN, REJECTED, COPY]
     assert (dest / "images" / "1_0_0_a.jpg").read_bytes() == b"abc"
     assert [path.name for path in (dest / "images").iterdir()] == ["1_0_0_a.jpg"]
+    open_journal(dest).remove()
+    assert found[-1] == {"name": "s"}
+    assert [path.name for path in dest.iterdir()] == ["images"]  # the pictures stay
 
 
 @pytest.mark.parametrize("tail", [b'{"number": 3, "na', b"\xff\xfe\n", b"[]\n", b'{"number": 3}\n'])
@@ -55,12 +58,6 @@ def test_an_entry_without_its_picture_is_dropped(dest: Path, content: bytes | No
     picture = dest / "images" / "1_0_0_a.jpg"
     picture.unlink() if content is None else picture.write_bytes(content)
     assert reopened(dest) == [REJECTED, COPY]
-
-
-def test_the_source_of_a_resumed_journal_is_checked(dest: Path) -> None:
-    open_journal(dest).remove()
-    assert found[-1] == {"name": "s"}
-    assert [path.name for path in dest.iterdir()] == ["images"]  # the pictures stay
 
 
 def test_write_atomic_replaces(tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ import pytest
 from agelens.data.dataset import Dataset
 from agelens.training.experiments.run import train
 from agelens.training.export import exporter
-from agelens.training.recipes.config import Config
 from conftest import build_tiny_model
 from drawn import write_dataset
-from runs import QUIET
+from runs import QUIET, tiny
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +28,10 @@ def dataset(small_data: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def config() -> Config:
-    return Config.read("tiny")
-
-
-@pytest.fixture(scope="session")
-def finished(data: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of tiny trained on `data`, really exported. Not to be changed."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
-    train(config, data, run, QUIET)
+    train(tiny(), data, run, QUIET)
     return run
 
 

@@ -55,7 +55,7 @@ def rows(groups: list[np.ndarray]) -> list[list[int]]:
     return [group.tolist() for group in groups]
 
 
-def test_copies_by_bytes_and_by_hash() -> None:
+def test_copies_by_bytes_by_hash_and_by_face() -> None:
     found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool))
     assert (rows(found.identical), rows(found.near)) == ([[0, 1]], [[0, 1, 2]])
     assert rows(list(found.groups())) == [[0, 1, 2]]
@@ -64,9 +64,6 @@ def test_copies_by_bytes_and_by_hash() -> None:
     unreadable = np.zeros((5, 4), np.uint64)
     found = duplicates.find(np.array(list("abcde")), unreadable, np.zeros(5, bool))
     assert rows(list(found.groups())) == []
-
-
-def test_face_descriptors_confirm_refute_and_find_copies() -> None:
     descriptors = np.zeros((5, 128), np.float32)
     descriptors[:, 0] = [0, 0, 0.4, 3, 3.1]
     found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool), descriptors)

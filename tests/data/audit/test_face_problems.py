@@ -25,8 +25,7 @@ def test_files_that_are_not_what_was_imported(tmp_path) -> None:
     (folder / gone).unlink()
     (folder / cut).write_bytes((folder / cut).read_bytes()[:900])
     (folder / other).write_bytes(encoded(photo(1)))
-    reported: list[tuple[int, int]] = []
-    checked = files.check(dataset, lambda done, total: reported.append((done, total)))
+    checked = files.check(dataset, lambda done, total: None)
     assert checked.faults[gone] == "missing from images/"
     assert "damaged or cut off" in checked.faults[cut]
     assert "changed since the import" in checked.faults[other]
@@ -113,7 +112,7 @@ def test_grey_uncertain_and_unreadable_pictures_and_the_worst_first() -> None:
     assert rows_of(face_problems.find(blurred, np.zeros(3))) == {"blurred": [1, 0, 2]}
 
 
-def test_the_furthest_along_any_line_counts() -> None:
+def test_the_furthest_along_any_line_tells_drawings_from_a_photo() -> None:
     lines = face_problems.Lines(np.ones(2, np.float32), np.array([[2, 0], [0, 3]], np.float32), 1.0)
     features = np.array([[1, 1], [4, 1], [1, 9], [0, -5]])
     found = face_problems.painting_score(features, lines)
@@ -123,11 +122,8 @@ def test_the_furthest_along_any_line_counts() -> None:
     assert np.isfinite(shipped.weights).all()
     assert (shipped.mean >= 0).all()
     assert 2 < shipped.limit < 10
-
-
-def test_a_portrait_is_a_photo_and_its_drawings_are_none() -> None:
     # features by faceres-deep of NASA's portrait, its cv2.pencilSketch and its cv2.stylization
     with np.load(PORTRAIT, allow_pickle=False) as kept:
         shown = np.stack([kept["photo"], kept["pencil"], kept["watercolour"]])
     photo, *pictures = face_problems.painting_score(shown)
-    assert photo < face_problems.shipped_lines().limit < min(pictures)
+    assert photo < shipped.limit < min(pictures)

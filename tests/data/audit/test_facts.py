@@ -18,17 +18,14 @@ def samples(*rows: tuple[str, int, str | None, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, ["file", "age", "gender", "sha256"], orient="row")
 
 
-def group(*rows: int) -> duplicates.Copies:
-    return duplicates.Copies([np.array(rows)], [])
-
-
 THREE = samples(
     ("a.jpg", 20, "male", "x"), ("b.jpg", 31, "female", "x"), ("c.jpg", 30, "female", "y")
 )
+COPIES = duplicates.Copies([np.array([0, 1, 2])], [])
 
 
 def test_the_copy_whose_labels_agree_with_the_others_is_kept() -> None:
-    found = facts.actions_for_copies(THREE, group(0, 1, 2), None)
+    found = facts.actions_for_copies(THREE, COPIES, None)
     excluded = {one.file: one.evidence for one in found if one.suggestion == "exclude"}
     # ages: the median is 30; gender: two of three are female
     assert set(excluded) == {"a.jpg", "b.jpg"}
@@ -40,27 +37,22 @@ def test_the_copy_whose_labels_agree_with_the_others_is_kept() -> None:
     assert kept.evidence == "3 copies of this photo are labelled 20 male, 31 female, 30 female"
     # predictions overrule the other copies
     predicted = OutOfFoldPredictions(bells(np.array([21, 21, 21])), np.full(3, 0.05))
-    found = facts.actions_for_copies(THREE, group(0, 1, 2), predicted)
+    found = facts.actions_for_copies(THREE, COPIES, predicted)
     assert {one.file for one in found if one.suggestion == "exclude"} == {"b.jpg", "c.jpg"}
-
-
-def test_copies_that_agree_are_only_excluded() -> None:
+    # copies that agree are only excluded
     same = samples(("a.jpg", 20, None, "x"), ("b.jpg", 22, None, "x"), ("c.jpg", 5, None, "z"))
-    found = facts.actions_for_copies(same, group(0, 1), None)
+    found = facts.actions_for_copies(same, duplicates.Copies([np.array([0, 1])], []), None)
     assert [(one.file, one.suggestion, one.weight) for one in found] == [("b.jpg", "exclude", 0)]
     assert "byte for byte; labelled 22 not told, there 20 not told" in found[0].evidence
 
 
-def scored() -> ScoredLabels:
-    suspect = np.array([True, False, True])
+def test_suspect_labels_are_weighted_by_plausibility() -> None:
+    suspect, years = np.array([True, False, True]), np.array([60.0, 30, 55])
     age = LabelScores(np.array([30.0, 1, 20]), np.array([0.02, 1, 0.3]), suspect)
     gender = LabelScores(np.array([0.1, 0.99, 0.2]), np.array([1, 0.01, 1.0]), ~suspect)
-    years = np.array([60.0, 30, 55])
-    return ScoredLabels(age, gender, years, years - 5, years + 5, np.array([0.1, 0.01, 0.2]))
-
-
-def test_suspect_labels_are_weighted_by_plausibility() -> None:
-    found = facts.actions_for_labels(THREE, scored())
+    female = np.array([0.1, 0.01, 0.2])
+    scored = ScoredLabels(age, gender, years, years - 5, years + 5, female)
+    found = facts.actions_for_labels(THREE, scored)
     assert [(one.file, one.problem, one.suggestion, one.weight) for one in found] == [
         ("a.jpg", "age", "relabel", 0.02),
         ("c.jpg", "age", "downweight", 0.3),
@@ -91,13 +83,9 @@ def test_training_reads_the_actions(tmp_path: Path) -> None:
     facts.write_actions(found, path)
     left_out = read_weights(DataConfig(exclude=str(path)), dataset)
     weighed = read_weights(DataConfig(downweight=str(path)), dataset)
-    assert left_out is not None
     assert left_out[:5].tolist() == [0, 1, 1, 0, 1]
-    assert weighed is not None
     assert weighed[:5].tolist() == pytest.approx([0, 0.02, 1, 0, 1])
     facts.write_actions([], path)
     assert path.read_text("utf-8").strip() == "file,problem,evidence,suggestion,weight"
     both = DataConfig(exclude=str(path), downweight=str(path))
-    weights = read_weights(both, dataset)
-    assert weights is not None
-    assert (weights == 1).all()
+    assert (read_weights(both, dataset) == 1).all()

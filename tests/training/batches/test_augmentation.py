@@ -27,10 +27,11 @@ def test_without_changes_it_samples_as_the_network_does(size: int) -> None:
     assert np.percentile(difference, 99) < 10
 
 
-def test_a_flip_mirrors() -> None:
+def test_a_flip_mirrors_and_grey_has_no_colour() -> None:
     plain, mirrored = augmented(CHIP, 100), augmented(CHIP, 100, flip=1.0).astype(int)
     assert np.abs(mirrored[:, ::-1] - plain).mean() < 0.5
     assert np.abs(mirrored - plain).mean() > 20
+    assert np.ptp(augmented(CHIP, 64, grey=1.0).astype(int), axis=-1).max() <= 1
 
 
 def test_grain_is_noise_and_fading_lowers_contrast() -> None:
@@ -46,10 +47,6 @@ def test_grain_is_noise_and_fading_lowers_contrast() -> None:
         faded = augmented(steps, 200, seed, fade=1.0)
         dark, light = faded[:, :90].mean(), faded[:, 110:].mean()
         assert 20 < light - dark < 255
-
-
-def test_grey_has_no_colour() -> None:
-    assert np.ptp(augmented(CHIP, 64, grey=1.0).astype(int), axis=-1).max() <= 1
 
 
 def test_erasing_covers_between_2_and_15_percent() -> None:

@@ -14,7 +14,7 @@ from agelens.training.batches.loader import make_loaders
 from agelens.training.batches.targets import read_weights
 from agelens.training.loop.metrics import MetricAccumulator
 from agelens.training.recipes.config import AugmentConfig, Config, DataConfig
-from runs import QUIET, trainer
+from runs import QUIET, tiny, trainer
 
 
 def write_actions(path: Path, *rows: tuple[str, str, str]) -> str:
@@ -25,7 +25,6 @@ def write_actions(path: Path, *rows: tuple[str, str, str]) -> str:
 
 def weighted(dataset: Dataset, **files: object) -> dict[int, float]:
     weights = read_weights(DataConfig(**files), dataset)
-    assert weights is not None
     return {row: weights[row] for row in np.flatnonzero(weights != 1).tolist()}
 
 
@@ -63,12 +62,12 @@ def test_faulty_files_are_named(dataset: Dataset, tmp_path: Path, text: str, mes
         read_weights(DataConfig(exclude="none.csv"), dataset)
 
 
-def test_only_training_leaves_out_faces_of_weight_zero(dataset: Dataset, config: Config) -> None:
+def test_only_training_leaves_out_faces_of_weight_zero(dataset: Dataset) -> None:
     split = dataset.split(0)
     weights = np.ones(len(dataset), np.float32)
     weights[[split.train[2], split.validation[1]]] = 0
     weights[split.train[4]] = 0.5
-    train, validation = make_loaders(config, dataset, QUIET, weights)
+    train, validation = make_loaders(tiny(), dataset, QUIET, weights)
     batches = list(train.in_order())
     rows = np.concatenate([batch.rows for batch in batches])
     assert set(split.train) - set(rows) == {split.train[2]}
@@ -79,7 +78,7 @@ def test_only_training_leaves_out_faces_of_weight_zero(dataset: Dataset, config:
     for batch in train.shuffled(Augment(AugmentConfig()), 32, 0, 0):
         assert batch.weights.tolist() == weights[batch.rows].tolist()
     with pytest.raises(TrainingError, match="leave 0 training faces"):
-        make_loaders(config, dataset, QUIET, np.zeros(len(dataset), np.float32))
+        make_loaders(tiny(), dataset, QUIET, np.zeros(len(dataset), np.float32))
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])

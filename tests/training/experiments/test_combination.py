@@ -9,13 +9,8 @@ from safetensors.torch import load_file
 from agelens.data.dataset import Dataset
 from agelens.errors import TrainingError
 from agelens.inference.runtime import Model
-from agelens.training.experiments.combination import (
-    average_runs,
-    average_tensors,
-    combine_runs,
-    compare,
-    share_equal_parameters,
-)
+from agelens.training.experiments import combination
+from agelens.training.experiments.combination import average_runs, average_tensors, combine_runs
 from agelens.training.networks.ensemble import Ensemble, MemberLogits, OpinionPool
 from agelens.training.networks.network import Network
 from runs import QUIET, tiny, trainer
@@ -53,7 +48,7 @@ def test_members_with_independent_errors_beat_each_alone() -> None:
     outputs = (torch.tensor(np.stack(each), dtype=torch.float32) for each in (age, gender))
     logits = MemberLogits(*outputs, torch.tensor(ages), torch.tensor(female))
     half = torch.from_numpy(random.random(1000) < 0.5)
-    table = [one.table("ab") for one in compare(logits, half)]
+    table = [one.table("ab") for one in combination.compare(logits, half)]
     assert [("".join(row["members"]), row["how"]) for row in table] == [
         ("a", "average"), ("b", "average"), ("ab", "average"), ("ab", "stack")
     ]  # fmt: skip
@@ -70,7 +65,7 @@ def test_equal_parameters_of_members_are_shared() -> None:
     pooled = Ensemble([first, second], OpinionPool(2, "average")).requires_grad_(False).eval()
     chips = torch.randint(0, 256, (3, 200, 200, 3), dtype=torch.uint8)
     before = pooled(chips)
-    assert share_equal_parameters(pooled) > 0
+    assert combination.share_equal_parameters(pooled) > 0
     stems = [member.backbone.stages[0] for member in pooled.members]
     assert all(a is b for a, b in zip(*(stem.parameters() for stem in stems), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(before, pooled(chips), strict=True))

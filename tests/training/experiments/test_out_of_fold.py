@@ -57,7 +57,6 @@ def test_a_split_predicts_its_training_faces_and_can_be_a_teacher(tmp_path, monk
     file = str(tmp_path / "teacher-{split}.parquet")
     recipe = {"data": {"teacher": file}, "loss": {"teacher": 0.5}}
     targets = read_teacher(Config.check(recipe, "test").filled(), dataset)
-    assert targets is not None
     assert np.allclose(targets.distribution[rows].sum(1), 1, atol=1e-4)
     unknown = np.setdiff1d(np.arange(len(dataset)), rows)
     assert float(targets.distribution[unknown].sum()) == 0

@@ -108,7 +108,6 @@ def test_stages_stop_and_resume(
     assert messages == ["stage 1 of 3: first", "stage 2 of 3: distilled"]
     assert states(recipe, data, run) == ["finished", "stopped", "new"]
     first = (run / "first" / "model.onnx").stat().st_mtime_ns
-
     epochs: list[float] = []
     note = {"on_stage": messages.append, "on_epoch": lambda row: epochs.append(row["epoch"])}
     about = stages.run(plan, data, QUIET, **note)

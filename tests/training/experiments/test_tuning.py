@@ -28,7 +28,6 @@ def test_the_best_of_a_study_is_a_recipe_and_it_goes_on(small_data: Path, tmp_pa
     assert found.model == RECIPE.model
     assert (tmp_path / "history.svg").read_text("utf-8").startswith("<?xml")
     assert not list(tmp_path.rglob("*.safetensors"))
-
     assert tune(3)[1] == rows  # nothing left to do
     _, after = tune(5)
     assert (after[:3], len(after)) == (rows, 5)

@@ -40,10 +40,8 @@ def test_export_again_exports_the_same_network(
 
 
 def test_parity_is_checked(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def export(model, args, file, **_) -> None:
-        shutil.copy(finished / "model.onnx", file)
-
-    monkeypatch.setattr(torch.onnx, "export", export)
+    model = finished / "model.onnx"
+    monkeypatch.setattr(torch.onnx, "export", lambda net, args, file, **_: shutil.copy(model, file))
     monkeypatch.setattr(exporter, "parity", lambda *_: 0.02)
     with pytest.raises(TrainingError, match=r"differs from torch by 0\.0200 years"):
         exporter.export(Network.from_run(finished)[0], tmp_path / "model.onnx", {}, Scaling())

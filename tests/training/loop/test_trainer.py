@@ -15,7 +15,6 @@ from agelens.training.experiments.run import train
 from agelens.training.export import exporter
 from agelens.training.loop.trainer import COLUMNS, Trainer
 from agelens.training.networks import checkpoint
-from agelens.training.recipes.config import Config
 from runs import QUIET, StoppedError, figures, history, stop_after, tiny, trainer
 
 
@@ -61,9 +60,9 @@ def test_a_run_of_an_older_version_resumes(dataset: Dataset, tmp_path: Path) -> 
     assert float(new["train_mae"]) > 0
 
 
-def test_a_run_folder_records_all_but_paths(finished: Path, data: Path, config: Config) -> None:
+def test_a_run_folder_records_all_but_paths(finished: Path, data: Path) -> None:
     about = json.loads((finished / "run.json").read_text("utf-8"))
-    assert about["config"] == config.table()
+    assert about["config"] == tiny().table()
     assert about["data"] == {"fingerprint": Dataset(data).fingerprint, "samples": 360}
     assert (about["versions"]["torch"], about["epochs"]) == (torch.__version__, 12)
     errors = [float(row["validation_mae"]) for row in history(finished)]
@@ -77,10 +76,10 @@ def test_a_run_folder_records_all_but_paths(finished: Path, data: Path, config: 
     assert package not in (finished / "model.onnx").read_bytes()
 
 
-def test_the_exported_model_predicts_as_trained(finished: Path, data: Path, config: Config) -> None:
+def test_the_exported_model_predicts_as_trained(finished: Path, data: Path) -> None:
     model = Model(finished / "model.onnx")
     errors = []
-    for batch in make_loaders(config, Dataset(data), QUIET)[1].in_order():
+    for batch in make_loaders(tiny(), Dataset(data), QUIET)[1].in_order():
         output = model.run(batch.chips)
         assert np.allclose(output.age_probabilities.sum(-1), 1, atol=1e-5)
         median = distribution.median(output.age_probabilities)

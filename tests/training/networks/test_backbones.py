@@ -10,7 +10,7 @@ import torch
 from agelens.errors import AgelensError, TrainingError
 from agelens.training.networks import backbones, checkpoint
 from agelens.training.recipes.config import ModelConfig
-from labelled import write_folder, write_tar
+from labelled import write_any, write_folder
 
 FILES = {"faceres-deep.json": b'{"drawn": 1}', "faceres-deep.bin": b"\0\1\2\3"}
 
@@ -25,7 +25,7 @@ def drawn(monkeypatch, tmp_path: Path) -> Path:
 
 
 def write_tarball(path: Path, files: dict[str, bytes]) -> Path:
-    return write_tar(path, {f"package/models/{name}": files[name] for name in files})
+    return write_any(path, {f"package/models/{name}": files[name] for name in files})
 
 
 def test_files_come_from_a_tarball_or_a_folder(drawn: Path) -> None:

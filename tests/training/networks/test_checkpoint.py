@@ -10,8 +10,6 @@ from agelens.errors import TrainingError
 from agelens.training.networks import checkpoint
 
 TEXT = st.text('aé"\\\n☃')
-
-
 NAMES = st.text("abc.", min_size=1, max_size=6)
 SHAPES = st.dictionaries(NAMES, st.lists(st.integers(0, 4), max_size=3), min_size=1)
 SHARED_FOLDER = [HealthCheck.function_scoped_fixture]

@@ -37,6 +37,12 @@ def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert device.select_device(recipe("auto")) == torch.device("cuda", 1)
     assert device.select_device(recipe("cpu")).type == "cpu"
+    # each of several workers has one, or none has
+    assert _use_gpus(recipe("auto"), 2, 2)
+    assert not _use_gpus(recipe("auto"), 2, 1)
+    assert not _use_gpus(recipe("cpu"), 2, 2)
+    with pytest.raises(TrainingError, match="2 workers: the cluster has 1 GPUs"):
+        _use_gpus(recipe("cuda"), 2, 1)
 
 
 @pytest.mark.parametrize("backbone", RECIPES)
@@ -49,14 +55,6 @@ def test_a_moved_network_makes_no_tensors_on_another_device(backbone: str) -> No
     assert (female.device.type, female.shape) == ("meta", (4,))
     (age.sum() + female.sum()).backward()
     assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
-
-
-def test_each_of_several_workers_has_a_gpu_or_none_has() -> None:
-    assert _use_gpus(recipe("auto"), 2, 2)
-    assert not _use_gpus(recipe("auto"), 2, 1)
-    assert not _use_gpus(recipe("cpu"), 2, 2)
-    with pytest.raises(TrainingError, match="2 workers: the cluster has 1 GPUs"):
-        _use_gpus(recipe("cuda"), 2, 1)
 
 
 @pytest.mark.parametrize(

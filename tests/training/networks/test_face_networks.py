@@ -26,21 +26,17 @@ def layer(tag: str, values: np.ndarray) -> bytes:
     return head + sizes + number(2) + shape + values.astype("<f4").tobytes()
 
 
-def write_file(path: Path, net: DlibResNet) -> Path:
+def test_weights_and_embedding_are_those_of_the_file(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    drawn_net = DlibResNet()
     content = b"\x01\x01"
-    for module in net.modules():
+    for module in drawn_net.modules():
         if isinstance(module, torch.nn.Conv2d | Affine):
             tag = "affine_" if isinstance(module, Affine) else "con_4"
             flat = torch.cat([part.detach().flatten() for part in module.parameters()])
             content += layer(tag, flat.numpy()) + b"\x01\x08relu_110"
+    path = tmp_path / "net.dat"
     path.write_bytes(content + layer("fc_2", EMBEDDING.flatten()))
-    return path
-
-
-def test_weights_and_embedding_are_those_of_the_file(tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    drawn_net = DlibResNet()
-    path = write_file(tmp_path / "net.dat", drawn_net)
     other = DlibResNet()
     other.load_dlib(path)
     for name, tensor in drawn_net.state_dict().items():

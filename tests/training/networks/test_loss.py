@@ -24,10 +24,7 @@ def certain(*ages: int) -> Tensor:
     return logits
 
 
-def two_ages() -> Tensor:
-    logits = torch.full((1, 117), -80.0)
-    logits[0, [20, 40]] = 0
-    return logits
+HALF_20_HALF_40 = (certain(20) + certain(40)) / 2
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0, 2.0, 5.0])
@@ -50,31 +47,15 @@ def test_ignorance_costs_the_entropy() -> None:
 def test_the_expected_age_counts_in_years_and_variance_in_years_squared() -> None:
     each = losses(certain(5, 35, 115), expectation=1.0).tolist()
     assert each == pytest.approx([5 - 0.5, 5 - 0.5, 1 - 0.5], rel=1e-4)  # smooth L1
-    variance = losses(two_ages(), torch.tensor([30]), variance=1.0).item()
+    variance = losses(HALF_20_HALF_40, torch.tensor([30]), variance=1.0).item()
     assert variance == pytest.approx(100, rel=1e-4)
-
-
-def test_the_loss_falls_on_the_way_to_the_labels() -> None:
-    config = LossConfig()
-    age, female = torch.zeros(3, 117, requires_grad=True), torch.zeros(3, requires_grad=True)
-    optimizer = torch.optim.SGD([age, female], lr=1.0)
-    values = []
-    for _ in range(60):
-        value = face_losses(age, female, label_targets(AGES, FEMALE, config), config).mean()
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        values.append(value.item())
-    assert values[-1] < 0.6 * values[0]
-    assert ((female > 0).long() == FEMALE).all()
-    assert (age.argmax(-1) - AGES).abs().max() <= 1
 
 
 def test_the_ranked_probability_score_is_what_theory_says() -> None:
     # of a certain prediction: the absolute error (Gneiting and Raftery, 2007)
     assert losses(certain(4, 30, 110), crps=1.0).tolist() == pytest.approx([4, 0, 6], abs=1e-5)
     # half and half: E|X - y| - E|X - X'| / 2 = 10 - 5
-    assert losses(two_ages(), torch.tensor([30]), crps=1.0).item() == pytest.approx(5, abs=1e-4)
+    assert losses(HALF_20_HALF_40, torch.tensor([30]), crps=1.0).item() == pytest.approx(5, 1e-5)
 
 
 def test_the_ordinal_loss_is_least_at_the_labels_own_distribution() -> None:

@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.progress import Progress
 
 from agelens.data.dataset import Dataset
 from agelens.training.loop.trainer import Trainer
 from agelens.training.recipes.config import Config
+from conftest import build_tiny_model
 
 QUIET = Progress(disable=True)
 
@@ -34,6 +36,12 @@ def trainer(dataset: Dataset, run: Path, **changes: object) -> Trainer:
     """Make the trainer of the recipe tiny with changes, named as the run's folder."""
     run.mkdir(exist_ok=True)
     return Trainer(tiny(name=run.name, **changes), dataset, run, QUIET)
+
+
+def export_tiny(network: object, file: Path, card: dict[str, Any], *_: Any, **__: Any) -> float:
+    """Take the place of `exporter.export`, which takes seconds."""
+    build_tiny_model(file, card)
+    return 0.0
 
 
 def history(run: Path, file: str = "history.csv") -> list[dict[str, str]]:

@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.progress import Progress
 
 from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.errors import BadPicture
 from labelled import write_dataset
-from runs import QUIET
 
 
 def grey(level: int, side: int = 200) -> np.ndarray:
@@ -37,11 +37,11 @@ def test_another_size_is_resampled_and_a_damaged_picture_is_named(tmp_path: Path
 def test_the_cache_is_made_once_and_again_for_other_data(tmp_path: Path) -> None:
     pictures = {f"{level}.png": grey(level) for level in (10, 20, 30)}
     dataset = Dataset(write_dataset(tmp_path / "data", pictures))
-    assert chips.cached(dataset, QUIET)[:, 0, 0, 0].tolist() == [10, 20, 30]
+    assert chips.cached(dataset, Progress(disable=True))[:, 0, 0, 0].tolist() == [10, 20, 30]
     stamp = dataset.folder / "chips.npy"
     before = stamp.stat().st_mtime_ns
-    chips.cached(dataset, QUIET)
+    chips.cached(dataset, Progress(disable=True))
     assert stamp.stat().st_mtime_ns == before
     (dataset.folder / "chips.json").write_text('{"fingerprint": "of other data"}')
-    chips.cached(dataset, QUIET)
+    chips.cached(dataset, Progress(disable=True))
     assert stamp.stat().st_mtime_ns > before

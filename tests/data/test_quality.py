@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.progress import Progress
 
 from agelens.data import chips, quality
 from agelens.data.dataset import Dataset
@@ -13,12 +14,11 @@ from agelens.faces.alignment import TEMPLATE
 from agelens.faces.detector import Detector
 from conftest import draw_chip
 from labelled import stop_at, write_dataset
-from runs import QUIET
 
 Chip = NDArray[np.uint8]
 
 
-def test_a_face_is_measured_where_it_stands(portrait: Chip, detector: Detector) -> None:
+def test_place_light_sharpness_and_colour_are_measured(portrait: Chip, detector: Detector) -> None:
     found = measure_chip(portrait, detector)
     assert found["faces"] == 1
     assert not found["checked"]
@@ -30,6 +30,19 @@ def test_a_face_is_measured_where_it_stands(portrait: Chip, detector: Detector) 
     assert abs(found["roll"]) < 4
     assert 0.4 < found["pitch"] < 0.75
     assert found.keys() | {"file", "problem"} == SCHEMA.keys()
+    assert not found["grey"]
+    blurred = measure_chip(cv2.GaussianBlur(portrait, (0, 0), 3), detector)
+    assert blurred["sharpness"] < found["sharpness"] / 10
+    assert blurred["brightness"] == pytest.approx(found["brightness"], abs=2)
+    half = measure_chip(portrait // 2, detector)
+    assert half["contrast"] == pytest.approx(found["contrast"] / 2, rel=0.02)
+    grey = np.repeat(cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    flat = measure_chip(grey, detector)
+    assert (flat["grey"], flat["saturation"]) == (True, 0)
+    framed = portrait.copy()
+    framed[:40] = 0  # a fifth of the height: the top row and a fifth of both sides
+    black = measure_chip(framed, detector)["black_rim"] - found["black_rim"]
+    assert black == pytest.approx((200 + 2 * 39) / (2 * 200 + 2 * 198), abs=0.05)
 
 
 def test_turned_faces_are_checked_and_mirrors_mirrored(portrait: Chip, detector: Detector) -> None:
@@ -66,23 +79,6 @@ def test_no_face_leaves_its_columns_empty(detector: Detector) -> None:
     assert found["contrast"] == found["sharpness"] == found["colours"] == 0
     assert found["saturation"] == 150
     assert not found["grey"]
-
-
-def test_light_sharpness_and_colour(portrait: Chip, detector: Detector) -> None:
-    found = measure_chip(portrait, detector)
-    assert not found["grey"]
-    blurred = measure_chip(cv2.GaussianBlur(portrait, (0, 0), 3), detector)
-    assert blurred["sharpness"] < found["sharpness"] / 10
-    assert blurred["brightness"] == pytest.approx(found["brightness"], abs=2)
-    half = measure_chip(portrait // 2, detector)
-    assert half["contrast"] == pytest.approx(found["contrast"] / 2, rel=0.02)
-    grey = np.repeat(cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    flat = measure_chip(grey, detector)
-    assert (flat["grey"], flat["saturation"]) == (True, 0)
-    framed = portrait.copy()
-    framed[:40] = 0  # a fifth of the height: the top row and a fifth of both sides
-    black = measure_chip(framed, detector)["black_rim"] - found["black_rim"]
-    assert black == pytest.approx((200 + 2 * 39) / (2 * 200 + 2 * 198), abs=0.05)
 
 
 def made(tmp_path: Path, portrait: Chip, count: int) -> Dataset:
@@ -137,7 +133,7 @@ def test_a_damaged_part_is_measured_anew(
 def test_decoded_chips_are_read_from_their_file(portrait: Chip, tmp_path: Path) -> None:
     dataset = made(tmp_path, portrait, 3)
     plain = measure(dataset)
-    decoded = chips.cached(dataset, QUIET)
+    decoded = chips.cached(dataset, Progress(disable=True))
     for file in (dataset.folder / "images").iterdir():
         file.unlink()
     (dataset.folder / "quality.json").unlink()

@@ -1,15 +1,12 @@
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agelens.data.dataset import Dataset
 from agelens.training.experiments.run import train
 from agelens.training.export import exporter
-from conftest import build_tiny_model
 from drawn import write_dataset
-from runs import QUIET, tiny
+from runs import QUIET, export_tiny, tiny
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +32,6 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.fixture(scope="session")
-def exporter_stub() -> Callable[..., float]:
-    def export(network: object, file: Path, card: dict[str, Any], *_: Any, **__: Any) -> float:
-        build_tiny_model(file, card)
-        return 0.0
-
-    return export
-
-
 @pytest.fixture
-def stub_export(exporter_stub: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "export", exporter_stub)
+def stub_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "export", export_tiny)

@@ -46,31 +46,28 @@ def test_neighbours_are_those_of_a_comparison_of_all_with_all(seed: int) -> None
 DIGESTS = np.array(["a", "a", "b", "c", "d"])
 
 
-def hashed() -> np.ndarray:
-    pictures = (photo(0), photo(0), decode.read(encoded(photo(0), 60)), photo(1), photo(2))
-    return np.stack([duplicates.perceptual_hash(pixels) for pixels in pictures])
-
-
 def rows(groups: list[np.ndarray]) -> list[list[int]]:
     return [group.tolist() for group in groups]
 
 
 def test_copies_by_bytes_by_hash_and_by_face() -> None:
-    found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool))
+    pictures = (photo(0), photo(0), decode.read(encoded(photo(0), 60)), photo(1), photo(2))
+    hashed = np.stack([duplicates.perceptual_hash(pixels) for pixels in pictures])
+    found = duplicates.find(DIGESTS, hashed, np.ones(5, bool))
     assert (rows(found.identical), rows(found.near)) == ([[0, 1]], [[0, 1, 2]])
     assert rows(list(found.groups())) == [[0, 1, 2]]
-    alone = duplicates.find(DIGESTS[[0, 1, 3]], hashed()[[0, 1, 3]], np.ones(3, bool))
+    alone = duplicates.find(DIGESTS[[0, 1, 3]], hashed[[0, 1, 3]], np.ones(3, bool))
     assert (rows(alone.near), rows(list(alone.groups()))) == ([], [[0, 1]])
     unreadable = np.zeros((5, 4), np.uint64)
     found = duplicates.find(np.array(list("abcde")), unreadable, np.zeros(5, bool))
     assert rows(list(found.groups())) == []
     descriptors = np.zeros((5, 128), np.float32)
     descriptors[:, 0] = [0, 0, 0.4, 3, 3.1]
-    found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool), descriptors)
+    found = duplicates.find(DIGESTS, hashed, np.ones(5, bool), descriptors)
     # like hashes, one person: a copy; unlike hashes, one face: a copy cut otherwise
     assert rows(found.near) == [[0, 1, 2], [3, 4]]
     descriptors[2, 0] = 0.7  # like hashes, two people
-    found = duplicates.find(DIGESTS, hashed(), np.ones(5, bool), descriptors)
+    found = duplicates.find(DIGESTS, hashed, np.ones(5, bool), descriptors)
     assert rows(found.near) == [[3, 4]]
 
 

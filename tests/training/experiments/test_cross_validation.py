@@ -1,7 +1,8 @@
 import json
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from agelens.cli.app import app
 from agelens.errors import TrainingError
 from agelens.inference.runtime import Model
 from agelens.training.export import exporter
+from runs import export_tiny
 
 
 def run(*words: object) -> str:
@@ -23,35 +25,27 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / name).read_text("utf-8"))
 
 
-class Runs:
-    def __init__(self, data: Path, folder: Path) -> None:
-        self.data, self.folder = data, folder
-        self.first, self.second = folder / "first", folder / "second"
-        common = ("--config", "tiny", "--data", self.data, "--set", "schedule.epochs=1")
-        run(*common, "--run", self.first, "--split", 0)
-        self.before = self.model()
-        self.output = run(*common, "--run", self.first, "--split", 0, "--split", 3)
-        start = f"model.weights={self.first}/split-{{split}}/best.safetensors"
-        on = ("--set", start, "--set", "name=on", "--set", "run.seed=1")
-        run(*common, "--run", self.second, "--split", 3, *on)
-
-    def model(self) -> tuple[bytes, int]:
-        file = self.first / "split-0" / "model.onnx"
-        return file.read_bytes(), file.stat().st_mtime_ns
-
-
 @pytest.fixture(scope="module")
-def runs(
-    small_data: Path, tmp_path_factory: pytest.TempPathFactory, exporter_stub: Callable[..., float]
-) -> Iterator[Runs]:
+def runs(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    # two recipes, of which the second starts from the run of the first on each split
+    folder = tmp_path_factory.mktemp("runs")
+    first, second = folder / "first", folder / "second"
+    common = ("--config", "tiny", "--data", small_data, "--set", "schedule.epochs=1", "--split")
+    start = f"model.weights={first}/split-{{split}}/best.safetensors"
+    on = ("--set", start, "--set", "name=on", "--set", "run.seed=1")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporter, "export", exporter_stub)
-        yield Runs(small_data, tmp_path_factory.mktemp("runs"))
+        patch.setattr(exporter, "export", export_tiny)
+        run(*common, 0, "--run", first)
+        model = first / "split-0" / "model.onnx"
+        before = model.read_bytes(), model.stat().st_mtime_ns
+        output = run(*common, 0, "--split", 3, "--run", first)
+        assert (model.read_bytes(), model.stat().st_mtime_ns) == before
+        run(*common, 3, "--run", second, *on)
+        yield SimpleNamespace(folder=folder, first=first, second=second, output=output)
 
 
-def test_two_splits_are_trained_and_measured_once(runs: Runs) -> None:
+def test_two_splits_are_trained_and_measured_once(runs: SimpleNamespace) -> None:
     assert "s.d." in runs.output
-    assert runs.model() == runs.before
     about = read(runs.first, "protocol.json")
     first, second = about["splits"]
     assert (first["split"], second["split"]) == (0, 3)
@@ -62,16 +56,16 @@ def test_two_splits_are_trained_and_measured_once(runs: Runs) -> None:
     assert about["standard_deviation"]["age_mae"] == pytest.approx(gap / 2**0.5)
 
 
-def test_each_split_starts_from_its_own_run(runs: Runs) -> None:
+def test_each_split_starts_from_its_own_run(runs: SimpleNamespace) -> None:
     assert Model(runs.second / "split-3").card["after"] == ["tiny"]
     recipe = read(runs.second / "split-3", "run.json")["config"]
     assert recipe["model"]["weights"] == f"{runs.first}/split-3/best.safetensors"
     assert "{split}" in read(runs.second, "protocol.json")["recipe"]["model"]["weights"]
 
 
-def test_two_recipes_are_combined_on_each_split(runs: Runs) -> None:
+def test_two_recipes_are_combined_on_each_split(runs: SimpleNamespace, small_data: Path) -> None:
     pooled = runs.folder / "pooled"
-    words = ["--combine", runs.first, "--combine", runs.second, "--data", runs.data]
+    words = ["--combine", runs.first, "--combine", runs.second, "--data", small_data]
     words += ["--run", pooled, "--split", 3]
     assert "first + second" in run(*words)
     assert read(pooled, "protocol.json")["members"] == [str(runs.first), str(runs.second)]

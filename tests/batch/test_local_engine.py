@@ -13,17 +13,18 @@ from agelens.batch.storage import Store
 from agelens.batch.worker import Options
 from agelens.errors import BatchError
 from agelens.images.sources import Source
-import batches
-from batches import CHIPS, part_times, read_status, rows, run_batch, sources, write_chips, write_shard
+from batches import (
     CHIPS,
+    kill_driver,
     part_times,
+    prepare,
     read_status,
     rows,
     run_batch,
     sources,
     write_chips,
     write_shard,
-)
+)  # fmt: skip
 
 
 def test_every_picture_once_and_again_nothing(tmp_path: Path, tiny_model: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path, tiny_model: Path) -> None:
 
 def test_a_killed_driver_resumes(tmp_path: Path, tiny_model: Path) -> None:
     paths = write_chips(tmp_path / "in", 200)
-    assert 0 < batches.kill_driver(tmp_path, tiny_model, 1) < 13
+    assert 0 < kill_driver(tmp_path, tiny_model, 1) < 13
     assert not (tmp_path / "out/manifest.json").exists()
     # The orphaned worker may still write a part that the new run writes too.
     run_batch(tmp_path / "in", tmp_path / "out", tiny_model)
@@ -98,7 +99,7 @@ def test_a_worker_that_cannot_write_stops_the_run(tmp_path: Path, tiny_model: Pa
 
 def test_a_vanished_picture_has_a_row_and_a_vanished_source_comes_back(tmp_path, tiny_model):
     paths = write_chips(tmp_path / "in", 40)
-    batches.prepare(tmp_path, tiny_model)
+    prepare(tmp_path, tiny_model)
     (tmp_path / "in").rename(tmp_path / "away")
     with pytest.raises(BatchError, match=r"gone or empty.*same command"):
         run_batch(tmp_path / "in", tmp_path / "out", tiny_model, workers=1)

@@ -90,18 +90,18 @@ def test_a_stopped_computation_resumes_to_the_same_features(dataset: Dataset, mo
     assert not list(dataset.folder.glob("*.part*"))
 
 
-def test_views_are_changed_chips_that_training_draws_from(dataset: Dataset) -> None:
+def test_views_are_changed_chips_that_training_draws_from(drawn: Dataset) -> None:
     config = Config.read("concat", {
         "model.members": [{"backbone": "scratch", "size": 32}], "augment.views": 3,
         "augment.brightness": 0.5, "data.teacher": None, "loss.teacher": 0.0, "model.frozen": 1,
     })  # fmt: skip
     assert not config.augment.mirrors_alone
     network = Network(config.model)
-    made = features.network_features(dataset, network, QUIET, config.augment)
+    made = features.network_features(drawn, network, QUIET, config.augment)
     assert made.shape == (40, 5, network.num_features)
-    assert np.array_equal(made, features.network_features(dataset, network, QUIET, config.augment))
+    assert np.array_equal(made, features.network_features(drawn, network, QUIET, config.augment))
     assert np.abs(np.diff(made[:, 2:].astype(float), axis=1)).max(axis=(1, 2)).min() > 0
-    loader = make_loaders(config, dataset, QUIET)[0].with_features(made)
+    loader = make_loaders(config, drawn, QUIET)[0].with_features(made)
     batches = [batch for epoch in range(20)
                for batch in loader.shuffled(Augment(config.augment), 200, 0, epoch)]  # fmt: skip
     faces = (face for batch in batches for face in zip(batch.rows, batch.chips, strict=True))

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.batch import ledger, storage
-from agelens.batch.ledger import Ledger, Part, Plan, Unit, make_plan, open_run, part_name
+from agelens.batch.ledger import (
+    Ledger,
+    Part,
+    Plan,
+    Unit,
+    make_plan,
+    open_run,
+    part_name,
+    read_part,
+)  # fmt: skip
 from agelens.batch.listing import Entry, Kind
 from agelens.batch.storage import Store
 from agelens.batch.worker import Rows
@@ -117,7 +126,7 @@ def test_the_manifest_saves_reading_footers(place: str, monkeypatch) -> None:
         ledger.add(done, commit(place, done))
     ledger.write_manifest(whole=False)
     commit(place, part(2))
-    read = Mock(wraps=ledger.read_part)
+    read = Mock(wraps=read_part)
     monkeypatch.setattr("agelens.batch.ledger.read_part", read)
     assert [p.unit for p in Ledger(store).parts()] == [0, 1, 2]
     read.assert_called_once_with(store, 2, 0)

@@ -39,10 +39,7 @@ class MemberConfig(_Section):
     backbone: BackboneName
     weights: str | None = None  # what to start from: a safetensors file, "recipe:NAME" for what
     # that recipe trains, or for timm "hub"
-    pretrained_share: Share = (
-        0.0  # of the pre-trained weights in the mean with `weights`: a network
-    )
-    # in between errs less on pictures unlike the training (WiSE-FT; Wortsman et al., 2022)
+    pretrained_share: Share = 0.0  # of the pre-trained weights in the mean of both (WiSE-FT, 2022)
     size: Annotated[int, Field(ge=32, le=512)] = 100  # pixels, side of the input
     padding: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the picture's side put around
     # it in black, on every side

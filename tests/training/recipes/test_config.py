@@ -15,7 +15,7 @@ RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text("utf-8
 
 
 @pytest.mark.parametrize("name", library.names())
-def test_every_shipped_recipe_is_valid_and_resolves_as_recorded(name: str) -> None:
+def test_every_shipped_recipe_is_valid(name: str) -> None:
     config = Config.read(name)
     assert (config.name, Config.check(config.table(), "again")) == (name, config)
     assert library.summary(name).endswith(".")

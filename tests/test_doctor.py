@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from agelens import doctor, provenance
 from agelens.doctor import Check, Health
-from agelens.faces.detector import SHA256
+from agelens.faces.yunet import SHA256
 from agelens.inference import runtime
 from commands import invoke
 

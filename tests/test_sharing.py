@@ -90,10 +90,12 @@ def test_a_process_pool_answers_alike(tiny: Predictor, astronaut_path: Path, way
 def test_a_forked_process_uses_what_it_inherits(tiny_model, astronaut_path: Path) -> None:
     predictor = load(tiny_model, threads=2)  # its session has a thread that no child inherits
     here = predict_json(predictor, astronaut_path)
-    session = predictor.model._session
+    session = predictor.model._session._session
 
     def child(pipe) -> None:
-        pipe.send((predict_json(predictor, astronaut_path), predictor.model._session is session))
+        pipe.send(
+            (predict_json(predictor, astronaut_path), predictor.model._session._session is session)
+        )
         pipe.close()
 
     near, far = multiprocessing.Pipe()
@@ -103,7 +105,7 @@ def test_a_forked_process_uses_what_it_inherits(tiny_model, astronaut_path: Path
     answer, kept = near.recv()
     process.join(60)
     assert (process.exitcode, answer, kept) == (0, here, False)
-    assert predictor.model._session is session
+    assert predictor.model._session._session is session
     assert predict_json(predictor, astronaut_path) == here
 
 

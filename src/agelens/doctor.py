@@ -122,7 +122,8 @@ def _packages() -> Finding:
 
 
 def _detector() -> Finding:
-    from agelens.faces.detector import SHA256, WEIGHTS, Detector
+    from agelens.faces.detector import Detector
+    from agelens.faces.yunet import SHA256, WEIGHTS
 
     Detector()
     return _compare_file(WEIGHTS, SHA256, WEIGHTS.name)

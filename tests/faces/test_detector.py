@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agelens.errors import ConfigError, ModelError
+from agelens.errors import ConfigError
 from agelens.faces import detector as module
 from agelens.faces.detector import Detector
 from agelens.images.decode import read
@@ -140,15 +140,3 @@ def test_one_detector_serves_several_threads(detector, astronaut) -> None:
 def test_settings_out_of_range_are_refused(setting) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
         Detector(**setting)
-
-
-@pytest.mark.parametrize(("content", "message"), [(None, "no file"), (b"changed", "expected 8f23")])
-def test_a_missing_or_changed_weights_file_is_an_error(
-    monkeypatch, tmp_path, content: bytes | None, message: str
-) -> None:
-    file = tmp_path / "yunet.onnx"
-    if content is not None:
-        file.write_bytes(content)
-    monkeypatch.setattr(module, "WEIGHTS", file)
-    with pytest.raises(ModelError, match=message):
-        Detector()

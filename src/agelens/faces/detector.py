@@ -13,40 +13,30 @@ with landmarks that lean towards upright. So detection takes three steps:
 """
 
 import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import resources
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.errors import ConfigError, ModelError
+from agelens.errors import ConfigError
 from agelens.faces.alignment import SIDE, TEMPLATE, similarity, warp
+from agelens.faces.yunet import YuNet
 from agelens.images.decode import Picture
 from agelens.images.resample import cut, shrink
-from agelens.provenance import sha256
 from agelens.results import Box, Face, Landmarks
-
-WEIGHTS = Path(str(resources.files("agelens"))) / "weights/face_detection_yunet_2023mar.onnx"
-SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
 COARSE = 320  # long side, in pixels, at which faces that fill the picture are found
 SINGLE = 640  # pictures up to this long side are searched once, as they are
 SMALLEST = 160  # smaller pictures are enlarged to this: YuNet misses faces under ~16 px
-CANDIDATE_SCORE = 0.3  # score from which a candidate is inspected
 CERTAIN_SCORE = 0.92  # only faces near upright reach it when inspected (seen: 0.90 at 37 degrees)
 ROTATED_SCORE = 0.8  # needed after trying several angles, since more tries have more luck
-MIN_SIDE = 64  # narrower pictures are padded with black to this
 CROP = 224  # side of an inspected crop in pixels: at 112 YuNet shows only a third of a rotation
 CROP_FACE = 0.58  # share of the crop that the face takes
 SAME_FACE = 0.4  # overlap (intersection over union) above which two boxes are one face
 MAX_UNCERTAIN = 12  # uncertain candidates inspected, best first: bounds the time per picture
 LEVEL = 2.0  # degrees: a face that seems rotated by less is left as it is
-MAX_INSPECTIONS = 6  # of one face, while following its rotation
+MAX_INSPECTIONS = 8  # of one face, while following its rotation
 FURTHEST = 25.0  # pixels of the chip: a landmark that would move further is not refined (seen: 18)
 # Median place, in UTKFace's training chips, of the landmarks found on a chip of CROP pixels and its
 # mirror image; those of alignment.TEMPLATE are found with a margin around the chip.
@@ -120,15 +110,9 @@ class Detector:
             raise ConfigError(f"longest {longest!r}: expected at least {COARSE} pixels")
         if not 0 < threshold < 1:
             raise ConfigError(f"threshold {threshold!r}: expected more than 0 and less than 1")
-        digest = sha256(WEIGHTS) if WEIGHTS.is_file() else "no file"
-        if digest != SHA256:
-            raise ModelError(
-                f"the face detector {WEIGHTS.name} has SHA-256 {digest}: expected {SHA256}; "
-                "run  pip install --force-reinstall agelens"
-            )
         self.longest = longest
         self.threshold = threshold
-        self._local = threading.local()  # YuNet keeps state, so each thread has its own
+        self._network = YuNet()
 
     def __reduce__(self) -> tuple[Callable[..., "Detector"], tuple[int, float]]:
         return Detector, (self.longest, self.threshold)
@@ -150,8 +134,8 @@ class Detector:
 
         Ten times as fast as `detect`, and good enough if one face fills most of the picture.
         """
-        found = [_Candidate.from_row(row, np.eye(2, 3), 0) for row in self._run_yunet(picture)]
-        return [c.face(picture) for c in _best_first(found)]
+        (rows,) = self._network.run(picture[None])
+        return [_Candidate.from_row(row, np.eye(2, 3), 0).face(picture) for row in rows]
 
     def _search(self, picture: Picture, sides: list[int], rotation: int) -> list[_Candidate]:
         """Find candidates in the picture rotated counter-clockwise by `rotation` degrees."""
@@ -169,7 +153,7 @@ class Detector:
             }
             # The two sides may be rounded differently, so each has its own scale.
             to_picture = np.array(unrotate[rotation]) * [[width / wide], [height / high]]
-            rows = self._run_yunet(small)
+            (rows,) = self._network.run(small[None])
             candidates += [_Candidate.from_row(row, to_picture, rotation) for row in rows]
         return _suppress_overlaps(candidates)
 
@@ -246,42 +230,12 @@ class Detector:
 
     def _central_row(self, crop: Picture) -> NDArray[np.float64] | None:
         """Return YuNet's best row in the middle of a square crop, at about the expected size."""
-        rows = self._run_yunet(crop)
+        (rows,) = self._network.run(crop[None])
         x, y, width, height = rows[:, :4].T / CROP
         side = np.maximum(width, height)
         is_central = np.hypot(x + width / 2 - 0.5, y + height / 2 - 0.5) < 0.25
         central = rows[is_central & (side > 0.3) & (side < 1.1)]
         return max(central, key=lambda row: float(row[14]), default=None)
-
-    def _run_yunet(self, picture: Picture) -> NDArray[np.float64]:
-        """Run YuNet on RGB pixels: rows (N, 15) of x, y, width, height, five landmarks, score."""
-        if not hasattr(self._local, "net"):
-            with silent_opencv():  # OpenCV 5 warns of a setting that it does not support yet
-                self._local.net = cv2.FaceDetectorYN.create(
-                    str(WEIGHTS), "", (CROP, CROP), CANDIDATE_SCORE, 0.3, 1000
-                )
-        bgr = np.ascontiguousarray(picture[..., ::-1])
-        # With a side of 32 px or less OpenCV 4.14 returns leftovers of earlier calls (measured).
-        below, right = (max(0, MIN_SIDE - side) for side in picture.shape[:2])
-        if below or right:
-            bgr = np.pad(bgr, ((0, below), (0, right), (0, 0)))
-        self._local.net.setInputSize((bgr.shape[1], bgr.shape[0]))
-        found = self._local.net.detect(bgr)[1]
-        rows = np.zeros((0, 15)) if found is None else np.asarray(found, np.float64)
-        # Only finite numbers, and boxes of at least a pixel.
-        is_valid = (np.abs(rows) < 1e6).all(axis=1) & (rows[:, 2:4] >= 1).all(axis=1)
-        return np.asarray(rows[is_valid], np.float64)
-
-
-@contextmanager
-def silent_opencv() -> Iterator[None]:
-    """Keep OpenCV from writing to standard error."""
-    log = cv2.utils.logging
-    before = log.setLogLevel(log.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        log.setLogLevel(before)
 
 
 def _best_first(candidates: list[_Candidate]) -> list[_Candidate]:

@@ -64,6 +64,47 @@ def locate(model: str | Path | None) -> Path:
     )
 
 
+class Session:
+    """A network in ONNX Runtime; safe to use from several threads and in forked processes."""
+
+    def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
+        """Open an ONNX file or its content, to run on `threads` threads (None: one per core).
+
+        Raises ModelError if it is not a readable model.
+        """
+        self._model, self._threads = model, threads
+        self._session, self._process = self._open(), os.getpid()
+
+    def _open(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+            options.inter_op_num_threads = 1
+        model = self._model if isinstance(self._model, bytes) else str(self._model)
+        try:
+            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no base class
+            name = "the model" if isinstance(model, bytes) else repr(model)
+            raise ModelError(f"cannot load {name}: not a readable ONNX model ({error})") from error
+
+    def describe(self) -> tuple[dict[str, str], list[str]]:
+        """Return the metadata of the file, and the names of the outputs."""
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        return metadata, [node.name for node in self._session.get_outputs()]
+
+    def run(self, outputs: Sequence[str], given: NDArray[Any]) -> list[NDArray[Any]]:
+        """Run the network on its one input and return the named outputs."""
+        if self._process != os.getpid():  # forked: the session's threads are not inherited
+            # Destroying the old session would wait for them forever, so it is leaked.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+            self._session, self._process = self._open(), os.getpid()
+        name = self._session.get_inputs()[0].name
+        return list(self._session.run(list(outputs), {name: given}))
+
+
 class Model:
     """A loaded model file; safe to use from several threads and in forked processes.
 
@@ -77,7 +118,7 @@ class Model:
         """
         self.path = locate(model)
         self.threads = threads
-        self._session, self._process = self._open(), os.getpid()
+        self._session = Session(self.path, threads)
         self.card = self._read_card()
 
     def __reduce__(self) -> tuple[Callable[..., "Model"], tuple[str, int | None]]:
@@ -85,26 +126,9 @@ class Model:
         names = {path: name for name, path in shipped().items()}
         return Model, (names.get(self.path, str(self.path)), self.threads)
 
-    def _open(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if self.threads is not None:
-            options.intra_op_num_threads = self.threads
-            options.inter_op_num_threads = 1
-        try:
-            return onnxruntime.InferenceSession(
-                str(self.path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its exceptions share no base class
-            raise ModelError(
-                f"cannot load {str(self.path)!r}: not a readable ONNX model ({error})"
-            ) from error
-
     def _read_card(self) -> Mapping[str, Any]:
-        text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-        missing = set(Output._fields) - {node.name for node in self._session.get_outputs()}
+        metadata, outputs = self._session.describe()
+        text, missing = metadata.get(CARD_KEY), set(Output._fields).difference(outputs)
         if text is None or missing:
             what = "card" if text is None else ", ".join(sorted(missing))
             raise ModelError(
@@ -149,11 +173,7 @@ class Model:
             )
         if len(chips) == 0:
             return Output(np.zeros((0, AGES), np.float32), *(np.zeros(0, np.float32),) * 2)
-        if self._process != os.getpid():  # forked: the session's threads are not inherited
-            # Destroying the old session would wait for them forever, so it is leaked.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
-            self._session, self._process = self._open(), os.getpid()
-        return Output(*self._session.run(list(Output._fields), {"chips": chips}))
+        return Output(*self._session.run(Output._fields, chips))
 
     def predict(self, chips: NDArray[np.uint8], *, flip: bool = False) -> Output:
         """Run the model over any number of chips in batches; `flip` adds their mirror images."""

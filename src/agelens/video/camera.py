@@ -14,7 +14,6 @@ from typing import Self, TypeAlias
 import cv2
 
 from agelens.errors import SourceError
-from agelens.faces.detector import silent_opencv
 from agelens.video.reader import SCHEMES, Clip, Frame
 
 POLL = 0.2  # seconds after which a waiting reader checks whether it should stop
@@ -49,8 +48,10 @@ def _at_own_pace(clip: Clip) -> Generator[Frame, None, None]:
 
 
 def _read_camera(number: int) -> Generator[Frame, None, None]:
-    with silent_opencv():  # the error below says it
-        device = cv2.VideoCapture(number)
+    log = cv2.utils.logging
+    before = log.setLogLevel(log.LOG_LEVEL_SILENT)  # the error below says it
+    device = cv2.VideoCapture(number)
+    log.setLogLevel(before)
     if not device.isOpened():
         raise SourceError(
             f"camera {number} cannot be opened: expected one that is plugged in, permitted, "

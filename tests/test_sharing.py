@@ -62,7 +62,15 @@ def test_many_threads_get_what_one_gets(tiny: Predictor, chips, astronaut_path: 
 
 def test_a_pickled_predictor_keeps_its_settings_and_answers(tiny, astronaut_path) -> None:
     other = unpickled(tiny)
-    for name in ("threads", "flip", "gender_threshold", "min_face", "max_faces", "card"):
+    for name in (
+        "threads",
+        "flip",
+        "gender_threshold",
+        "min_face",
+        "max_faces",
+        "keep_doubtful",
+        "card",
+    ):
         assert getattr(other, name) == getattr(tiny, name), name
     assert (other.longest, other.model.path) == (640, tiny.model.path)
     answers = unpickled(other.predict(astronaut_path))

@@ -55,6 +55,7 @@ def load(
     gender_threshold: float = 0.5,
     min_face: float = 0,
     max_faces: int | None = None,
+    keep_doubtful: bool = False,
 ) -> "Predictor":
     """Load a model by shipped name or by path, and return its predictor.
 
@@ -68,12 +69,14 @@ def load(
     `gender_threshold`: probability, 0.5 to 1, below which the gender is None.
     `min_face`: skip faces narrower or lower than this many pixels.
     `max_faces`: predict only the largest faces of each picture.
+    `keep_doubtful`: keep detections that are probably no faces (animals, plants, textures).
 
     Raises ModelError for an unknown or unreadable model, ConfigError for a setting out of range.
     """
     return Predictor(
         Model(name, threads), threads=threads, flip=flip, detector=detector, longest=longest,
         gender_threshold=gender_threshold, min_face=min_face, max_faces=max_faces,
+        keep_doubtful=keep_doubtful,
     )  # fmt: skip
 
 
@@ -90,16 +93,18 @@ class Predictor:
     gender_threshold: float
     min_face: float
     max_faces: int | None
+    keep_doubtful: bool
 
     def __init__(
         self, model: Model, *, threads: int | None = None, flip: bool | None = None,
         detector: str = "yunet", longest: int = 1280, gender_threshold: float = 0.5,
-        min_face: float = 0, max_faces: int | None = None,
+        min_face: float = 0, max_faces: int | None = None, keep_doubtful: bool = False,
     ) -> None:  # fmt: skip
         """Combine a model with the face detector; `load` describes the settings."""
         self.settings = Settings(
             threads=threads, flip=flip, detector=detector, longest=longest,
             gender_threshold=gender_threshold, min_face=min_face, max_faces=max_faces,
+            keep_doubtful=keep_doubtful,
         )  # fmt: skip
         self.seconds = Stopwatch(("decode", "detect", "align", "predict"))  # so far
         self.model = model

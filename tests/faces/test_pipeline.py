@@ -2,21 +2,25 @@
 
 import itertools
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from agelens.errors import BadPicture
-from agelens.faces.pipeline import FacePipeline, Settings, prefetch
+from agelens.faces.pipeline import DETECTORS, FacePipeline, Settings, prefetch
 from agelens.images.sources import Source
 from agelens.inference.runtime import CHIP
 from agelens.provenance import Stopwatch
 from agelens.results import Reason
 
+STAGES = ("decode", "detect", "align")
+
 
 def pipeline(threads: int = 1) -> FacePipeline:
     settings = Settings(longest=640, threads=threads)
-    return FacePipeline(Stopwatch(("decode", "detect", "align")), settings)
+    return FacePipeline(Stopwatch(STAGES), settings)
 
 
 def test_faces_are_cut_and_unreadable_inputs_carry_their_error(astronaut) -> None:
@@ -34,6 +38,25 @@ def test_an_aligned_chip_is_used_as_it_is() -> None:
     found = pipeline().process(Source("chip", grey), chips=True, keep_picture=False)
     assert found.faces is None and found.chips.shape == (1, CHIP, CHIP, 3)
     assert (found.chips == 90).all() and Reason.BLURRED in found.quality_issues[0]
+
+
+def test_a_doubtful_detection_is_dropped_unless_asked_for(astronaut, monkeypatch) -> None:
+    (face,) = pipeline().process(Source("a", astronaut), chips=False, keep_picture=False).faces
+    blocks = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    texture = np.kron(blocks, np.ones((32, 32, 1), np.uint8))
+
+    def kept(picture, score: float, **settings) -> int:
+        detector = SimpleNamespace(detect=lambda _: [replace(face, score=score)])
+        monkeypatch.setitem(DETECTORS, "fake", lambda longest: detector)
+        faces = FacePipeline(Stopwatch(STAGES), Settings(detector="fake", **settings))
+        found = faces.process(Source("a", picture), chips=False, keep_picture=False)
+        assert len(found.faces) == len(found.chips) == len(found.quality_issues)
+        return len(found.faces)
+
+    assert kept(texture, 0.8) == 0
+    assert (
+        kept(texture, 0.8, keep_doubtful=True) == kept(texture, 0.95) == kept(astronaut, 0.8) == 1
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -58,6 +58,7 @@ class Options:
     gender_threshold: float = 0.5
     min_face: float = 0
     max_faces: int | None = None
+    keep_doubtful: bool = False
     chips: bool = False
 
 

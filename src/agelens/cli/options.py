@@ -93,6 +93,9 @@ class ModelOptions:
     min_face: Annotated[
         float, Option(min=0, help="Ignore faces smaller than this many pixels.")
     ] = 0
+    keep_doubtful: Annotated[
+        bool, Option("--keep-doubtful", help="Keep what is probably no face, such as animals.")
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agelens.errors import AgelensError, ConfigError
 from agelens.faces.alignment import warp
 from agelens.faces.detector import Detector
-from agelens.faces.quality import quality_issues
+from agelens.faces.quality import is_doubtful, quality_issues
 from agelens.images import sources
 from agelens.images.decode import Picture
 from agelens.images.sources import Source
@@ -65,6 +65,7 @@ class Settings:
     gender_threshold: float = 0.5
     min_face: float = 0
     max_faces: int | None = None
+    keep_doubtful: bool = False
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value out of range; the detector checks `longest`."""
@@ -113,11 +114,8 @@ class FacePipeline:
                     found = self._detector.detect(picture)  # largest first
                     least = self._settings.min_face
                     large = [f for f in found if min(f.box.width, f.box.height) >= least]
-                    faces = large[: self._settings.max_faces]
                 with self._seconds.timed("align"):
-                    cut = np.empty((len(faces), CHIP, CHIP, 3), np.uint8)
-                    for chip, face in zip(cut, faces, strict=True):
-                        chip[:] = warp(picture, face.landmarks, CHIP)
+                    faces, cut = self._cut(picture, large)
                     issues = [
                         quality_issues(chip, face.landmarks, width, height)
                         for chip, face in zip(cut, faces, strict=True)
@@ -127,6 +125,18 @@ class FacePipeline:
             return PictureFaces(source.name, [], none, 0, 0, error=error)
         kept = picture if keep_picture else None
         return PictureFaces(source.name, faces, cut, width, height, issues, kept)
+
+    def _cut(self, picture: Picture, found: list[Face]) -> tuple[list[Face], NDArray[np.uint8]]:
+        """Cut the chips of the faces, without doubtful ones; return the faces with their chips."""
+        faces: list[Face] = []
+        chips = np.empty((len(found), CHIP, CHIP, 3), np.uint8)
+        for face in found:
+            if len(faces) == self._settings.max_faces:
+                break
+            chips[len(faces)] = warp(picture, face.landmarks, CHIP)
+            if self._settings.keep_doubtful or not is_doubtful(chips[len(faces)], face.score):
+                faces.append(face)
+        return faces, chips[: len(faces)]
 
     def stream(
         self, pictures: Iterable[Source], *, chips: bool, keep_pictures: bool

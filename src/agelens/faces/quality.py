@@ -28,6 +28,10 @@ from agelens.results import Landmarks, Reason
 CENTRE = slice(SIDE // 5, SIDE - SIDE // 5)  # eyes, nose and mouth: no hair, no background
 
 FITTED = Path(__file__).with_name("out_of_distribution.npz")
+# A detection is doubtful where its out-of-distribution score is above slope * score - offset. No
+# true face measured by benchmarks/doubtful_detections.py is; most animals and things are.
+DOUBTFUL_SLOPE, DOUBTFUL_OFFSET = 20.0, 12.0
+CERTAIN_FACE = 0.92  # detection score from which nothing is doubtful
 MIDDLE = slice(20, 180)  # eyebrows to chin, for the out-of-distribution score
 
 _GRID = np.linspace(CENTRE.start, CENTRE.stop, 13)
@@ -71,6 +75,17 @@ def quality_issues(
     if not issues and out_of_distribution_score(chip) > THRESHOLDS[Reason.UNLIKE]:
         return (Reason.UNLIKE,)
     return issues
+
+
+def is_doubtful(chip: Picture, score: float) -> bool:
+    """Tell whether a chip, uint8 (200, 200, 3) RGB, is rather an animal or a thing than a face.
+
+    `score` is the detector's, 0 to 1. The lower it is, the less the chip may differ from the
+    training faces.
+    """
+    if score >= CERTAIN_FACE:
+        return False
+    return out_of_distribution_score(chip) > DOUBTFUL_SLOPE * score - DOUBTFUL_OFFSET
 
 
 def source_size(landmarks: Landmarks) -> float:

@@ -257,6 +257,7 @@ def _load(settings: Settings) -> Predictor:
     predictor = load(
         settings.model, 1, flip=settings.flip, longest=settings.longest,
         gender_threshold=settings.gender_threshold, min_face=settings.min_face,
+        keep_doubtful=settings.keep_doubtful,
     )  # fmt: skip
     # The first run of a model takes longer than the others: no client should wait for it.
     predictor.predict(np.zeros((CHIP, CHIP, 3), np.uint8), chips=True)

@@ -19,6 +19,7 @@ class Settings:
     longest: int = 1280  # long side in pixels for face detection
     gender_threshold: float = 0.5  # minimum probability to give a gender
     min_face: float = 0  # pixels: smaller faces are ignored
+    keep_doubtful: bool = False  # keep detections that are probably no faces
 
     request_bytes: int = 32_000_000  # of one request's body
     pictures: int = 32  # of one request

@@ -104,7 +104,7 @@ def predict_album(
     every person is named, near copies of a photo count as one person. Raises DatasetError where no
     picture can be used.
     """
-    settings = Settings(threads=threads, max_faces=1)
+    settings = Settings(threads=threads, max_faces=1, keep_doubtful=True)
     pipeline = FacePipeline(provenance.Stopwatch(("decode", "detect", "align")), settings)
 
     def process(one: Portrait) -> PictureFaces:

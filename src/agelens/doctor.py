@@ -22,7 +22,7 @@ from agelens.provenance import median_milliseconds, sha256
 TOLERANCES = {"age": 0.5, "female_probability": 0.02, "box": 2.0}
 """Differences that processors and versions may make to the self-test: years, share, pixels."""
 TIMED = 9  # predictions of which the median time is reported
-EXTRAS = {
+EXTRAS = {  # what each extra of the package adds
     "data": "import, explore and audit data sets; evaluate, report and model cards",
     "train": "train, tune, combine, export and quantize models",
     "timm": "start from any network of timm",
@@ -33,7 +33,6 @@ EXTRAS = {
     "batch": "any number of pictures, from and to remote storage, as Parquet",
     "scale": "the same on many machines",
 }
-"""What each extra of the package adds."""
 
 
 class Health(StrEnum):

@@ -10,8 +10,7 @@ from agelens.data.archives import Limits, archive_kind, open_file, read_archive
 from agelens.data.labels import is_picture
 from agelens.errors import DatasetError, SourceError
 
-Report = Callable[[str, int, int | None], None]
-"""Called with the stage ("check", "import" or "align"), the files done, of how many if known."""
+Report = Callable[[str, int, int | None], None]  # called with the stage, files done, of how many
 
 _EXPECTED = "a folder, .tar.gz, .tgz, .tar, .zip, .csv or .parquet of labelled pictures"
 

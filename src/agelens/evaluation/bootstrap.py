@@ -24,8 +24,7 @@ Statistic = Callable[[Weights], Draws]
 RESAMPLES = 2000
 LEVEL = 0.95
 SEED = 20170116
-MIN_GROUP_SIZE = 20
-"""Groups of fewer faces get a figure, but no interval, gap or test."""
+MIN_GROUP_SIZE = 20  # groups of fewer faces get a figure, but no interval, gap or test
 METHOD = (
     f"bootstrap, {RESAMPLES} resamples of pictures (byte-identical ones together), "
     "bias-corrected percentile interval (Efron, 1981)"

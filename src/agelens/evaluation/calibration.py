@@ -10,15 +10,11 @@ from scipy.special import logit, logsumexp
 from agelens.evaluation.bootstrap import Floats
 from agelens.inference.distribution import AGES, TAIL, Levels, masses
 
-COVERAGE = 0.9
-"""The share of people whose age an interval is to contain."""
-FITTED_COVERAGE = 0.89
-"""The share at each age that levels are fitted to; with whole years inside it comes to COVERAGE."""
+COVERAGE = 0.9  # share of people whose age an interval is to contain
+FITTED_COVERAGE = 0.89  # at each age; with whole years inside it comes to COVERAGE
 LEAST_TAIL = 1e-4  # with none at all an interval would hold every age
-BANDWIDTH = 3.0
-"""Years: how fast a validation face's weight in the levels of an age falls with its distance."""
-MIN_EFFECTIVE_FACES = 150.0
-"""Effective sample size (Kish, 1965) of the weights; where it is smaller, the bandwidth grows."""
+BANDWIDTH = 3.0  # years over which a validation face's weight in the levels of an age falls
+MIN_EFFECTIVE_FACES = 150.0  # effective sample size (Kish, 1965) below which the bandwidth grows
 MIN_GENDER_PROBABILITY = 1e-7
 _MIN_AGE_PROBABILITY = 1e-30  # of which a logarithm is taken
 

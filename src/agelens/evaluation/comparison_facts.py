@@ -14,11 +14,10 @@ from agelens.evaluation.figures import Faces, face_values
 from agelens.evaluation.groups import GENDER, RACE, Group, face_groups, group_table
 from agelens.inference import distribution
 
-COMPARED = {
+COMPARED = {  # 1 where more is better, -1 where less is, 0 where it depends
     "age_mae": -1, "age_within_5": 1, "gender_accuracy": 1, "gender_log_loss": -1, "loss": -1,
     "interval_width": 0,
 }  # fmt: skip
-"""Figures that are compared: 1 where more is better, -1 where less is, 0 where it depends."""
 BY_GROUP = ("age_mae", "gender_accuracy")
 AGREE_YEARS = 5.0  # within which models agree
 APART_YEARS = 15.0  # from the label, for a label to be suspected

@@ -37,8 +37,7 @@ METHODS = {
     f"+ {metrics.EXPECTATION_WEIGHT} smooth L1 of the mean; plus gender: log loss",
 }
 
-Progress = Callable[[str, int, int], None]
-"""Called with the model's name, and how many of how many faces are done."""
+Progress = Callable[[str, int, int], None]  # called with the model's name, faces done, of how many
 
 
 @dataclass

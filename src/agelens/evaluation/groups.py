@@ -20,8 +20,7 @@ from agelens.evaluation import bootstrap
 from agelens.evaluation.bootstrap import MIN_GROUP_SIZE, Draws, Floats, Ints, Mask, Names, Weights
 from agelens.evaluation.data_quality import ordered_names
 
-AGE_BANDS = ((0, 12), (13, 20), (21, 40), (41, 60), (61, 116))
-"""Age bands in years, both ends included: children, youths, and three of adults."""
+AGE_BANDS = ((0, 12), (13, 20), (21, 40), (41, 60), (61, 116))  # years, both included
 AGE, GENDER, RACE = "age", "gender", "race"
 PERMUTATIONS = 2000
 ALPHA = 0.05
@@ -45,8 +44,7 @@ class Group:
     mask: Mask  # (N,)
 
 
-Partition = dict[tuple[str, ...], Mask]
-"""The faces of each group, (N,), by its name in each attribute."""
+Partition = dict[tuple[str, ...], Mask]  # faces of each group, (N,), by its name in each attribute
 
 
 def age_bands(ages: NDArray[Any], bands: Sequence[tuple[int, int]] = AGE_BANDS) -> Names:

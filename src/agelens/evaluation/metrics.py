@@ -6,17 +6,14 @@ from numpy.typing import ArrayLike
 from agelens.evaluation.bootstrap import Floats, Ints, Mask
 from agelens.inference.distribution import AGES, mean
 
-Groups = tuple[tuple[int, int], ...]
-"""Age groups: first and last whole year of each, both included, ascending."""
+Groups = tuple[tuple[int, int], ...]  # first and last whole year of each, both included, ascending
 
-ADIENCE: Groups = (
+ADIENCE: Groups = (  # Eidinger, Enbar and Hassner, 2014; the gaps are in no group
     (0, 2), (4, 6), (8, 13), (15, 20), (25, 32), (38, 43), (48, 53), (60, AGES - 1),
 )  # fmt: skip
-"""The age groups of Adience (Eidinger, Enbar and Hassner, 2014); the gaps are in no group."""
-FAIRFACE: Groups = (
+FAIRFACE: Groups = (  # Karkkainen and Joo, 2021
     (0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, AGES - 1),
 )  # fmt: skip
-"""The age groups of FairFace (Karkkainen and Joo, 2021)."""
 
 LABEL_SIGMA = 2.0  # years; as in the published recipes, like the weight below
 EXPECTATION_WEIGHT = 0.25

@@ -27,8 +27,7 @@ TIMED_FACES = 16  # in each round, at each batch size
 TIMED_BATCHES = (1, 16)
 PREDICTED = ("age_median", "age_mean", "age_low", "age_high", "female_probability")
 """What is known of each face besides its distribution: fields of `Faces`, columns of tables."""
-Advance = Callable[[int], None]
-"""Called with how many faces are done so far."""
+Advance = Callable[[int], None]  # called with how many faces are done so far
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,14 +31,13 @@ SOFT_EDGE = 4.0  # pixels, sigma of the cover's edge
 SEED = 20170116
 ORDERS = ("most salient first", "random", "least salient first", "mean map of the others")
 
-REGIONS = {
+REGIONS = {  # top, bottom, left, right in pixels of the chip, by the template; the rest is "sides"
     "forehead and hair": (0, 40, 0, 200),
     "eyes": (40, 80, 20, 180),
     "nose and cheeks": (80, 120, 20, 180),
     "mouth": (120, 160, 40, 160),
     "chin and neck": (160, 200, 0, 200),
 }
-"""Top, bottom, left, right in pixels of the chip, by the template; the rest is "sides"."""
 SIDES = "sides"
 
 

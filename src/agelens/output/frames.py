@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 Answers: TypeAlias = Iterable[Prediction] | Iterable[Sequence[Prediction]]
 
 TEXT_COLUMNS = ("file", "gender", "status", "reasons")
-COLUMNS = tuple(name for name in tables.COLUMNS if name != "error")
-"""Columns of a frame: those of the CSV, without `error`. One row per face."""
+COLUMNS = tuple(name for name in tables.COLUMNS if name != "error")  # one row per face
 
 
 def to_polars(

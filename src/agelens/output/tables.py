@@ -16,11 +16,10 @@ from rich.text import Text
 from agelens.errors import SourceError
 from agelens.results import Prediction
 
-COLUMNS = (
+COLUMNS = (  # of the CSV: one row per face, and per input without a face or with an error
     "file", "face", "age", "age_low", "age_high", "gender", "female_probability",
     "status", "reasons", "doubt", "left", "top", "right", "bottom", "detection_score", "error",
 )  # fmt: skip
-"""Columns of the CSV: one row per face, and one per input without a face or with an error."""
 CLIP_COLUMNS = ("frame", "time", "views", "first_frame", "last_frame", "first_time", "last_time")
 """Further columns if clips are among the inputs: `face` is then the number of a person."""
 Fields: TypeAlias = Mapping[str, Any]
@@ -185,10 +184,9 @@ def gender_words(prediction: Prediction) -> str:
     return f"{prediction.gender or '?'} {probability:.0%}"
 
 
-WRITERS: dict[str, type[Writer]] = {
+WRITERS: dict[str, type[Writer]] = {  # by name: a new format is a `Writer` and a line here
     "table": TableWriter, "json": Json, "jsonl": JsonLines, "csv": Csv,
 }  # fmt: skip
-"""The output formats by name: a new one is a `Writer` and a line here."""
 
 
 @contextmanager

@@ -19,8 +19,7 @@ from agelens.images.decode import Picture
 from agelens.images.resample import shrink
 from agelens.results import Box, Landmarks
 
-Appearance: TypeAlias = NDArray[np.float64]
-"""A small picture as a vector of mean 0 and norm 1 (all 0 for a picture of one colour)."""
+Appearance: TypeAlias = NDArray[np.float64]  # mean 0, norm 1 (all 0: one colour)
 
 # Similarities measured on 1,500 faces of UTKFace: two people have 0.20 (median) and 0.74 (99th
 # percentile); a face and its slightly moved, rotated, relit, blurred copy 0.80 (1st percentile).

@@ -20,8 +20,7 @@ from agelens.evaluation.verdicts import ENOUGH_OF_A_GENDER
 from agelens.inference import distribution
 from agelens.inference.distribution import AGES, Levels
 
-KNOTS = np.array([0.0, 4, 8, 13, 18, 25, 35, 50, 65, AGES - 1])
-"""Predicted ages between which the age map is a straight line."""
+KNOTS = np.array([0.0, 4, 8, 13, 18, 25, 35, 50, 65, AGES - 1])  # years; the map is linear between
 _YEARS = 5.0  # how far a label is off by chance: what the priors are weighed against
 _SHIFT, _SLOPE = 4.0, 0.3  # prior deviations of the map's ages from KNOTS, of its slopes from 1
 _BOUNDS = (-30.0, 0.1), (30.0, 4.0)  # of the first age and the slopes

@@ -24,11 +24,10 @@ from agelens.inference.distribution import Levels
 PARTS = ("ages", "intervals", "gender")
 CHOICES = (("ages", "intervals"), ("ages",), ("intervals",)), (("gender",),)
 """What is tried, the parts that act on each other together; the first that holds is kept."""
-GAINS = {
+GAINS = {  # one of these must fall for a part to be kept; coverage counts for intervals too
     "ages": ("age_mae", "age_log_loss"), "intervals": ("interval_score",),
     "gender": ("gender_log_loss",),
 }  # fmt: skip
-"""The figures of which one must fall for a part to be kept; coverage counts for intervals too."""
 LEAST_LEAN = 1.0  # years of bias; to mend one beyond chance counts as a gain in ages too
 MIN_PEOPLE = 5
 FOLDS = 10
@@ -40,8 +39,7 @@ GENDER_FIGURES = ("gender_accuracy", "gender_log_loss", "gender_brier")
 FIGURES = (*AGE_FIGURES, *GENDER_FIGURES, "gender_ece")
 BY_AGE = ("interval_coverage", "interval_width", "age_mae")
 
-Table = dict[str, list[Estimate]]
-"""Before, after and difference by the figure's name."""
+Table = dict[str, list[Estimate]]  # before, after and difference by figure
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,14 +22,13 @@ from agelens.training.experiments.run import read_record
 from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
 
-FIGURES = {
+FIGURES = {  # the protocol's figures: subset and figure of an evaluation
     "age_mae": ("all", "age_mae"),
     "age_within_5": ("all", "age_within_5"),
     "age_mae_21_60": ("21-60", "age_mae"),
     "gender_accuracy": ("all", "gender_accuracy"),
     "gender_accuracy_13": ("13 and older", "gender_accuracy"),
 }
-"""The protocol's figures: subset and figure of an evaluation."""
 
 
 def five_splits(

@@ -33,8 +33,7 @@ from agelens.training.networks.loss import Targets, batch_loss, face_losses, lab
 from agelens.training.recipes.config import LossConfig
 
 BACKBONES = ("faceres-deep", "dlib")
-FILE = "out-of-fold.parquet"
-"""The predictions in a data set's folder."""
+FILE = "out-of-fold.parquet"  # in a data set's folder
 HEAD_BATCH = 256
 
 

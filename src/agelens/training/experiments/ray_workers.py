@@ -29,8 +29,7 @@ from agelens.training.recipes.config import Config
 MAX_FAILURES = 3  # times that workers may be lost
 _PROGRESS_SECONDS = 0.5
 
-Send = Callable[[str, Any], None]
-"""Sends a message from the main worker: its kind ("error", "epoch" or "progress") and value."""
+Send = Callable[[str, Any], None]  # called with "error", "epoch" or "progress", and its value
 
 
 def train(

@@ -19,8 +19,7 @@ from agelens.training.networks import checkpoint
 from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 
-OnEpoch = Callable[[dict[str, float]], None]
-"""Is called with the figures of each epoch."""
+OnEpoch = Callable[[dict[str, float]], None]  # called with the figures of each epoch
 
 
 def train(

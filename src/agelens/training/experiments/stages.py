@@ -27,23 +27,20 @@ from agelens.training.recipes.config import Config, MemberConfig
 from agelens.training.recipes.library import REFERENCE, references
 
 RECORD = "stage.json"
-OUT_OF_FOLD = "out-of-fold:"
-"""Before the backbones whose out-of-fold answers are a recipe's teacher."""
+OUT_OF_FOLD = "out-of-fold:"  # before the backbones that answer out of fold as a recipe's teacher
 SEEDS = 2  # heads averaged in each fold of a teacher
-MADE = (
+MADE = (  # the files that a stage which starts over removes from its run folder
     RECORD, "run.json", "model.onnx", "history.csv", "best.safetensors", "best.json",
     "last.safetensors", "last.json",
 )  # fmt: skip
-"""The files that a stage which starts over removes from its run folder."""
 
 Kind = Literal["train", "combine", "quantize"]
 Trainer = Callable[..., dict[str, Any]]  # called as `run.train` is
 State = Literal["new", "stopped", "changed", "finished", "foreign"]
-WORDS: dict[State, str] = {
+WORDS: dict[State, str] = {  # what is said of a stage in each state when its turn comes
     "new": "", "foreign": "", "finished": " (finished before)", "stopped": " (continues)",
     "changed": " (recipe, data set or inputs have changed: starts over)",
 }  # fmt: skip
-"""What is said of a stage in each state when its turn comes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

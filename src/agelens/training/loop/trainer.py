@@ -34,12 +34,11 @@ from agelens.training.networks.network import Network
 from agelens.training.recipes.config import Config
 
 STANDARDISE_BATCHES = 64  # from which the mean and spread of features are estimated
-COLUMNS = (
+COLUMNS = (  # columns of `history.csv`; those of training, of augmented faces, are empty with mixup
     "epoch", "train_loss", "train_mae", "train_mae_of_mean", "train_cs5", "train_gender_accuracy",
     "validation_loss", "validation_mae", "validation_mae_of_mean", "validation_cs5",
     "validation_gender_accuracy", "rate", "train_seconds", "faces_per_second",
 )  # fmt: skip
-"""Columns of `history.csv`. Training metrics, of augmented faces, are empty with mixup."""
 
 
 @dataclass(slots=True)

@@ -27,14 +27,13 @@ DLIB_MEAN = (122.782, 117.001, 104.298)
 DLIB_SIZE = 150  # pixels, side of dlib's own chips
 DLIB_TAG = re.compile(rb"\x01[\x04\x05\x07](con_4|affine_|fc_2)")
 
-DLIB_STAGES = (
+DLIB_STAGES = (  # (channels, downsamples) of the residual blocks of each stage after the stem
     ((32, False),) * 3,
     ((64, True), *((64, False),) * 3),
     ((128, True), *((128, False),) * 2),
     ((256, True), *((256, False),) * 2),
     ((256, True),),
 )
-"""(channels, downsamples) of the residual blocks of each stage; the stem is a stage before them."""
 
 
 def installed_dlib_file() -> Path:
@@ -170,11 +169,10 @@ def _read_number(content: bytes, offset: int) -> tuple[int, int]:
 
 
 FACERES_MEAN = (103.939, 116.779, 123.68)  # BGR
-FACERES_BLOCKS = (
+FACERES_BLOCKS = (  # (outputs, stride) of each depthwise-separable block
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1),
     (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1),
 )  # fmt: skip
-"""(outputs, stride) of each depthwise-separable block."""
 
 
 class Convolution(nn.Module):

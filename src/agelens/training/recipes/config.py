@@ -16,8 +16,7 @@ from agelens.training.recipes import library
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=10)]
 
-BACKBONES = ["scratch", "dlib", "faceres-deep"]
-"""Names that a recipe may use besides timm/NAME; `training.networks.backbones` builds them."""
+BACKBONES = ["scratch", "dlib", "faceres-deep"]  # built by `training.networks.backbones`
 
 
 def _known_backbone(name: str) -> str:

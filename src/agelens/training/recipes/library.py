@@ -19,8 +19,7 @@ Table = dict[str, Any]
 
 FOLDER = Path(__file__).parent
 SPACES = FOLDER / "spaces"  # search spaces of `agelens tune`
-REFERENCE = "recipe:"
-"""Before the name of the recipe whose best checkpoint `weights` stands for."""
+REFERENCE = "recipe:"  # before the name of the recipe whose best checkpoint `weights` stands for
 RENAMED = {
     "finetune-again": "finetune-continued", "finetune-dlib-milder": "finetune-dlib-light",
     "finetune-milder": "finetune-light", "finetune-taught": "finetune-distilled",

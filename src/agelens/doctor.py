@@ -212,7 +212,6 @@ def _is_needed(requirement: Requirement, extra: str = "") -> bool:
 
 
 def _unmet(requirements: Iterable[Requirement]) -> tuple[str, ...]:
-    """Describe the unmet requirements: "polars>=1", "numpy>=1.26 (here is 1.24)"."""
     here = [(one, _version(one.name)) for one in requirements]
     return tuple(
         f"{one.name}{one.specifier}" + (f" (here is {version})" if version else "")

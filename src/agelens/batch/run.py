@@ -188,7 +188,6 @@ def estimate(
 
 
 def _sample(chosen: list[Entry], origin: Origin) -> Iterator[tuple[Kind, Item]]:
-    """Yield the pictures among the chosen entries, and the first ones of some shards and tables."""
     places = tuple(entry.place for entry in chosen if entry.kind is Kind.PICTURE)
     units = [Unit(0, Kind.PICTURE, places)] if places else []
     containers = [entry for entry in chosen if entry.kind is not Kind.PICTURE]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import url2pathname
 
-from agelens.errors import BatchError, MissingExtra, SourceError, SourceUnreachable
+from agelens.errors import BatchError, SourceError, SourceUnreachable, require
 
 Result = TypeVar("Result")
 
@@ -48,10 +48,9 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 @cache
 def _filesystem(protocol: str, host: str) -> Any:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtra("fsspec", "batch") from error
+    require("batch", "fsspec")
+    import fsspec
+
     options = {"config_kwargs": _TIMEOUTS} if protocol in ("s3", "s3a") else {}
     try:
         # A cache of listings would grow with the bucket and become stale.
@@ -237,7 +236,6 @@ class Store:
                 self._remove_temporary()
 
     def _remove_temporary(self) -> None:
-        """Remove what killed processes left half-written."""
         for temporary in Path(self.place).glob(f"**/.*{_TEMPORARY}"):
             temporary.unlink(missing_ok=True)
 

@@ -109,7 +109,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _run(settings: "Settings", listener: socket.socket, host: str) -> None:
-    """Serve until a signal; raise the error if the model cannot be loaded."""
     import uvicorn
 
     from agelens.serving.app import create_app

@@ -49,15 +49,10 @@ class UnreadableImage(BadPicture, ValueError):
 
 
 def analyze(
-    img_path: Image | Sequence[Image],
-    actions: str | Sequence[str] = ACTIONS,
-    enforce_detection: bool = True,
-    detector_backend: str = "opencv",
-    align: bool = True,
-    expand_percentage: int = 0,
-    silent: bool = False,
-    anti_spoofing: bool = False,
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+    img_path: Image | Sequence[Image], actions: str | Sequence[str] = ACTIONS,
+    enforce_detection: bool = True, detector_backend: str = "opencv", align: bool = True,
+    expand_percentage: int = 0, silent: bool = False, anti_spoofing: bool = False,
+) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:  # fmt: skip
     """Return age and gender of every face, in the form of `DeepFace.analyze`.
 
     One picture gives a list with a dict for each face, largest first: `age` (whole years),

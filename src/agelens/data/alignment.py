@@ -5,7 +5,6 @@ each face was), rejects.csv and, written last, align.json.
 """
 
 import io
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -176,8 +175,8 @@ def _finished(dest: Path, about: dict[str, str]) -> Alignment | None:
     if not storage.is_finished(dest, "align.json", ".align"):
         return None
     file = dest / "align.json"
+    facts = storage.read_object(file)
     try:
-        facts = json.loads(file.read_text("utf-8"))
         pictures, chips, rejects = (int(facts[name]) for name in ("pictures", "chips", "rejects"))
     except (ValueError, KeyError, TypeError) as error:
         why = f"cannot read {str(file)!r}: delete the folder and align again"
@@ -275,4 +274,4 @@ def _write_tables(
         _write_labels(dest / "chips", name, labels, done)
     storage.write_csv(dest / "chips.csv", COLUMNS, chips)
     storage.write_csv(dest / "rejects.csv", ("file", "reason"), rejects)
-    storage.write_atomic(dest / "align.json", json.dumps(facts, indent=2).encode() + b"\n")
+    storage.write_json(dest / "align.json", facts)

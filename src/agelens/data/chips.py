@@ -1,7 +1,6 @@
 """Read the chips of a data set, 200 x 200 RGB: each when needed, or all once into a file."""
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.data.dataset import Dataset
-from agelens.data.storage import read_object
+from agelens.data.storage import read_object, write_json
 from agelens.errors import PictureError
 from agelens.faces.pipeline import prefetch
 from agelens.images import decode as images
@@ -67,7 +66,7 @@ def cached(dataset: Dataset, progress: "Progress") -> NDArray[np.uint8]:
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
-    stamp.write_text(json.dumps({"fingerprint": dataset.fingerprint}), "utf-8")
+    write_json(stamp, {"fingerprint": dataset.fingerprint})
     return np.asanyarray(np.load(file, mmap_mode="r"), np.uint8)
 
 

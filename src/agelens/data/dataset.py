@@ -24,12 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.data.labels import photo_key
-from agelens.errors import BadLabel, DatasetError, MissingExtra
+from agelens.errors import BadLabel, DatasetError, require
 
-try:
-    import polars as pl
-except ModuleNotFoundError as error:  # the base install has none
-    raise MissingExtra("polars", "data") from error
+require("data", "polars")  # the base install has none
+import polars as pl  # noqa: E402
 
 SCHEMA = {  # the columns of `samples.parquet`
     "file": pl.String,  # name in images/, unique

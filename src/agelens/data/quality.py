@@ -1,6 +1,5 @@
 """Measure every picture of a data set at 200 x 200 px: light, sharpness, colour, face and pose."""
 
-import json
 import os
 import shutil
 import threading
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from agelens.data import chips
 from agelens.data.dataset import Dataset
-from agelens.data.storage import read_object, write_atomic, write_parquet
+from agelens.data.storage import read_object, write_json, write_parquet
 from agelens.errors import PictureError
 from agelens.faces.detector import Detector
 from agelens.images.decode import Picture
@@ -61,10 +60,9 @@ _MIDDLE = slice(CHIP // 8, CHIP - CHIP // 8)  # without the rim, where chips are
 
 
 def measure(
-    dataset: Dataset,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    dataset: Dataset, report: Callable[[int, int], None] = lambda done, total: None,
     threads: int | None = None,
-) -> pl.DataFrame:
+) -> pl.DataFrame:  # fmt: skip
     """Return the table (columns: SCHEMA), measured now or by an earlier run.
 
     It is kept in `quality.parquet` in the dataset folder, where that can be written, for the
@@ -109,14 +107,14 @@ def measure(
                     if read_object(part_stamp) != about:
                         shutil.rmtree(parts, ignore_errors=True)
                         parts.mkdir()
-                        write_atomic(part_stamp, json.dumps(about).encode())
+                        write_json(part_stamp, about)
                     write_parquet(part, table)
             tables.append(table)
             report(rows.stop, total)
     whole = pl.concat(tables)
     with suppress(OSError):
         write_parquet(file, whole)
-        write_atomic(stamp, json.dumps(about).encode())
+        write_json(stamp, about)
         shutil.rmtree(parts, ignore_errors=True)
     return whole
 

@@ -28,6 +28,11 @@ def write_atomic(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON."""
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a CSV file in UTF-8. Undecodable bytes of a name are written by their numbers."""
     text = io.StringIO()

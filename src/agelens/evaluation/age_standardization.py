@@ -111,7 +111,6 @@ def _fills(mask: Mask, bands: list[Mask]) -> bool:
 
 
 def _standardized(masks: list[Mask], bands: list[Mask], values: Floats) -> Statistic:
-    """Return the statistic of each group's figure at the ages of all faces, (R, groups)."""
     columns = np.column_stack(bands)
     cells = np.column_stack([mask & band for mask in masks for band in bands])
     sums = cells * values[:, None]

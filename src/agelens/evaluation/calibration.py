@@ -29,11 +29,9 @@ class Scaling:
 
 
 def fit_scaling(
-    probabilities: NDArray[np.floating],
-    female_probability: NDArray[np.floating],
-    ages: NDArray[np.integer],
-    female: NDArray[np.integer],
-) -> Scaling:
+    probabilities: NDArray[np.floating], female_probability: NDArray[np.floating],
+    ages: NDArray[np.integer], female: NDArray[np.integer],
+) -> Scaling:  # fmt: skip
     """Fit to N validation faces: distributions (N, 117), probabilities and labels (N,).
 
     Minimises the log loss of the label; ages in whole years, female 0 or 1.
@@ -61,15 +59,13 @@ def fit_scaling(
 def scale_logits(probabilities: NDArray[np.floating], scale: float) -> Floats:
     """Return the distributions (N, 117) whose logits are `scale` times those of the given ones."""
     powered = np.power(probabilities.astype(np.float64), scale)
-    scaled: Floats = powered / powered.sum(axis=1, keepdims=True)
-    return scaled
+    return np.asarray(powered / powered.sum(axis=1, keepdims=True))
 
 
 def fit_levels(
-    probabilities: NDArray[np.floating],
-    ages: NDArray[np.integer],
+    probabilities: NDArray[np.floating], ages: NDArray[np.integer],
     coverage: float = FITTED_COVERAGE,
-) -> Levels:
+) -> Levels:  # fmt: skip
     """Fit the levels of intervals that hold the label in a share `coverage` of faces at every age.
 
     Takes distributions (N, 117) and labels in whole years (N,). The levels leave out a mass of

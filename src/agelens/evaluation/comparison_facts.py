@@ -86,7 +86,6 @@ def _model_facts(
 def _select(
     one: Evaluated, rows: Mask, quality: Mapping[str, Names] | None, weights: Weights
 ) -> tuple[pl.DataFrame, list[Group], Weights]:
-    """Return labels, groups and weights of some of the faces, a mask (N,)."""
     samples = one.samples.filter(pl.Series(rows))
     some = None if quality is None else {by: names[rows] for by, names in quality.items()}
     return samples, face_groups(samples, some), weights if rows.all() else weights[:, rows]

@@ -159,7 +159,6 @@ def _age(faces: Faces, weights: Weights) -> dict[str, Any]:
 
 
 def _uncertainty(faces: Faces, weights: Weights) -> dict[str, Any]:
-    """Compare the predicted probability of an age off by over 10 years with how often it was."""
     predicted = large_error_probability(faces.age_median, faces.probabilities)
     error = np.abs(faces.age_median - faces.age)
     far = (error > LARGE_ERROR).astype(np.float64)

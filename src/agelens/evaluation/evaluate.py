@@ -18,6 +18,7 @@ import polars as pl
 
 from agelens import provenance
 from agelens.data.dataset import SPLITS, Dataset, published_fold, split_folds
+from agelens.data.storage import read_object
 from agelens.errors import DatasetError
 from agelens.evaluation import bootstrap, data_quality, figures, groups, metrics, predictions
 from agelens.evaluation.figures import Faces
@@ -157,7 +158,6 @@ class Evaluator:
         return about
 
     def _compare(self, name: str, outputs: ModelOutputs, faces: Faces) -> dict[str, Any]:
-        """Return the differences from the first model, on the faces that both answered."""
         if self._first is None:
             self._first = name, outputs, faces
             return {}
@@ -169,10 +169,8 @@ class Evaluator:
 
     def _describe_data(self) -> dict[str, Any]:
         whole = self.part == "all"
-        try:
-            terms = json.loads((self.data / "dataset.json").read_text("utf-8"))["form"]["terms"]
-        except (OSError, ValueError, KeyError, TypeError):  # it records none
-            terms = None
+        form = read_object(self.data / "dataset.json").get("form")
+        terms = form.get("terms") if isinstance(form, dict) else None
         return {
             "name": self.data.resolve().name,
             "fingerprint": self._dataset.fingerprint,
@@ -185,7 +183,6 @@ class Evaluator:
         }
 
     def _select(self) -> pl.DataFrame:
-        """Return the samples of the part. Raises DatasetError where there are none."""
         if self.part not in PARTS:
             raise DatasetError(f"no part {self.part!r}: expected {', '.join(PARTS)}")
         self._dataset.need_genders()

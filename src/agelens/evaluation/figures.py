@@ -39,15 +39,11 @@ class Faces:
         """Compute medians, means and the interval of some levels from age distributions."""
         low, high = levels.ends(probabilities)
         return cls(
-            age.astype(np.int64),
-            female.astype(bool),
-            probabilities,
-            distribution.median(probabilities),
-            distribution.mean(probabilities),
-            low.astype(np.float64),
-            high.astype(np.float64),
+            age.astype(np.int64), female.astype(bool), probabilities,
+            distribution.median(probabilities), distribution.mean(probabilities),
+            low.astype(np.float64), high.astype(np.float64),
             female_probability.astype(np.float64),
-        )
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.age)

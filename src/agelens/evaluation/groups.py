@@ -170,7 +170,6 @@ _Test = tuple[Ints, list[tuple[dict[str, Any], float]]]
 def _add_gaps(
     name: str, values: Floats, masks: list[Mask], figures: list[dict[str, Any]], draws: list[Draws]
 ) -> _Test:
-    """Write the gaps into the groups' figures, where two groups or more can be tested."""
     for figure in figures:
         figure.update(dict.fromkeys(("gap", "gap_low", "gap_high", "p", "more_than_chance")))
     counted = [values[mask & np.isfinite(values)] for mask in masks]
@@ -191,7 +190,6 @@ def _add_gaps(
 
 
 def _add_p_values(tests: list[_Test], values: Floats) -> None:
-    """Write the p-values into the groups' figures."""
     if not tests:
         return
     counted = values[np.isfinite(values)]

@@ -102,12 +102,9 @@ def labelled_faces(samples: pl.DataFrame, outputs: ModelOutputs, levels: Levels)
     """Join labels and predictions of the faces that were found."""
     found = outputs.found
     return Faces.from_distributions(
-        samples["age"].to_numpy()[found],
-        (samples["gender"] == "female").to_numpy()[found],
-        outputs.age_probabilities[found],
-        outputs.female_probability[found],
-        levels,
-    )
+        samples["age"].to_numpy()[found], (samples["gender"] == "female").to_numpy()[found],
+        outputs.age_probabilities[found], outputs.female_probability[found], levels,
+    )  # fmt: skip
 
 
 def prediction_table(samples: pl.DataFrame, outputs: ModelOutputs, faces: Faces) -> pl.DataFrame:

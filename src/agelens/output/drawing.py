@@ -58,7 +58,6 @@ def annotate(
 
 
 def _fit_label(one: Prediction, prefix: str, box: Box, size: tuple[int, int]) -> tuple[str, Font]:
-    """Choose a text and a font that suit the face and fit the picture's width."""
     low, high = one.age_interval
     mark = "" if one.status is Status.OK else "?"
     longer = (f"{prefix}{one}{mark}", f"{prefix}{one.age:.0f} ({low:.0f}-{high:.0f}){mark}")
@@ -95,7 +94,6 @@ def _place_label(
     box: Box, wide: float, high: float, size: tuple[int, int],
     labels: Sequence[Box], others: Sequence[Box], gap: int,
 ) -> Box:  # fmt: skip
-    """Find the place around the box that covers least of other labels, faces and the face."""
     middle = (box.left + box.right - wide) / 2
     columns = (box.left, middle, box.right - wide)
     sides = (box.right + gap, box.left - wide - gap)

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agelens.errors import MissingExtra
+from agelens.errors import require
 from agelens.output.tables import replacing
 from agelens.reports import numbers
 from agelens.reports.charts.canvas import standalone
@@ -172,11 +172,9 @@ def _render(form: Form, template: str, context: Mapping[str, Any]) -> str:
 
 @cache
 def _environment(form: Form) -> Any:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-        from jinja2.loaders import ChoiceLoader
-    except ModuleNotFoundError as error:
-        raise MissingExtra("jinja2", "data") from error
+    require("data", "jinja2")
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
     loaders = [PackageLoader("agelens.reports", f"templates{of}") for of in (f"/{form}", "")]
     environment = Environment(
         loader=ChoiceLoader(loaders), undefined=StrictUndefined,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from agelens.data.landmarks import face_model
 from agelens.errors import TrainingError
 from agelens.training.networks import face_networks
 from agelens.training.networks.face_networks import Affine, DlibResNet, FaceRes, read_tensorflow
@@ -73,7 +74,7 @@ def test_another_file_than_dlibs_is_refused(tmp_path: Path, content: bytes, mess
 def test_the_resnet_equals_dlib_on_drawn_faces(drawn_chip) -> None:
     import dlib
 
-    path = face_networks.installed_dlib_file()
+    path = face_model(face_networks.DLIB_FILE, "train")
     ours, embedding = DlibResNet().eval(), face_networks.read_dlib_embedding(path)
     ours.load_dlib(path)
     theirs = dlib.face_recognition_model_v1(str(path))

@@ -138,7 +138,6 @@ def conflicts(samples: pl.DataFrame, groups: list[Group]) -> Conflicts:
 
 
 def _groups(number: NDArray[np.int64], rows: NDArray[np.int64]) -> list[Group]:
-    """Gather rows by number, those with another of the same number; largest first."""
     order = np.argsort(number, kind="stable")
     cuts = np.flatnonzero(np.diff(number[order])) + 1
     found = [group for group in np.split(rows[order], cuts) if len(group) > 1]

@@ -54,10 +54,9 @@ MEANINGS = {  # "looks painted" is judged only where the network was run
 
 
 def find(
-    quality: pl.DataFrame,
-    beyond: NDArray[np.floating],
+    quality: pl.DataFrame, beyond: NDArray[np.floating],
     looks_painted: NDArray[np.floating] | None = None,
-) -> dict[str, list[FaceProblem]]:
+) -> dict[str, list[FaceProblem]]:  # fmt: skip
     """Give the problems by name, the worst first, an empty list where there is none.
 
     Takes the table of `quality.measure`, how much of each face is beyond the photo's edge (N,),

@@ -38,10 +38,9 @@ class Files:
 
 
 def check(
-    dataset: Dataset,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    dataset: Dataset, report: Callable[[int, int], None] = lambda done, total: None,
     threads: int | None = None,
-) -> Files:
+) -> Files:  # fmt: skip
     """Compare every picture with what was imported; `report` gets those done, and of how many."""
     rows = list(dataset.samples.select("file", "sha256").iter_rows())
     hashes = np.zeros((len(rows), WORDS), np.uint64)

@@ -21,13 +21,10 @@ from agelens.errors import DatasetError
 LINE_BYTES = 2**20
 _COLUMNS = {
     "file": ("file", "file_name", "filename", "path", "image", "img", "img_name", "image_name"),
-    "age": ("age",),
-    "low": ("age_low", "age_min", "min_age"),
-    "high": ("age_high", "age_max", "max_age"),
-    "gender": ("gender", "sex"),
-    "race": ("race", "ethnicity"),
-    "person": ("person", "person_id", "subject", "identity"),
-}
+    "age": ("age",), "low": ("age_low", "age_min", "min_age"),
+    "high": ("age_high", "age_max", "max_age"), "gender": ("gender", "sex"),
+    "race": ("race", "ethnicity"), "person": ("person", "person_id", "subject", "identity"),
+}  # fmt: skip
 
 _PIXELS = ("pixels", "image")
 _LEAST = 16 * 16  # numbers in a row for it to be a picture

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agelens.errors import MissingExtra
+from agelens.errors import require
 
 PALETTE = ("#12304f", "#e8952f", "#3d8a7d", "#a63446", "#c9c4b4")  # far apart in lightness
 HATCHES = ("", "////", "\\\\\\\\", "xxxx", "")
@@ -97,11 +97,10 @@ def canvas_for(
     `grid` and `share` name the axes that get grid lines and that show percent. Several labelled
     series get a legend.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtra("matplotlib", "data") from error
+    require("data", "matplotlib")
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     with rc_context(_STYLE):
         figure = Figure(figsize=(WIDE if wide else WIDTH, height), layout="constrained")
         canvas = Canvas(figure)

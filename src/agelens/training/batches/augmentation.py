@@ -40,7 +40,6 @@ class Augment:
         return chip
 
     def _geometry(self, side: int, size: int, random: Generator) -> NDArray[np.float64]:
-        """Draw the 2 x 3 matrix from source to target pixels, about the centres of both."""
         config = self._config
         angle = radians(random.uniform(-config.rotate, config.rotate))
         zoom = size / side * np.exp(random.uniform(-1, 1) * np.log1p(config.scale))
@@ -54,7 +53,6 @@ class Augment:
         return np.hstack([linear, offset[:, None]])
 
     def _colour_matrix(self, random: Generator) -> NDArray[np.float32]:
-        """Draw the 3 x 4 matrix of saturation, contrast and brightness."""
         config = self._config
         grey = random.random() < config.grey
         saturation = 0.0 if grey else 1 + random.uniform(-config.saturation, config.saturation)

@@ -5,7 +5,6 @@ network and which pictures the features are of. Relabelling leaves them valid.
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,10 +21,11 @@ from torch import Tensor, nn
 
 from agelens.data import chips
 from agelens.data.dataset import Dataset
+from agelens.data.storage import read_object, write_json
 from agelens.errors import DatasetError, PictureError, TrainingError
 from agelens.inference.runtime import CHIP
 from agelens.training.batches.augmentation import Augment
-from agelens.training.networks import backbones, checkpoint, face_networks
+from agelens.training.networks import backbones, face_networks
 from agelens.training.networks.device import best_seconds, keep_freed_memory
 from agelens.training.networks.layers import FeatureFusion
 from agelens.training.networks.network import Network
@@ -91,20 +91,16 @@ def network_features(
 
 
 def _with_views(
-    dataset: Dataset,
-    extractor: "FeatureExtractor",
-    progress: Progress,
+    dataset: Dataset, extractor: "FeatureExtractor", progress: Progress,
     augment: AugmentConfig | None,
-) -> NDArray[np.float16]:
+) -> NDArray[np.float16]:  # fmt: skip
     features = cached_features(dataset, extractor, progress)
     if augment is None or not augment.views:
         return features
     views = replace(
-        extractor,
-        name=f"{extractor.name}-views",
+        extractor, name=f"{extractor.name}-views", augment=augment,
         fingerprint=extractor.fingerprint | {"augment": augment.model_dump()},
-        augment=augment,
-    )
+    )  # fmt: skip
     return np.concatenate([features, cached_features(dataset, views, progress)], axis=1)
 
 
@@ -191,7 +187,7 @@ def cached_features(
     fingerprint = {**extractor.fingerprint, "pictures": pictures}
 
     def is_current() -> bool:
-        return file.is_file() and bool(_read_matching(file.with_suffix(".json"), fingerprint))
+        return file.is_file() and _is_of(read_object(file.with_suffix(".json")), fingerprint)
 
     if not is_current():
         with FileLock(file.with_suffix(".lock")):
@@ -205,11 +201,10 @@ def _compute(
     dataset: Dataset, extractor: FeatureExtractor, file: Path, fingerprint: dict[str, Any],
     progress: Progress,
 ) -> None:  # fmt: skip
-    """Write the features to a file, resuming a computation that was stopped."""
     keep_freed_memory()
     unfinished, state_file = file.with_suffix(".part"), file.with_suffix(".part.json")
-    state = _read_matching(state_file, fingerprint)
-    if state is None or not unfinished.is_file():
+    state = read_object(state_file)
+    if not (_is_of(state, fingerprint) and unfinished.is_file()):
         state = fingerprint | {"precision": extractor.faster_precision(), "done": 0}
         shape = (len(dataset), extractor.views, extractor.width)
         np.lib.format.open_memmap(unfinished, "w+", np.float16, shape).flush()
@@ -228,20 +223,16 @@ def _compute(
                 progress.update(task, completed=done)
                 if number % _CHECKPOINT_EVERY == 0:
                     array.flush()
-                    checkpoint.write_json(state_file, state | {"done": done})
+                    write_json(state_file, state | {"done": done})
         except PictureError as error:
             message = f"a picture of the dataset cannot be used: {error}; import the data again"
             raise DatasetError(message) from error
     array.flush()
     progress.remove_task(task)
     unfinished.replace(file)
-    checkpoint.write_json(file.with_suffix(".json"), fingerprint | {"precision": precision})
+    write_json(file.with_suffix(".json"), fingerprint | {"precision": precision})
     state_file.unlink(missing_ok=True)
 
 
-def _read_matching(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
-    """Read a JSON file, if it is of the same pictures and network."""
-    if not path.is_file():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return content if fingerprint.items() <= content.items() else None
+def _is_of(state: dict[str, Any], fingerprint: dict[str, Any]) -> bool:
+    return fingerprint.items() <= state.items()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
+from agelens.data.storage import write_json
 from agelens.errors import TrainingError
 from agelens.evaluation import bootstrap, metrics
 from agelens.inference import distribution
@@ -56,12 +57,9 @@ class Candidate:
 
 
 def combine_runs(
-    runs: Sequence[Path],
-    data: Path,
-    folder: Path,
-    progress: Progress,
+    runs: Sequence[Path], data: Path, folder: Path, progress: Progress,
     second: SecondOpinionConfig = NO_SECOND_OPINION,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Combine trained runs into one ensemble in a new run folder; return the comparison.
 
     Every set of at least one run is judged, under each pooling method; the candidate with the
@@ -107,17 +105,14 @@ def combine_runs(
             "member": names[alone.members[0]], "mae_difference": difference.as_dict()
         },
         "parity_years": exporter.calibrate_and_export(
-            network,
-            folder / "model.onnx",
-            _card(best, configs, pool, second),
-            validation,
+            network, folder / "model.onnx", _card(best, configs, pool, second), validation,
             half=True,
         ),
         "data": {"fingerprint": dataset.fingerprint, "samples": len(dataset)},
         "versions": provenance.versions(), "commit": run_record.commit(Path(__file__).parent),
         "made": provenance.now(),
     }  # fmt: skip
-    checkpoint.write_json(folder / "run.json", record)
+    write_json(folder / "run.json", record)
     return record
 
 
@@ -222,7 +217,7 @@ def average_runs(
         "tries": tries, "best": best, "parity_years": export_run(folder, validation),
         "finished": provenance.now(),
     }  # fmt: skip
-    checkpoint.write_json(folder / "run.json", record)
+    write_json(folder / "run.json", record)
     return record
 
 

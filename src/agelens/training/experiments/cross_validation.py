@@ -13,13 +13,12 @@ from rich.progress import Progress
 
 from agelens import provenance
 from agelens.data.dataset import SPLITS
+from agelens.data.storage import read_object, write_json
 from agelens.errors import TrainingError
 from agelens.evaluation.evaluate import Evaluator
 from agelens.inference.runtime import Model
 from agelens.training.experiments import stages
 from agelens.training.experiments.combination import combine_runs
-from agelens.training.experiments.run import read_record
-from agelens.training.networks import checkpoint
 from agelens.training.recipes.config import Config
 
 FIGURES = {  # the protocol's figures: subset and figure of an evaluation
@@ -55,7 +54,7 @@ def five_splits(
     table: dict[str, Any] = {}
     for split in splits:
         run = folder / f"split-{split}"
-        if not {"finished", "made"} & read_record(run / "run.json").keys():
+        if not {"finished", "made"} & read_object(run / "run.json").keys():
             if isinstance(source, Config):
                 recipe = source.changed({"data.split": split}, source.name)
                 stages.run(stages.plan(recipe, data, run), data, progress)
@@ -71,7 +70,7 @@ def five_splits(
             "machine": provenance.machine(), "versions": provenance.versions(),
             "date": provenance.now(),
         }  # fmt: skip
-        checkpoint.write_json(folder / "protocol.json", table)
+        write_json(folder / "protocol.json", table)
         if on_split:
             on_split(rows[-1])
     return table
@@ -82,7 +81,7 @@ def _measure(
 ) -> dict[str, Any]:
     model = Model(run)
     folder = run / f"evaluation-split{split}-test{'-flip' if flip else ''}"
-    evaluation = read_record(folder / "evaluation.json")
+    evaluation = read_object(folder / "evaluation.json")
     if evaluation.get("model", {}).get("sha256") != provenance.sha256(model.path):
         task = progress.add_task(f"split {split}: test folds")
 

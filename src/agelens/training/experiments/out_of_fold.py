@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from agelens.data.audit import face_problems
 from agelens.data.audit.facts import ModelOutputs as AuditInputs
 from agelens.data.dataset import Dataset
+from agelens.data.storage import read_object, write_json
 from agelens.errors import AgelensError, DatasetError
 from agelens.evaluation import metrics, predictions
 from agelens.evaluation.figures import CENTRAL
@@ -26,8 +27,7 @@ from agelens.evaluation.predictions import ModelOutputs
 from agelens.inference.distribution import AGES
 from agelens.output.tables import replacing
 from agelens.training.batches.features import backbone_features, face_descriptors
-from agelens.training.experiments.run import read_record
-from agelens.training.networks import backbones, checkpoint
+from agelens.training.networks import backbones
 from agelens.training.networks.layers import Standardise
 from agelens.training.networks.loss import Targets, batch_loss, face_losses, label_targets
 from agelens.training.recipes.config import LossConfig
@@ -208,7 +208,7 @@ def write(table: pl.DataFrame, about: dict[str, Any], path: Path) -> None:
     """Write the predictions as Parquet, and their record as JSON beside it."""
     with replacing(path, "wb") as file:
         table.write_parquet(file)
-    checkpoint.write_json(path.with_suffix(".json"), about)
+    write_json(path.with_suffix(".json"), about)
 
 
 def audit_inputs(
@@ -230,7 +230,7 @@ def audit_inputs(
             reasons.append(str(error))
     descriptors = painting_scores = None
     missing, file = "; ".join(reasons), data / FILE
-    record = read_record(file.with_suffix(".json")) if file.is_file() else {}
+    record = read_object(file.with_suffix(".json"))
     whole = record.get("data") == dataset.fingerprint and record.get("split") is None
     predicted = given or (file if whole else None)
     try:

@@ -16,13 +16,13 @@ from rich.progress import Progress
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
+from agelens.data.storage import read_object, write_json
 from agelens.errors import ConfigError, TrainingError
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments import run as single
 from agelens.training.experiments.combination import combine_runs
-from agelens.training.experiments.run import read_record
 from agelens.training.export.quantization import quantize
-from agelens.training.networks import backbones, checkpoint
+from agelens.training.networks import backbones
 from agelens.training.recipes.config import Config, MemberConfig
 from agelens.training.recipes.library import REFERENCE, references
 
@@ -61,7 +61,7 @@ class Stage:
     def state(self) -> State:
         """Tell from the run folder what has been done."""
         there = {file.name for file in self.folder.glob("*")}
-        record = read_record(self.folder / RECORD)
+        record = read_object(self.folder / RECORD)
         if not record:
             return "foreign" if there & {"run.json", "model.onnx"} else "new"
         if record["fingerprint"] != self.fingerprint:
@@ -179,7 +179,7 @@ def run(
             "data": dataset.fingerprint, "fingerprint": stage.fingerprint,
         }  # fmt: skip
         if state in ("new", "stopped") or len(stages) > 1:
-            checkpoint.write_json(stage.folder / RECORD, record)
+            write_json(stage.folder / RECORD, record)
         _make_teacher(stage, dataset, progress)
         if stage.kind == "combine":
             runs = [one.folder for one in stage.inputs]
@@ -188,8 +188,8 @@ def run(
             quantize(stage.inputs[0].folder, data, stage.folder, progress)
         else:  # raises TrainingError where the folder holds a run of another recipe
             train(stage.config, data, stage.folder, progress, resume=True, on_epoch=on_epoch)
-        checkpoint.write_json(stage.folder / RECORD, record | {"finished": provenance.now()})
-    return read_record(stages[-1].folder / "run.json")
+        write_json(stage.folder / RECORD, record | {"finished": provenance.now()})
+    return read_object(stages[-1].folder / "run.json")
 
 
 def prepare(recipe: Config, data: Path, folder: Path, progress: Progress) -> Config:
@@ -214,7 +214,7 @@ def check(stages: list[Stage], dataset: Dataset) -> None:
         state = stage.state
         if state == "finished":
             continue
-        record = read_record(stage.folder / RECORD)
+        record = read_object(stage.folder / RECORD)
         if (state == "foreign" and len(stages) > 1) or (
             state == "changed" and len(stages) == 1 and record["data"] != dataset.fingerprint
         ):
@@ -243,6 +243,6 @@ def _make_teacher(stage: Stage, dataset: Dataset, progress: Progress) -> None:
 def has_teacher(stage: Stage, dataset: Dataset) -> bool:
     """Tell whether the out-of-fold answers of a stage's teacher are there, for these faces."""
     file = Path(str(stage.config.data.teacher))
-    about = read_record(file.with_suffix(".json"))
+    about = read_object(file.with_suffix(".json"))
     same = {"data": dataset.fingerprint, "backbones": list(stage.teacher), "seeds": SEEDS}
     return file.is_file() and same.items() <= about.items()

@@ -24,10 +24,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rich.progress import Progress
 
 from agelens.data.dataset import Dataset
+from agelens.data.storage import write_atomic
 from agelens.errors import ConfigError, TrainingError
 from agelens.training.experiments.stages import prepare
 from agelens.training.loop.trainer import Trainer
-from agelens.training.networks import checkpoint
 from agelens.training.recipes import library
 from agelens.training.recipes.config import Config
 
@@ -130,7 +130,6 @@ def _run_trials(
     recipe: Config, space: Space, data: Path, folder: Path, trials: int,
     progress: Progress | None = None, on_trial: Report | None = None, worker: int = 0,
 ) -> None:  # fmt: skip
-    """Run trials until the study, which other processes may share, has enough."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of another process too
     progress = progress or Progress(disable=True)  # one cannot be sent to another process
     dataset, study = Dataset(data), _open_study(folder, worker)
@@ -199,7 +198,7 @@ def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
     best = study.best_trial
     summary = f"# Trial {best.number} of {_ended(study)}: validation MAE {best.value:.3f} years.\n"
     table = recipe.changed(best.params, "trial").table()
-    checkpoint.write_text(folder / "best.toml", summary + tomli_w.dumps(table))
+    write_atomic(folder / "best.toml", (summary + tomli_w.dumps(table)).encode())
     rows = [
         {"trial": trial.number, "state": trial.state.name.lower(), "validation_mae": trial.value,
          "epochs": trial.last_step, "gender_accuracy": trial.user_attrs.get("gender_accuracy"),
@@ -207,7 +206,7 @@ def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
         for trial in trials
     ]  # fmt: skip
     csv = pl.DataFrame(rows, infer_schema_length=None).write_csv()
-    checkpoint.write_text(folder / "trials.csv", csv)
+    write_atomic(folder / "trials.csv", (csv).encode())
     pyplot.switch_backend("Agg")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # these plots are marked experimental

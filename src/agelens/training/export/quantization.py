@@ -25,6 +25,7 @@ from rich.progress import Progress
 from agelens import provenance
 from agelens.data.chips import cached
 from agelens.data.dataset import Dataset
+from agelens.data.storage import write_json
 from agelens.errors import TrainingError
 from agelens.evaluation import calibration
 from agelens.inference import distribution
@@ -32,7 +33,6 @@ from agelens.inference.runtime import Model
 from agelens.training.batches.loader import Loader, labelled_loader
 from agelens.training.export import exporter
 from agelens.training.loop.metrics import accuracy
-from agelens.training.networks import checkpoint
 
 CALIBRATION_FACES = 128  # the quantiser holds all activations of all of them
 CALIBRATION_BATCH = 8
@@ -60,7 +60,6 @@ class _CalibrationChips(CalibrationDataReader):  # type: ignore[misc]
         self._inputs = iter([{"chips": batch} for batch in batches])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """Return the next batch, or None after the last."""
         return next(self._inputs, None)
 
 
@@ -125,7 +124,7 @@ def quantize(run: Path, data: Path, folder: Path, progress: Progress) -> dict[st
         "calibration_faces": len(picked), "bytes": (folder / "model.onnx").stat().st_size,
         "versions": provenance.versions(), "made": provenance.now(),
     }  # fmt: skip
-    checkpoint.write_json(folder / "run.json", record)
+    write_json(folder / "run.json", record)
     return record
 
 

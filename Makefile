@@ -25,7 +25,7 @@ check: .venv/all.stamp
 	$(BIN)/lint-imports
 
 bench: .venv/all.stamp
-	$(BIN)/python benchmarks/predict_folder.py
+	$(BIN)/python benchmarks/speed.py --only chip photo group start
 
 docs: .venv/all.stamp
 	$(BIN)/python -m typer agelens.cli.app utils docs --name agelens --output docs/cli.md

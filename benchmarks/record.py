@@ -3,6 +3,7 @@
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -57,6 +58,12 @@ def write(
     with replacing(given.output) as file:
         file.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     return record
+
+
+def commit(source: Path) -> str:
+    """Return the commit of a checkout; empty where there is none."""
+    words = ["git", "-C", source, "describe", "--always", "--dirty"]
+    return subprocess.run(words, capture_output=True, text=True).stdout.strip()
 
 
 def report_missed(bars: Mapping[str, bool]) -> int:

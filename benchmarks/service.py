@@ -14,6 +14,7 @@ service, so the comparison is rather hard on it.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ from PIL import Image
 import record
 from agelens import provenance
 from agelens.provenance import available_cores
-from predict_folder import COLLAGE, in_new_process, make_photos
 
+GROUP = record.ROOT / "examples/pictures/group.jpg"
 LOCUSTFILE = str(Path(__file__).with_name("locustfile.py"))
 CLIENTS = 32
 LEAST_SHARE = 0.85  # of the rate in process
@@ -115,11 +116,25 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def make_photos(folder: Path, count: int) -> None:
+    """Write `count` different photos, 640 x 427 px JPEG, one to nine faces each."""
+    random = np.random.default_rng(0)
+    collage = Image.open(GROUP).convert("RGB")
+    for number in range(count):
+        share = random.uniform(0.5, 1.0)
+        wide, high = collage.width * share, collage.height * share
+        left = random.uniform(0, collage.width - wide)
+        top = random.uniform(0, collage.height - high)
+        box = left, top, left + wide, top + high
+        photo = collage.resize((640, 427), Image.Resampling.BILINEAR, box)
+        photo.save(folder / f"{number:05}.jpg", quality=int(random.integers(75, 95)))
+
+
 def make_mixed(folder: Path, photos: Path) -> None:
     """Write one of the photos for every SMALL pictures of 64 to 160 px with few faces or none."""
     folder.mkdir()
     random = np.random.default_rng(1)
-    collage = Image.open(COLLAGE).convert("RGB")
+    collage = Image.open(GROUP).convert("RGB")
     for group, photo in enumerate(sorted(photos.iterdir())[:10]):
         for number in range(SMALL):
             wide, high = random.integers(64, 161, 2).tolist()
@@ -171,8 +186,10 @@ def percentiles(took: np.ndarray) -> dict[str, float]:
 
 def in_process(photos: Path, model: str | None) -> float:
     """Return the pictures per second of the library, on all cores, in a process of its own."""
-    figures = in_new_process(photos, available_cores(), model)
-    return round(figures["pictures"] / figures["seconds"], 2)
+    words = [sys.executable, Path(__file__).with_name("speed_worker.py"), str(available_cores())]
+    task = json.dumps(["folder", model, str(photos)])
+    done = subprocess.run(words, input=task, stdout=subprocess.PIPE, text=True, check=True)
+    return round(1 / json.loads(done.stdout)["seconds"], 2)
 
 
 @dataclass(frozen=True)
@@ -185,13 +202,15 @@ class Running:
 
 
 @contextmanager
-def serving(model: str | None, folder: Path, *more: str) -> Iterator[Running]:
+def serving(
+    model: str | None, folder: Path, *more: str, env: Mapping[str, str] = os.environ
+) -> Iterator[Running]:
     """Start the service as a user would, on a free port; its log goes to the folder."""
     words = [sys.executable, "-m", "agelens", "serve", "--port", "0", *more]
     words += ["--model", model] if model else []
     log = folder / "log"
     with log.open("w") as stream:
-        process = subprocess.Popen(words, stderr=stream, env={**os.environ, "COLUMNS": "200"})
+        process = subprocess.Popen(words, stderr=stream, env={**env, "COLUMNS": "200"})
     try:
         while "ready: model" not in log.read_text():
             if process.poll() is not None:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from worker import Answer, Peer, Picture, parser, serve
 
+import agelens
 from agelens.faces.alignment import warp
 from agelens.faces.detector import Detector
 from agelens.inference.runtime import CHIP, Model
 from agelens.predictor import Predictor
 
+WEIGHTS = Path(agelens.__file__).parent / "weights"
 PACKAGES = ("agelens", "numpy", "onnxruntime", "opencv-python-headless")
 
 
@@ -38,7 +40,7 @@ def main() -> None:
         if predictor.flip:
             model.run(chips[:, :, ::-1].copy())
 
-    others = [] if given.chips else [Path(detector.file)]
+    others = [] if given.chips else list(WEIGHTS.glob("face_detection*.onnx"))
     serve(Peer(PACKAGES, [model.path], others, pipeline, cut, network), given)
 
 

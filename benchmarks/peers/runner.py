@@ -180,6 +180,22 @@ def times(
     return measured
 
 
+def installed_times(
+    models: Iterable[str], chip: Chip, rounds: int
+) -> dict[str, dict[str, list[float]]]:
+    """Let ours and the peers that are installed time themselves in turn on a chip with a border."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for peer in peers(list(models), None) * max(1, rounds // 3):
+        try:
+            words = command(peer.program, HERE / ".venv/bin/python")
+            border = Border(0.5 if peer.detector else 0.0)
+            for part, ms in times(words, [chip] * 4, border, 3).items():
+                found.setdefault(peer.name, {}).setdefault(part, []).extend(ms)
+        except PeerFailed as error:
+            print(f"{peer.name} is left out: {error}", file=sys.stderr)
+    return found
+
+
 def _lines(words: list[str], chips: Iterable[Chip], border: Border) -> Iterator[Any]:
     """Send the chips and yield the lines that come back, read as JSON."""
     trouble: list[Exception] = []

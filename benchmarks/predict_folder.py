@@ -20,7 +20,6 @@ from typing import Any
 
 import record
 
-COLLAGE = record.ROOT / "examples/pictures/group.jpg"
 LIMIT_MB = 600
 
 
@@ -32,28 +31,13 @@ def main() -> int:
     if given.measure:
         predict(given.measure[0], int(given.measure[1]), given.model)
         return 0
+    from service import make_photos  # not above: the measured process loads only what it needs
+
     with tempfile.TemporaryDirectory() as folder:
         make_photos(Path(folder), given.pictures)
         runs = [in_new_process(Path(folder), threads, given.model) for threads in (1, 2)]
     record.show(record.write(given, {"limit_mb": LIMIT_MB, "runs": runs}))
     return int(any(run["peak_rss_mb"] >= LIMIT_MB for run in runs))
-
-
-def make_photos(folder: Path, count: int) -> None:
-    """Write `count` different photos, 640 x 427 px JPEG, one to nine faces each."""
-    import numpy as np  # here and below: the measured process must not load what it does not need
-    from PIL import Image
-
-    random = np.random.default_rng(0)
-    collage = Image.open(COLLAGE).convert("RGB")
-    for number in range(count):
-        share = random.uniform(0.5, 1.0)
-        wide, high = collage.width * share, collage.height * share
-        left = random.uniform(0, collage.width - wide)
-        top = random.uniform(0, collage.height - high)
-        box = left, top, left + wide, top + high
-        photo = collage.resize((640, 427), Image.Resampling.BILINEAR, box)
-        photo.save(folder / f"{number:05}.jpg", quality=int(random.integers(75, 95)))
 
 
 def in_new_process(folder: Path, threads: int, model: str | None) -> dict[str, Any]:

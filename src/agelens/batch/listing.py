@@ -200,6 +200,7 @@ def resolve(name: str, manifest: str) -> str:
 
 
 def _count_pictures(place: str, full: str) -> int | None:
+    """Return the rows of a Parquet file with pictures in it, None if it has no such column."""
 
     def count(footer: io.BytesIO) -> int | None:
         table = pl.scan_parquet(footer)

@@ -73,6 +73,7 @@ def _fetch(place: str, origin: Origin) -> Item:
 
 
 def _missing(place: str, origin: Origin) -> Item:
+    """Return the item of a missing file. Raises SourceUnreachable if the whole source is gone."""
     try:
         if storage.is_url(origin.root):
             exists = storage.request("find", origin.root, "exists")
@@ -127,6 +128,7 @@ def _read_shard(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _read_table(path: Path, unit: Unit) -> Iterator[tuple[str, bytes]]:
+    """Yield the pictures of the unit's rows, named by row number and by name if there is one."""
     try:
         table = pl.scan_parquet(path)
         columns = table.collect_schema()

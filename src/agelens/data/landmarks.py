@@ -21,7 +21,7 @@ from agelens.data import chips
 from agelens.data.dataset import Dataset
 from agelens.data.labels import photo_key
 from agelens.data.storage import read_rejects, resumable, write_atomic, write_csv, write_parquet
-from agelens.errors import BadLabel, DatasetError, MissingExtra, PictureError, require
+from agelens.errors import BadLabel, DatasetError, MissingExtra, PictureError
 from agelens.faces.pipeline import prefetch
 from agelens.images import sources
 from agelens.images.decode import Picture
@@ -151,9 +151,10 @@ class Predictor:
 
     def __init__(self) -> None:
         """Load it. Raises MissingExtra where dlib or the file's package is not installed."""
-        require("data", "dlib")
-        import dlib
-
+        try:
+            import dlib
+        except ModuleNotFoundError as error:
+            raise MissingExtra("dlib-bin", "data") from error
         file = face_model("shape_predictor_68_face_landmarks.dat", "data")
         self._predict = _read(str(file))
         self._box: Any = dlib.rectangle(*FACE_BOX)

@@ -109,6 +109,7 @@ def output_shift(before: Floats, after: Floats, target: Target) -> Floats:
 
 
 def _cover(chip: NDArray[np.uint8], masks: Mask) -> Chips:
+    """Cover some patches of a chip, bool (B, GRID * GRID), in B ways."""
     base = chip.astype(np.float32)
     blurred = cv2.GaussianBlur(base, (0, 0), BLUR, borderType=cv2.BORDER_REFLECT)
     covered = np.empty((len(masks), *chip.shape), np.uint8)

@@ -37,7 +37,7 @@ class YuNet:
                 f"the face detector {WEIGHTS.name} has SHA-256 {digest}: expected {SHA256}; "
                 "run  pip install --force-reinstall agelens"
             )
-        # One thread: pictures are this small that more threads gain little and hinder others.
+        # One thread: pictures are so small that more threads gain little, and they hinder others.
         self._session = Session(WEIGHTS.read_bytes().replace(_FIXED, _DYNAMIC), 1)
 
     def run(

@@ -38,6 +38,7 @@ Read = Callable[[int], Pixels | None]
 
 
 def _reader(dataset: Dataset) -> Read:
+    """Return a function from row number to chip; None where its file is gone or damaged."""
     decode = chips.reader(dataset)
 
     def read(row: int) -> Pixels | None:

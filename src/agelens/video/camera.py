@@ -50,8 +50,10 @@ def _at_own_pace(clip: Clip) -> Generator[Frame, None, None]:
 def _read_camera(number: int) -> Generator[Frame, None, None]:
     log = cv2.utils.logging
     before = log.setLogLevel(log.LOG_LEVEL_SILENT)  # the error below says it
-    device = cv2.VideoCapture(number)
-    log.setLogLevel(before)
+    try:
+        device = cv2.VideoCapture(number)
+    finally:
+        log.setLogLevel(before)
     if not device.isOpened():
         raise SourceError(
             f"camera {number} cannot be opened: expected one that is plugged in, permitted, "

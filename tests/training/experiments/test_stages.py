@@ -157,6 +157,9 @@ def test_what_changed_is_shown_and_made_again(recipe: Path, data: Path, tmp_path
     assert made(recipe, data, run, {**change, "data.split": 1}) == ["first", "distilled", "other"]
     (run / "other" / "model.onnx").unlink()
     assert made(recipe, data, run, {**change, "data.split": 1}) == ["other"]
+    (run / "other" / stages.RECORD).write_text('{"finished"')
+    with pytest.raises(TrainingError, match="is damaged: expected a JSON object"):
+        states(recipe, data, run)
 
 
 @pytest.mark.usefixtures("combined")

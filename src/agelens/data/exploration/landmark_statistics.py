@@ -102,6 +102,7 @@ def describe_landmarks(
 
 
 def _five_points(shapes: Shape) -> Shape:
+    """Give eyes' middles, nose tip and mouth corners (N, 5, 2) of shapes (N, 68, 2)."""
     eyes = [shapes[:, 36:42].mean(axis=1), shapes[:, 42:48].mean(axis=1)]
     return np.stack([*eyes, shapes[:, 30], shapes[:, 48], shapes[:, 54]], axis=1)
 

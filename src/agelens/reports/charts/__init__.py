@@ -10,8 +10,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agelens.reports.charts import canvas as canvases
-from agelens.reports.charts.canvas import DASHES, PALETTE, Axes, canvas_for, fill, ramp, stroke
+from agelens.reports.charts.canvas import (
+    DASHES,
+    PALETTE,
+    Axes,
+    canvas_for,
+    fill,
+    percent,
+    ramp,
+    stroke,
+)
 
 __all__ = ["Axes", "Line", "bars", "forest", "heat", "histogram", "lines", "outlines", "pyramid",
            "reliability", "scatter"]  # fmt: skip
@@ -198,7 +206,7 @@ def reliability(said: ArrayLike, seen: ArrayLike, counts: ArrayLike, axes: Axes)
         below = ax.inset_axes((0, -0.45, 1, 0.24))
         below.bar(x[kept], size[kept], 0.8 / max(len(x), 1), **fill(0))
         below.set(xlim=(0, 1), xlabel=axes.x, ylabel=axes.of)
-        below.xaxis.set_major_formatter(canvases.percent)
+        below.xaxis.set_major_formatter(percent)
         ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="")
     return canvas.svg
 

@@ -201,6 +201,7 @@ def _compute(
     dataset: Dataset, extractor: FeatureExtractor, file: Path, fingerprint: dict[str, Any],
     progress: Progress,
 ) -> None:  # fmt: skip
+    """Write the features to a file, resuming a computation that was stopped."""
     keep_freed_memory()
     unfinished, state_file = file.with_suffix(".part"), file.with_suffix(".part.json")
     state = read_object(state_file)

@@ -19,6 +19,7 @@ from agelens.evaluation.evaluate import Evaluator
 from agelens.inference.runtime import Model
 from agelens.training.experiments import stages
 from agelens.training.experiments.combination import combine_runs
+from agelens.training.experiments.run import read_record
 from agelens.training.recipes.config import Config
 
 FIGURES = {  # the protocol's figures: subset and figure of an evaluation
@@ -54,7 +55,7 @@ def five_splits(
     table: dict[str, Any] = {}
     for split in splits:
         run = folder / f"split-{split}"
-        if not {"finished", "made"} & read_object(run / "run.json").keys():
+        if not {"finished", "made"} & read_record(run / "run.json").keys():
             if isinstance(source, Config):
                 recipe = source.changed({"data.split": split}, source.name)
                 stages.run(stages.plan(recipe, data, run), data, progress)

@@ -129,6 +129,7 @@ class _Messages:
         self.error: str | None = None
 
     def receive(self, queue: Any, seconds: float) -> None:
+        """Handle the main worker's messages until none has come for some seconds."""
         with suppress(Empty):
             while True:
                 kind, value = queue.get(timeout=seconds)

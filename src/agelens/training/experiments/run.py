@@ -1,5 +1,6 @@
 """A whole training run: folder, training, export, record; what `agelens train` calls."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from rich.progress import Progress
 
 from agelens import provenance
 from agelens.data.dataset import Dataset
-from agelens.data.storage import read_object, write_json
+from agelens.data.storage import write_json
 from agelens.errors import TrainingError
 from agelens.training.batches.distributed import SINGLE_WORKER, Worker
 from agelens.training.batches.loader import Loader, make_loaders
@@ -57,7 +58,7 @@ def begin(
         trainer.resume()
     if not worker.is_main:
         return trainer
-    before = read_object(folder / "run.json") if started else {"started": provenance.now()}
+    before = read_record(folder / "run.json") if started else {"started": provenance.now()}
     about = run_record.initial_record(trainer.config, dataset) | {
         "workers": worker.world_size,
         "precision": "bfloat16" if trainer.autocast else "float32",
@@ -78,7 +79,7 @@ def export_again(folder: Path, data: Path, progress: Progress) -> dict[str, Any]
 def conclude(folder: Path, validation: Loader) -> dict[str, Any]:
     """Export a run's best checkpoint and complete its record."""
     state = checkpoint.load(folder / "last.safetensors")[1]["state"]
-    about = read_object(folder / "run.json") | {
+    about = read_record(folder / "run.json") | {
         "parity_years": export_run(folder, validation),
         "finished": provenance.now(),
         "epochs": state["epoch"],
@@ -99,3 +100,20 @@ def export_run(folder: Path, validation: Loader) -> float:
         **run_record.lineage(config),
     }
     return exporter.calibrate_and_export(network, folder / "model.onnx", card, validation)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Read a JSON record; one that is not there yet is empty.
+
+    Raises TrainingError for a damaged file.
+    """
+    try:
+        record = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise TrainingError(
+            f"{str(file)!r} is damaged: expected a JSON object; restore the file, or delete its "
+            "folder and run the command again"
+        )
+    return record

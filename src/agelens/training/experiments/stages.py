@@ -21,6 +21,7 @@ from agelens.errors import ConfigError, TrainingError
 from agelens.training.experiments import out_of_fold
 from agelens.training.experiments import run as single
 from agelens.training.experiments.combination import combine_runs
+from agelens.training.experiments.run import read_record
 from agelens.training.export.quantization import quantize
 from agelens.training.networks import backbones
 from agelens.training.recipes.config import Config, MemberConfig
@@ -61,7 +62,7 @@ class Stage:
     def state(self) -> State:
         """Tell from the run folder what has been done."""
         there = {file.name for file in self.folder.glob("*")}
-        record = read_object(self.folder / RECORD)
+        record = read_record(self.folder / RECORD)
         if not record:
             return "foreign" if there & {"run.json", "model.onnx"} else "new"
         if record["fingerprint"] != self.fingerprint:
@@ -189,7 +190,7 @@ def run(
         else:  # raises TrainingError where the folder holds a run of another recipe
             train(stage.config, data, stage.folder, progress, resume=True, on_epoch=on_epoch)
         write_json(stage.folder / RECORD, record | {"finished": provenance.now()})
-    return read_object(stages[-1].folder / "run.json")
+    return read_record(stages[-1].folder / "run.json")
 
 
 def prepare(recipe: Config, data: Path, folder: Path, progress: Progress) -> Config:
@@ -214,7 +215,7 @@ def check(stages: list[Stage], dataset: Dataset) -> None:
         state = stage.state
         if state == "finished":
             continue
-        record = read_object(stage.folder / RECORD)
+        record = read_record(stage.folder / RECORD)
         if (state == "foreign" and len(stages) > 1) or (
             state == "changed" and len(stages) == 1 and record["data"] != dataset.fingerprint
         ):

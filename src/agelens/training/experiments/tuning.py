@@ -130,6 +130,7 @@ def _run_trials(
     recipe: Config, space: Space, data: Path, folder: Path, trials: int,
     progress: Progress | None = None, on_trial: Report | None = None, worker: int = 0,
 ) -> None:  # fmt: skip
+    """Run trials until the study, which other processes may share, has enough."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of another process too
     progress = progress or Progress(disable=True)  # one cannot be sent to another process
     dataset, study = Dataset(data), _open_study(folder, worker)
@@ -206,7 +207,7 @@ def _write_results(study: optuna.Study, recipe: Config, folder: Path) -> Path:
         for trial in trials
     ]  # fmt: skip
     csv = pl.DataFrame(rows, infer_schema_length=None).write_csv()
-    write_atomic(folder / "trials.csv", (csv).encode())
+    write_atomic(folder / "trials.csv", csv.encode())
     pyplot.switch_backend("Agg")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # these plots are marked experimental
